@@ -1,0 +1,1 @@
+"""handssl: distributed sweeps of self-supervised pretraining for hand-pose encoders."""

@@ -1,0 +1,80 @@
+"""Draw theta: once per sample and view, from counter-based streams.
+
+The draw of one transformation depends on (seed, epoch, view, transformation, sample id) alone:
+turning another transformation on or off, or moving the sample to another batch or rank, leaves it
+as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+
+from handssl.augment.config import REGRESSABLE, AugmentConfig, Interval, regressed_intervals
+from handssl.randomness import derive_key, uniforms
+
+Theta = Mapping[str, torch.Tensor]
+
+UNIT = Interval(low=0.0, high=1.0)
+
+
+def draw_theta(
+    config: AugmentConfig,
+    composition: Iterable[str],
+    ids: torch.Tensor,
+    *,
+    seed: int,
+    epoch: int,
+    view: int,
+) -> dict[str, torch.Tensor]:
+    """Draw the parameters of one view for a batch.
+
+    Args:
+        config: Ranges and probabilities.
+        composition: The transformations that are on.
+        ids: int64 (B,), sample ids.
+        seed: The trial's seed.
+        epoch: Counted from 1.
+        view: 0 or 1; further views of a step take further numbers.
+
+    Returns:
+        For each transformation float32 (B, 1 + k): column 0 is 1 where the transformation is
+        applied and 0 where it is not, then its k parameters. Where it is not applied, regressable
+        parameters are 0, the identity.
+
+    Example:
+        >>> theta = draw_theta(
+        ...     AugmentConfig(), ["rotate"], torch.tensor([5]), seed=1, epoch=1, view=0
+        ... )
+        >>> theta["rotate"].shape
+        torch.Size([1, 2])
+    """
+    return {
+        name: _draw_one(config, name, ids, derive_key("theta", seed, epoch, view, name))
+        for name in sorted(composition)
+    }
+
+
+def intervals_of(config: AugmentConfig, transformation: str) -> tuple[Interval, ...]:
+    """Return the interval of every parameter of a transformation, in theta's order."""
+    if transformation in REGRESSABLE:
+        return regressed_intervals(transformation, config)
+    return {
+        "cutout": (config.cutout.side_views, UNIT, UNIT, UNIT),
+        "sobel": (),
+        "noise": (config.noise.sigma,),
+        "blur": (config.blur.sigma_views,),
+    }[transformation]
+
+
+def _draw_one(config: AugmentConfig, name: str, ids: torch.Tensor, key: int) -> torch.Tensor:
+    intervals = intervals_of(config, name)
+    draws = uniforms(ids, 1 + len(intervals), key)
+    low = draws.new_tensor([interval.low for interval in intervals])
+    width = draws.new_tensor([interval.width for interval in intervals])
+    applied = (draws[:, :1] < getattr(config, name).probability).to(draws.dtype)
+    parameters = low + width * draws[:, 1:]
+    if name in REGRESSABLE:
+        parameters = parameters * applied
+    return torch.cat((applied, parameters), dim=1)

@@ -1,0 +1,117 @@
+"""Make one view of a batch: draw theta once, warp once, then change appearance in a fixed order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from handssl.augment import appearance
+from handssl.augment.config import AugmentConfig
+from handssl.augment.draws import Theta, draw_theta
+from handssl.augment.geometry import view_matrix, warp
+
+# Order of application after the geometric warp, whatever the order in which a study names them.
+APPEARANCE_ORDER = ("color_jitter", "blur", "sobel", "noise", "cutout")
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class View:
+    """One view of a batch.
+
+    Attributes:
+        images: float32 (B, 3, P, P), normalised by the customary ImageNet mean and deviation.
+        theta: What was drawn, from `draw_theta`.
+        matrix: (B, 2, 3), view to stored crop in box sides.
+    """
+
+    images: torch.Tensor
+    theta: Theta
+    matrix: torch.Tensor
+
+
+@dataclass(frozen=True)
+class ViewMaker:
+    """Makes views of stored crops for one trial.
+
+    Attributes:
+        config: Ranges and probabilities.
+        composition: The transformations that are on.
+        seed: The trial's seed.
+        view_px: Side of a view in pixels.
+        context: Side of a stored crop in box sides.
+    """
+
+    config: AugmentConfig
+    composition: tuple[str, ...]
+    seed: int
+    view_px: int
+    context: float
+
+    def __call__(self, crops: torch.Tensor, ids: torch.Tensor, *, epoch: int, view: int) -> View:
+        """Make view number `view` of a batch in an epoch.
+
+        Args:
+            crops: uint8 (B, 3, S, S).
+            ids: int64 (B,), sample ids.
+            epoch: Counted from 1.
+            view: 0 or 1.
+        """
+        theta = draw_theta(
+            self.config, self.composition, ids, seed=self.seed, epoch=epoch, view=view
+        )
+        matrix = view_matrix(theta, crops.new_empty(len(crops), dtype=torch.float32))
+        images = warp(
+            crops.to(torch.float32) / 255.0,
+            matrix,
+            view_px=self.view_px,
+            context=self.context,
+            border=self.config.border,
+        )
+        key = appearance.noise_key(self.seed, epoch, view)
+        return View(normalise(change_appearance(images, theta, ids, key=key)), theta, matrix)
+
+
+def plain_view(crops: torch.Tensor, *, view_px: int, context: float) -> torch.Tensor:
+    """Return the untransformed view of stored crops, normalised; what probes look at."""
+    matrix = view_matrix({}, crops.new_empty(len(crops), dtype=torch.float32))
+    images = crops.to(torch.float32) / 255.0
+    return normalise(warp(images, matrix, view_px=view_px, context=context, border="reflect"))
+
+
+def change_appearance(
+    images: torch.Tensor, theta: Theta, ids: torch.Tensor, *, key: int
+) -> torch.Tensor:
+    """Apply the drawn appearance transformations in the fixed order.
+
+    Args:
+        images: float (B, 3, P, P) in [0, 1].
+        theta: From `draw_theta`; a sample whose first column is 0 passes unchanged.
+        ids: int64 (B,), sample ids.
+        key: Address of the noise field.
+    """
+    for name in APPEARANCE_ORDER:
+        if name in theta:
+            applied, parameters = theta[name][:, 0], theta[name][:, 1:]
+            changed = (
+                appearance.noise(images, parameters, ids, key=key)
+                if name == "noise"
+                else _CHANGES[name](images, parameters)
+            )
+            images = torch.where(applied[:, None, None, None] > 0, changed, images)
+    return images
+
+
+def normalise(images: torch.Tensor) -> torch.Tensor:
+    """Subtract the mean and divide by the deviation of each channel."""
+    mean, std = (images.new_tensor(values)[None, :, None, None] for values in (_MEAN, _STD))
+    return (images - mean) / std
+
+
+_CHANGES = {
+    "color_jitter": appearance.color_jitter,
+    "blur": appearance.blur,
+    "sobel": appearance.sobel,
+    "cutout": appearance.cutout,
+}

@@ -1,0 +1,179 @@
+"""Strict configuration: frozen pydantic models whose mistakes are all told at once.
+
+Every mistake comes with its dotted path, the value received, the rule it broke and, for a name,
+the nearest valid one. Files are read with `yaml.safe_load`; a configuration is data, never code.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from handssl.errors import InputError
+
+
+class Config(BaseModel):
+    """Base of every configuration: immutable, unknown keys refused, no silent conversions.
+
+    Example:
+        >>> class Crop(Config):
+        ...     side_px: int = 64
+        >>> Crop.parse({"side_px": 32}).side_px
+        32
+        >>> Crop.parse({"side": 32})
+        Traceback (most recent call last):
+            ...
+        handssl.errors.InputError: 1 mistake in Crop:
+          side: unknown key (got 32); did you mean 'side_px'?
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
+
+    @classmethod
+    def parse(cls, values: Any, *, where: str | None = None) -> Self:
+        """Validate plain values (from YAML, JSON or Python) into this configuration.
+
+        Args:
+            values: A mapping of the fields.
+            where: What the message calls the source, e.g. a file name; default: the class name.
+
+        Returns:
+            The validated, immutable configuration.
+
+        Raises:
+            InputError: One message that lists every mistake.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise InputError(explain(error, cls, where or cls.__name__)) from None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a YAML file into this configuration.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The validated configuration.
+
+        Raises:
+            InputError: The file is missing, is no YAML, or has mistakes; all are listed.
+        """
+        return cls.parse(read_yaml(path), where=str(path))
+
+    def merged(self, changes: dict[str, Any]) -> Self:
+        """Return a copy with dotted keys replaced, validated again as a whole.
+
+        Args:
+            changes: Dotted path to new value, e.g. `{"encoder.width": 16}`.
+
+        Raises:
+            InputError: A path or a value is not valid; all mistakes are listed.
+
+        Example:
+            >>> class Crop(Config):
+            ...     side_px: int = 64
+            >>> Crop().merged({"side_px": 32}).side_px
+            32
+        """
+        values = self.model_dump(mode="json")
+        for dotted, value in changes.items():
+            *parents, leaf = dotted.split(".")
+            node = values
+            for name in parents:
+                child = node.setdefault(name, {})
+                if not isinstance(child, dict):
+                    raise InputError(f"{dotted}: {name!r} holds a value, it has no keys inside")
+                node = child
+            node[leaf] = value
+        return self.parse(values)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read one YAML document with `safe_load`.
+
+    Raises:
+        InputError: The file cannot be read or is not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def nearest(name: str, valid: typing.Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the closest valid name, or the list of valid ones.
+
+    Example:
+        >>> nearest("rotat", ["rotate", "blur"])
+        "; did you mean 'rotate'?"
+        >>> nearest("zzz", ["rotate", "blur"])
+        '; valid: rotate, blur'
+    """
+    names = [str(n) for n in valid]
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; valid: {', '.join(names)}"
+
+
+def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
+    """Rewrite a pydantic error for people: one line a mistake, with path, value and rule."""
+    lines = [f"  {_explain_one(item, model)}" for item in error.errors()]
+    count = f"{len(lines)} mistake{'s' if len(lines) > 1 else ''}"
+    return "\n".join([f"{count} in {where}:", *lines])
+
+
+def _explain_one(item: ErrorDetails, model: type[BaseModel]) -> str:
+    location = item["loc"]
+    path = ".".join(str(part) for part in location) or "(top level)"
+    got = _shorten(item["input"])
+    if item["type"] == "extra_forbidden":
+        valid = _fields_at(model, location[:-1])
+        return f"{path}: unknown key (got {got}){nearest(str(location[-1]), valid)}"
+    if item["type"] == "missing":
+        return f"{path}: required, but missing"
+    if item["type"] == "literal_error":
+        expected = item["ctx"]["expected"]
+        names = [name.strip("' ") for name in expected.replace(" or ", ", ").split(",")]
+        return f"{path}: unknown name {got}{nearest(str(item['input']), names)}"
+    rule = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{path}: {rule} (got {got})"
+
+
+def _shorten(value: Any, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the field names of the nested model that a pydantic location points to."""
+    current: Any = model
+    for part in location:
+        if isinstance(part, str) and _is_model(current) and part in current.model_fields:
+            current = _unwrap(current.model_fields[part].annotation)
+    return list(current.model_fields) if _is_model(current) else []
+
+
+def _is_model(candidate: Any) -> bool:
+    return isinstance(candidate, type) and issubclass(candidate, BaseModel)
+
+
+def _unwrap(annotation: Any) -> Any:
+    """Return the model class inside `X | None`, `tuple[X, ...]` or `dict[str, X]`, else as is."""
+    if _is_model(annotation):
+        return annotation
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType, tuple, list, dict):
+        return next((m for m in map(_unwrap, typing.get_args(annotation)) if _is_model(m)), None)
+    return annotation

@@ -1,0 +1,37 @@
+"""The error tree: every error a user can cause, each with the exit code of the command line.
+
+An error says what was expected, what came, and what to do about it. The command line prints the
+message alone; a traceback means a defect of ours.
+"""
+
+from __future__ import annotations
+
+
+class HandsslError(Exception):
+    """Base of all errors handssl raises on purpose. Exit code 1."""
+
+    exit_code = 1
+
+
+class InputError(HandsslError):
+    """Something the user wrote is wrong: an option, a key, a value, a name. Exit code 2."""
+
+    exit_code = 2
+
+
+class DataError(HandsslError):
+    """A dataset on disk is not what its layout promises. Exit code 3."""
+
+    exit_code = 3
+
+
+class DivergedError(HandsslError):
+    """Training produced a number that is not finite. Exit code 4."""
+
+    exit_code = 4
+
+
+class InterruptedStudyError(HandsslError):
+    """A study was interrupted on request; what finished is kept. Exit code 130."""
+
+    exit_code = 130

@@ -1,0 +1,67 @@
+"""Features of a frozen encoder on a packed split."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from handssl.augment import plain_view
+from handssl.data.store import PackedStore
+
+
+@torch.no_grad()
+def extract_features(
+    encoder: nn.Module, store: PackedStore, *, view_px: int, batch: int = 256
+) -> torch.Tensor:
+    """Return the features of every image of a split, untransformed.
+
+    The encoder is frozen in the full sense: BatchNorm uses its stored statistics and does not move
+    them; the mode the encoder was in is restored.
+
+    Args:
+        encoder: Maps images (B, 3, P, P) to features (B, dim).
+        store: The packed split.
+        view_px: Side P of the encoder's input.
+        batch: Images a step.
+
+    Returns:
+        float32 (N, dim), on the CPU.
+    """
+    device = next(encoder.parameters()).device
+    was_training = encoder.training
+    encoder.eval()
+    rows = []
+    for indices in np.array_split(np.arange(len(store)), max(1, -(-len(store) // batch))):
+        crops = store.crops(indices).to(device)
+        views = plain_view(crops, view_px=view_px, context=store.manifest.context)
+        rows.append(encoder(views).float().cpu())
+    encoder.train(was_training)
+    return torch.cat(rows)
+
+
+@torch.no_grad()
+def settle_batch_norm(
+    encoder: nn.Module, store: PackedStore, *, view_px: int, batch: int = 256
+) -> None:
+    """Set BatchNorm statistics to the average over one pass of a split; weights stay as they are.
+
+    Args:
+        encoder: A module with BatchNorm layers.
+        store: The packed split.
+        view_px: Side of the encoder's input.
+        batch: Images a step; each counts alike, a last smaller batch is left out.
+    """
+    norms = [m for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the cumulative average
+    encoder.train()
+    batch = min(batch, len(store))
+    for start in range(0, len(store) - batch + 1, batch):
+        crops = store.crops(np.arange(start, start + batch))
+        encoder(plain_view(crops, view_px=view_px, context=store.manifest.context))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    encoder.eval()

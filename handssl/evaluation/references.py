@@ -1,0 +1,46 @@
+"""Reference rows: what an error means is read off beside them.
+
+*Mean pose* predicts the mean label of `probe` for every image. *Random encoder* is the block's
+initial network, its BatchNorm statistics set by one pass over the pretraining images. The third,
+*supervised*, is an ordinary trial with the objective `supervised`.
+"""
+
+from __future__ import annotations
+
+from handssl.data.study_data import StudyData
+from handssl.evaluation.probe import evaluate_encoder, evaluate_predictions
+from handssl.evaluation.features import settle_batch_norm
+from handssl.evaluation.targets import as_columns, pose_targets
+from handssl.models import EncoderConfig, build_encoder, initialise
+
+
+def mean_pose(data: StudyData) -> dict[str, float]:
+    """Return the metrics of the mean pose of `probe`, on `select` and `test`.
+
+    Args:
+        data: The packed splits.
+
+    Returns:
+        median_mm and mpje_mm on `select`, test_median_mm and test_mpje_mm on `test`, and every
+        protocol under `mean/`.
+    """
+    mean = as_columns(pose_targets(data.store("probe"))).mean(0, keepdim=True)
+    predictions = {split: mean.expand(len(data.store(split)), -1) for split in ("select", "test")}
+    return evaluate_predictions(predictions, data, prefix="mean")
+
+
+def random_encoder(config: EncoderConfig, data: StudyData, *, seed: int) -> dict[str, float]:
+    """Return the metrics of the ridge probe on the block's initial network.
+
+    Args:
+        config: The encoder.
+        data: The packed splits.
+        seed: The block's seed; the weights are those every arm of the block starts from.
+
+    Returns:
+        As `mean_pose`, every protocol under `ridge/`.
+    """
+    encoder = build_encoder(config)
+    initialise(encoder, seed=seed, prefix="encoder")
+    settle_batch_norm(encoder, data.store("pretrain"), view_px=config.input_px)
+    return evaluate_encoder(encoder, data, view_px=config.input_px, test=True)

@@ -1,0 +1,83 @@
+"""The ridge probe: a linear layer on frozen features, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+# Half decades from 1e-6 to 1e2, times the mean eigenvalue of the features' covariance.
+LAMBDA_EXPONENTS = tuple(step / 2 for step in range(-12, 5))
+
+
+@dataclass(frozen=True)
+class RidgeProbe:
+    """A fitted linear layer.
+
+    Attributes:
+        mean: (D,), of the features on `probe`.
+        scale: (D,), deviation of the features on `probe`; 1 where a feature is constant.
+        weight: (D, T).
+        intercept: (T,), unpenalised.
+        exponent: log10 of lambda over the mean eigenvalue.
+    """
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+    weight: torch.Tensor
+    intercept: torch.Tensor
+    exponent: float
+
+    def predict(self, features: torch.Tensor) -> torch.Tensor:
+        """Return (N, T) predictions for features (N, D)."""
+        return ((features.double() - self.mean) / self.scale) @ self.weight + self.intercept
+
+
+def ridge_path(features: torch.Tensor, targets: torch.Tensor) -> list[RidgeProbe]:
+    """Fit the probe for every lambda of the grid from one eigendecomposition.
+
+    With standardised features X (N, D) and centred targets Y the weight is
+    (X'X / N + lambda I)^-1 X'Y / N, lambda = 10^e times the mean eigenvalue of X'X / N.
+
+    Args:
+        features: (N, D).
+        targets: (N, T).
+
+    Returns:
+        One probe for each exponent in `LAMBDA_EXPONENTS`.
+
+    Example:
+        >>> x = torch.linspace(-1, 1, 50, dtype=torch.float64)[:, None]
+        >>> probe = ridge_path(x, 3.0 * x + 1.0)[0]
+        >>> round(float(probe.predict(torch.tensor([[0.5]]))), 3)
+        2.5
+    """
+    x, y = features.double(), targets.double()
+    mean, scale = x.mean(0), x.std(0, correction=0)
+    scale = torch.where(scale > 1e-12, scale, torch.ones_like(scale))
+    x, intercept = (x - mean) / scale, y.mean(0)
+    values, vectors = torch.linalg.eigh(x.T @ x / len(x))
+    projected = vectors.T @ (x.T @ (y - intercept)) / len(x)
+    values = values.clamp(min=0.0)
+    typical = values.mean().clamp(min=1e-12)
+    probes = []
+    for exponent in LAMBDA_EXPONENTS:
+        weight = vectors @ (projected / (values + typical * 10.0**exponent)[:, None])
+        probes.append(RidgeProbe(mean, scale, weight, intercept, exponent))
+    return probes
+
+
+def choose_probe(
+    probes: list[RidgeProbe],
+    features: torch.Tensor,
+    error: Callable[[torch.Tensor], float],
+) -> RidgeProbe:
+    """Return the probe with the least error on `select`; ties go to the larger lambda.
+
+    Args:
+        probes: From `ridge_path`.
+        features: (M, D), of the split `select`.
+        error: Scores predictions (M, T); lower is better.
+    """
+    return min(reversed(probes), key=lambda probe: error(probe.predict(features)))

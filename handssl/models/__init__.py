@@ -1,0 +1,16 @@
+"""Encoders and heads."""
+
+from handssl.models.config import EncoderConfig, HeadConfig
+from handssl.models.heads import RelativeHead, mlp
+from handssl.models.initial import initialise
+from handssl.models.resnet import ResNet18, build_encoder
+
+__all__ = [
+    "EncoderConfig",
+    "HeadConfig",
+    "RelativeHead",
+    "ResNet18",
+    "build_encoder",
+    "initialise",
+    "mlp",
+]

@@ -1,0 +1,40 @@
+"""Configuration of the encoder and of the heads that sit on it during pretraining."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from handssl.config import Config
+
+Width = Annotated[int, Field(ge=4, le=256)]
+Units = Annotated[int, Field(ge=1, le=16384)]
+
+
+class EncoderConfig(Config):
+    """Network f up to the pooled features.
+
+    Attributes:
+        name: The architecture.
+        width: Channels of the first stage; 64 is ResNet-18 as published, features are 8 x width.
+        input_px: Side of the square input.
+    """
+
+    name: Literal["resnet18"] = "resnet18"
+    width: Width = 64
+    input_px: Annotated[int, Field(ge=32, le=512)] = 128
+
+
+class HeadConfig(Config):
+    """Hidden and output sizes of the heads; the input size follows from the encoder.
+
+    Attributes:
+        projection_hidden: Hidden units of the contrastive projection head.
+        projection_out: Dimensions of the space in which Eq. 1 compares.
+        relative_hidden: Hidden units of each relative head; its output is theta's size.
+    """
+
+    projection_hidden: Units = 2048
+    projection_out: Units = 128
+    relative_hidden: Units = 1024

@@ -1,0 +1,72 @@
+"""What a running study tells about itself, for live progress and for callers of `run`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from handssl.sweep.plan import PlannedTrial
+from handssl.sweep.study import Study
+
+Outcome = Literal["completed", "stopped", "diverged", "failed"]
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """The data is being made: `done` of `total` images."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The plan stands: all trials, those no earlier run has finished, and how many run at once."""
+
+    study: Study
+    trials: tuple[PlannedTrial, ...]
+    missing: tuple[PlannedTrial, ...]
+    slots: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """A trial begins, or goes on after `epoch` epochs of an earlier run."""
+
+    trial: PlannedTrial
+    epoch: int
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """A trial has an epoch more; `seconds` is how long it took, NaN if an earlier run made it."""
+
+    trial: PlannedTrial
+    epoch: int
+    metrics: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial is over; `message` says why if it diverged or failed."""
+
+    trial: PlannedTrial
+    outcome: Outcome
+    epoch: int
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """An interruption was asked for; running trials are being stopped."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Nothing new: the sweep is alive; comes several times a second."""
+
+
+Event = Preparing | Planned | Started | EpochEnded | Ended | Stopping | Tick
+OnEvent = Callable[[Event], None]

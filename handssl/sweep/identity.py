@@ -1,0 +1,50 @@
+"""Trial identity: a hash of what determines the result, and of nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from handssl.augment import TRANSFORMATIONS
+from handssl.training.config import PretrainConfig
+
+# Raise it when the same configuration starts to give other numbers: old results no longer count.
+NUMERICS_VERSION = 1
+
+
+def trial_id(config: PretrainConfig, data_fingerprint: str, *, kind: str = "trial") -> str:
+    """Name a trial by the configuration (seed included), the data and the version of the numerics.
+
+    Device, number of workers and library versions are not part of it; neither are the parameters
+    of transformations that are off, so one trial serves every study that asks for it.
+
+    Args:
+        config: The resolved configuration.
+        data_fingerprint: Of all splits together.
+        kind: What is done with it: `trial`, or the name of a reference.
+
+    Returns:
+        16 hexadecimal characters.
+
+    Example:
+        >>> len(trial_id(PretrainConfig(), "00"))
+        16
+        >>> trial_id(PretrainConfig(seed=1), "00") == trial_id(PretrainConfig(seed=2), "00")
+        False
+    """
+    content = {
+        "config": _determining(config),
+        "data": data_fingerprint,
+        "kind": kind,
+        "numerics": NUMERICS_VERSION,
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _determining(config: PretrainConfig) -> dict[str, Any]:
+    values = config.model_dump(mode="json")
+    for name in set(TRANSFORMATIONS) - set(config.composition):
+        del values["augmentation"][name]
+    return values

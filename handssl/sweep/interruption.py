@@ -1,0 +1,67 @@
+"""Ctrl-C and SIGTERM: asked for once, carried out at a safe point, never in the middle of a write."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption:
+    """Catches both signals while it is entered; outside the main thread it does nothing.
+
+    The first signal raises KeyboardInterrupt only inside `at_once`; elsewhere it is noted in
+    `requested`, for the caller to act on. Later ones are ignored, so that they cannot cut off the
+    clean-up that the first has started.
+
+    Example:
+        >>> with Interruption() as interruption:
+        ...     signal.raise_signal(signal.SIGINT)
+        ...     signal.raise_signal(signal.SIGINT)
+        ...     interruption.requested
+        True
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._at_once = False
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {name: signal.signal(name, self._on_signal) for name in SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for name, handler in self._previous.items():
+            signal.signal(name, handler)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal interrupt this block where it is; for work that may be cut off anywhere."""
+        self.raise_if_requested()
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
+
+    def raise_if_requested(self) -> None:
+        """Raise KeyboardInterrupt if a signal has come."""
+        if self.requested:
+            raise KeyboardInterrupt
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        first, self.requested = not self.requested, True
+        if first and self._at_once:
+            raise KeyboardInterrupt

@@ -1,0 +1,116 @@
+"""A Ray of our own for one sweep: small, quiet, and gone afterwards with every process it started."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+import ray
+
+OBJECT_STORE_BYTES = 80 * 1024 * 1024
+TRIALS_PER_GPU = 4
+_TERM_TIMEOUT_S = 5.0
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a sweep may use.
+
+    Attributes:
+        slots: Trials that run at once.
+        cpus: CPUs of each.
+        gpus: Share of a GPU of each.
+        owned: Whether we started it, and so stop it.
+    """
+
+    slots: int
+    cpus: int
+    gpus: float
+    owned: bool
+
+
+@contextmanager
+def ray_cluster() -> Iterator[Cluster]:
+    """Use the Ray that the caller has connected to, or start one here and stop it afterwards.
+
+    Its own is started with Ray's token authentication as it comes, without dashboard, and leaves
+    no process behind, however the block ends.
+    """
+    with _environment(_ENVIRONMENT), _quiet("ray"):
+        if ray.is_initialized():
+            yield _shares(owned=False)
+            return
+        others = set(psutil.Process().children(recursive=True))
+        try:
+            _start()
+            yield _shares(owned=True)
+        finally:
+            _stop(others)
+
+
+def _start() -> None:
+    ray.init(
+        address="local",
+        num_cpus=len(os.sched_getaffinity(0)),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+        object_store_memory=OBJECT_STORE_BYTES,
+    )
+
+
+def _stop(others: set[psutil.Process]) -> None:
+    """Shut Ray down, then make sure of every process it had started."""
+    started = set(psutil.Process().children(recursive=True)) - others
+    ray.shutdown()
+    _, alive = psutil.wait_procs(list(started), timeout=_TERM_TIMEOUT_S)
+    for process in alive:
+        process.kill()
+    psutil.wait_procs(alive, timeout=_TERM_TIMEOUT_S)
+
+
+def _shares(*, owned: bool) -> Cluster:
+    total = ray.cluster_resources()
+    cpus, gpus = int(total.get("CPU", 1)), int(total.get("GPU", 0))
+    slots = min(cpus, gpus * TRIALS_PER_GPU) if gpus else cpus
+    return Cluster(slots, cpus // slots if gpus else 1, gpus / slots if gpus else 0.0, owned)
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update({name: os.environ.get(name, value) for name, value in values.items()})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a library's log off the terminal: what matters reaches the user as our own lines."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

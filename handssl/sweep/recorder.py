@@ -1,0 +1,93 @@
+"""The one writer: what trials report goes into the local record first, then into MLflow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from handssl.sweep.events import Ended, EpochEnded, OnEvent, Outcome, Started
+from handssl.sweep.plan import PlannedTrial
+from handssl.sweep.study import Study
+from handssl.tracking.record import TrialRecord, TrialStore
+
+FINISHED = ("completed", "stopped", "diverged")
+
+
+class Recorder:
+    """Records trials as they start, go on and end; knows which of them are still missing.
+
+    Args:
+        study: The study.
+        store: The local record, which decides.
+        tracker: MLflow, which shows; it never makes a trial fail.
+        on_event: Told what was recorded.
+    """
+
+    def __init__(self, study: Study, store: TrialStore, tracker: Any, on_event: OnEvent) -> None:
+        self._study, self._store, self._tracker = study, store, tracker
+        self._on_event = on_event
+        self._running: dict[str, TrialRecord] = {}
+
+    def missing(self, trials: tuple[PlannedTrial, ...]) -> tuple[PlannedTrial, ...]:
+        """Return the trials without a final outcome; a finished one is never run twice."""
+        return tuple(trial for trial in trials if not self._is_finished(trial))
+
+    def start(self, trial: PlannedTrial) -> None:
+        """Open a trial's record and its run."""
+        record = self._store.load(trial.trial_id) or self._new_record(trial)
+        record = record.model_copy(update={"outcome": "running"})
+        run_id = self._tracker.start(record, trial.config.model_dump(mode="json"))
+        record = record.model_copy(update={"mlflow_run_id": run_id})
+        self._save(record)
+        self._on_event(Started(trial, record.epoch))
+
+    def epoch(
+        self, trial: PlannedTrial, epoch: int, metrics: Mapping[str, float], s: float
+    ) -> None:
+        """Add an epoch; one that is already there is left as it is."""
+        record = self._running[trial.trial_id]
+        values = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        known = epoch <= record.epoch and bool(record.metrics)
+        self._store.append_epoch(trial.trial_id, epoch, values)
+        self._save(record.model_copy(update={"epoch": epoch, "metrics": values}))
+        self._tracker.log_epoch(record, epoch, values)
+        self._on_event(EpochEnded(trial, epoch, values, math.nan if known else s))
+
+    def end(self, trial: PlannedTrial, outcome: Outcome, message: str = "") -> None:
+        """Write a trial's outcome."""
+        record = self._running.pop(trial.trial_id, None) or self._new_record(trial)
+        tags = record.tags | ({"message": message} if message else {})
+        record = record.model_copy(update={"outcome": outcome, "tags": tags})
+        self._store.save(record)
+        self._tracker.finish(record)
+        self._on_event(Ended(trial, outcome, record.epoch, message))
+
+    def close(self) -> None:
+        """Leave trials under way as `running`, to be continued; MLflow shows them as killed."""
+        for record in self._running.values():
+            self._tracker.finish(record)
+        self._running.clear()
+
+    def _save(self, record: TrialRecord) -> None:
+        self._running[record.trial_id] = record
+        self._store.save(record)
+
+    def _is_finished(self, trial: PlannedTrial) -> bool:
+        record = self._store.load(trial.trial_id)
+        return record is not None and record.outcome in FINISHED
+
+    def _new_record(self, trial: PlannedTrial) -> TrialRecord:
+        return TrialRecord(
+            trial_id=trial.trial_id,
+            study=self._study.name,
+            stage=self._study.stage,
+            cell=trial.cell,
+            composition=trial.composition,
+            objective=trial.objective,
+            block=trial.block,
+            outcome="running",
+            epoch=0,
+            epochs=trial.epochs,
+            metrics={},
+        )

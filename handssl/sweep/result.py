@@ -1,0 +1,66 @@
+"""What a study gave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handssl.sweep.study import Study
+from handssl.tracking.record import TrialRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METRICS = ("median_mm", "mpje_mm", "test_median_mm", "test_mpje_mm")
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """Every trial's record, and where the rest is kept.
+
+    Attributes:
+        study: What was asked for.
+        storage: Folder with the records, checkpoints and, by default, the MLflow store.
+        tracking_uri: Of the MLflow store.
+        records: One for each trial that was started, in the order of the plan.
+        planned: Trials of the plan.
+        interrupted: Whether Ctrl-C or SIGTERM ended the run before the plan was done.
+    """
+
+    study: Study
+    storage: Path
+    tracking_uri: str
+    records: tuple[TrialRecord, ...]
+    planned: int
+    interrupted: bool = False
+
+    @property
+    def failed(self) -> tuple[TrialRecord, ...]:
+        """The trials that ended with an error of their own; running again tries them again."""
+        return tuple(record for record in self.records if record.outcome == "failed")
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a trial: finished ones by median, then those that ended early.
+
+        Returns:
+            A frame with trial_id, cell, composition, objective, block, outcome, epoch, epochs and
+            the primary measures in mm (NaN where there is none).
+        """
+        import pandas as pd
+
+        frame = pd.DataFrame([_row(record) for record in self.records], columns=_COLUMNS)
+        early = frame["outcome"] != "completed"
+        order = frame.assign(early=early).sort_values(["early", "median_mm", "trial_id"]).index
+        return frame.loc[order].reset_index(drop=True)
+
+
+_FIELDS = (
+    *("trial_id", "cell", "composition", "objective", "block", "outcome", "epoch", "epochs"),
+)
+_COLUMNS = [*_FIELDS, *METRICS]
+
+
+def _row(record: TrialRecord) -> list[object]:
+    values = [getattr(record, name) for name in _FIELDS]
+    return [*values, *(record.metrics.get(name, float("nan")) for name in METRICS)]

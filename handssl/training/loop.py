@@ -1,0 +1,192 @@
+"""The pretraining loop.
+
+An epoch is one pass over the pretraining images in an order drawn from (seed, epoch). Each step
+makes the views of a batch, encodes them in one pass, asks the objective for its loss and updates
+the weights. The loop knows nothing of Ray or MLflow and writes nothing to disk.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from handssl.augment import ViewMaker
+from handssl.data.store import PackedStore
+from handssl.data.study_data import StudyData
+from handssl.errors import DivergedError, InputError
+from handssl.evaluation.targets import pose_targets
+from handssl.models import build_encoder, initialise
+from handssl.objectives import Encoded, Losses, PoseTarget, build_objective
+from handssl.optim import build, cosine_factor, decay_groups, peak_lr
+from handssl.randomness import permutation
+from handssl.training.config import PretrainConfig
+
+
+class Pretraining:
+    """Encoder, objective and optimizer of one run, advanced an epoch at a time.
+
+    Args:
+        config: The resolved configuration.
+        data: Packed splits; `probe` labels are read by the supervised objective alone.
+        device: Where to compute.
+
+    Raises:
+        InputError: The split is smaller than one batch.
+    """
+
+    def __init__(self, config: PretrainConfig, data: StudyData, device: str = "cpu") -> None:
+        self.config, self.device = config, torch.device(device)
+        self.encoder = build_encoder(config.encoder)
+        self.objective = build_objective(
+            config.objective,
+            dim=self.encoder.dim,
+            heads=config.heads,
+            augmentation=config.augmentation,
+            composition=config.composition,
+            temperature=config.temperature,
+        )
+        self.model = nn.ModuleDict({"encoder": self.encoder, "objective": self.objective})
+        initialise(self.model, seed=config.seed)
+        self.model.to(self.device)
+        self.store = data.store(self.objective.split)
+        self.steps_per_epoch = _steps(len(data.store("pretrain")), config.global_batch)
+        lr = peak_lr(config.optimizer.lr_base, config.global_batch)
+        groups = decay_groups([self.model], config.optimizer.weight_decay)
+        self.optimizer = build(config.optimizer.name, groups, lr=lr)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._lr_factor)
+        self._target = pose_targets(self.store) if self.objective.split == "probe" else None
+        self._make_view = ViewMaker(
+            config.augmentation,
+            config.composition,
+            seed=config.seed,
+            view_px=config.encoder.input_px,
+            context=self.store.manifest.context,
+        )
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        """Make one pass of updates.
+
+        Args:
+            epoch: Counted from 1; fixes sample order and every draw of theta.
+
+        Returns:
+            Means over the epoch: train/loss, train/loss/<term>, train/sigma/<term>, and train/lr,
+            train/views_per_s.
+
+        Raises:
+            DivergedError: A loss is not finite; the first such step is named.
+        """
+        self.model.train()
+        start_s = time.perf_counter()
+        losses = [self._step(indices, epoch) for indices in self._batches(epoch)]
+        metrics = _summarise(losses, epoch)
+        views = self.steps_per_epoch * self.config.global_batch * self.objective.views
+        metrics["train/views_per_s"] = views / (time.perf_counter() - start_s)
+        metrics["train/lr"] = float(self.schedule.get_last_lr()[0])
+        return metrics
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next epoch depends on besides configuration and data."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+
+    def _step(self, indices: NDArray[np.int64], epoch: int) -> Losses:
+        losses = self.objective(*self._encode(indices, epoch))
+        self.optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        return Losses(losses.total.detach(), losses.terms, losses.sigmas)
+
+    def _encode(
+        self, indices: NDArray[np.int64], epoch: int
+    ) -> tuple[list[Encoded], PoseTarget | None]:
+        crops = self.store.crops(indices).to(self.device)
+        ids = self.store.ids[indices].to(self.device)
+        views = [
+            self._make_view(crops, ids, epoch=epoch, view=view)
+            for view in range(self.objective.views)
+        ]
+        images = torch.cat([view.images for view in views])
+        features = self.encoder(images.contiguous(memory_format=torch.channels_last))
+        encoded = [
+            Encoded(h, view.theta, view.matrix)
+            for h, view in zip(features.chunk(len(views)), views, strict=True)
+        ]
+        return encoded, self._target_of(indices)
+
+    def _target_of(self, indices: NDArray[np.int64]) -> PoseTarget | None:
+        if self._target is None:
+            return None
+        chosen = torch.from_numpy(indices)
+        parts = (self._target.uv, self._target.z, self._target.valid)
+        return PoseTarget(*(part[chosen].to(self.device) for part in parts))
+
+    def _batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
+        batch = self.config.global_batch
+        order = epoch_order(self.store, self.steps_per_epoch * batch, self.config.seed, epoch)
+        return (order[i : i + batch] for i in range(0, len(order), batch))
+
+    def _lr_factor(self, step: int) -> float:
+        return cosine_factor(
+            step,
+            warmup_steps=round(self.config.optimizer.warmup_epochs * self.steps_per_epoch),
+            total_steps=self.config.epochs * self.steps_per_epoch,
+        )
+
+
+def epoch_order(store: PackedStore, length: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return which samples an epoch visits, in order.
+
+    Args:
+        store: The split.
+        length: Samples visited; a smaller split is passed over again in a new order.
+        seed: The trial's seed.
+        epoch: Counted from 1.
+
+    Returns:
+        int64 (length,), a pure function of the arguments.
+    """
+    passes = -(-length // len(store))
+    orders = [permutation(len(store), "order", seed, epoch, index) for index in range(passes)]
+    return np.concatenate(orders)[:length]
+
+
+def _steps(images: int, batch: int) -> int:
+    if images < batch:
+        raise InputError(
+            f"expected at least one batch of {batch} pretraining images, the split has {images}; "
+            "lower global_batch or use more images"
+        )
+    return images // batch
+
+
+def _summarise(losses: list[Losses], epoch: int) -> dict[str, float]:
+    totals = torch.stack([step.total for step in losses]).cpu()
+    if not bool(torch.isfinite(totals).all()):
+        step = int(torch.nonzero(~torch.isfinite(totals))[0]) + 1
+        raise DivergedError(
+            f"the loss became {float(totals[step - 1])} in epoch {epoch}, step {step}; "
+            "a smaller optimizer.lr_base or a longer warm-up may help"
+        )
+    metrics = {"train/loss": float(totals.mean())}
+    for name in losses[0].terms:
+        term = torch.stack([step.terms[name] for step in losses])
+        metrics[f"train/loss/{name}"] = float(term.mean())
+        metrics[f"train/sigma/{name}"] = float(losses[-1].sigmas[name])
+    return metrics

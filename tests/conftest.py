@@ -1,0 +1,73 @@
+"""Fixtures shared by the tests: small data that needs no renderer."""
+
+from __future__ import annotations
+
+import os
+
+# Before any test imports a library that would use more threads than this machine has cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import numpy as np
+import pytest
+
+from handssl.data.sample import SPLITS, Sample
+from handssl.data.store import pack
+from handssl.randomness import numpy_generator
+
+COUNTS = {"pretrain": 64, "probe": 48, "select": 24, "test": 24}
+
+
+class BlobHands:
+    """Twenty-one coloured discs at the joints of a random hand-like set of points.
+
+    Far simpler than the procedural hands, and like them: labels are exact and the pose is visible.
+    """
+
+    name = "blobs"
+
+    def __init__(self, split: str, count: int, image_px: int = 64) -> None:
+        self.split, self.count, self.image_px = split, count, image_px
+        self.fingerprint = f"b10b{SPLITS.index(split)}{count:04x}{image_px:04x}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        rng = numpy_generator("blobs", self.split, index)
+        side = self.image_px
+        camera = np.array([[2.0 * side, 0, side / 2], [0, 2.0 * side, side / 2], [0, 0, 1.0]])
+        xyz = rng.normal(0.0, 0.03, (21, 3)).clip(-0.07, 0.07)
+        xyz[9] = xyz[0] + np.array([0.0, -0.09, 0.01])
+        xyz += np.array([0.0, 0.0, 0.6]) - xyz.mean(axis=0) * [1, 1, 0]
+        homogeneous = xyz @ camera.T
+        uv = homogeneous[:, :2] / homogeneous[:, 2:]
+        image = np.full((side, side, 3), rng.integers(60, 120), dtype=np.uint8)
+        ys, xs = np.mgrid[:side, :side]
+        for joint, (u, v) in enumerate(uv):
+            disc = (xs - u) ** 2 + (ys - v) ** 2 < 4.0
+            image[disc] = (40 + 10 * joint, 250 - 10 * joint, (70 * joint) % 256)
+        return Sample(
+            image=image,
+            id=1000 * SPLITS.index(self.split) + index,
+            group=index,
+            source=f"blobs/{index}",
+            uv=uv,
+            xyz=xyz,
+            camera=camera,
+        )
+
+
+@pytest.fixture(scope="session")
+def blob_data(tmp_path_factory):
+    """Folder of four packed splits of blob hands, 56 px crops of 1.75 box sides."""
+    folder = tmp_path_factory.mktemp("blobs")
+    for split, count in COUNTS.items():
+        pack(BlobHands(split, count), folder / split, crop_px=56, context=1.75)
+    return folder
+
+
+@pytest.fixture
+def blob_dataset():
+    """The class of the blob hands."""
+    return BlobHands

@@ -1,0 +1,1 @@
+"""Studies as Python functions, one module per section of the paper."""
