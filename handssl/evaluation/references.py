@@ -8,8 +8,8 @@ initial network, its BatchNorm statistics set by one pass over the pretraining i
 from __future__ import annotations
 
 from handssl.data.study_data import StudyData
-from handssl.evaluation.probe import evaluate_encoder, evaluate_predictions
 from handssl.evaluation.features import settle_batch_norm
+from handssl.evaluation.probe import evaluate_encoder, evaluate_predictions
 from handssl.evaluation.targets import as_columns, pose_targets
 from handssl.models import EncoderConfig, build_encoder, initialise
 

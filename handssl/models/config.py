@@ -8,7 +8,8 @@ from pydantic import Field
 
 from handssl.config import Config
 
-Width = Annotated[int, Field(ge=4, le=256)]
+# Below 8 channels torch 2.15 corrupts memory in the channels-last convolution on AVX2 processors.
+Width = Annotated[int, Field(ge=8, le=256, multiple_of=8)]
 Units = Annotated[int, Field(ge=1, le=16384)]
 
 

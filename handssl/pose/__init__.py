@@ -1,1 +1,38 @@
-"""Placeholder."""
+"""Skeleton, cameras, the 2.5D pose and the errors of a prediction: functions of values, no I/O.
+
+Numpy arrays and tensors alike, over any leading axes; metres inside, millimetres in metrics.
+"""
+
+from handssl.pose.camera import back_project, crop_camera, move_uv, project
+from handssl.pose.comparison import joint_errors
+from handssl.pose.labels import PoseLabels
+from handssl.pose.metrics import pose_metrics
+from handssl.pose.pose25d import Pose25D, decode_2_5d, encode_2_5d, recover_root_depth
+from handssl.pose.procrustes import align_procrustes
+from handssl.pose.protocols import PRIMARY, PROTOCOLS, SIDE_PX, Protocol
+from handssl.pose.skeleton import BONE, BONES, JOINT_COUNT, JOINT_NAMES, PARENTS, ROOT
+
+__all__ = [
+    "BONE",
+    "BONES",
+    "JOINT_COUNT",
+    "JOINT_NAMES",
+    "PARENTS",
+    "PRIMARY",
+    "PROTOCOLS",
+    "ROOT",
+    "SIDE_PX",
+    "Pose25D",
+    "PoseLabels",
+    "Protocol",
+    "align_procrustes",
+    "back_project",
+    "crop_camera",
+    "decode_2_5d",
+    "encode_2_5d",
+    "joint_errors",
+    "move_uv",
+    "pose_metrics",
+    "project",
+    "recover_root_depth",
+]

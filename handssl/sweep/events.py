@@ -14,8 +14,9 @@ Outcome = Literal["completed", "stopped", "diverged", "failed"]
 
 @dataclass(frozen=True)
 class Preparing:
-    """The data is being made: `done` of `total` images."""
+    """The data is being made: `done` of `total` images of a phase."""
 
+    phase: str
     done: int
     total: int
 
@@ -50,11 +51,12 @@ class EpochEnded:
 
 @dataclass(frozen=True)
 class Ended:
-    """A trial is over; `message` says why if it diverged or failed."""
+    """A trial is over; `median_mm` is its last, `message` says why if it diverged or failed."""
 
     trial: PlannedTrial
     outcome: Outcome
     epoch: int
+    median_mm: float
     message: str = ""
 
 

@@ -18,7 +18,7 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_DEDUP_LOGS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the old output is the one that can be silent
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
@@ -43,6 +43,13 @@ class Cluster:
     owned: bool
 
 
+def available_cpus() -> int:
+    """Return the CPUs this process may use, which a container can make fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @contextmanager
 def ray_cluster() -> Iterator[Cluster]:
     """Use the Ray that the caller has connected to, or start one here and stop it afterwards.
@@ -65,7 +72,7 @@ def ray_cluster() -> Iterator[Cluster]:
 def _start() -> None:
     ray.init(
         address="local",
-        num_cpus=len(os.sched_getaffinity(0)),
+        num_cpus=available_cpus(),
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.CRITICAL,

@@ -51,9 +51,11 @@ class PlannedTrial:
 
 
 def plan_study(study: Study, data_fingerprint: str) -> tuple[PlannedTrial, ...]:
-    """List a study's trials: block after block, references first, then exempt cells.
+    """List a study's trials: block after block, exempt cells first, references last.
 
-    Exempt cells run longest, so starting them first leaves no core idle at the end.
+    Exempt cells run longest, so starting them first leaves no core idle at the end. References
+    take a moment only: at the start they would end while the next actor is still being made, and
+    Tune then drops that actor.
 
     Args:
         study: The study.
@@ -69,14 +71,14 @@ def plan_study(study: Study, data_fingerprint: str) -> tuple[PlannedTrial, ...]:
 
 def _plan_block(study: Study, block: int, fingerprint: str) -> list[PlannedTrial]:
     cells = sorted(study.cells, key=lambda cell: not cell.exempt)
-    planned = []
+    untrained: tuple[Kind, ...] = ()
     if study.references:
-        planned = [_reference(study, kind, block, fingerprint) for kind in _UNTRAINED]
+        untrained = ("mean_pose", "random_encoder")
         cells = [SUPERVISED, *(cell for cell in cells if cell.label != SUPERVISED.label)]
-    return [*planned, *(_trial(study, cell, block, fingerprint) for cell in cells)]
-
-
-_UNTRAINED: tuple[Kind, ...] = ("mean_pose", "random_encoder")
+    return [
+        *(_trial(study, cell, block, fingerprint) for cell in cells),
+        *(_reference(study, kind, block, fingerprint) for kind in untrained),
+    ]
 
 
 def _reference(study: Study, kind: Kind, block: int, fingerprint: str) -> PlannedTrial:

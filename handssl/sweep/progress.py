@@ -33,8 +33,8 @@ class Progress:
     def apply(self, event: Event) -> None:
         """Take in one event."""
         match event:
-            case Preparing(done, total):
-                self._preparing = f"preparing the data: {done}/{total} images"
+            case Preparing(phase, done, total):
+                self._preparing = f"preparing the data: {phase} {done}/{total}"
             case Planned():
                 self._plan(event)
             case Started(trial, epoch):

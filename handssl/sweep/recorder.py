@@ -61,7 +61,8 @@ class Recorder:
         record = record.model_copy(update={"outcome": outcome, "tags": tags})
         self._store.save(record)
         self._tracker.finish(record)
-        self._on_event(Ended(trial, outcome, record.epoch, message))
+        median_mm = record.metrics.get("median_mm", math.nan)
+        self._on_event(Ended(trial, outcome, record.epoch, median_mm, message))
 
     def close(self) -> None:
         """Leave trials under way as `running`, to be continued; MLflow shows them as killed."""

@@ -10,7 +10,7 @@ from handssl.data.study_data import StudyData
 from handssl.errors import InterruptedStudyError
 from handssl.sweep.events import Event, OnEvent, Planned, Preparing, Stopping, Tick
 from handssl.sweep.interruption import Interruption
-from handssl.sweep.local_ray import Cluster, ray_cluster
+from handssl.sweep.local_ray import Cluster, available_cpus, ray_cluster
 from handssl.sweep.plan import PlannedTrial, plan_study
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.result import StudyResult
@@ -72,7 +72,10 @@ class _Sweep:
         """Do everything that is still to be done."""
         with self.interruption.at_once():
             data = prepare(
-                self.study.data, self.storage, lambda done, total: on_event(Preparing(done, total))
+                self.study.data,
+                self.storage,
+                lambda phase, done, total: on_event(Preparing(phase, done, total)),
+                workers=available_cpus(),
             )
             self.trials = plan_study(self.study, StudyData(data).fingerprint)
         recorder = Recorder(self.study, self.store, self.tracker, on_event)

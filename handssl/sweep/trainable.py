@@ -45,15 +45,16 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         import torch
 
         torch.set_num_threads(threads)
-        self._trials, self._data, self._storage = trials, data, storage
+        # Names that the base class does not use; it has a `_storage` of its own.
+        self._plan, self._data_folder, self._trials_folder = trials, data, storage / "trials"
         self.reset_config(config)
 
     def reset_config(self, new_config: Result) -> bool:
         """Drop the trial at hand and turn to the next."""
-        trial = self._trials[new_config["trial_id"]]
-        self._folder = self._storage / "trials" / trial.trial_id
+        trial = self._plan[new_config["trial_id"]]
+        self._trial_folder = self._trials_folder / trial.trial_id
         self._epoch, self._epochs = 0, trial.epochs
-        self._results = trial_results(trial, self._data, self._folder)
+        self._results = trial_results(trial, self._data_folder, self._trial_folder)
         return True
 
     def step(self) -> Result:
@@ -68,8 +69,9 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         except DivergedError as error:
             return self._ended("diverged", str(error))
         except Exception as error:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            (self._folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            self._trial_folder.mkdir(parents=True, exist_ok=True)
+            file = self._trial_folder / "error.txt"
+            file.write_text(traceback.format_exc(), encoding="utf-8")
             return self._ended("failed", f"{type(error).__name__}: {error}")
         result: Result = {"epoch": self._epoch, "metrics": metrics}
         result[PRIMARY] = metrics.get(PRIMARY, math.nan)

@@ -50,8 +50,8 @@ class Bridge(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The actor itself is gone, e.g. killed for its memory."""
-        reason = str(trial.get_error() or "its process ended").strip().splitlines()
-        self._recorder.end(self._of(trial), "failed", reason[-1])
+        lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines()
+        self._recorder.end(self._of(trial), "failed", lines[-1] if lines else "its process ended")
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """The controller went round once."""
@@ -96,7 +96,12 @@ def tune_trials(
             tune_config=tune.TuneConfig(
                 scheduler=scheduler, reuse_actors=True, trial_dirname_creator=_folder_name
             ),
-            run_config=tune.RunConfig(storage_path=scratch, verbose=0, callbacks=[callback]),
+            run_config=tune.RunConfig(
+                storage_path=scratch,
+                verbose=0,
+                callbacks=[callback],
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
         ).fit()
 
 

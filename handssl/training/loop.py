@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from handssl.augment import ViewMaker
+from handssl.augment import ViewMaker, composition_name, reach_boxes
 from handssl.data.store import PackedStore
 from handssl.data.study_data import StudyData
 from handssl.errors import DivergedError, InputError
@@ -37,7 +37,7 @@ class Pretraining:
         device: Where to compute.
 
     Raises:
-        InputError: The split is smaller than one batch.
+        InputError: The split is smaller than one batch, or views would leave the stored crop.
     """
 
     def __init__(self, config: PretrainConfig, data: StudyData, device: str = "cpu") -> None:
@@ -55,6 +55,7 @@ class Pretraining:
         initialise(self.model, seed=config.seed)
         self.model.to(self.device)
         self.store = data.store(self.objective.split)
+        _check_reach(config, self.store.manifest.context)
         self.steps_per_epoch = _steps(len(data.store("pretrain")), config.global_batch)
         lr = peak_lr(config.optimizer.lr_base, config.global_batch)
         groups = decay_groups([self.model], config.optimizer.weight_decay)
@@ -165,6 +166,16 @@ def epoch_order(store: PackedStore, length: int, seed: int, epoch: int) -> NDArr
     passes = -(-length // len(store))
     orders = [permutation(len(store), "order", seed, epoch, index) for index in range(passes)]
     return np.concatenate(orders)[:length]
+
+
+def _check_reach(config: PretrainConfig, context: float) -> None:
+    reach = reach_boxes(config.augmentation, config.composition)
+    if reach > context:
+        raise InputError(
+            f"expected transformations that stay within the stored crop of {context:g} box sides, "
+            f"the ranges of {composition_name(config.composition)} reach {reach:.3f}; "
+            "narrow the ranges or pack the data with a larger context"
+        )
 
 
 def _steps(images: int, batch: int) -> int:

@@ -1,0 +1,80 @@
+"""The verbs of `handssl` and what they have in common. Heavy imports happen inside the verbs."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+
+import click
+
+from handssl.cli.demo import demo
+from handssl.cli.report import report
+from handssl.cli.study import study
+from handssl.errors import HandsslError
+
+INTERRUPTED = 130
+_COMPLETION = {"bash": "~/.bashrc", "zsh": "~/.zshrc", "fish": "~/.config/fish/completions"}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("handssl"), prog_name="handssl")
+def cli() -> None:
+    """Compare self-supervised objectives for hand-pose encoders, with every trial tracked.
+
+    \b
+    Start here:
+      handssl demo                              five minutes on two cores, needs nothing
+      handssl study run STUDY.yaml              a study of your own
+      handssl study run objectives --set pretrain.epochs=20
+      handssl report handssl-runs               table and page of what a storage holds
+
+    Every command says more with --help. Results go to --storage, else $HANDSSL_HOME, else
+    ./handssl-runs. A command that was interrupted continues when it is run again.
+    """
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(sorted(_COMPLETION)), default="bash")
+def completion(shell: str) -> None:
+    """Print the script that completes handssl's words in a SHELL.
+
+    \b
+    Example:
+      handssl completion bash >> ~/.bashrc
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None  # noqa: S101  (click.Choice above allows only shells it knows)
+    click.echo(kind(cli, {}, "handssl", "_HANDSSL_COMPLETE").source())
+
+
+for verb in (demo, study, report):
+    cli.add_command(verb)
+
+
+def invoke(arguments: list[str] | None = None) -> int:
+    """Run one command line.
+
+    Args:
+        arguments: Without the program's name; default: those of this process.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        code = cli.main(arguments, prog_name="handssl", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except HandsslError as error:
+        click.echo(f"handssl: {error}", err=True)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("handssl: interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader, say `head`, has gone: nothing is left to tell it, also not at exit.
+        sys.stdout = None  # type: ignore[assignment]
+        return 0
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,51 @@
+"""`handssl demo`: Sec. 4.2 of the paper on the embedded procedural hands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from handssl.cli.options import parse_changes, running
+
+
+@click.command()
+@click.option(
+    "--size",
+    type=click.Choice(["small", "order"]),
+    default="small",
+    show_default=True,
+    help="small: one block, about five minutes on two cores; order: three blocks, up to an hour.",
+)
+@click.option("--blocks", type=click.IntRange(1, 1000), help="Seeds to repeat every cell with.")
+@running
+def demo(
+    size: str,
+    blocks: int | None,
+    storage: Path | None,
+    tracking_uri: str | None,
+    changes: tuple[str, ...],
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Compare transformations and objectives on hands that need no download.
+
+    Every transformation alone with the contrastive objective; translate, rotate and color_jitter
+    with the relative objective too. Cells without a rival may be stopped early. Ends with a
+    table, a page and the command that opens the MLflow UI. Interrupt it with Ctrl-C and run it
+    again: it continues.
+
+    \b
+    Examples:
+      handssl demo
+      handssl demo --size order --storage runs/order
+      handssl demo --set pretrain.epochs=4 --json > result.json
+    """
+    from handssl.cli.execute import execute
+    from tune_spaces import demo as spaces
+
+    values = parse_changes(changes)
+    if blocks is not None:
+        values.setdefault("blocks", list(range(1, blocks + 1)))
+    planned = spaces.study(size).merged(values)
+    return execute(planned, storage, tracking_uri, quiet=quiet, as_json=as_json, page="demo.html")

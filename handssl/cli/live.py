@@ -1,0 +1,80 @@
+"""Live progress on the terminal: one line that changes, or a plain line every few seconds."""
+
+from __future__ import annotations
+
+import math
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from handssl.sweep.events import Ended, Event, Stopping
+from handssl.sweep.progress import Progress
+
+PLAIN_PERIOD_S = 10.0
+
+
+class LiveProgress:
+    """Shows a study's events on stderr, so that stdout holds results only.
+
+    Args:
+        console: Where to; a terminal gets one live line, anything else plain lines.
+        quiet: Show nothing.
+    """
+
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+        self._console, self._quiet = console, quiet
+        self._progress, self._start_s = Progress(), time.monotonic()
+        self._spoke_s = -PLAIN_PERIOD_S
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal and not self._quiet:
+            self._live = Live(
+                console=self._console,
+                get_renderable=lambda: Text(self._line(), style="cyan"),
+                refresh_per_second=4,
+                transient=True,
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take in one event and show what is new."""
+        self._progress.apply(event)
+        if self._quiet:
+            return
+        if isinstance(event, Ended):
+            self._console.print(_ended(event), highlight=False)
+        elif isinstance(event, Stopping):
+            self._console.print("Stopping: ending the workers, one moment.", highlight=False)
+        if not self._live:
+            self._speak()
+
+    def _speak(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._spoke_s >= PLAIN_PERIOD_S:
+            self._spoke_s = now_s
+            self._console.print(self._line(), highlight=False, soft_wrap=True)
+
+    def _line(self) -> str:
+        return self._progress.line(time.monotonic() - self._start_s)
+
+
+def _ended(event: Ended) -> str:
+    value = f"{event.median_mm:.1f} mm" if math.isfinite(event.median_mm) else ""
+    where = f"{event.trial.cell}, block {event.trial.block}"
+    after = f" after epoch {event.epoch}" if event.outcome != "completed" else ""
+    return " ".join(f"{where}: {event.outcome}{after} {value} {event.message}".split())

@@ -1,0 +1,77 @@
+"""`handssl study`: run a study from a YAML file or by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from handssl.cli.options import parse_changes, running
+from handssl.config import nearest
+from handssl.errors import InputError
+
+if TYPE_CHECKING:
+    from handssl.sweep.study import Study
+
+NAMES = ("demo", "objectives", "smoke")
+
+
+@click.group()
+def study() -> None:
+    """Run studies: sets of cells that are compared, repeated with several seeds."""
+
+
+@study.command("run")
+@click.argument("source", metavar="STUDY")
+@running
+def run_study(
+    source: str,
+    storage: Path | None,
+    tracking_uri: str | None,
+    changes: tuple[str, ...],
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Run STUDY, a YAML file or one of: demo, objectives, smoke.
+
+    Trials that an earlier run finished, of this or another study, are not run again.
+
+    \b
+    Examples:
+      handssl study run mine.yaml --storage runs/mine
+      handssl study run objectives --set pretrain.epochs=20 --set blocks=[1,2,3]
+    """
+    from handssl.cli.execute import execute
+
+    planned = load_study(source).merged(parse_changes(changes))
+    return execute(
+        planned, storage, tracking_uri, quiet=quiet, as_json=as_json, page=f"{planned.name}.html"
+    )
+
+
+def load_study(source: str) -> Study:
+    """Return a study by file or by name.
+
+    Args:
+        source: Path of a YAML file, or a name from `tune_spaces`.
+
+    Raises:
+        InputError: There is neither, or the file has mistakes.
+    """
+    from handssl.sweep.study import Study
+
+    if source in NAMES and not Path(source).is_file():
+        return _named(source)
+    if not Path(source).suffix and not Path(source).exists():
+        raise InputError(
+            f"STUDY: expected a YAML file or a name, got {source!r}{nearest(source, NAMES)}"
+        )
+    return Study.load(Path(source))
+
+
+def _named(name: str) -> Study:
+    from tune_spaces import demo, objectives, smoke
+
+    studies = {"demo": demo.study, "objectives": objectives.study, "smoke": smoke.study}
+    return studies[name]()

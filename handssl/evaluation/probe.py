@@ -1,0 +1,89 @@
+"""Evaluate features or predictions under every protocol, with names as they are tracked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from handssl.data.sample import Split
+from handssl.data.store import PackedStore
+from handssl.data.study_data import StudyData
+from handssl.evaluation.features import extract_features
+from handssl.evaluation.ridge import choose_probe, ridge_path
+from handssl.evaluation.targets import as_columns, from_columns, pose_targets
+from handssl.pose import PRIMARY, PROTOCOLS, PoseLabels, pose_metrics
+
+
+def evaluate_encoder(
+    encoder: nn.Module, data: StudyData, *, view_px: int, test: bool
+) -> dict[str, float]:
+    """Fit the ridge probe on `probe`, choose lambda on `select`, and report.
+
+    Args:
+        encoder: Frozen for the purpose; its BatchNorm statistics do not move.
+        data: The packed splits.
+        view_px: Side of the encoder's input.
+        test: Whether `test` is opened, which only the end of a trial may do.
+
+    Returns:
+        As `evaluate_predictions` with prefix `ridge`, and `ridge/lambda_exponent`.
+    """
+    splits: tuple[Split, ...] = ("select", "test") if test else ("select",)
+    fitted = extract_features(encoder, data.store("probe"), view_px=view_px)
+    features = {
+        split: extract_features(encoder, data.store(split), view_px=view_px) for split in splits
+    }
+    probes = ridge_path(fitted, as_columns(pose_targets(data.store("probe"))))
+    probe = choose_probe(
+        probes, features["select"], lambda columns: primary_mm(columns, data.store("select"))
+    )
+    predictions = {split: probe.predict(features[split]) for split in splits}
+    metrics = evaluate_predictions(predictions, data, prefix="ridge")
+    return metrics | {"ridge/lambda_exponent": probe.exponent}
+
+
+def evaluate_predictions(
+    predictions: Mapping[Split, torch.Tensor], data: StudyData, *, prefix: str
+) -> dict[str, float]:
+    """Return every protocol's statistics and the aliases of the primary measure.
+
+    Args:
+        predictions: For `select`, and at the end `test`, the 63 columns (N, 63).
+        data: The packed splits.
+        prefix: Name of the probe.
+
+    Returns:
+        `<prefix>/<protocol>/<statistic>_<unit>` and the aliases median_mm, mpje_mm on `select`;
+        under `test/` and `test_` the same on `test`.
+    """
+    metrics: dict[str, float] = {}
+    for split, columns in predictions.items():
+        values = protocol_metrics(columns, data.store(split))
+        head = "test/" if split == "test" else ""
+        alias = "test_" if split == "test" else ""
+        metrics |= {f"{head}{prefix}/{name}": value for name, value in values.items()}
+        metrics[f"{alias}median_mm"] = values[f"{PRIMARY}/median_mm"]
+        metrics[f"{alias}mpje_mm"] = values[f"{PRIMARY}/mean_mm"]
+    return metrics
+
+
+def protocol_metrics(
+    columns: torch.Tensor, store: PackedStore, protocols: Sequence[str] = tuple(PROTOCOLS)
+) -> dict[str, float]:
+    """Return the statistics of predictions (N, 63) on a labelled split, by protocol."""
+    uv, z = from_columns(columns.double())
+    manifest = store.manifest
+    crop_uv = (uv / manifest.context + 0.5) * manifest.crop_px - 0.5
+    labels = PoseLabels(
+        store.label("uv"), store.label("xyz"), store.label("camera"), store.label("valid")
+    )
+    return pose_metrics(
+        crop_uv.numpy(), z.numpy(), labels, box_px=store.box_px, protocols=protocols
+    )
+
+
+def primary_mm(columns: torch.Tensor, store: PackedStore) -> float:
+    """Return the primary measure of predictions (N, 63) on a split."""
+    return protocol_metrics(columns, store, [PRIMARY])[f"{PRIMARY}/median_mm"]

@@ -1,0 +1,145 @@
+"""The truth about hands and predictions of it, checked and turned into float64 numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from handssl.errors import DivergedError, InputError
+from handssl.pose.arrays import as_floats
+from handssl.pose.skeleton import BONE, JOINT_COUNT
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_LARGEST = 1e9  # pixels or bone lengths; what lies beyond is no prediction
+
+
+@dataclass(frozen=True, eq=False)
+class PoseLabels:
+    """The truth about N hands; numpy arrays or tensors.
+
+    Attributes:
+        uv: (N, 21, 2), pixels of the image the predictions are made in.
+        xyz: (N, 21, 3), metres in the camera frame.
+        camera: (N, 3, 3) or (3, 3), pinhole matrices of that image.
+        valid: bool (N, 21), joints whose labels may be used; default: all.
+        scale: (N,), true length of the bone wrist to middle_mcp in metres; default: from `xyz`.
+    """
+
+    uv: Any
+    xyz: Any
+    camera: Any
+    valid: Any = None
+    scale: Any = None
+
+    def checked(self, count: int) -> PoseLabels:
+        """Return the labels of `count` hands as numpy, every field filled.
+
+        Args:
+            count: Hands N that were predicted.
+
+        Returns:
+            float64 labels, uv and xyz 0 where invalid, and a bool mask; scale is NaN for hands
+            without a labelled bone.
+
+        Raises:
+            InputError: A shape is another, a valid label is not finite, a bone has no length.
+        """
+        valid = _as_mask(self.valid, count)
+        known: Mask = np.all(valid[:, list(BONE)], axis=1)
+        xyz = _labelled("labels.xyz", self.xyz, valid, 3)
+        camera = self.camera
+        if np.ndim(camera) == 2:
+            camera = np.broadcast_to(_as_numpy("labels.camera", camera), (count, 3, 3))
+        return PoseLabels(
+            uv=_labelled("labels.uv", self.uv, valid, 2),
+            xyz=xyz,
+            camera=_rows("labels.camera", camera, count, 3, 3),
+            valid=valid,
+            scale=_as_scale(self.scale, xyz, known),
+        )
+
+
+def check_predictions(uv: ArrayLike, z: ArrayLike) -> tuple[Floats, Floats]:
+    """Return predicted uv (N, 21, 2) and z (N, 21) as float64 numpy.
+
+    Raises:
+        InputError: There is no hand, or a shape is another.
+        DivergedError: A number is not finite, or beyond any meaning.
+    """
+    pixels = _as_numpy("uv", uv, JOINT_COUNT, 2)
+    if pixels.ndim != 3 or len(pixels) == 0:
+        raise InputError(
+            f"uv: expected shape (N, 21, 2) with at least one hand, got {pixels.shape}"
+        )
+    depths = _rows("z", z, len(pixels), JOINT_COUNT)
+    for name, values in (("uv", pixels), ("z", depths)):
+        # Written so that NaN, which compares false, is found too.
+        lost = ~(np.abs(values) < _LARGEST)
+        if lost.any():
+            hands = np.flatnonzero(lost.reshape(len(lost), -1).any(axis=1))
+            raise DivergedError(
+                f"{name}: expected finite predictions below {_LARGEST:g}, got "
+                f"{values[lost][0]} in {len(hands)} of {len(values)} hands, the first at row "
+                f"{hands[0]}; the encoder or the probe has diverged"
+            )
+    return pixels, depths
+
+
+def _as_numpy(name: str, values: Any, *tail: int) -> Floats:
+    array = as_floats(name, values, *tail)
+    if isinstance(array, torch.Tensor):
+        array = array.detach().cpu().numpy()
+    return np.asarray(array, dtype=np.float64)
+
+
+def _rows(name: str, values: Any, count: int, *tail: int) -> Floats:
+    array = _as_numpy(name, values, *tail)
+    if array.shape != (count, *tail):
+        raise InputError(f"{name}: expected shape {(count, *tail)}, got {array.shape}")
+    return array
+
+
+def _as_mask(valid: Any, count: int) -> Mask:
+    if valid is None:
+        return np.ones((count, JOINT_COUNT), dtype=bool)
+    mask = np.asarray(valid.cpu() if isinstance(valid, torch.Tensor) else valid)
+    if mask.shape != (count, JOINT_COUNT) or mask.dtype != bool:
+        raise InputError(
+            f"labels.valid: expected bool of shape {(count, JOINT_COUNT)}, "
+            f"got {mask.dtype} of shape {mask.shape}"
+        )
+    return mask
+
+
+def _labelled(name: str, values: Any, valid: Mask, axes: int) -> Floats:
+    """Return labels with 0 where they are invalid; valid ones must be finite."""
+    labels = _rows(name, values, len(valid), JOINT_COUNT, axes)
+    lost = valid & ~np.isfinite(labels).all(axis=-1)
+    if lost.any():
+        hand, joint = np.argwhere(lost)[0]
+        raise InputError(
+            f"{name}: expected finite labels where valid, got {labels[hand, joint]} at hand "
+            f"{hand}, joint {joint} ({int(lost.sum())} such joints); mark them invalid"
+        )
+    return np.where(valid[..., None], labels, 0.0)
+
+
+def _as_scale(scale: Any, xyz: Floats, known: Mask) -> Floats:
+    """Return bone lengths (N,) in metres, NaN for hands whose bone is not `known`."""
+    lengths = np.linalg.norm(xyz[:, BONE[0]] - xyz[:, BONE[1]], axis=-1)
+    if scale is not None:
+        lengths = _rows("labels.scale", scale, len(xyz))
+    bad = known & ~((lengths > 0) & (lengths < np.inf))
+    if bad.any():
+        hand = np.flatnonzero(bad)[0]
+        raise InputError(
+            f"labels.scale: expected a positive bone length in metres, got {lengths[hand]} at "
+            f"hand {hand} ({int(bad.sum())} such hands)"
+        )
+    return np.where(known, lengths, np.nan)

@@ -1,0 +1,89 @@
+"""The errors of a predicted 2.5D pose, each under the protocol that gives it its meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from handssl.config import nearest
+from handssl.errors import InputError
+from handssl.pose.comparison import Comparison
+from handssl.pose.labels import PoseLabels, check_predictions
+from handssl.pose.protocols import PROTOCOLS, Protocol
+from handssl.pose.skeleton import JOINT_COUNT
+
+
+def pose_metrics(
+    uv: ArrayLike,
+    z: ArrayLike,
+    labels: PoseLabels,
+    *,
+    box_px: float,
+    protocols: Sequence[str] = tuple(PROTOCOLS),
+) -> dict[str, float]:
+    """Compare predicted 2.5D poses with the truth, in float64.
+
+    A joint counts where its label is valid; in space also the labels of wrist and middle_mcp must
+    be, since root and scale come from them, and `pa_21` needs three valid joints. Hands whose root
+    depth cannot be recovered are left out of the `recovered` protocols and counted.
+
+    Args:
+        uv: (N, 21, 2), predicted pixels, in the image of the labels.
+        z: (N, 21), predicted relative depths in bone lengths; ignored at the root.
+        labels: The truth.
+        box_px: Side of the crop box in these pixels.
+        protocols: Ids from `PROTOCOLS`; default: all.
+
+    Returns:
+        `<protocol>/median_<unit>` and `<protocol>/mean_<unit>`, both of the same pooled errors;
+        `<protocol>/degenerate_count` where the root depth is recovered. If all hands are
+        degenerate the count stands alone.
+
+    Raises:
+        InputError: No hand, no joint that counts, wrong shapes, labels that are not finite, an
+            unknown protocol.
+        DivergedError: A prediction is not finite or beyond any meaning.
+
+    Example:
+        >>> import numpy as np
+        >>> from handssl.pose import encode_2_5d
+        >>> xyz = np.random.default_rng(0).uniform(-0.1, 0.1, (4, 21, 3)) + (0.0, 0.0, 0.6)
+        >>> camera = np.array([[500.0, 0.0, 112.0], [0.0, 500.0, 112.0], [0.0, 0.0, 1.0]])
+        >>> truth = encode_2_5d(xyz, camera)
+        >>> labels = PoseLabels(truth.uv, xyz, camera)
+        >>> metrics = pose_metrics(truth.uv + (3.0, 4.0), truth.z, labels, box_px=64.0)
+        >>> round(metrics["px_21/median_px"], 6)
+        10.0
+        >>> round(metrics["root_gtroot_20/median_mm"], 1) < 2.0
+        True
+    """
+    if not 0.0 < box_px < float("inf"):
+        raise InputError(f"box_px: expected a positive number of pixels, got {box_px}")
+    uv_px, depths = check_predictions(uv, z)
+    hands = Comparison(uv_px, depths, labels.checked(len(uv_px)), box_px)
+    metrics: dict[str, float] = {}
+    for name in protocols:
+        if name not in PROTOCOLS:
+            raise InputError(f"protocols: unknown name {name!r}{nearest(name, PROTOCOLS)}")
+        metrics |= _statistics(PROTOCOLS[name], hands)
+    return metrics
+
+
+def _statistics(protocol: Protocol, hands: Comparison) -> dict[str, float]:
+    errors, counted = hands.errors(protocol)
+    first = JOINT_COUNT - protocol.joints
+    pooled = errors[:, first:][counted[:, first:]]
+    metrics: dict[str, float] = {}
+    if protocol.root_depth == "recovered":
+        metrics[f"{protocol.id}/degenerate_count"] = float(hands.degenerate.sum())
+    elif pooled.size == 0:
+        raise InputError(
+            f"{protocol.id}: expected at least one joint that counts, got none; "
+            f"check the mask of valid joints"
+        )
+    if pooled.size:
+        metrics[f"{protocol.id}/median_{protocol.unit}"] = float(np.median(pooled))
+        metrics[f"{protocol.id}/mean_{protocol.unit}"] = float(np.mean(pooled))
+    return metrics

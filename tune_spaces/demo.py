@@ -1,0 +1,123 @@
+"""The demo: Sec. 4.2 in a size that two cores can do while one waits.
+
+All numbers that set its size are in `SIZES`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from handssl.config import nearest
+from handssl.data.preparation import DataConfig
+from handssl.errors import InputError
+from handssl.models import EncoderConfig, HeadConfig
+from handssl.optim import OptimizerConfig
+from handssl.sweep.study import Halving, Study
+from handssl.training.config import PretrainConfig
+from tune_spaces import objectives
+
+
+@dataclass(frozen=True)
+class Size:
+    """What one size of the demo costs.
+
+    Attributes:
+        blocks: Seeds.
+        pretrain: Unlabelled images.
+        probe: Labelled images.
+        select: Labelled images that choose.
+        test: Labelled images that are reported.
+        image_px: Side of rendered images and stored crops.
+        input_px: Side of the network's input.
+        width: Channels of the encoder's first stage.
+        epochs: Passes over the unlabelled images.
+        batch: Images of one update.
+        grace_epochs: First rung.
+        reduction_factor: One in so many goes on at each rung.
+    """
+
+    blocks: tuple[int, ...]
+    pretrain: int
+    probe: int
+    select: int
+    test: int
+    image_px: int
+    input_px: int
+    width: int
+    epochs: int
+    batch: int
+    grace_epochs: int
+    reduction_factor: float
+
+
+SIZES: dict[str, Size] = {
+    "small": Size(
+        blocks=(1,),
+        pretrain=2048,
+        probe=1024,
+        select=512,
+        test=512,
+        image_px=112,
+        input_px=64,
+        width=16,
+        epochs=6,
+        batch=128,
+        grace_epochs=2,
+        reduction_factor=2.0,
+    ),
+    "order": Size(
+        blocks=(1, 2, 3),
+        pretrain=6144,
+        probe=2048,
+        select=1024,
+        test=1024,
+        image_px=112,
+        input_px=64,
+        width=16,
+        epochs=10,
+        batch=128,
+        grace_epochs=3,
+        reduction_factor=2.0,
+    ),
+}
+
+
+def study(size: str = "small") -> Study:
+    """Return the demo's study.
+
+    Args:
+        size: `small` (one block) or `order` (three).
+
+    Raises:
+        InputError: There is no such size.
+
+    Example:
+        >>> len(study("order").blocks)
+        3
+    """
+    if size not in SIZES:
+        raise InputError(f"size: expected a size of the demo, got {size!r}{nearest(size, SIZES)}")
+    return build(SIZES[size], name=f"demo-{size}")
+
+
+def build(size: Size, *, name: str) -> Study:
+    """Return the study of Sec. 4.2 at one size."""
+    data = DataConfig(
+        pretrain=size.pretrain,
+        probe=size.probe,
+        select=size.select,
+        test=size.test,
+        image_px=size.image_px,
+        crop_px=size.image_px,
+    )
+    pretrain = PretrainConfig(
+        epochs=size.epochs,
+        global_batch=size.batch,
+        encoder=EncoderConfig(width=size.width, input_px=size.input_px),
+        heads=HeadConfig(projection_hidden=256, projection_out=64, relative_hidden=256),
+        optimizer=OptimizerConfig(warmup_epochs=1),
+    )
+    halving = Halving(grace_epochs=size.grace_epochs, reduction_factor=size.reduction_factor)
+    return objectives.study(
+        blocks=size.blocks, data=data, pretrain=pretrain, halving=halving, name=name
+    )

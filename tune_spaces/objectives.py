@@ -1,0 +1,74 @@
+"""Sec. 4.2: which transformation to be invariant to, which to be equivariant to.
+
+Every transformation alone with the contrastive objective (Eq. 1), those with parameters also with
+the relative objective (Eq. 2, 3). The two arms of one transformation are rivals: they are compared
+at equal epochs, so neither is ever stopped early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from handssl.augment import REGRESSABLE, TRANSFORMATIONS
+from handssl.data.preparation import DataConfig
+from handssl.sweep.study import Halving, Study
+from handssl.training.config import PretrainConfig
+
+
+def study(
+    *,
+    transformations: Sequence[str] = TRANSFORMATIONS,
+    blocks: Sequence[int] = (1, 2, 3),
+    data: DataConfig | None = None,
+    pretrain: PretrainConfig | None = None,
+    halving: Halving | None = None,
+    name: str = "objectives",
+) -> Study:
+    """Return the cells of Sec. 4.2 as a study.
+
+    Args:
+        transformations: Which to compare; default: all seven, ten cells.
+        blocks: Seeds; every cell runs once with each.
+        data: The images; default: procedural hands.
+        pretrain: What all cells share; default: the paper's settings.
+        halving: When cells without a rival may stop; default: a third goes on at each rung.
+        name: Of the study.
+
+    Returns:
+        The study, with mean pose, random encoder and supervised as references.
+
+    Raises:
+        InputError: A transformation is unknown or a value out of range; all mistakes are listed.
+
+    Example:
+        >>> len(study().cells)
+        10
+        >>> [cell.label for cell in study().cells if not cell.exempt]
+        ['contrastive blur', 'contrastive cutout', 'contrastive noise', 'contrastive sobel']
+    """
+    return Study.parse(
+        {
+            "name": name,
+            "stage": "objectives",
+            "cells": _cells(transformations),
+            "blocks": tuple(blocks),
+            "data": data or DataConfig(),
+            "pretrain": pretrain or PretrainConfig(),
+            "halving": halving or Halving(),
+        }
+    )
+
+
+def _cells(transformations: Sequence[str]) -> list[dict[str, object]]:
+    rivals = [name for name in transformations if name in REGRESSABLE]
+    contrastive = [
+        {"composition": (name,), "objective": "contrastive", "exempt": name in rivals}
+        for name in transformations
+    ]
+    relative = [
+        {"composition": (name,), "objective": "relative", "exempt": True} for name in rivals
+    ]
+    return [*contrastive, *relative]
+
+
+
