@@ -1,1 +1,45 @@
-"""handssl: distributed sweeps of self-supervised pretraining for hand-pose encoders."""
+"""handssl: distributed sweeps of self-supervised pretraining for hand-pose encoders.
+
+    import handssl
+    from tune_spaces import objectives
+
+    result = handssl.run(objectives.study(blocks=(1,)), storage="runs/first")
+    result.table()
+
+Names are resolved when they are first used, so that `import handssl` costs nothing and a machine
+without Ray can still pretrain and probe.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from handssl.data.preparation import DataConfig
+    from handssl.sweep.result import StudyResult
+    from handssl.sweep.runner import run
+    from handssl.sweep.study import Cell, Halving, Study
+    from handssl.training.config import PretrainConfig
+
+_HOME = {
+    "Cell": "handssl.sweep.study",
+    "DataConfig": "handssl.data.preparation",
+    "Halving": "handssl.sweep.study",
+    "PretrainConfig": "handssl.training.config",
+    "Study": "handssl.sweep.study",
+    "StudyResult": "handssl.sweep.result",
+    "run": "handssl.sweep.runner",
+}
+
+__all__ = ["Cell", "DataConfig", "Halving", "PretrainConfig", "Study", "StudyResult", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'handssl' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -69,6 +69,3 @@ def _cells(transformations: Sequence[str]) -> list[dict[str, object]]:
         {"composition": (name,), "objective": "relative", "exempt": True} for name in rivals
     ]
     return [*contrastive, *relative]
-
-
-

@@ -30,7 +30,7 @@ def cli() -> None:
 
     Every command says more with --help. Results go to --storage, else $HANDSSL_HOME, else
     ./handssl-runs. A command that was interrupted continues when it is run again.
-    """
+    """  # noqa: D301  (click's mark for a block it must not wrap)
 
 
 @cli.command()
@@ -41,7 +41,7 @@ def completion(shell: str) -> None:
     \b
     Example:
       handssl completion bash >> ~/.bashrc
-    """
+    """  # noqa: D301  (click's mark for a block it must not wrap)
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)
@@ -75,6 +75,6 @@ def invoke(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader, say `head`, has gone: nothing is left to tell it, also not at exit.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 0
     return code if isinstance(code, int) else 0

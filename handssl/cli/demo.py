@@ -40,7 +40,7 @@ def demo(
       handssl demo
       handssl demo --size order --storage runs/order
       handssl demo --set pretrain.epochs=4 --json > result.json
-    """
+    """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.cli.execute import execute
     from tune_spaces import demo as spaces
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ def run_study(
     Examples:
       handssl study run mine.yaml --storage runs/mine
       handssl study run objectives --set pretrain.epochs=20 --set blocks=[1,2,3]
-    """
+    """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.cli.execute import execute
 
     planned = load_study(source).merged(parse_changes(changes))
@@ -73,5 +74,9 @@ def load_study(source: str) -> Study:
 def _named(name: str) -> Study:
     from tune_spaces import demo, objectives, smoke
 
-    studies = {"demo": demo.study, "objectives": objectives.study, "smoke": smoke.study}
+    studies: dict[str, Callable[[], Study]] = {
+        "demo": demo.study,
+        "objectives": objectives.study,
+        "smoke": smoke.study,
+    }
     return studies[name]()

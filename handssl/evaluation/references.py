@@ -7,6 +7,7 @@ initial network, its BatchNorm statistics set by one pass over the pretraining i
 
 from __future__ import annotations
 
+from handssl.data.sample import Split
 from handssl.data.study_data import StudyData
 from handssl.evaluation.features import settle_batch_norm
 from handssl.evaluation.probe import evaluate_encoder, evaluate_predictions
@@ -25,7 +26,8 @@ def mean_pose(data: StudyData) -> dict[str, float]:
         protocol under `mean/`.
     """
     mean = as_columns(pose_targets(data.store("probe"))).mean(0, keepdim=True)
-    predictions = {split: mean.expand(len(data.store(split)), -1) for split in ("select", "test")}
+    splits: tuple[Split, ...] = ("select", "test")
+    predictions = {split: mean.expand(len(data.store(split)), -1) for split in splits}
     return evaluate_predictions(predictions, data, prefix="mean")
 
 

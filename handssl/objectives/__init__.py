@@ -7,6 +7,7 @@ from handssl.objectives.build import (
     Objective,
     ObjectiveName,
     PoseTarget,
+    Supervised,
     build_objective,
 )
 from handssl.objectives.contrastive import nt_xent
@@ -21,6 +22,7 @@ __all__ = [
     "ObjectiveName",
     "PoseTarget",
     "RelativeLoss",
+    "Supervised",
     "build_objective",
     "nt_xent",
     "relative_target",

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: asked for once, carried out at a safe point, never in the middle of a write."""
+"""Ctrl-C and SIGTERM: noted at once, carried out at a safe point, never inside a write."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Interruption:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._previous = {name: signal.signal(name, self._on_signal) for name in SIGNALS}
+            self._previous = {name: signal.getsignal(name) for name in SIGNALS}
+            self.listen()
         return self
 
     def __exit__(
@@ -45,6 +46,11 @@ class Interruption:
     ) -> None:
         for name, handler in self._previous.items():
             signal.signal(name, handler)
+
+    def listen(self) -> None:
+        """Take the signals over, again after Ray, which puts its own handler for SIGTERM."""
+        for name in self._previous:
+            signal.signal(name, self._on_signal)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:

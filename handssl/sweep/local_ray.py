@@ -1,4 +1,4 @@
-"""A Ray of our own for one sweep: small, quiet, and gone afterwards with every process it started."""
+"""A Ray of our own for one sweep: small, quiet, and afterwards gone with all its processes."""
 
 from __future__ import annotations
 

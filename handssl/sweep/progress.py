@@ -67,6 +67,8 @@ class Progress:
         """
         if not self.total:
             return f"{self._preparing}, {clock(elapsed_s)}"
+        if self.done == self.total:
+            return f"{self.done}/{self.total} trials done, {clock(elapsed_s)} elapsed"
         running = ", ".join(
             f"{trial.cell} {epoch}/{trial.epochs}" if trial.epochs else trial.cell
             for trial, epoch in self.running.values()

@@ -45,12 +45,14 @@ class Recorder:
     def epoch(
         self, trial: PlannedTrial, epoch: int, metrics: Mapping[str, float], s: float
     ) -> None:
-        """Add an epoch; one that is already there is left as it is."""
+        """Add an epoch; one that an earlier run recorded is left as it is."""
         record = self._running[trial.trial_id]
         values = {name: value for name, value in metrics.items() if math.isfinite(value)}
         known = epoch <= record.epoch and bool(record.metrics)
-        self._store.append_epoch(trial.trial_id, epoch, values)
-        self._save(record.model_copy(update={"epoch": epoch, "metrics": values}))
+        if not known:
+            self._store.append_epoch(trial.trial_id, epoch, values)
+            record = record.model_copy(update={"epoch": epoch, "metrics": values})
+            self._save(record)
         self._tracker.log_epoch(record, epoch, values)
         self._on_event(EpochEnded(trial, epoch, values, math.nan if known else s))
 

@@ -85,6 +85,7 @@ class _Sweep:
             return
         try:
             with ray_cluster() as cluster:
+                self.interruption.listen()
                 self.interruption.raise_if_requested()
                 on_event(Planned(self.study, self.trials, missing, cluster.slots))
                 self._tune(missing, recorder, cluster, data, on_event)

@@ -54,7 +54,8 @@ def locked(storage: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(_held(storage, file.seek(0) or file.read().strip())) from None
+            file.seek(0)
+            raise InputError(_held(storage, file.read().strip())) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -101,8 +101,8 @@ class Study(Config):
     stage: Slug = "objectives"
     data: DataConfig = DataConfig()
     pretrain: PretrainConfig = PretrainConfig()
-    cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
-    blocks: Annotated[tuple[Seed, ...], Field(min_length=1)] = (1,)
+    cells: tuple[Cell, ...]
+    blocks: tuple[Seed, ...] = (1,)
     halving: Halving | None = Halving()
     references: bool = True
 
@@ -119,6 +119,9 @@ class Study(Config):
     @field_validator("cells")
     @classmethod
     def _cells_differ(cls, value: tuple[Cell, ...]) -> tuple[Cell, ...]:
+        # Not Field(min_length=1): pydantic would add it to the mistakes inside a cell.
+        if not value:
+            raise ValueError("expected at least 1 cell")
         labels = [cell.label for cell in value]
         twice = sorted({label for label in labels if labels.count(label) > 1})
         if twice:
@@ -128,8 +131,8 @@ class Study(Config):
     @field_validator("blocks")
     @classmethod
     def _blocks_differ(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(value)) != len(value):
-            raise ValueError("a block's seed is listed twice")
+        if not value or len(set(value)) != len(value):
+            raise ValueError("expected at least 1 block, none of them listed twice")
         return value
 
     @model_validator(mode="after")

@@ -57,6 +57,10 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         """The controller went round once."""
         self._on_step()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its callbacks for a restore, which never happens here; ours hold a terminal.
+        return {}
+
     def _of(self, trial: Any) -> PlannedTrial:
         return self._trials[trial.config["trial_id"]]
 

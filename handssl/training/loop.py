@@ -22,7 +22,7 @@ from handssl.data.study_data import StudyData
 from handssl.errors import DivergedError, InputError
 from handssl.evaluation.targets import pose_targets
 from handssl.models import build_encoder, initialise
-from handssl.objectives import Encoded, Losses, PoseTarget, build_objective
+from handssl.objectives import Encoded, Losses, PoseTarget, Supervised, build_objective
 from handssl.optim import build, cosine_factor, decay_groups, peak_lr
 from handssl.randomness import permutation
 from handssl.training.config import PretrainConfig
@@ -53,6 +53,10 @@ class Pretraining:
         )
         self.model = nn.ModuleDict({"encoder": self.encoder, "objective": self.objective})
         initialise(self.model, seed=config.seed)
+        self._target: PoseTarget | None = None
+        if isinstance(self.objective, Supervised):
+            self._target = pose_targets(data.store("probe"))
+            self.objective.standardise(self._target)
         self.model.to(self.device)
         self.store = data.store(self.objective.split)
         _check_reach(config, self.store.manifest.context)
@@ -61,7 +65,6 @@ class Pretraining:
         groups = decay_groups([self.model], config.optimizer.weight_decay)
         self.optimizer = build(config.optimizer.name, groups, lr=lr)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._lr_factor)
-        self._target = pose_targets(self.store) if self.objective.split == "probe" else None
         self._make_view = ViewMaker(
             config.augmentation,
             config.composition,

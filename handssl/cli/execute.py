@@ -1,0 +1,114 @@
+"""Run a study for a person: live progress, then what came out and what to do next."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from handssl.cli.live import LiveProgress
+from handssl.cli.summary import Summary, summarise
+from handssl.errors import InterruptedStudyError
+from handssl.sweep.runner import run
+
+if TYPE_CHECKING:
+    from handssl.sweep.result import StudyResult
+    from handssl.sweep.study import Study
+
+
+def execute(
+    study: Study,
+    storage: Path | None,
+    tracking_uri: str | None,
+    *,
+    quiet: bool,
+    as_json: bool,
+    page: str,
+) -> int:
+    """Run a study and print its results.
+
+    Args:
+        study: What to run.
+        storage: Folder of the results, or None for the default.
+        tracking_uri: MLflow store, or None for the default.
+        quiet: No live progress.
+        as_json: One JSON document instead of the table.
+        page: Name of the page within the storage.
+
+    Returns:
+        Exit code: 0, or 1 if a trial failed.
+
+    Raises:
+        InterruptedStudyError: It was interrupted; the message says how to go on.
+    """
+    errors = Console(stderr=True)
+    with LiveProgress(errors, quiet=quiet) as progress:
+        result = run(study, storage=storage, tracking_uri=tracking_uri, on_event=progress)
+    if result.interrupted:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the message is left to be said
+        raise InterruptedStudyError(interruption_message(result, sys.argv))
+    summary = summarise(result, page)
+    if as_json:
+        click.echo(json.dumps(summary.document, indent=2))
+    else:
+        _print(summary)
+    for record in result.failed:
+        errors.print(_failure(record, result.storage), style="red", highlight=False)
+    return 1 if result.failed else 0
+
+
+def interruption_message(result: StudyResult, argv: list[str]) -> str:
+    """Say what was kept and which command goes on.
+
+    Args:
+        result: Of the interrupted run.
+        argv: The command line that was interrupted.
+    """
+    finished = sum(record.outcome not in ("running", "failed") for record in result.records)
+    underway = [record for record in result.records if record.outcome == "running"]
+    part = ", ".join(f"{r.cell} after epoch {r.epoch} of {r.epochs}" for r in underway)
+    kept = f"{finished} of {result.planned} trials finished" if result.planned else "the storage"
+    return "\n".join(
+        [
+            f"interrupted. Kept in {result.storage}: {kept}"
+            + (f"; to be continued: {part}." if part else "."),
+            "No process was left behind. Continue with:",
+            f"  {continuing_command(argv, result.storage)}",
+        ]
+    )
+
+
+def continuing_command(argv: list[str], storage: Path) -> str:
+    """Return the command that continues, from any folder: program and storage in full.
+
+    Example:
+        >>> continuing_command(["/opt/x/handssl", "demo", "--quiet"], Path("/runs"))
+        '/opt/x/handssl demo --quiet --storage /runs'
+    """
+    program = Path(argv[0]).name if shutil.which(Path(argv[0]).name) == argv[0] else argv[0]
+    rest = [word for word in argv[1:] if not word.startswith("--storage=")]
+    if "--storage" in rest:
+        at = rest.index("--storage")
+        rest = rest[:at] + rest[at + 2 :]
+    return shlex.join([program, *rest, "--storage", str(storage)])
+
+
+def _print(summary: Summary) -> None:
+    console = Console()
+    console.print(summary.table)
+    for line in summary.lines:
+        # Paths and commands are for copying: never wrapped, never coloured.
+        click.echo(line)
+
+
+def _failure(record: Any, storage: Path) -> str:
+    where = storage / "trials" / record.trial_id / "error.txt"
+    reason = record.tags.get("message", "unknown reason")
+    return f"failed: {record.cell}, block {record.block}: {reason} (details: {where})"

@@ -1,0 +1,98 @@
+"""What came out of a study, put together for the terminal, for scripts and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+
+from handssl.config import nearest
+from handssl.errors import InputError
+from handssl.report.html import write_html
+from handssl.report.rows import row_of
+from handssl.report.table import order_check, terminal_table
+from handssl.sweep.result import StudyResult
+from handssl.sweep.storage import default_tracking_uri
+from handssl.tracking.mlflow_store import ui_command
+from handssl.tracking.record import TrialRecord, TrialStore
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A study's results, ready to be shown.
+
+    Attributes:
+        table: For the terminal.
+        lines: What follows the table: the order, the page, the MLflow UI.
+        document: The same for scripts, as JSON values.
+    """
+
+    table: RenderableType
+    lines: tuple[str, ...]
+    document: dict[str, Any]
+
+
+def summarise(result: StudyResult, page: str) -> Summary:
+    """Sum up a finished run and write its page.
+
+    Args:
+        result: Of the run.
+        page: Name of the page within the storage.
+    """
+    return _summarise(result.records, result.study.name, result.storage, result.tracking_uri, page)
+
+
+def summarise_storage(storage: Path, name: str | None) -> Summary:
+    """Sum up what a storage holds of one study and write its page.
+
+    Args:
+        storage: Folder of the results.
+        name: Of the study; None if the storage holds one only.
+
+    Raises:
+        InputError: There is no such study, or several to choose from.
+    """
+    store = TrialStore(storage)
+    folders = sorted((storage / "trials").glob("*/trial.json"))
+    loaded = (store.load(file.parent.name) for file in folders)
+    records = [record for record in loaded if record is not None]
+    study = _choose(sorted({record.study for record in records}), name, storage)
+    chosen = tuple(record for record in records if record.study == study)
+    return _summarise(chosen, study, storage, default_tracking_uri(storage), f"{study}.html")
+
+
+def _choose(studies: list[str], name: str | None, storage: Path) -> str:
+    if not studies:
+        raise InputError(f"{storage}: expected results of a study, found none; run one first")
+    if name is None and len(studies) > 1:
+        raise InputError(f"{storage}: holds {', '.join(studies)}; choose one with --study")
+    if name is not None and name not in studies:
+        raise InputError(f"--study: no study {name!r} in {storage}{nearest(name, studies)}")
+    return name or studies[0]
+
+
+def _summarise(
+    records: Sequence[TrialRecord], study: str, storage: Path, tracking_uri: str, page: str
+) -> Summary:
+    store = TrialStore(storage)
+    rows = [row_of(record, store.history(record.trial_id)) for record in records]
+    path = storage / page
+    write_html(rows, path, title=f"Study {study}", facts={"storage": str(storage)})
+    order = str(order_check(rows))
+    show = ui_command(tracking_uri)
+    return Summary(
+        table=terminal_table(rows),
+        lines=("", order, "", f"Page:      {path}", f"MLflow UI: {show}"),
+        document={
+            "study": study,
+            "storage": str(storage),
+            "tracking_uri": tracking_uri,
+            "page": str(path),
+            "mlflow_ui": show,
+            "order": order,
+            "trials": [record.model_dump(mode="json") for record in records],
+        },
+    )

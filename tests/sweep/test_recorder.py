@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handssl.sweep.events import Event
+from handssl.sweep.plan import plan_study
+from handssl.sweep.recorder import Recorder
+from handssl.sweep.study import Cell, Study
+from handssl.tracking.record import TrialStore
+
+STUDY = Study(
+    name="x", cells=(Cell(composition=("rotate",)), Cell(composition=("blur",))), references=False
+)
+TRIALS = plan_study(STUDY, "data")
+TRIAL, OTHER = TRIALS
+
+
+class Tracker:
+    """Remembers what it was told; stands in for MLflow."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def start(self, record: Any, parameters: dict[str, Any]) -> str:
+        self.told.append(("start", record.trial_id, parameters["seed"]))
+        return "run"
+
+    def log_epoch(self, record: Any, epoch: int, metrics: dict[str, float]) -> None:
+        self.told.append(("epoch", record.trial_id, epoch, metrics))
+
+    def finish(self, record: Any) -> None:
+        self.told.append(("finish", record.trial_id, record.outcome))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TrialStore:
+    return TrialStore(tmp_path)
+
+
+def recorder(store: TrialStore, events: list[Event] | None = None) -> tuple[Recorder, Tracker]:
+    tracker = Tracker()
+    told = [] if events is None else events
+    return Recorder(STUDY, store, tracker, told.append), tracker
+
+
+@pytest.mark.parametrize("outcome", ["completed", "stopped", "diverged"])
+def test_a_trial_with_a_final_outcome_is_never_run_again(store: TrialStore, outcome: Any) -> None:
+    first, _ = recorder(store)
+    first.start(TRIAL)
+    first.epoch(TRIAL, 1, {"median_mm": 90.0}, 1.0)
+    first.end(TRIAL, outcome)
+    assert recorder(store)[0].missing(TRIALS) == (OTHER,)
+
+
+def test_a_failed_trial_and_one_that_was_cut_off_are_run_again(store: TrialStore) -> None:
+    first, _ = recorder(store)
+    first.start(TRIAL)
+    first.end(TRIAL, "failed", "boom")
+    first.start(OTHER)
+    first.close()
+    assert recorder(store)[0].missing(TRIALS) == TRIALS
+
+
+def test_epochs_reported_again_after_a_restart_are_kept_once(store: TrialStore) -> None:
+    events: list[Event] = []
+    first, _ = recorder(store)
+    first.start(TRIAL)
+    first.epoch(TRIAL, 1, {"median_mm": 90.0}, 1.0)
+    first.close()
+    second, _ = recorder(store, events)
+    second.start(TRIAL)
+    second.epoch(TRIAL, 1, {"median_mm": 90.0}, 0.01)
+    second.epoch(TRIAL, 2, {"median_mm": 80.0}, 1.0)
+    assert [entry.epoch for entry in store.history(TRIAL.trial_id)] == [1, 2]
+    seconds = [getattr(event, "seconds", None) for event in events[1:]]
+    assert math.isnan(seconds[0])
+    assert seconds[1] == 1.0
+
+
+def test_a_value_that_is_not_finite_reaches_neither_record_nor_tracker(store: TrialStore) -> None:
+    made, tracker = recorder(store)
+    made.start(TRIAL)
+    made.epoch(TRIAL, 1, {"median_mm": 90.0, "train/loss": math.inf}, 1.0)
+    assert tracker.told[-1] == ("epoch", TRIAL.trial_id, 1, {"median_mm": 90.0})
+    record = store.load(TRIAL.trial_id)
+    assert record is not None
+    assert record.metrics == {"median_mm": 90.0}
+
+
+def test_closing_leaves_trials_under_way_as_running_and_tells_the_tracker(
+    store: TrialStore,
+) -> None:
+    made, tracker = recorder(store)
+    made.start(TRIAL)
+    made.close()
+    record = store.load(TRIAL.trial_id)
+    assert record is not None
+    assert record.outcome == "running"
+    assert tracker.told[-1] == ("finish", TRIAL.trial_id, "running")
+
+
+def test_why_a_trial_failed_is_kept_with_it(store: TrialStore) -> None:
+    made, _ = recorder(store)
+    made.start(TRIAL)
+    made.end(TRIAL, "failed", "ValueError: boom")
+    record = store.load(TRIAL.trial_id)
+    assert record is not None
+    assert (record.outcome, record.tags["message"]) == ("failed", "ValueError: boom")

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import handssl
+from handssl.errors import InputError
+from tune_spaces import demo, objectives, smoke
+
+
+def test_the_cells_are_those_of_section_4_2() -> None:
+    cells = objectives.study().cells
+    contrastive = {cell.composition for cell in cells if cell.objective == "contrastive"}
+    relative = {cell.composition for cell in cells if cell.objective == "relative"}
+    seven = ("blur", "color_jitter", "cutout", "noise", "rotate", "sobel", "translate")
+    assert contrastive == {(name,) for name in seven}
+    assert relative == {("color_jitter",), ("rotate",), ("translate",)}
+    assert len(cells) == 10
+
+
+def test_exactly_the_six_cells_with_a_rival_are_exempt_from_stopping() -> None:
+    exempt = [cell.composition[0] for cell in objectives.study().cells if cell.exempt]
+    assert sorted(exempt) == sorted(["translate", "rotate", "color_jitter"] * 2)
+
+
+def test_an_unknown_transformation_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(InputError, match="did you mean 'rotate'"):
+        objectives.study(transformations=["rotat"])
+
+
+@pytest.mark.parametrize("size", list(demo.SIZES))
+def test_every_size_of_the_demo_is_a_valid_study(size: str) -> None:
+    study = demo.study(size)
+    assert study.blocks == demo.SIZES[size].blocks
+    assert study.halving is not None
+    assert study.halving.grace_epochs < study.pretrain.epochs
+    assert study.references
+
+
+def test_an_unknown_size_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(InputError, match="did you mean 'small'"):
+        demo.study("smal")
+
+
+def test_the_smoke_study_has_the_cells_of_the_demo() -> None:
+    assert smoke.study().cells == demo.study().cells
+
+
+def test_importing_handssl_costs_nothing_and_its_names_resolve() -> None:
+    code = (
+        "import sys, handssl\n"
+        "assert not {'torch', 'ray', 'mlflow', 'pydantic'} & set(sys.modules)\n"
+        "for name in handssl.__all__: getattr(handssl, name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_name_handssl_does_not_have_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        handssl.nonsense  # noqa: B018
