@@ -1,0 +1,99 @@
+"""Where the camera stands: a cone of views or any view, and a hand-centred framing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Level = Literal["cone", "hard"]
+
+BOX_MARGIN = 1.25
+_DEPTH_M = (0.4, 0.95)
+_OFF_CENTRE = 0.015  # of the image side, either way
+# The mesh's frame has y along the arm and its own handedness; half a turn about x makes y point
+# down and z away from the camera, with the fingers up.
+_UPRIGHT = np.diag([1.0, -1.0, -1.0]) @ np.diag([-1.0, -1.0, 1.0])
+
+
+def draw_view(rng: np.random.Generator, level: Level) -> Floats:
+    """Draw a rotation from the mesh's frame to the camera's.
+
+    `cone`: any side of the hand (palm, back, edges), tilted by at most 60 degrees and turned in
+    the image plane by at most 90. `hard`: uniform over all rotations.
+
+    Args:
+        rng: All randomness comes from it.
+        level: Which of the two.
+
+    Returns:
+        (3, 3), a proper rotation.
+    """
+    if level == "hard":
+        return _from_quaternion(rng.normal(size=4))
+    side = _rotation(1, rng.uniform(-np.pi, np.pi))
+    tilt = _rotation(0, np.clip(rng.normal(0.0, np.deg2rad(25)), -np.pi / 3, np.pi / 3))
+    turn = _rotation(2, np.clip(rng.normal(0.0, np.deg2rad(40)), -np.pi / 2, np.pi / 2))
+    return np.asarray(turn @ tilt @ side @ _UPRIGHT)
+
+
+def frame(
+    rng: np.random.Generator, joints: Floats, vertices: Floats, *, image_px: int, context: float
+) -> tuple[Floats, Floats, Floats]:
+    """Place the hand before the camera and choose the focal length.
+
+    The box around the projected joints (margin 1.25) has side image / context x U(0.9, 1) and its
+    centre lies within 1.5 % of the image side of the image's centre.
+
+    Args:
+        rng: All randomness comes from it.
+        joints: (21, 3), metres, turned into the camera's axes.
+        vertices: (V, 3), likewise.
+        image_px: Side of the image.
+        context: Side of the image in box sides, at least.
+
+    Returns:
+        Joints and vertices in the camera frame, and the camera (3, 3), its principal point at the
+        image's centre.
+    """
+    box_px = image_px / context * rng.uniform(0.9, 1.0)
+    wanted_px = rng.uniform(-_OFF_CENTRE, _OFF_CENTRE, 2) * image_px
+    shift = -joints.mean(0)
+    shift[2] += rng.uniform(*_DEPTH_M)
+    for _ in range(3):  # moving the hand changes its perspective; three rounds settle it
+        low, high = _extent(joints + shift)
+        focal_px = box_px / BOX_MARGIN / float((high - low).max())
+        shift[:2] += (wanted_px / focal_px - (low + high) / 2) * (joints.mean(0) + shift)[2]
+    low, high = _extent(joints + shift)
+    focal_px = box_px / BOX_MARGIN / float((high - low).max())
+    # Pixel coordinates count from the centre of the first pixel; FreiHAND's principal point is
+    # half the side all the same.
+    centre_px = image_px / 2
+    camera = np.array([[focal_px, 0, centre_px], [0, focal_px, centre_px], [0, 0, 1.0]])
+    return joints + shift, vertices + shift, camera
+
+
+def _extent(joints: Floats) -> tuple[Floats, Floats]:
+    rays = joints[:, :2] / joints[:, 2:]
+    return rays.min(axis=0), rays.max(axis=0)
+
+
+def _rotation(axis: int, angle_rad: float) -> Floats:
+    cos, sin = np.cos(angle_rad), np.sin(angle_rad)
+    matrix = np.eye(3)
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    matrix[i, i], matrix[i, j], matrix[j, i], matrix[j, j] = cos, -sin, sin, cos
+    return matrix
+
+
+def _from_quaternion(quaternion: Floats) -> Floats:
+    w, x, y, z = quaternion / np.linalg.norm(quaternion)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )

@@ -1,0 +1,173 @@
+"""Procedural hands as a dataset: index to sample is a pure function, in any order, any process."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from handssl.config import Config
+from handssl.data.procedural.articulation import bend
+from handssl.data.procedural.cameras import draw_view, frame
+from handssl.data.procedural.mesh import load_mesh
+from handssl.data.procedural.poses import draw_pose
+from handssl.data.procedural.rendering import render
+from handssl.data.procedural.scenes import develop, draw_background, draw_light
+from handssl.data.procedural.subjects import draw_subject, subject_numbers
+from handssl.data.sample import SPLITS, Sample, Split
+from handssl.errors import InputError
+from handssl.randomness import numpy_generator
+
+# Raise it when the same spec starts to give other images or labels.
+GENERATOR_VERSION = 1
+
+Count = Annotated[int, Field(ge=0, le=10_000_000)]
+
+
+class ProceduralSpec(Config):
+    """What determines a set of procedural hands, to the last bit.
+
+    Attributes:
+        pretrain: Unique hands of the split; likewise probe, select, test.
+        versions: Backgrounds of every unique hand; the other versions differ in nothing else.
+        image_px: Side of the square images.
+        context: Side of the image in box sides, so that a crop of that size stays inside.
+        level: `cone` of views around the hand's sides, or `hard`: any view.
+        seed: Of everything drawn.
+    """
+
+    pretrain: Count = 2048
+    probe: Count = 1024
+    select: Count = 512
+    test: Count = 512
+    versions: Annotated[int, Field(ge=1, le=4)] = 1
+    image_px: Annotated[int, Field(ge=48, le=1024)] = 112
+    context: Annotated[float, Field(ge=1.0, le=4.0)] = 1.75
+    level: Literal["cone", "hard"] = "cone"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the spec and the generator's version, 32 hex characters."""
+        text = f"procedural {GENERATOR_VERSION} {self.model_dump_json()}"
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    @property
+    def unique(self) -> int:
+        """Unique hands over all splits."""
+        return sum(self.count(split) for split in SPLITS)
+
+    def count(self, split: Split) -> int:
+        """Return the unique hands of a split."""
+        return int(getattr(self, split))
+
+    def unique_ids(self, split: Split) -> range:
+        """Return the contiguous unique ids of a split, in the order of `SPLITS`.
+
+        Example:
+            >>> ProceduralSpec(pretrain=3, probe=2).unique_ids("probe")
+            range(3, 5)
+        """
+        first = sum(self.count(name) for name in SPLITS[: SPLITS.index(split)])
+        return range(first, first + self.count(split))
+
+
+@dataclass(frozen=True, eq=False)
+class Hand:
+    """One hand before it is drawn: labels and what the renderer needs."""
+
+    subject: int
+    xyz: NDArray[np.float64]
+    vertices: NDArray[np.float64]
+    camera: NDArray[np.float64]
+
+
+def make_hand(spec: ProceduralSpec, split: Split, index: int) -> Hand:
+    """Draw subject, pose and camera of a hand; the same for all its versions."""
+    rng = numpy_generator("hand", spec.seed, split, index)
+    numbers = subject_numbers(split)
+    number = numbers[int(rng.integers(len(numbers)))]
+    vertices, joints = bend(draw_pose(rng), draw_subject(spec.seed, number))
+    view = draw_view(rng, spec.level)
+    xyz, placed, camera = frame(
+        rng, joints @ view.T, vertices @ view.T, image_px=spec.image_px, context=spec.context
+    )
+    return Hand(number, xyz, placed, camera)
+
+
+def make_sample(spec: ProceduralSpec, split: Split, index: int, version: int = 0) -> Sample:
+    """Draw one image with exact labels.
+
+    Args:
+        spec: What determines the set.
+        split: Decides which subjects, lights and backgrounds can occur; no two splits share any.
+        index: Hand within the split.
+        version: Which of its backgrounds.
+
+    Returns:
+        A right hand; `id` = unique id + unique hands x version, `group` = unique id.
+
+    Raises:
+        InputError: Index or version is outside the spec.
+    """
+    if not (0 <= index < spec.count(split) and 0 <= version < spec.versions):
+        raise InputError(
+            f"procedural {split}: expected index < {spec.count(split)} and version < "
+            f"{spec.versions}, got {index} and {version}"
+        )
+    hand = make_hand(spec, split, index)
+    light = draw_light(numpy_generator("light", spec.seed, split, index))
+    colour, coverage = render(
+        hand.vertices,
+        load_mesh().faces,
+        draw_subject(spec.seed, hand.subject).albedo,
+        hand.camera,
+        light,
+        image_px=spec.image_px,
+    )
+    scene = numpy_generator("background", spec.seed, split, index, version)
+    image = develop(scene, draw_background(scene, spec.image_px) * (1.0 - coverage) + colour)
+    unique = spec.unique_ids(split)[index]
+    homogeneous = hand.xyz @ hand.camera.T
+    return Sample(
+        image=image,
+        id=unique + spec.unique * version,
+        group=unique,
+        source=f"procedural/{split}/{index}.{version}",
+        uv=homogeneous[:, :2] / homogeneous[:, 2:],
+        xyz=hand.xyz,
+        camera=hand.camera,
+    )
+
+
+class ProceduralDataset:
+    """One split of procedural hands, drawn when asked for.
+
+    Args:
+        spec: What determines the set.
+        split: Which split.
+
+    Example:
+        >>> hands = ProceduralDataset(ProceduralSpec(pretrain=2, image_px=64), "pretrain")
+        >>> hands[1].image.shape, hands[1].xyz.shape
+        ((64, 64, 3), (21, 3))
+    """
+
+    name = "procedural"
+
+    def __init__(self, spec: ProceduralSpec, split: Split) -> None:
+        self.spec, self.split = spec, split
+        self.fingerprint = spec.fingerprint
+
+    def __len__(self) -> int:
+        return self.spec.count(self.split) * self.spec.versions
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        version, hand = divmod(index, self.spec.count(self.split))
+        return make_sample(self.spec, self.split, hand, version)

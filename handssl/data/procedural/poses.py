@@ -1,0 +1,90 @@
+"""Poses within joint limits: a prior over flexion and spread, and canonical gestures with jitter.
+
+Reference:
+    Limits: clinical ranges of motion (finger MCP -15 to 90 degrees, PIP 0 to 105, DIP 0 to 80,
+    thumb within the functional part of its range); DIP follows about two thirds of PIP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# Degrees, (low, high); rows are thumb, index, middle, ring, little; columns base to tip.
+FLEXION_LIMITS_DEG = np.array(
+    [[(-20, 30), (-10, 55), (-10, 80)], *[[(-15, 90), (0, 105), (0, 80)]] * 4], dtype=np.float64
+)
+SPREAD_LIMITS_DEG = np.array([(-20, 25), *[(-15, 15)] * 4], dtype=np.float64)
+WRIST_LIMITS_DEG = np.array([(-45, 45), (-20, 10)], dtype=np.float64)
+
+_OPEN, _BENT, _SHUT = (0, 5, 5), (30, 50, 30), (80, 95, 55)
+_THUMB_OUT, _THUMB_IN = (-5, 0, 0), (20, 40, 50)
+GESTURES: dict[str, tuple[tuple[int, int, int], ...]] = {
+    "open": (_THUMB_OUT, _OPEN, _OPEN, _OPEN, _OPEN),
+    "fist": (_THUMB_IN, _SHUT, _SHUT, _SHUT, _SHUT),
+    "point": (_THUMB_IN, _OPEN, _SHUT, _SHUT, _SHUT),
+    "victory": (_THUMB_IN, _OPEN, _OPEN, _SHUT, _SHUT),
+    "three": (_THUMB_OUT, _OPEN, _OPEN, _SHUT, _SHUT),
+    "four": (_THUMB_IN, _OPEN, _OPEN, _OPEN, _OPEN),
+    "thumb": (_THUMB_OUT, _SHUT, _SHUT, _SHUT, _SHUT),
+    "pinch": ((20, 25, 20), (45, 50, 30), _BENT, _BENT, _BENT),
+    "ring": ((20, 25, 20), (45, 50, 30), _OPEN, _OPEN, _OPEN),
+    "horns": (_THUMB_IN, _OPEN, _SHUT, _SHUT, _OPEN),
+    "claw": (_THUMB_OUT, (10, 60, 40), (10, 60, 40), (10, 60, 40), (10, 60, 40)),
+}
+_GESTURE_SHARE = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class HandPose:
+    """Angles of a hand, degrees.
+
+    Attributes:
+        flexion: (5, 3), thumb to little finger, base to tip; positive closes.
+        spread: (5,), at the base joints.
+        wrist: (2,), flexion and deviation of the hand against the forearm.
+    """
+
+    flexion: Floats
+    spread: Floats
+    wrist: Floats
+
+
+def draw_pose(rng: np.random.Generator) -> HandPose:
+    """Draw a pose within the joint limits.
+
+    Args:
+        rng: All randomness comes from it.
+    """
+    gesture = rng.random() < _GESTURE_SHARE
+    flexion, spread = _gesture(rng) if gesture else _free(rng)
+    return HandPose(
+        flexion=flexion.clip(FLEXION_LIMITS_DEG[..., 0], FLEXION_LIMITS_DEG[..., 1]),
+        spread=spread.clip(SPREAD_LIMITS_DEG[:, 0], SPREAD_LIMITS_DEG[:, 1]),
+        wrist=rng.normal(0.0, (18.0, 6.0)).clip(WRIST_LIMITS_DEG[:, 0], WRIST_LIMITS_DEG[:, 1]),
+    )
+
+
+def _free(rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Fingers follow one closure of the hand or move on their own."""
+    closure = rng.beta(1.0, 1.2)
+    thumb = rng.uniform(FLEXION_LIMITS_DEG[0, :, 0], FLEXION_LIMITS_DEG[0, :, 1])
+    rows, spread = [thumb], [rng.uniform(*SPREAD_LIMITS_DEG[0])]
+    for _ in range(4):
+        follows = rng.random() < 0.65
+        own = float(np.clip(closure + rng.normal(0, 0.22), 0, 1)) if follows else rng.random()
+        base = -15.0 + 100.0 * own * rng.uniform(0.6, 1.0)
+        middle = 105.0 * float(np.clip(own + rng.normal(0, 0.12), 0, 1))
+        rows.append(np.array([base, middle, middle * rng.normal(0.62, 0.1)]))
+        spread.append(rng.normal(0, 7) * (1.0 - own))
+    return np.stack(rows), np.array(spread)
+
+
+def _gesture(rng: np.random.Generator) -> tuple[Floats, Floats]:
+    name = list(GESTURES)[rng.integers(len(GESTURES))]
+    flexion = np.array(GESTURES[name], dtype=np.float64) + rng.normal(0, 7, (5, 3))
+    return flexion, np.array([5.0, -6.0, -1.0, 3.0, 8.0]) * rng.random() + rng.normal(0, 3, 5)
