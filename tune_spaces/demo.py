@@ -32,6 +32,8 @@ class Size:
         width: Channels of the encoder's first stage.
         epochs: Passes over the unlabelled images.
         batch: Images of one update.
+        lr_base: Learning rate for a batch of one. The paper's 1e-4 is made for thousands of
+            updates; in the few hundred of a demo a supervised network hardly leaves the start.
         grace_epochs: First rung.
         reduction_factor: One in so many goes on at each rung.
     """
@@ -46,6 +48,7 @@ class Size:
     width: int
     epochs: int
     batch: int
+    lr_base: float
     grace_epochs: int
     reduction_factor: float
 
@@ -54,14 +57,15 @@ SIZES: dict[str, Size] = {
     "small": Size(
         blocks=(1,),
         pretrain=2048,
-        probe=1024,
+        probe=1536,
         select=512,
         test=512,
-        image_px=112,
-        input_px=64,
+        image_px=84,
+        input_px=48,
         width=16,
         epochs=6,
-        batch=128,
+        batch=64,
+        lr_base=3e-4,
         grace_epochs=2,
         reduction_factor=2.0,
     ),
@@ -74,9 +78,10 @@ SIZES: dict[str, Size] = {
         image_px=112,
         input_px=64,
         width=16,
-        epochs=10,
-        batch=128,
-        grace_epochs=3,
+        epochs=8,
+        batch=64,
+        lr_base=3e-4,
+        grace_epochs=2,
         reduction_factor=2.0,
     ),
 }
@@ -115,7 +120,7 @@ def build(size: Size, *, name: str) -> Study:
         global_batch=size.batch,
         encoder=EncoderConfig(width=size.width, input_px=size.input_px),
         heads=HeadConfig(projection_hidden=256, projection_out=64, relative_hidden=256),
-        optimizer=OptimizerConfig(warmup_epochs=1),
+        optimizer=OptimizerConfig(lr_base=size.lr_base, warmup_epochs=1),
     )
     halving = Halving(grace_epochs=size.grace_epochs, reduction_factor=size.reduction_factor)
     return objectives.study(

@@ -16,6 +16,7 @@ SIZE = Size(
     width=8,
     epochs=3,
     batch=32,
+    lr_base=3e-4,
     grace_epochs=1,
     reduction_factor=2.0,
 )

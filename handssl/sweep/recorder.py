@@ -92,5 +92,5 @@ class Recorder:
             outcome="running",
             epoch=0,
             epochs=trial.epochs,
-            metrics={},
+            config=trial.config.model_dump(mode="json"),
         )

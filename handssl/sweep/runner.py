@@ -79,6 +79,8 @@ class _Sweep:
             )
             self.trials = plan_study(self.study, StudyData(data).fingerprint)
         recorder = Recorder(self.study, self.store, self.tracker, on_event)
+        if self.store.all():
+            self.tracker.sync(self.store)
         missing = recorder.missing(self.trials)
         if not missing:
             on_event(Planned(self.study, self.trials, missing, slots=1))

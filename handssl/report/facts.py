@@ -1,0 +1,72 @@
+"""What a report says beside the numbers: settings shared by all trials, machine and versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from handssl.report.rows import REFERENCE_OBJECTIVES
+from handssl.tracking.provenance import git_state, library_versions
+from handssl.tracking.record import TrialRecord
+
+_VARIES = ("composition", "objective", "seed", "augmentation")
+
+
+def study_facts(records: Sequence[TrialRecord], storage: Path) -> dict[str, str]:
+    """Return the facts that belong below a study's figures.
+
+    Args:
+        records: Of the study.
+        storage: Where they are kept.
+
+    Returns:
+        Name to text: plan, machine that wrote the page, versions, then what all trials share.
+    """
+    outcomes = Counter(record.outcome for record in records)
+    blocks = sorted({record.block for record in records})
+    versions = {f"version of {k.partition('.')[2]}": v for k, v in library_versions().items()}
+    return {
+        "stage": ", ".join(sorted({record.stage for record in records})),
+        "blocks (seeds)": ", ".join(map(str, blocks)),
+        "trials": ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()),
+        "storage": str(storage),
+        "page written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "on": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        **_commit(),
+        **versions,
+        **shared_settings(records),
+    }
+
+
+def shared_settings(records: Sequence[TrialRecord]) -> dict[str, str]:
+    """Return the settings that have one value in all trained trials, under dotted names.
+
+    Args:
+        records: Of a study; those of references that train nothing are passed over.
+    """
+    trained = [record for record in records if record.objective != REFERENCE_OBJECTIVES[0]]
+    flat = [dict(_flatten(record.config)) for record in trained]
+    common = set.intersection(*(set(one.items()) for one in flat)) if flat else set()
+    return {k: v for k, v in sorted(common) if k.partition(".")[0] not in _VARIES}
+
+
+def _commit() -> dict[str, str]:
+    state = git_state()
+    commit = state.get("mlflow.source.git.commit", "")[:12]
+    changed = " with local changes" if state.get("git_dirty") == "true" else ""
+    return {"commit": commit + changed} if commit else {}
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    flat: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat += _flatten(value, f"{prefix}{name}.")
+        else:
+            flat.append((prefix + name, str(value)))
+    return flat

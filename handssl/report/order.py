@@ -1,0 +1,172 @@
+"""The order check: mean pose > random encoder > best self-supervised > supervised, per block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from handssl.report.rows import Row
+
+STEPS = ("mean pose", "random encoder", "best self-supervised", "supervised")
+
+
+@dataclass(frozen=True)
+class OrderStep:
+    """One of the four places of the order in one block.
+
+    Attributes:
+        name: One of `STEPS`.
+        row: The finished row that takes it; None if there is none.
+    """
+
+    name: str
+    row: Row | None
+
+    @property
+    def select_mm(self) -> float | None:
+        """The primary measure on `select`."""
+        return self.row.median_mm if self.row else None
+
+    @property
+    def test_mm(self) -> float | None:
+        """The primary measure on `test`."""
+        return self.row.test_median_mm if self.row else None
+
+
+@dataclass(frozen=True)
+class BlockOrder:
+    """The order in one block.
+
+    Attributes:
+        block: The seed.
+        steps: In the order that is claimed, one for each of `STEPS`.
+    """
+
+    block: int
+    steps: tuple[OrderStep, ...]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The steps that no finished row takes."""
+        return tuple(step.name for step in self.steps if step.select_mm is None)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """The claims that `select` contradicts, such as `mean pose > random encoder`."""
+        return tuple(
+            f"{upper.name} > {lower.name}"
+            for upper, lower in pairwise(self.steps)
+            if upper.select_mm is not None
+            and lower.select_mm is not None
+            and not upper.select_mm > lower.select_mm
+        )
+
+    @property
+    def held(self) -> bool:
+        """Whether all four are there and strictly descend on `select`, which decides."""
+        return _descends([step.select_mm for step in self.steps])
+
+    @property
+    def held_on_test(self) -> bool:
+        """Whether the same four descend on `test`, which is only reported."""
+        return _descends([step.test_mm for step in self.steps])
+
+    def __str__(self) -> str:
+        named = [_named(step) for step in self.steps]
+        select = _chain(named, [step.select_mm for step in self.steps])
+        plain = [_mm(step.test_mm) for step in self.steps]
+        test = _chain(plain, [step.test_mm for step in self.steps])
+        return f"block {self.block}: {select} mm: {self._verdict()}\n  on test: {test} mm"
+
+    def _verdict(self) -> str:
+        problems = [f"{name} is missing" for name in self.missing]
+        problems += [f"failed at {claim}" for claim in self.failures]
+        return ", ".join(problems) or "held"
+
+
+@dataclass(frozen=True)
+class OrderCheck:
+    """The order in every block of a report.
+
+    Attributes:
+        blocks: Ascending by seed.
+    """
+
+    blocks: tuple[BlockOrder, ...]
+
+    @property
+    def held(self) -> bool:
+        """Whether the order held in every block, and there is one."""
+        return bool(self.blocks) and all(block.held for block in self.blocks)
+
+    @property
+    def verdict(self) -> str:
+        """In how many blocks the order held."""
+        held = sum(block.held for block in self.blocks)
+        on_test = sum(block.held_on_test for block in self.blocks)
+        total = len(self.blocks)
+        plural = "block" if total == 1 else "blocks"
+        return f"The order held in {held} of {total} {plural} on select, in {on_test} on test."
+
+    def __str__(self) -> str:
+        head = "Order by median error: mean pose > random encoder > best self-supervised > supervised"
+        return "\n".join([head, *map(str, self.blocks), self.verdict])
+
+
+def order_check(rows: Iterable[Row]) -> OrderCheck:
+    """Check the order in every block.
+
+    Only finished rows count; the best self-supervised trial is chosen on `select`.
+
+    Args:
+        rows: Of one study.
+
+    Example:
+        >>> rows = [
+        ...     Row("mean pose", "none", "reference", 1, "completed", 0, 0, 78.8, kind="reference"),
+        ...     Row("relative rotate", "rotate", "relative", 1, "completed", 6, 6, 62.0),
+        ... ]
+        >>> order_check(rows).blocks[0].missing
+        ('random encoder', 'supervised')
+    """
+    ordered = sorted(rows, key=lambda row: (row.block, row.label))
+    blocks = sorted({row.block for row in ordered})
+    return OrderCheck(
+        tuple(_block_order(block, [row for row in ordered if row.block == block]) for block in blocks)
+    )
+
+
+def _block_order(block: int, rows: Sequence[Row]) -> BlockOrder:
+    done = [row for row in rows if row.finished]
+    takers: dict[str, Row] = {row.label: row for row in done if row.kind == "reference"}
+    trials = [row for row in done if row.kind == "trial"]
+    if trials:
+        takers["best self-supervised"] = min(trials, key=lambda row: row.median_mm or 0.0)
+    return BlockOrder(block, tuple(OrderStep(name, takers.get(name)) for name in STEPS))
+
+
+def _descends(values: Sequence[float | None]) -> bool:
+    known = [value for value in values if value is not None]
+    return len(known) == len(values) and all(a > b for a, b in pairwise(known))
+
+
+def _named(step: OrderStep) -> str:
+    which = f" ({step.row.label})" if step.row and step.row.kind == "trial" else ""
+    return f"{step.name} {_mm(step.select_mm)}{which}"
+
+
+def _chain(texts: Sequence[str], values: Sequence[float | None]) -> str:
+    """Join the texts with the relation the values really have."""
+    signs = [_sign(a, b) for a, b in pairwise(values)]
+    return texts[0] + "".join(f" {sign} {text}" for sign, text in zip(signs, texts[1:], strict=True))
+
+
+def _sign(a: float | None, b: float | None) -> str:
+    if a is None or b is None:
+        return "?"
+    return ">" if a > b else "<" if a < b else "="
+
+
+def _mm(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"

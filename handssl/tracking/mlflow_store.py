@@ -1,0 +1,240 @@
+"""MLflow shows what the local record holds: one experiment a study, one run a trial.
+
+A run is addressed by its id, never by an active run. If the store cannot be reached, training goes
+on, one warning is printed, and `sync` fills in later what is missing; every point is logged once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# A server that is away must not hold up training: MLflow's own defaults wait for minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
+
+from handssl.pose import PRIMARY
+from handssl.tracking.provenance import git_state, library_versions
+from handssl.tracking.record import EpochMetrics, TrialRecord, TrialStore
+
+_Result = TypeVar("_Result")
+_PARAM_CHARACTERS = 6000
+_BATCH = 100  # parameters and tags MLflow takes at once
+_STATUS = {"running": "KILLED", "failed": "FAILED"}
+for _noisy in ("alembic", "mlflow"):
+    logging.getLogger(_noisy).setLevel(logging.ERROR)
+
+
+class MlflowTracker:
+    """Writes one study's trials to an MLflow store; never makes a trial fail.
+
+    Args:
+        tracking_uri: `sqlite:///...` or a server's address.
+        study: Name of the experiment.
+    """
+
+    def __init__(self, tracking_uri: str, study: str) -> None:
+        self.tracking_uri, self.study = tracking_uri, study
+        self.available = True
+        self._client: MlflowClient | None = None
+        self._experiment = ""
+        self._stages: dict[str, str] = {}
+        self._logged: dict[str, set[int]] = {}
+
+    def start(self, record: TrialRecord, config: Mapping[str, Any]) -> str | None:
+        """Open a trial's run, a new one or the one it had before an interruption.
+
+        Args:
+            record: The trial.
+            config: Its resolved configuration, logged as parameters.
+
+        Returns:
+            The run's id; the record's own if the store is away.
+        """
+        return self._safely(lambda: self._open(record, config)) or record.mlflow_run_id
+
+    def log_epoch(self, record: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Log an epoch's metrics in one batch, unless the run has that step already."""
+        run_id = record.mlflow_run_id
+        if run_id is not None:
+            self._safely(lambda: self._log(run_id, epoch, metrics))
+
+    def finish(self, record: TrialRecord) -> None:
+        """Close a trial's run with its outcome; `running` means interrupted and shows as killed."""
+        run_id = record.mlflow_run_id
+        if run_id is not None:
+            self._safely(lambda: self._close(run_id, record))
+
+    def sync(self, store: TrialStore) -> int:
+        """Bring the runs of this study up to the local records.
+
+        Args:
+            store: The records.
+
+        Returns:
+            How many trials were looked at; 0 if the store is still away.
+        """
+        self.available = True
+        records = [record for record in store.all() if record.study == self.study]
+        done = 0
+        for record in records:
+            run_id = self.start(record, record.config)
+            if not self.available or run_id is None:
+                return done
+            known = record.model_copy(update={"mlflow_run_id": run_id})
+            store.save(known)
+            self._catch_up(known, store.history(record.trial_id))
+            done += 1
+        return done
+
+    def _catch_up(self, record: TrialRecord, history: list[EpochMetrics]) -> None:
+        for entry in history:
+            self.log_epoch(record, entry.epoch, entry.metrics)
+        self.finish(record)
+
+    def _safely(self, action: Callable[[], _Result]) -> _Result | None:
+        if not self.available:
+            return None
+        try:
+            return action()
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            self.available = False
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            warnings.warn(
+                f"MLflow at {self.tracking_uri} cannot be written ({reason}); training goes on, "
+                "the local record is complete, and the next run of the study fills MLflow in",
+                stacklevel=3,
+            )
+            return None
+
+    def _open(self, record: TrialRecord, config: Mapping[str, Any]) -> str:
+        client = self._connect()
+        run_id = self._find(record)
+        if run_id is None:
+            tags = self._tags(record) | {"mlflow.parentRunId": self._stage(record.stage)}
+            name = f"{record.cell} · block {record.block}"
+            run = client.create_run(self._experiment, tags=tags, run_name=name)
+            run_id = str(run.info.run_id)
+            self._logged[run_id] = set()
+        else:
+            client.set_terminated(run_id, "RUNNING")
+            history = client.get_metric_history(run_id, "median_mm")
+            self._logged[run_id] = {int(point.step) for point in history}
+        self._log_params(run_id, config)
+        return run_id
+
+    def _log_params(self, run_id: str, config: Mapping[str, Any]) -> None:
+        known = self._connect().get_run(run_id).data.params
+        flat = {k: v for k, v in flatten(config).items() if k not in known}
+        params = [Param(name, value[:_PARAM_CHARACTERS]) for name, value in flat.items()]
+        for start in range(0, len(params), _BATCH):
+            self._connect().log_batch(run_id, params=params[start : start + _BATCH])
+
+    def _log(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
+        logged = self._logged.setdefault(run_id, set())
+        if epoch in logged:
+            return
+        now_ms = int(time.time() * 1000)
+        points = [Metric(name, value, now_ms, epoch) for name, value in metrics.items()]
+        self._connect().log_batch(run_id, metrics=points)
+        logged.add(epoch)
+
+    def _close(self, run_id: str, record: TrialRecord) -> None:
+        tags = [RunTag("outcome", record.outcome), *(RunTag(*tag) for tag in record.tags.items())]
+        points = [Metric("diverged", 1.0, int(time.time() * 1000), record.epoch)]
+        diverged = record.outcome == "diverged"
+        self._connect().log_batch(run_id, tags=tags, metrics=points if diverged else [])
+        self._connect().set_terminated(run_id, _STATUS.get(record.outcome, "FINISHED"))
+
+    def _connect(self) -> MlflowClient:
+        """Return the client; the first call makes the schema and finds or makes the experiment."""
+        if self._client is None:
+            client = MlflowClient(self.tracking_uri)
+            found = client.get_experiment_by_name(self.study)
+            if found is None:
+                place = artifact_location(self.tracking_uri)
+                self._experiment = client.create_experiment(self.study, artifact_location=place)
+            else:
+                self._experiment = found.experiment_id
+                if found.lifecycle_stage == "deleted":
+                    client.restore_experiment(self._experiment)
+            self._client = client
+        return self._client
+
+    def _find(self, record: TrialRecord) -> str | None:
+        if record.mlflow_run_id is not None:
+            try:
+                return str(self._connect().get_run(record.mlflow_run_id).info.run_id)
+            except MlflowException:
+                pass  # another store than the one the record knows
+        return self._first(f"tags.trial_id = '{record.trial_id}'")
+
+    def _first(self, condition: str) -> str | None:
+        runs = self._connect().search_runs([self._experiment], condition, max_results=1)
+        return str(runs[0].info.run_id) if runs else None
+
+    def _stage(self, stage: str) -> str:
+        """Return the parent run of a stage; it is FINISHED, for it computes nothing itself."""
+        if stage not in self._stages:
+            run_id = self._first(f"tags.stage = '{stage}' and tags.kind = 'stage'")
+            if run_id is None:
+                tags = {"stage": stage, "study": self.study, "kind": "stage"}
+                run = self._connect().create_run(self._experiment, tags=tags, run_name=stage)
+                run_id = str(run.info.run_id)
+                self._connect().set_terminated(run_id)
+            self._stages[stage] = run_id
+        return self._stages[stage]
+
+    def _tags(self, record: TrialRecord) -> dict[str, str]:
+        own = ("trial_id", "study", "stage", "cell", "composition", "objective", "block", "outcome")
+        tags = {name: str(getattr(record, name)) for name in own}
+        tags |= {"transformation": record.composition, "seed": str(record.block)}
+        return tags | {"protocol": PRIMARY} | git_state() | library_versions()
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested values under dotted names, as text.
+
+    Example:
+        >>> flatten({"encoder": {"width": 64}, "composition": ["rotate"]})
+        {'encoder.width': '64', 'composition': "['rotate']"}
+    """
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = str(value)
+    return flat
+
+
+def artifact_location(tracking_uri: str) -> str | None:
+    """Return where artifacts of a SQLite store go: beside the database. A server decides itself."""
+    if not tracking_uri.startswith("sqlite:///"):
+        return None
+    return (Path(tracking_uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
+
+
+def ui_command(tracking_uri: str) -> str:
+    """Return the command that opens the MLflow UI on a store.
+
+    Args:
+        tracking_uri: Of the store; for a server it is the page to open.
+    """
+    if tracking_uri.startswith(("http://", "https://")):
+        return f"open {tracking_uri} in a browser"
+    program = Path(sys.executable).with_name("mlflow")
+    return f"{shlex.quote(str(program))} ui --backend-store-uri {shlex.quote(tracking_uri)}"
