@@ -11,9 +11,11 @@ from rich.console import RenderableType
 
 from handssl.config import nearest
 from handssl.errors import InputError
+from handssl.report.facts import study_facts
 from handssl.report.html import write_html
+from handssl.report.order import order_check
 from handssl.report.rows import row_of
-from handssl.report.table import order_check, terminal_table
+from handssl.report.table import terminal_table
 from handssl.sweep.result import StudyResult
 from handssl.sweep.storage import default_tracking_uri
 from handssl.tracking.mlflow_store import ui_command
@@ -79,10 +81,10 @@ def _summarise(
 ) -> Summary:
     store = TrialStore(storage)
     rows = [row_of(record, store.history(record.trial_id)) for record in records]
-    path = storage / page
-    write_html(rows, path, title=f"Study {study}", facts={"storage": str(storage)})
+    path, show = storage / page, ui_command(tracking_uri)
+    facts = {"MLflow UI": show} | study_facts(records, storage)
+    write_html(rows, path, title=f"Study {study}", facts=facts)
     order = str(order_check(rows))
-    show = ui_command(tracking_uri)
     return Summary(
         table=terminal_table(rows),
         lines=("", order, "", f"Page:      {path}", f"MLflow UI: {show}"),

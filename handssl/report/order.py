@@ -59,7 +59,7 @@ class BlockOrder:
             for upper, lower in pairwise(self.steps)
             if upper.select_mm is not None
             and lower.select_mm is not None
-            and not upper.select_mm > lower.select_mm
+            and upper.select_mm < lower.select_mm
         )
 
     @property
@@ -110,7 +110,9 @@ class OrderCheck:
         return f"The order held in {held} of {total} {plural} on select, in {on_test} on test."
 
     def __str__(self) -> str:
-        head = "Order by median error: mean pose > random encoder > best self-supervised > supervised"
+        head = (
+            "Order by median error: mean pose > random encoder > best self-supervised > supervised"
+        )
         return "\n".join([head, *map(str, self.blocks), self.verdict])
 
 
@@ -133,7 +135,9 @@ def order_check(rows: Iterable[Row]) -> OrderCheck:
     ordered = sorted(rows, key=lambda row: (row.block, row.label))
     blocks = sorted({row.block for row in ordered})
     return OrderCheck(
-        tuple(_block_order(block, [row for row in ordered if row.block == block]) for block in blocks)
+        tuple(
+            _block_order(block, [row for row in ordered if row.block == block]) for block in blocks
+        )
     )
 
 
@@ -159,7 +163,9 @@ def _named(step: OrderStep) -> str:
 def _chain(texts: Sequence[str], values: Sequence[float | None]) -> str:
     """Join the texts with the relation the values really have."""
     signs = [_sign(a, b) for a, b in pairwise(values)]
-    return texts[0] + "".join(f" {sign} {text}" for sign, text in zip(signs, texts[1:], strict=True))
+    return texts[0] + "".join(
+        f" {sign} {text}" for sign, text in zip(signs, texts[1:], strict=True)
+    )
 
 
 def _sign(a: float | None, b: float | None) -> str:

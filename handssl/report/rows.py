@@ -127,7 +127,7 @@ class CellRow:
 
     def by_block(self) -> dict[int, Row | None]:
         """Return the row of every block, None where there is none yet."""
-        return {block: None for block in self.blocks} | {row.block: row for row in self.rows}
+        return dict.fromkeys(self.blocks) | {row.block: row for row in self.rows}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Small helpers for figures written as SVG by hand: elements, scales, labels that do not collide."""
+"""Small helpers for figures written as SVG by hand: elements, scales, labels kept apart."""
 
 from __future__ import annotations
 
@@ -90,6 +90,7 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
+        """Return the pixel of a value."""
         share = (value - self.low) / ((self.high - self.low) or 1.0)
         return self.start + share * (self.end - self.start)
 

@@ -1,9 +1,10 @@
-"""The table of a study, laid out once as text, shown on the terminal, in Markdown and on the page."""
+"""The table of a study, laid out once as text: for the terminal, for Markdown, for the page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -16,6 +17,7 @@ MISSING = "–"
 EARLY_TITLE = "ended early: another epoch, so not ranked"
 _MEASURES: tuple[Measure, ...] = ("median_mm", "mpje_mm", "test_median_mm", "test_mpje_mm")
 _NUMBERS = ("median", "MPJE", "test median", "test MPJE")
+NUMERIC = ("#", "epoch", *_NUMBERS)
 _LISTED_BLOCKS = 5
 _STYLE = {"stopped": "yellow", "diverged": "red", "failed": "red", "running": "cyan"}
 
@@ -44,12 +46,14 @@ class Layout:
         finished: Ranked lines, references among them.
         early: Lines that are not ranked.
         caption: What the numbers are.
+        per_block: Title of the column with the value of each block; empty if there is one block.
     """
 
     columns: tuple[str, ...]
     finished: tuple[Line, ...]
     early: tuple[Line, ...]
     caption: str
+    per_block: str = ""
 
 
 def lay_out(rows: Iterable[Row]) -> Layout:
@@ -64,19 +68,22 @@ def lay_out(rows: Iterable[Row]) -> Layout:
         ('1', 'blur', 'contrastive', '80.0', '–', '–', '–', '6/6', 'completed')
     """
     ranking = rank(rows)
-    several = len(ranking.blocks) > 1
+    several, per_block = len(ranking.blocks) > 1, _block_title(ranking.blocks)
     ranks = _ranks(ranking.finished)
-    per_block = ("median by block",) if several else ()
+    titles = ("#", "cell", "objective", *_NUMBERS, per_block, "epoch", "outcome")
     return Layout(
-        columns=("#", "cell", "objective", *_NUMBERS, *per_block, "epoch", "outcome"),
+        columns=tuple(title for title in titles if title),
         finished=tuple(_line(n, c, several) for n, c in zip(ranks, ranking.finished, strict=True)),
         early=tuple(_line("", cell, several) for cell in ranking.early),
         caption=_caption(ranking),
+        per_block=per_block,
     )
 
 
 def terminal_table(rows: Iterable[Row]) -> RenderableType:
-    """Return the table for a rich console.
+    """Return the table for a rich console; it fits 80 columns.
+
+    With several blocks a second table below has the values of each.
 
     Args:
         rows: Of one study.
@@ -84,19 +91,30 @@ def terminal_table(rows: Iterable[Row]) -> RenderableType:
     layout = lay_out(rows)
     if not layout.finished and not layout.early:
         return Text("No trial has been recorded yet.")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
-    for title in layout.columns:
-        numeric = title in ("#", "epoch", *_NUMBERS)
-        wraps = title == "median by block"
-        table.add_column(title, justify="right" if numeric else "left", no_wrap=not wraps)
+    caption = Text(layout.caption, style="dim")
+    if not layout.per_block:
+        return Group(_rich_table(layout, layout.columns), "", caption)
+    titles = [title for title in layout.columns if title != layout.per_block]
+    blocks = _rich_table(layout, ("#", "cell", "objective", layout.per_block))
+    return Group(_rich_table(layout, titles), "", blocks, "", caption)
+
+
+def _rich_table(layout: Layout, titles: Sequence[str]) -> Table:
+    """Return some of the columns as a table."""
+    chosen = [layout.columns.index(title) for title in titles]
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in titles:
+        justify: Literal["left", "right"] = "right" if title in NUMERIC else "left"
+        table.add_column(title.replace("test ", "test\n"), justify=justify, no_wrap=True)
     for line in layout.finished:
-        table.add_row(*line.cells, style="dim italic" if line.kind == "reference" else None)
+        style = "dim italic" if line.kind == "reference" else None
+        table.add_row(*(Text(line.cells[i]) for i in chosen), style=style)
     if layout.early:
         table.add_section()
-        table.add_row("", Text(EARLY_TITLE, style="bold", overflow="ellipsis"))
+        table.add_row("", Text("ended early", style="bold"))
     for line in layout.early:
-        table.add_row(*line.cells, style=_STYLE.get(line.outcome))
-    return Group(table, Text(layout.caption, style="dim"))
+        table.add_row(*(Text(line.cells[i]) for i in chosen), style=_STYLE.get(line.outcome))
+    return table
 
 
 def markdown_table(rows: Iterable[Row]) -> str:
@@ -111,7 +129,7 @@ def markdown_table(rows: Iterable[Row]) -> str:
         | 1 | blur | contrastive | 80.0 | – | – | – | 6/6 | completed |
     """
     layout = lay_out(rows)
-    rule = ["--:" if title in ("#", "epoch", *_NUMBERS) else "---" for title in layout.columns]
+    rule = ["--:" if title in NUMERIC else "---" for title in layout.columns]
     lines = [layout.columns, rule, *(_marked(line) for line in layout.finished)]
     if layout.early:
         blank = [""] * len(layout.columns)
@@ -169,10 +187,18 @@ def outcome_of(cell: CellRow) -> str:
     return max(outcomes, key=("running", "stopped", "diverged", "failed").index)
 
 
+def _block_title(blocks: Sequence[int]) -> str:
+    if len(blocks) < 2:
+        return ""
+    if len(blocks) > _LISTED_BLOCKS:
+        return f"median over {len(blocks)} blocks"
+    return f"median in blocks {', '.join(map(str, blocks))}"
+
+
 def _by_block(cell: CellRow) -> str:
-    if cell.finished and len(cell.blocks) > _LISTED_BLOCKS:
-        values = [row.median_mm or 0.0 for row in cell.rows]
-        return f"{min(values):.1f} to {max(values):.1f}"
+    if len(cell.blocks) > _LISTED_BLOCKS:
+        values = [row.median_mm for row in cell.rows if row.median_mm is not None]
+        return f"{min(values):.1f} to {max(values):.1f}" if values else MISSING
     return " ".join(_block_value(row, cell.finished) for row in cell.by_block().values())
 
 
@@ -190,8 +216,14 @@ def _epoch(cell: CellRow) -> str:
 
 
 def _caption(ranking: Ranking) -> str:
-    head = "Millimetres, root-relative, 20 joints; median and MPJE on select, which ranks."
-    if len(ranking.blocks) < 2:
-        return f"{head} References have no rank."
-    at = " A value@epoch ended early there." if ranking.early else ""
-    return f"{head} Means over {len(ranking.blocks)} blocks. References have no rank.{at}"
+    parts = [
+        "Errors in mm, root-relative, 20 joints.",
+        "Median and MPJE on select, by which cells are ranked; references have no rank.",
+    ]
+    if len(ranking.blocks) > 1:
+        parts.append(f"Means over {len(ranking.blocks)} blocks.")
+    if ranking.early:
+        parts.append("What ended early was measured at another epoch and is not ranked.")
+    if ranking.early and len(ranking.blocks) > 1:
+        parts.append("76.9@4 is a median after epoch 4.")
+    return " ".join(parts)

@@ -35,7 +35,7 @@ def draw_view(rng: np.random.Generator, level: Level) -> Floats:
         return _from_quaternion(rng.normal(size=4))
     side = _rotation(1, rng.uniform(-np.pi, np.pi))
     tilt = _rotation(0, np.clip(rng.normal(0.0, np.deg2rad(25)), -np.pi / 3, np.pi / 3))
-    turn = _rotation(2, np.clip(rng.normal(0.0, np.deg2rad(40)), -np.pi / 2, np.pi / 2))
+    turn = _rotation(2, rng.uniform(-np.pi / 2, np.pi / 2))
     return np.asarray(turn @ tilt @ side @ _UPRIGHT)
 
 

@@ -1,0 +1,161 @@
+"""Figure: learning curves, one panel an objective, every curve named at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from handssl.report.rows import CellRow, Ranking, Row
+from handssl.report.svg import (
+    OBJECTIVE_CLASSES,
+    Scale,
+    element,
+    figure,
+    line,
+    marker,
+    padded_scale,
+    spread,
+    text,
+)
+
+WIDTH, _PANEL_HEIGHT, _HEAD, _GAP = 480, 220, 28, 15
+_LEFT, _RIGHT = 34, 326
+_NAMED_CURVES = 12
+
+Curve = Sequence[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class _Tag:
+    """A name beside the panel: where its curve ends, and what it says."""
+
+    x: float
+    y: float
+    content: str
+    class_: str
+
+
+def learning_curves(ranking: Ranking) -> str:
+    """Return the figure as an svg element.
+
+    A curve is the mean over blocks, as far as all blocks of the cell got; thin ones are the
+    blocks. Those of trials that were stopped end early, with a hollow mark. References that are
+    not trained are level lines.
+
+    Args:
+        ranking: Of the report's rows.
+    """
+    cells = (*ranking.finished, *ranking.early)
+    references = [cell for cell in cells if cell.first.kind == "reference"]
+    trials = [cell for cell in cells if cell.first.kind == "trial"]
+    rows = [row for cell in cells for row in cell.rows]
+    last = max([1, *(epoch for row in rows for epoch, _ in row.curve)])
+    values = [value for row in rows for value in _values(row)]
+    parts, top = [], 0.0
+    for objective in sorted({c.first.objective for c in trials}, key=_panel_order):
+        chosen = [cell for cell in trials if cell.first.objective == objective]
+        names = min(len(chosen), _NAMED_CURVES) + len(references)
+        bottom = top + _HEAD + max(_PANEL_HEIGHT, names * _GAP)
+        x = Scale(min(1, last - 1), last, _LEFT, _RIGHT)
+        y = padded_scale(values, bottom, top + _HEAD)
+        parts += [text(objective, 0, top + 16, class_=f"panel {objective}"), *_axes(x, y)]
+        parts += _panel(chosen, references, x, y)
+        top = bottom + 24
+    parts.append(text("epoch", (_LEFT + _RIGHT) / 2, top + 12, anchor="middle", class_="tick"))
+    label = f"Learning curves of {len(trials)} cells: median error in mm after each epoch"
+    return figure(WIDTH, top + 18, label, parts)
+
+
+def _panel_order(objective: str) -> tuple[int, str]:
+    known = objective in OBJECTIVE_CLASSES
+    return (OBJECTIVE_CLASSES.index(objective) if known else len(OBJECTIVE_CLASSES), objective)
+
+
+def _values(row: Row) -> list[float]:
+    final = [] if row.median_mm is None else [row.median_mm]
+    return [*final, *(value for _, value in row.curve)]
+
+
+def _axes(x: Scale, y: Scale) -> list[str]:
+    parts = []
+    for tick in y.ticks(4):
+        parts.append(line(_LEFT, y(tick), _RIGHT, y(tick), "grid"))
+        parts.append(text(f"{tick:g}", _LEFT - 6, y(tick) + 4, anchor="end", class_="tick"))
+    for tick in x.ticks(6):
+        if tick == round(tick):
+            parts.append(text(f"{tick:g}", x(tick), y.start + 15, anchor="middle", class_="tick"))
+    return parts
+
+
+def _panel(
+    cells: Sequence[CellRow], references: Sequence[CellRow], x: Scale, y: Scale
+) -> list[str]:
+    parts, tags = [], []
+    for cell in references:
+        parts += _reference(cell, x, y)
+        tags += _tag(cell, x, y, "muted")
+    for rank, cell in enumerate(cells):
+        parts += _trial(cell, x, y)
+        tags += _tag(cell, x, y, "name") if rank < _NAMED_CURVES else []
+    places = spread([tag.y for tag in tags], _GAP, y.end + 4, y.start)
+    for tag, place in zip(tags, places, strict=True):
+        parts.append(line(tag.x + 7, tag.y, _RIGHT + 22, place, "leader"))
+        parts.append(text(tag.content, _RIGHT + 26, place + 4, class_=tag.class_))
+    return parts
+
+
+def _reference(cell: CellRow, x: Scale, y: Scale) -> list[str]:
+    curve = mean_curve(cell.rows)
+    if curve:
+        return [_path(curve, x, y, "reference")]
+    value = cell.mean("median_mm")
+    return [] if value is None else [line(_LEFT, y(value), _RIGHT, y(value), "reference")]
+
+
+def _trial(cell: CellRow, x: Scale, y: Scale) -> list[str]:
+    curve, objective = mean_curve(cell.rows), cell.first.objective
+    if not curve:
+        return []
+    thin = [_path(row.curve, x, y, f"thin {objective}") for row in cell.rows if row.curve]
+    epoch, value = curve[-1]
+    state = "" if cell.finished else " early"
+    hint = f"{cell.first.label}: {value:.1f} mm after epoch {epoch}"
+    return [
+        *(thin if len(cell.rows) > 1 else []),
+        _path(curve, x, y, f"curve {objective}{state}"),
+        marker(x(epoch), y(value), f"end {objective}{state}", hint, radius_px=3.5),
+    ]
+
+
+def _tag(cell: CellRow, x: Scale, y: Scale, class_: str) -> list[_Tag]:
+    curve, value = mean_curve(cell.rows), cell.mean("median_mm")
+    if curve:
+        epoch, last = curve[-1]
+        return [_Tag(x(epoch), y(last), f"{_short(cell.name)} {last:.1f}", class_)]
+    if cell.first.kind == "trial" or value is None:
+        return []
+    return [_Tag(_RIGHT, y(value), f"{cell.name} {value:.1f}", class_)]
+
+
+def mean_curve(rows: Sequence[Row]) -> list[tuple[int, float]]:
+    """Return the mean over blocks at every epoch that all blocks reached.
+
+    Args:
+        rows: Of one cell.
+
+    Returns:
+        (epoch, median in mm), in order of epoch.
+    """
+    curves = [dict(row.curve) for row in rows]
+    shared = set.intersection(*map(set, curves)) if curves else set()
+    return [(epoch, fmean(curve[epoch] for curve in curves)) for epoch in sorted(shared)]
+
+
+def _path(curve: Curve, x: Scale, y: Scale, class_: str) -> str:
+    points = " ".join(f"{x(epoch):.2f},{y(value):.2f}" for epoch, value in curve)
+    return element("polyline", points=points, class_=class_)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 14 else name[:13] + "…"

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from handssl.report.headline import headline
+from handssl.report.rows import Row
+from handssl.report.table import lay_out, markdown_table, terminal_table
+
+
+def shown(rows, width=80):
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(terminal_table(rows))
+    return console.file.getvalue()
+
+
+def test_only_trials_that_finished_are_numbered(rows):
+    layout = lay_out(rows)
+    assert [line.cells[0] for line in layout.finished if line.kind == "trial"] == list("1234567")
+    assert {line.cells[0] for line in layout.finished if line.kind == "reference"} == {""}
+    assert {line.cells[0] for line in layout.early} == {""}
+
+
+def test_early_trials_show_their_epoch_and_no_test_values(rows):
+    sobel = dict(zip(lay_out(rows).columns, lay_out(rows).early[0].cells, strict=True))
+    assert sobel["epoch"] == "4/6"
+    assert sobel["outcome"] == "stopped"
+    assert sobel["median"] == "76.9"
+    assert sobel["test median"] == sobel["test MPJE"] == "–"
+
+
+@pytest.mark.parametrize("name", ["rows", "three_blocks"])
+def test_eighty_columns_are_enough_on_the_terminal(request, name):
+    text = shown(request.getfixturevalue(name))
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert "random encoder" in text
+    assert "completed" in text
+
+
+def test_on_the_terminal_early_trials_stand_below_their_own_title(rows):
+    text = shown(rows)
+    assert text.index("mean pose") < text.index("ended early") < text.index("sobel")
+
+
+def test_with_several_blocks_the_mean_and_every_block_are_shown(three_blocks):
+    layout = lay_out(three_blocks)
+    rotate = dict(zip(layout.columns, layout.finished[1].cells, strict=True))
+    assert rotate["median in blocks 1, 2, 3"] == "62.0 63.3 60.9"
+    assert rotate["median"] == "62.1"
+    sobel = dict(zip(layout.columns, layout.early[0].cells, strict=True))
+    assert sobel["median in blocks 1, 2, 3"] == "76.9@4 77.7@4 75.0@6"
+    assert sobel["median"] == "–"
+    assert "62.0 63.3 60.9" in shown(three_blocks)
+
+
+def test_many_blocks_are_summed_up_by_their_range():
+    rows = [
+        Row("relative rotate", "rotate", "relative", block, "completed", 6, 6, 60.0 + block)
+        for block in range(7)
+    ]
+    layout = lay_out(rows)
+    assert layout.per_block == "median over 7 blocks"
+    assert "60.0 to 66.0" in layout.finished[0].cells
+
+
+@pytest.mark.parametrize("outcome", ["running", "diverged", "failed"])
+def test_every_other_outcome_is_named(outcome):
+    row = Row("contrastive blur", "blur", "contrastive", 1, outcome, 0, 6)
+    assert lay_out([row]).early[0].cells[-1] == outcome
+    assert outcome in shown([row])
+
+
+def test_markdown_has_as_many_cells_in_every_line(three_blocks):
+    lines = [line for line in markdown_table(three_blocks).splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in lines} == {11}
+    assert len(lines) == 2 + 10 + 1 + 3
+
+
+def test_markdown_escapes_the_bar():
+    row = Row("contrastive a|b", "a|b", "contrastive", 1, "completed", 6, 6, 80.0)
+    assert "a\\|b" in markdown_table([row])
+
+
+def test_names_are_never_read_as_markup_of_the_terminal():
+    row = Row("x", "[red]x", "contrastive", 1, "completed", 6, 6, 80.0)
+    assert "[red]x" in shown([row])
+
+
+def test_no_rows_say_so():
+    assert "No trial" in shown([])
+    assert headline([]) == "No trial has finished yet."
+
+
+def test_the_headline_names_the_winner_and_the_better_objectives(rows):
+    assert headline(rows) == (
+        "Best self-supervised: relative rotate, median 62.0 mm, 19 % below the random encoder "
+        "(76.6 mm). The better objective: relative for rotate, translate; contrastive for "
+        "color_jitter."
+    )

@@ -1,0 +1,36 @@
+"""What README and docs say is what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from handssl.augment import TRANSFORMATIONS, AugmentConfig
+from handssl.augment.draws import UNIT, intervals_of
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("name", TRANSFORMATIONS)
+def test_the_table_of_transformations_has_the_defaults(name):
+    text = (ROOT / "docs" / "transformations.md").read_text()
+    (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` ")]
+    ranges, probability = row.split("|")[3:5]
+    config = AugmentConfig()
+    assert float(probability) == getattr(config, name).probability
+    written = {tuple(map(float, m)) for m in re.findall(r"\[(-?[\d.]+), (-?[\d.]+)\]", ranges)}
+    for interval in intervals_of(config, name):
+        if interval is not UNIT:
+            assert any(
+                interval.low == pytest.approx(low, rel=1e-3)
+                and interval.high == pytest.approx(high, rel=1e-3)
+                for low, high in written
+            )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith(("http:", "https:")):
+            assert (page.parent / target).exists(), target
