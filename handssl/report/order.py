@@ -59,7 +59,7 @@ class BlockOrder:
             for upper, lower in pairwise(self.steps)
             if upper.select_mm is not None
             and lower.select_mm is not None
-            and upper.select_mm < lower.select_mm
+            and not upper.select_mm > lower.select_mm
         )
 
     @property
