@@ -27,7 +27,7 @@ def bend(pose: HandPose, subject: Subject) -> tuple[Floats, Floats]:
     """
     mesh = load_mesh()
     world = _kinematics(pose, subject)
-    skin = world @ _stretch(subject) @ np.linalg.inv(mesh.rest)
+    skin = world @ _stretch(subject) @ mesh.to_joint
     homogeneous = np.concatenate((mesh.vertices, np.ones((len(mesh.vertices), 1))), axis=1)
     blended = (mesh.weights @ skin[:, :3].reshape(26, 12)).reshape(-1, 3, 4)
     vertices = (blended @ homogeneous[..., None])[..., 0]

@@ -45,6 +45,7 @@ class HandMesh:
         faces: (F, 3), counter-clockwise from outside.
         weights: (V, 26), rows sum to 1.
         rest: (26, 4, 4), joint to mesh.
+        to_joint: (26, 4, 4), mesh to joint.
         local: (26, 4, 4), joint to parent.
         tip_vertices: (5,), the most distal vertex of thumb to little finger.
         arm_m: (V,), distance along the forearm for its vertices, 0 for the hand.
@@ -54,6 +55,7 @@ class HandMesh:
     faces: Ints
     weights: Floats
     rest: Floats
+    to_joint: Floats
     local: Floats
     tip_vertices: Ints
     arm_m: Floats
@@ -78,6 +80,7 @@ def load_mesh() -> HandMesh:
         faces=np.concatenate((faces, ring_faces)),
         weights=share,
         rest=rest,
+        to_joint=np.linalg.inv(rest),
         local=np.stack([_to_parent(rest, joint) for joint in range(26)]),
         tip_vertices=np.array([_tip_vertex(hand, rest, weights, tip) for tip in TIPS]),
         arm_m=arm_m,

@@ -96,6 +96,8 @@ def _drop_leaf(rng: np.random.Generator, canvas: Image, saturation: float) -> No
 def develop(rng: np.random.Generator, image: Image) -> NDArray[np.uint8]:
     """Turn radiance into a photograph: slight blur, exposure, sensor noise, eight bits."""
     soft = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.2, 0.7))
-    grain = rng.uniform(0.005, 0.025) * rng.standard_normal(image.shape, dtype=np.float32)
-    exposed = soft * np.float32(rng.uniform(0.75, 1.15)) + grain
-    return np.asarray(exposed.clip(0.0, 1.0) * 255.0 + 0.5, dtype=np.uint8)
+    level = rng.uniform(0.005, 0.025)
+    grain = rng.standard_normal(image.shape, dtype=np.float32)
+    soft *= np.float32(rng.uniform(0.75, 1.15))
+    soft += np.float32(level) * grain
+    return np.asarray(cv2.convertScaleAbs(soft.clip(0.0, 1.0), alpha=255.0), dtype=np.uint8)
