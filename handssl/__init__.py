@@ -36,6 +36,9 @@ __all__ = ["Cell", "DataConfig", "Halving", "PretrainConfig", "Study", "StudyRes
 
 
 def __getattr__(name: str) -> Any:
+    if name == "report":
+        # The package is its own main function: handssl.report(result), handssl.report.table, ...
+        return import_module("handssl.report")
     if name not in _HOME:
         raise AttributeError(f"module 'handssl' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -25,6 +25,7 @@ def demo(
     storage: Path | None,
     tracking_uri: str | None,
     changes: tuple[str, ...],
+    markdown: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -48,4 +49,4 @@ def demo(
     if blocks is not None:
         values.setdefault("blocks", list(range(1, blocks + 1)))
     planned = spaces.study(size).merged(values)
-    return execute(planned, storage, tracking_uri, quiet=quiet, as_json=as_json, page="demo.html")
+    return execute(planned, storage, tracking_uri, quiet=quiet, as_json=as_json, markdown=markdown)

@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 from handssl.cli.live import LiveProgress
-from handssl.cli.summary import Summary, summarise
+from handssl.cli.summary import Summary, summarise, write_markdown
 from handssl.errors import InterruptedStudyError
 from handssl.sweep.runner import run
 
@@ -30,7 +30,7 @@ def execute(
     *,
     quiet: bool,
     as_json: bool,
-    page: str,
+    markdown: Path | None,
 ) -> int:
     """Run a study and print its results.
 
@@ -40,7 +40,7 @@ def execute(
         tracking_uri: MLflow store, or None for the default.
         quiet: No live progress.
         as_json: One JSON document instead of the table.
-        page: Name of the page within the storage.
+        markdown: A file that gets the results too.
 
     Returns:
         Exit code: 0, or 1 if a trial failed.
@@ -54,7 +54,9 @@ def execute(
     if result.interrupted:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the message is left to be said
         raise InterruptedStudyError(interruption_message(result, sys.argv))
-    summary = summarise(result, page)
+    summary = summarise(result)
+    if markdown is not None:
+        write_markdown(summary, markdown)
     if as_json:
         click.echo(json.dumps(summary.document, indent=2))
     else:

@@ -34,6 +34,11 @@ _RUNNING = (
         metavar="KEY=VALUE",
         help="Change one value, e.g. --set pretrain.epochs=4; may be repeated.",
     ),
+    click.option(
+        "--markdown",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Also write the results to this file, for a repository.",
+    ),
     click.option("--quiet", "-q", is_flag=True, help="No live progress; results only."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end."),
 )

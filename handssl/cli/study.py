@@ -31,6 +31,7 @@ def run_study(
     storage: Path | None,
     tracking_uri: str | None,
     changes: tuple[str, ...],
+    markdown: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -46,9 +47,7 @@ def run_study(
     from handssl.cli.execute import execute
 
     planned = load_study(source).merged(parse_changes(changes))
-    return execute(
-        planned, storage, tracking_uri, quiet=quiet, as_json=as_json, page=f"{planned.name}.html"
-    )
+    return execute(planned, storage, tracking_uri, quiet=quiet, as_json=as_json, markdown=markdown)
 
 
 def load_study(source: str) -> Study:

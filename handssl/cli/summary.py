@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from rich.console import RenderableType
 from handssl.config import nearest
 from handssl.errors import InputError
 from handssl.report.facts import study_facts
+from handssl.report.headline import headline
 from handssl.report.html import write_html
 from handssl.report.order import order_check
-from handssl.report.rows import row_of
-from handssl.report.table import terminal_table
+from handssl.report.rows import Row, row_of
+from handssl.report.table import markdown_table, terminal_table
 from handssl.sweep.result import StudyResult
 from handssl.sweep.storage import default_tracking_uri
 from handssl.tracking.mlflow_store import ui_command
@@ -30,21 +32,18 @@ class Summary:
         table: For the terminal.
         lines: What follows the table: the order, the page, the MLflow UI.
         document: The same for scripts, as JSON values.
+        markdown: The same for a repository: table, order, settings, hardware, versions, date.
     """
 
     table: RenderableType
     lines: tuple[str, ...]
     document: dict[str, Any]
+    markdown: str
 
 
-def summarise(result: StudyResult, page: str) -> Summary:
-    """Sum up a finished run and write its page.
-
-    Args:
-        result: Of the run.
-        page: Name of the page within the storage.
-    """
-    return _summarise(result.records, result.study.name, result.storage, result.tracking_uri, page)
+def summarise(result: StudyResult) -> Summary:
+    """Sum up a finished run and write its page, `<study>.html` in the storage."""
+    return _summarise(result.records, result.study.name, result.storage, result.tracking_uri)
 
 
 def summarise_storage(storage: Path, name: str | None) -> Summary:
@@ -63,7 +62,7 @@ def summarise_storage(storage: Path, name: str | None) -> Summary:
     records = [record for record in loaded if record is not None]
     study = _choose(sorted({record.study for record in records}), name, storage)
     chosen = tuple(record for record in records if record.study == study)
-    return _summarise(chosen, study, storage, default_tracking_uri(storage), f"{study}.html")
+    return _summarise(chosen, study, storage, default_tracking_uri(storage))
 
 
 def _choose(studies: list[str], name: str | None, storage: Path) -> str:
@@ -77,14 +76,15 @@ def _choose(studies: list[str], name: str | None, storage: Path) -> str:
 
 
 def _summarise(
-    records: Sequence[TrialRecord], study: str, storage: Path, tracking_uri: str, page: str
+    records: Sequence[TrialRecord], study: str, storage: Path, tracking_uri: str
 ) -> Summary:
     store = TrialStore(storage)
     rows = [row_of(record, store.history(record.trial_id)) for record in records]
-    path, show = storage / page, ui_command(tracking_uri)
+    path, show = storage / f"{study}.html", ui_command(tracking_uri)
     facts = {"MLflow UI": show} | study_facts(records, storage)
     write_html(rows, path, title=f"Study {study}", facts=facts)
-    order = str(order_check(rows))
+    check = order_check(rows)
+    order = str(check)
     return Summary(
         table=terminal_table(rows),
         lines=("", order, "", f"Page:      {path}", f"MLflow UI: {show}"),
@@ -95,6 +95,37 @@ def _summarise(
             "page": str(path),
             "mlflow_ui": show,
             "order": order,
+            "order_held": check.held,
             "trials": [record.model_dump(mode="json") for record in records],
         },
+        markdown=_markdown(study, rows, order, study_facts(records, storage)),
     )
+
+
+def _markdown(study: str, rows: Sequence[Row], order: str, facts: Mapping[str, str]) -> str:
+    listed = [f"- {name}: {value}" for name, value in facts.items() if name != "storage"]
+    command = f"`{' '.join(['handssl', *sys.argv[1:]])}`"
+    parts = [
+        f"# Study {study}",
+        headline(rows),
+        f"Written by {command}.",
+        markdown_table(rows).strip(),
+        "## Order",
+        "```text\n" + order + "\n```",
+        "## Settings and environment",
+        "\n".join(listed),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def write_markdown(summary: Summary, path: Path) -> None:
+    """Write the Markdown of a summary.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(summary.markdown, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--markdown {path}: cannot be written: {error.strerror}") from None

@@ -36,7 +36,7 @@ def study_facts(records: Sequence[TrialRecord], storage: Path) -> dict[str, str]
         "trials": ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()),
         "storage": str(storage),
         "page written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "on": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "on": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
         **_commit(),
         **versions,
         **shared_settings(records),
@@ -53,6 +53,16 @@ def shared_settings(records: Sequence[TrialRecord]) -> dict[str, str]:
     flat = [dict(_flatten(record.config)) for record in trained]
     common = set.intersection(*(set(one.items()) for one in flat)) if flat else set()
     return {k: v for k, v in sorted(common) if k.partition(".")[0] not in _VARIES}
+
+
+def _processor() -> str:
+    """Return the processor's name where Linux tells it, else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]} ({platform.machine()})" if names else platform.machine()
 
 
 def _commit() -> dict[str, str]:
