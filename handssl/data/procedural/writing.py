@@ -12,11 +12,15 @@ The folder is written beside its place and renamed when complete: what has the f
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +100,11 @@ def write_freihand(
         partial.rename(root)
     except OSError as error:
         raise DataError(f"{root}: cannot be written: {error.strerror or error}") from None
+    except BrokenProcessPool:
+        raise DataError(
+            f"{root}: the processes that render ended before their work was done; a script must "
+            "call this below `if __name__ == '__main__':`, else memory may have run out"
+        ) from None
     return root
 
 
@@ -123,7 +132,7 @@ def _write_images(
     chunks = list(_chunks(spec))
     done, total = 0, spec.unique * spec.versions
     # Spawned, not forked: the caller may hold threads and locks of other libraries.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_prepare_worker)
     try:
         futures = [pool.submit(_write_chunk, root, spec, *chunk) for chunk in chunks]
         for future in as_completed(futures):
@@ -143,10 +152,19 @@ def _chunks(spec: ProceduralSpec) -> Iterator[tuple[Split, int, int]]:
             yield split, start, min(start + _CHUNK, spec.count(split))
 
 
-def _ignore_interrupts() -> None:
+def _prepare_worker() -> None:
     # Ctrl-C reaches the whole process group; the parent alone decides, workers end with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
+
+
+def _end_with_parent() -> None:
+    """Leave when the parent is gone: a killed one cannot tell, and the pool would wait for work."""
+    parent = parent_process()
+    assert parent is not None  # noqa: S101  a worker has one
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def _write_chunk(
