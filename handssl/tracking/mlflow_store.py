@@ -13,6 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,25 +86,39 @@ class MlflowTracker:
             store: The records.
 
         Returns:
-            How many trials were looked at; 0 if the store is still away.
+            How many runs had to be changed.
         """
         self.available = True
-        records = [record for record in store.all() if record.study == self.study]
         done = 0
-        for record in records:
-            run_id = self.start(record, record.config)
-            if not self.available or run_id is None:
-                return done
-            known = record.model_copy(update={"mlflow_run_id": run_id})
-            store.save(known)
-            self._catch_up(known, store.history(record.trial_id))
-            done += 1
+        for record in (record for record in store.all() if record.study == self.study):
+            history = store.history(record.trial_id)
+            if self._safely(partial(self._is_behind, record, history)):
+                done += self._catch_up(record, store, history)
         return done
 
-    def _catch_up(self, record: TrialRecord, history: list[EpochMetrics]) -> None:
+    def _catch_up(
+        self, record: TrialRecord, store: TrialStore, history: list[EpochMetrics]
+    ) -> bool:
+        run_id = self.start(record, record.config)
+        if not self.available or run_id is None:
+            return False
+        known = record.model_copy(update={"mlflow_run_id": run_id})
+        store.save(known)
         for entry in history:
-            self.log_epoch(record, entry.epoch, entry.metrics)
-        self.finish(record)
+            self.log_epoch(known, entry.epoch, entry.metrics)
+        self.finish(known)
+        return self.available
+
+    def _is_behind(self, record: TrialRecord, history: list[EpochMetrics]) -> bool:
+        run_id = self._find(record)
+        if run_id is None:
+            return True
+        run = self._connect().get_run(run_id)
+        points = self._connect().get_metric_history(run_id, "median_mm")
+        steps = {int(point.step) for point in points}
+        closed = run.info.status == _STATUS.get(record.outcome, "FINISHED")
+        told = run.data.tags.get("outcome") == record.outcome
+        return not (closed and told and {entry.epoch for entry in history} <= steps)
 
     def _safely(self, action: Callable[[], _Result]) -> _Result | None:
         if not self.available:

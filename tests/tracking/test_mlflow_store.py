@@ -123,8 +123,10 @@ def test_a_store_that_breaks_warns_once_and_is_filled_in_later(uri, client, tmp_
     connection.close()
     store.append_epoch(entry.trial_id, 3, {"median_mm": 55.0})
     store.save(entry.model_copy(update={"outcome": "completed", "epoch": 3}))
-    for _ in range(2):
-        assert mlflow_store.MlflowTracker(uri, "broken").sync(store) == 1
+    assert mlflow_store.MlflowTracker(uri, "broken").sync(store) == 1
+    ended = client.get_run(entry.mlflow_run_id).info.end_time
+    assert mlflow_store.MlflowTracker(uri, "broken").sync(store) == 0  # a current run is left alone
+    assert client.get_run(entry.mlflow_run_id).info.end_time == ended
     assert points(client, entry.mlflow_run_id) == [(1, 70.0), (2, 60.0), (3, 55.0)]
     assert client.get_run(entry.mlflow_run_id).info.status == "FINISHED"
 
