@@ -1,9 +1,11 @@
 """What README and docs say is what the code does."""
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from handssl.augment import TRANSFORMATIONS, AugmentConfig
 from handssl.augment.draws import UNIT, intervals_of
@@ -34,3 +36,24 @@ def test_links_between_pages_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if not target.startswith(("http:", "https:")):
             assert (page.parent / target).exists(), target
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.DOTALL)
+
+
+def test_the_studies_of_the_readme_are_valid():
+    from handssl.sweep.study import Study
+
+    studies = blocks(ROOT / "README.md", "yaml")
+    assert studies
+    for text in studies:
+        assert Study.parse(yaml.safe_load(text)).cells
+
+
+def test_the_python_of_the_readme_uses_names_that_exist():
+    (code,) = blocks(ROOT / "README.md", "python")
+    compile(code, "README.md", "exec")
+    for module, name in re.findall(r"\b(handssl|objectives)\.(\w+)\(", code):
+        owner = {"handssl": "handssl", "objectives": "tune_spaces.objectives"}[module]
+        assert callable(getattr(importlib.import_module(owner), name))

@@ -1,0 +1,33 @@
+"""Print how many procedural hands one core renders in a second, background and labels included.
+
+OMP_NUM_THREADS=1 python benchmarks/render_hands.py
+"""
+
+from __future__ import annotations
+
+import time
+
+import cv2
+from environment import describe
+
+from handssl.data.procedural import ProceduralSpec, make_sample
+
+WARM_UP, COUNT = 150, 200
+
+
+def images_per_s(image_px: int) -> float:
+    """Render `COUNT` hands after a warm-up that fills the cache of subjects."""
+    spec = ProceduralSpec(pretrain=WARM_UP + COUNT, image_px=image_px)
+    for index in range(WARM_UP):
+        make_sample(spec, "pretrain", index)
+    start_s = time.perf_counter()
+    for index in range(WARM_UP, WARM_UP + COUNT):
+        make_sample(spec, "pretrain", index)
+    return COUNT / (time.perf_counter() - start_s)
+
+
+if __name__ == "__main__":
+    cv2.setNumThreads(1)
+    print("| image side | images per second and core | on |\n| --: | --: | --- |")
+    for side_px in (84, 112, 224):
+        print(f"| {side_px} px | {images_per_s(side_px):.0f} | {describe()} |")
