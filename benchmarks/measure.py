@@ -42,9 +42,8 @@ def main(command: list[str]) -> int:
         time.sleep(PERIOD_S)
     code = process.wait()
     minutes, seconds = divmod(round(time.perf_counter() - start_s), 60)
-    print(
-        f"| `{' '.join(command)}` | {minutes} min {seconds} s | {peak / 1e9:.1f} GB | {describe()} |"
-    )
+    cost = f"{minutes} min {seconds} s | {peak / 1e9:.1f} GB"
+    print(f"| `{' '.join(command)}` | {cost} | {describe()} |")
     return code
 
 
