@@ -20,7 +20,7 @@ from handssl.report.rows import Row, row_of
 from handssl.report.table import markdown_table, terminal_table
 from handssl.sweep.result import StudyResult
 from handssl.sweep.storage import default_tracking_uri
-from handssl.tracking.mlflow_store import ui_command
+from handssl.tracking.conventions import ui_command
 from handssl.tracking.record import TrialRecord, TrialStore
 
 

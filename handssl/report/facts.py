@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from handssl.report.rows import REFERENCE_OBJECTIVES
+from handssl.tracking.conventions import flatten
 from handssl.tracking.provenance import git_state, library_versions
 from handssl.tracking.record import TrialRecord
 
@@ -50,7 +50,7 @@ def shared_settings(records: Sequence[TrialRecord]) -> dict[str, str]:
         records: Of a study; those of references that train nothing are passed over.
     """
     trained = [record for record in records if record.objective != REFERENCE_OBJECTIVES[0]]
-    flat = [dict(_flatten(record.config)) for record in trained]
+    flat = [flatten(record.config) for record in trained]
     common = set.intersection(*(set(one.items()) for one in flat)) if flat else set()
     return {k: v for k, v in sorted(common) if k.partition(".")[0] not in _VARIES}
 
@@ -70,13 +70,3 @@ def _commit() -> dict[str, str]:
     commit = state.get("mlflow.source.git.commit", "")[:12]
     changed = " with local changes" if state.get("git_dirty") == "true" else ""
     return {"commit": commit + changed} if commit else {}
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    flat: list[tuple[str, str]] = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat += _flatten(value, f"{prefix}{name}.")
-        else:
-            flat.append((prefix + name, str(value)))
-    return flat

@@ -7,14 +7,12 @@ on, one warning is printed, and `sync` fills in later what is missing; every poi
 from __future__ import annotations
 
 import logging
+import math
 import os
-import shlex
-import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -28,6 +26,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from handssl.pose import PRIMARY
+from handssl.tracking.conventions import artifact_location, flatten
 from handssl.tracking.provenance import git_state, library_versions
 from handssl.tracking.record import EpochMetrics, TrialRecord, TrialStore
 
@@ -53,7 +52,7 @@ class MlflowTracker:
         self._client: MlflowClient | None = None
         self._experiment = ""
         self._stages: dict[str, str] = {}
-        self._logged: dict[str, set[int]] = {}
+        self._logged: dict[tuple[str, str], set[int]] = {}
 
     def start(self, record: TrialRecord, config: Mapping[str, Any]) -> str | None:
         """Open a trial's run, a new one or the one it had before an interruption.
@@ -89,6 +88,7 @@ class MlflowTracker:
             How many runs had to be changed.
         """
         self.available = True
+        self._logged.clear()  # a write that seemed to fail may have arrived
         done = 0
         for record in (record for record in store.all() if record.study == self.study):
             history = store.history(record.trial_id)
@@ -114,18 +114,19 @@ class MlflowTracker:
         if run_id is None:
             return True
         run = self._connect().get_run(run_id)
-        points = self._connect().get_metric_history(run_id, "median_mm")
-        steps = {int(point.step) for point in points}
+        logged = all(
+            entry.epoch in self._steps(run_id, entry.metrics) for entry in history if entry.metrics
+        )
         closed = run.info.status == _STATUS.get(record.outcome, "FINISHED")
-        told = run.data.tags.get("outcome") == record.outcome
-        return not (closed and told and {entry.epoch for entry in history} <= steps)
+        return not (logged and closed and run.data.tags.get("outcome") == record.outcome)
 
     def _safely(self, action: Callable[[], _Result]) -> _Result | None:
         if not self.available:
             return None
         try:
             return action()
-        except (MlflowException, SQLAlchemyError, OSError) as error:
+        # A store of another kind needs a driver, whose absence is an ImportError.
+        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
             self.available = False
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             warnings.warn(
@@ -143,11 +144,8 @@ class MlflowTracker:
             name = f"{record.cell} · block {record.block}"
             run = client.create_run(self._experiment, tags=tags, run_name=name)
             run_id = str(run.info.run_id)
-            self._logged[run_id] = set()
         else:
             client.set_terminated(run_id, "RUNNING")
-            history = client.get_metric_history(run_id, "median_mm")
-            self._logged[run_id] = {int(point.step) for point in history}
         self._log_params(run_id, config)
         return run_id
 
@@ -159,19 +157,27 @@ class MlflowTracker:
             self._connect().log_batch(run_id, params=params[start : start + _BATCH])
 
     def _log(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
-        logged = self._logged.setdefault(run_id, set())
-        if epoch in logged:
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        if not finite or epoch in self._steps(run_id, finite):
             return
         now_ms = int(time.time() * 1000)
-        points = [Metric(name, value, now_ms, epoch) for name, value in metrics.items()]
+        points = [Metric(name, value, now_ms, epoch) for name, value in finite.items()]
         self._connect().log_batch(run_id, metrics=points)
-        logged.add(epoch)
+        self._steps(run_id, finite).add(epoch)
+
+    def _steps(self, run_id: str, metrics: Mapping[str, float]) -> set[int]:
+        """Return the steps a run has; an epoch is one batch, so one of its metrics tells."""
+        name = "median_mm" if "median_mm" in metrics else min(metrics)
+        if (run_id, name) not in self._logged:
+            history = self._connect().get_metric_history(run_id, name)
+            self._logged[run_id, name] = {int(point.step) for point in history}
+        return self._logged[run_id, name]
 
     def _close(self, run_id: str, record: TrialRecord) -> None:
-        tags = [RunTag("outcome", record.outcome), *(RunTag(*tag) for tag in record.tags.items())]
-        points = [Metric("diverged", 1.0, int(time.time() * 1000), record.epoch)]
-        diverged = record.outcome == "diverged"
-        self._connect().log_batch(run_id, tags=tags, metrics=points if diverged else [])
+        if record.outcome == "diverged":
+            self._log(run_id, record.epoch, {"diverged": 1.0})
+        tags = record.tags | {"outcome": record.outcome}
+        self._connect().log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
         self._connect().set_terminated(run_id, _STATUS.get(record.outcome, "FINISHED"))
 
     def _connect(self) -> MlflowClient:
@@ -192,9 +198,12 @@ class MlflowTracker:
     def _find(self, record: TrialRecord) -> str | None:
         if record.mlflow_run_id is not None:
             try:
-                return str(self._connect().get_run(record.mlflow_run_id).info.run_id)
+                known = self._connect().get_run(record.mlflow_run_id).info
             except MlflowException:
-                pass  # another store than the one the record knows
+                known = None  # another store than the one the record knows
+            # A run that somebody deleted takes no more points; the trial gets a new one.
+            if known is not None and known.lifecycle_stage == "active":
+                return str(known.run_id)
         return self._first(f"tags.trial_id = '{record.trial_id}'")
 
     def _first(self, condition: str) -> str | None:
@@ -217,39 +226,5 @@ class MlflowTracker:
         own = ("trial_id", "study", "stage", "cell", "composition", "objective", "block", "outcome")
         tags = {name: str(getattr(record, name)) for name in own}
         tags |= {"transformation": record.composition, "seed": str(record.block)}
-        return tags | {"protocol": PRIMARY} | git_state() | library_versions()
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested values under dotted names, as text.
-
-    Example:
-        >>> flatten({"encoder": {"width": 64}, "composition": ["rotate"]})
-        {'encoder.width': '64', 'composition': "['rotate']"}
-    """
-    flat: dict[str, str] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = str(value)
-    return flat
-
-
-def artifact_location(tracking_uri: str) -> str | None:
-    """Return where artifacts of a SQLite store go: beside the database. A server decides itself."""
-    if not tracking_uri.startswith("sqlite:///"):
-        return None
-    return (Path(tracking_uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
-
-
-def ui_command(tracking_uri: str) -> str:
-    """Return the command that opens the MLflow UI on a store.
-
-    Args:
-        tracking_uri: Of the store; for a server it is the page to open.
-    """
-    if tracking_uri.startswith(("http://", "https://")):
-        return f"open {tracking_uri} in a browser"
-    program = Path(sys.executable).with_name("mlflow")
-    return f"{shlex.quote(str(program))} ui --backend-store-uri {shlex.quote(tracking_uri)}"
+        tags |= {"protocol": PRIMARY} | git_state() | library_versions()
+        return record.tags | tags

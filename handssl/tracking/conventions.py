@@ -1,0 +1,60 @@
+"""How configurations and stores are written for MLflow. Needs no MLflow itself."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested values under dotted names, as text.
+
+    Args:
+        values: E.g. a resolved configuration.
+        prefix: Put before every name.
+
+    Example:
+        >>> flatten({"encoder": {"width": 64}, "composition": ["rotate"]})
+        {'encoder.width': '64', 'composition': "['rotate']"}
+    """
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = str(value)
+    return flat
+
+
+def artifact_location(tracking_uri: str) -> str | None:
+    """Return where artifacts of a SQLite store go: beside the database. A server decides itself.
+
+    Args:
+        tracking_uri: Of the store.
+
+    Example:
+        >>> artifact_location("sqlite:////runs/mlflow.db")
+        'file:///runs/mlartifacts'
+    """
+    if not tracking_uri.startswith("sqlite:///"):
+        return None
+    return (Path(tracking_uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
+
+
+def ui_command(tracking_uri: str) -> str:
+    """Return the command that opens the MLflow UI on a store.
+
+    Args:
+        tracking_uri: Of the store; for a server it is the page to open.
+
+    Example:
+        >>> ui_command("sqlite:////my runs/mlflow.db").split(" ui ")[1]
+        "--backend-store-uri 'sqlite:////my runs/mlflow.db'"
+    """
+    if tracking_uri.startswith(("http://", "https://")):
+        return f"open {tracking_uri} in a browser"
+    program = Path(sys.executable).with_name("mlflow")
+    return f"{shlex.quote(str(program))} ui --backend-store-uri {shlex.quote(tracking_uri)}"
