@@ -8,7 +8,8 @@ the weights. The loop knows nothing of Ray or MLflow and writes nothing to disk.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class Pretraining:
         lr = peak_lr(config.optimizer.lr_base, config.global_batch)
         groups = decay_groups([self.model], config.optimizer.weight_decay)
         self.optimizer = build(config.optimizer.name, groups, lr=lr)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._lr_factor)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._lr_factor())
         self._make_view = ViewMaker(
             config.augmentation,
             config.composition,
@@ -146,9 +147,10 @@ class Pretraining:
         order = epoch_order(self.store, self.steps_per_epoch * batch, self.config.seed, epoch)
         return (order[i : i + batch] for i in range(0, len(order), batch))
 
-    def _lr_factor(self, step: int) -> float:
-        return cosine_factor(
-            step,
+    def _lr_factor(self) -> Callable[[int], float]:
+        # Not a method of ours: the schedule would then hold us and every store we have mapped.
+        return partial(
+            cosine_factor,
             warmup_steps=round(self.config.optimizer.warmup_epochs * self.steps_per_epoch),
             total_steps=self.config.epochs * self.steps_per_epoch,
         )

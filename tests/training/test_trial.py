@@ -1,5 +1,8 @@
 """The loop and the trial: repeatable, resumable, honest about divergence."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -106,6 +109,19 @@ def test_a_loss_that_is_not_finite_is_reported_as_diverged_with_its_step(blob_da
         run.encoder.conv1.weight[0, 0, 0, 0] = float("nan")
     with pytest.raises(DivergedError, match="epoch 1, step 1"):
         run.train_epoch(1)
+
+
+def test_a_trial_that_is_dropped_lets_go_of_its_stores_at_once(blob_data, tmp_path):
+    trial = Trial(config("relative", ["rotate"]), blob_data, tmp_path)
+    epochs = trial.epochs()
+    next(epochs)
+    store = weakref.ref(trial._pretraining.store)
+    gc.disable()  # a reused actor allocates too little for the collector to run in time
+    try:
+        del trial, epochs
+        assert store() is None
+    finally:
+        gc.enable()
 
 
 def test_a_batch_larger_than_the_split_is_refused(blob_data):
