@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## The paper's Sec. 4.2 on procedural hands, in five minutes on two cores
 	@$(BIN)/handssl demo
 
-demo-order: $(READY) ## The same, larger and in three seed blocks, within an hour on two cores
+demo-order: $(READY) ## The same, larger and in three seed blocks, about an hour on two cores
 	@$(BIN)/handssl demo --size order --markdown benchmarks/demo_order.md
 
 check: $(READY) ## Format, lint, types, import contracts

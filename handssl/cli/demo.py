@@ -15,7 +15,7 @@ from handssl.cli.options import parse_changes, running
     type=click.Choice(["small", "order"]),
     default="small",
     show_default=True,
-    help="small: one block, about five minutes on two cores; order: three blocks, up to an hour.",
+    help="small: one block, about five minutes on two cores; order: three blocks, about an hour.",
 )
 @click.option("--blocks", type=click.IntRange(1, 1000), help="Seeds to repeat every cell with.")
 @running

@@ -22,11 +22,14 @@ from handssl.errors import DataError, InputError
 SPEC = ProceduralSpec(pretrain=5, probe=4, select=3, test=3, image_px=64, versions=2)
 
 WRITER = """
+import signal
 import sys
 from pathlib import Path
 from handssl.data.procedural import ProceduralSpec, write_freihand
 
 if __name__ == "__main__":
+    # Tests that a shell starts in the background inherit Ctrl-C as ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     spec = ProceduralSpec(pretrain=100_000, image_px=64)
     tell = lambda done, total: print(done, flush=True)
     write_freihand(Path(sys.argv[1]), spec, on_progress=tell)
