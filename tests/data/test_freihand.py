@@ -124,8 +124,11 @@ def test_a_writer_that_is_ended_leaves_neither_processes_nor_a_set(tmp_path, end
         os.killpg(writer.pid, ending)  # as a terminal does
     else:
         os.kill(writer.pid, ending)
-    assert writer.wait(30) != 0
-    writer.stdout.close()
+    with writer:  # closes the pipe and waits, whatever happens
+        try:
+            assert writer.wait(60) != 0
+        finally:
+            writer.kill()
     _, alive = psutil.wait_procs(children, timeout=30)
     assert not alive
     assert not root.exists()

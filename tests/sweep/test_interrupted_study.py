@@ -105,6 +105,8 @@ def test_ctrl_c_leaves_no_process_and_the_next_run_continues(tmp_path: Path) -> 
     terminal.wait_for("Stopping")
     os.write(terminal.master, b"\x03")  # impatience must not cut off the clean-up
     assert terminal.end() == 130
+    # Python's own helper processes end when they notice that ours has, a moment later.
+    psutil.wait_procs(started, timeout=10)
     assert still_alive(started) == []
     assert "Traceback" not in terminal.shown
     assert "Continue with:" in terminal.shown
