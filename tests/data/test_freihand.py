@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import psutil
@@ -253,8 +252,6 @@ def test_prepared_data_takes_the_path_of_real_data_and_is_reused(tmp_path):
     assert set(phases) == {"rendering", *(f"packing {split}" for split in SPLITS)}
     (source,) = (tmp_path / "datasets").iterdir()
     assert (source / "training" / "rgb").is_dir()
-    start = time.perf_counter()
     phases.clear()
     assert prepare(config, tmp_path, lambda phase, done, total: phases.append(phase)) == folder
     assert not phases
-    assert time.perf_counter() - start < 5
