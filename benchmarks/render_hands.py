@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 import cv2
-from environment import describe
+from handssl.bench.environment import describe
 
 from handssl.data.procedural import ProceduralSpec, make_sample
 

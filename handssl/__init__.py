@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from handssl.data.preparation import DataConfig
+    from handssl.data.config import PackedData, ProceduralData
     from handssl.sweep.result import StudyResult
     from handssl.sweep.runner import run
     from handssl.sweep.study import Cell, Halving, Study
@@ -24,15 +24,25 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Cell": "handssl.sweep.study",
-    "DataConfig": "handssl.data.preparation",
     "Halving": "handssl.sweep.study",
+    "PackedData": "handssl.data.config",
     "PretrainConfig": "handssl.training.config",
+    "ProceduralData": "handssl.data.config",
     "Study": "handssl.sweep.study",
     "StudyResult": "handssl.sweep.result",
     "run": "handssl.sweep.runner",
 }
 
-__all__ = ["Cell", "DataConfig", "Halving", "PretrainConfig", "Study", "StudyResult", "run"]
+__all__ = [
+    "Cell",
+    "Halving",
+    "PackedData",
+    "PretrainConfig",
+    "ProceduralData",
+    "Study",
+    "StudyResult",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

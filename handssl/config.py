@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from handssl.errors import InputError
@@ -136,11 +136,12 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
 
 
 def _explain_one(item: ErrorDetails, model: type[BaseModel]) -> str:
-    location = item["loc"]
-    path = ".".join(str(part) for part in location) or "(top level)"
+    location, _ = _walk(model, item["loc"])
+    path = ".".join(map(str, location)) or "(top level)"
     got = _shorten(item["input"])
     if item["type"] == "extra_forbidden":
-        valid = _fields_at(model, location[:-1])
+        _, owner = _walk(model, item["loc"][:-1])
+        valid = owner.model_fields if _is_model(owner) else ()
         return f"{path}: unknown key (got {got}){nearest(str(location[-1]), valid)}"
     if item["type"] == "missing":
         return f"{path}: required, but missing"
@@ -157,13 +158,25 @@ def _shorten(value: Any, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Return the field names of the nested model that a pydantic location points to."""
-    current: Any = model
+def _walk(model: Any, location: tuple[int | str, ...]) -> tuple[list[int | str], Any]:
+    """Follow a pydantic location; return the path as written in YAML, and the model it ends in."""
+    path: list[int | str] = []
     for part in location:
-        if isinstance(part, str) and _is_model(current) and part in current.model_fields:
-            current = _unwrap(current.model_fields[part].annotation)
-    return list(current.model_fields) if _is_model(current) else []
+        if isinstance(model, dict):  # pydantic adds which member of a union it tried
+            model = model.get(part)
+            continue
+        path.append(part)
+        if isinstance(part, str) and _is_model(model) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            model = _tagged(annotation) or _unwrap(annotation)
+    return path, model
+
+
+def _tagged(annotation: Any) -> dict[str, Any]:
+    """Return the members of a union by their tags; none if it has no tags."""
+    members = typing.get_args(annotation)
+    tags = {tag.tag: m for m in members for tag in typing.get_args(m)[1:] if isinstance(tag, Tag)}
+    return {name: _unwrap(typing.get_args(member)[0]) for name, member in tags.items()}
 
 
 def _is_model(candidate: Any) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from handssl.data.sample import SPLITS, Sample
-from handssl.data.store import pack
+from handssl.data.packing import pack
 from handssl.randomness import numpy_generator
 
 COUNTS = {"pretrain": 64, "probe": 48, "select": 24, "test": 24}
@@ -24,17 +24,23 @@ class BlobHands:
     Far simpler than the procedural hands, and like them: labels are exact and the pose is visible.
     """
 
-    name = "blobs"
+    name, split_rule = "blobs", "by hand"
 
-    def __init__(self, split: str, count: int, image_px: int = 64) -> None:
-        self.split, self.count, self.image_px = split, count, image_px
-        self.fingerprint = f"b10b{SPLITS.index(split)}{count:04x}{image_px:04x}"
+    def __init__(self, image_px: int = 64, **counts: int) -> None:
+        self.counts, self.image_px = counts or COUNTS, image_px
+        self.fingerprint = "b10b" + "".join(f"{n:04x}" for n in (*self.counts.values(), image_px))
+        self.places = [(name, i) for name, count in self.counts.items() for i in range(count)]
+        self.splits = {
+            name: np.flatnonzero([split == name for split, _ in self.places])
+            for name in self.counts
+        }
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.places)
 
-    def __getitem__(self, index: int) -> Sample:
-        rng = numpy_generator("blobs", self.split, index)
+    def __getitem__(self, position: int) -> Sample:
+        split, index = self.places[position]
+        rng = numpy_generator("blobs", split, index)
         side = self.image_px
         camera = np.array([[2.0 * side, 0, side / 2], [0, 2.0 * side, side / 2], [0, 0, 1.0]])
         xyz = rng.normal(0.0, 0.03, (21, 3)).clip(-0.07, 0.07)
@@ -49,7 +55,7 @@ class BlobHands:
             image[disc] = (40 + 10 * joint, 250 - 10 * joint, (70 * joint) % 256)
         return Sample(
             image=image,
-            id=1000 * SPLITS.index(self.split) + index,
+            id=1000 * SPLITS.index(split) + index,
             group=index,
             source=f"blobs/{index}",
             uv=uv,
@@ -60,11 +66,9 @@ class BlobHands:
 
 @pytest.fixture(scope="session")
 def blob_data(tmp_path_factory):
-    """Folder of four packed splits of blob hands, 56 px crops of 1.75 box sides."""
-    folder = tmp_path_factory.mktemp("blobs")
-    for split, count in COUNTS.items():
-        pack(BlobHands(split, count), folder / split, crop_px=56, context=1.75)
-    return folder
+    """A packed store of blob hands, 56 px crops of 1.75 box sides."""
+    folder = tmp_path_factory.mktemp("blobs") / "store"
+    return pack(BlobHands(), folder, crop_px=56, context=1.75, threads=2).folder
 
 
 @pytest.fixture

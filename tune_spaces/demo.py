@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from handssl.config import nearest
-from handssl.data.preparation import DataConfig
+from handssl.data.config import ProceduralData
 from handssl.errors import InputError
 from handssl.models import EncoderConfig, HeadConfig
 from handssl.optim import OptimizerConfig
@@ -107,7 +107,7 @@ def study(size: str = "small") -> Study:
 
 def build(size: Size, *, name: str) -> Study:
     """Return the study of Sec. 4.2 at one size."""
-    data = DataConfig(
+    data = ProceduralData(
         pretrain=size.pretrain,
         probe=size.probe,
         select=size.select,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from handssl.augment import REGRESSABLE, TRANSFORMATIONS
-from handssl.data.preparation import DataConfig
+from handssl.data.config import PackedData, ProceduralData
 from handssl.sweep.study import Halving, Study
 from handssl.training.config import PretrainConfig
 
@@ -19,7 +19,7 @@ def study(
     *,
     transformations: Sequence[str] = TRANSFORMATIONS,
     blocks: Sequence[int] = (1, 2, 3),
-    data: DataConfig | None = None,
+    data: ProceduralData | PackedData | None = None,
     pretrain: PretrainConfig | None = None,
     halving: Halving | None = None,
     name: str = "objectives",
@@ -52,7 +52,7 @@ def study(
             "stage": "objectives",
             "cells": _cells(transformations),
             "blocks": tuple(blocks),
-            "data": data or DataConfig(),
+            "data": data or ProceduralData(),
             "pretrain": pretrain or PretrainConfig(),
             "halving": halving or Halving(),
         }

@@ -7,6 +7,8 @@ from importlib.metadata import version
 
 import click
 
+from handssl.cli.bench import bench
+from handssl.cli.data import data
 from handssl.cli.demo import demo
 from handssl.cli.report import report
 from handssl.cli.study import study
@@ -24,6 +26,7 @@ def cli() -> None:
     \b
     Start here:
       handssl demo                              five minutes on two cores, needs nothing
+      handssl data pack freihand --root ROOT    your own data, once
       handssl study run STUDY.yaml              a study of your own
       handssl study run objectives --set pretrain.epochs=20
       handssl report handssl-runs               table and page of what a storage holds
@@ -49,7 +52,7 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "handssl", "_HANDSSL_COMPLETE").source())
 
 
-for verb in (demo, study, report):
+for verb in (demo, data, study, report, bench):
     cli.add_command(verb)
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from handssl.config import nearest
-from handssl.data.freihand import FreihandDataset
-from handssl.data.procedural import ProceduralDataset, ProceduralSpec
-from handssl.data.sample import SPLITS, Dataset, Split
+from handssl.data.folder import FolderReader
+from handssl.data.freihand import FreihandReader
+from handssl.data.interhand import InterhandReader
+from handssl.data.npz import NpzReader
+from handssl.data.procedural import ProceduralReader, ProceduralSpec
+from handssl.data.sample import SPLITS, Dataset, Reader, Split, SplitView
 from handssl.errors import InputError
 
-NAMES = ("procedural", "freihand")
+_ON_DISK: dict[str, tuple[Callable[..., Reader], str]] = {
+    "freihand": (FreihandReader, "the folder with training/ and training_K.json"),
+    "interhand": (InterhandReader, "the folder with images/ and annotations/"),
+    "folder": (FolderReader, "the folder with the images"),
+    "npz": (NpzReader, "the file, or the folder with the *.npz"),
+}
+NAMES = ("procedural", *_ON_DISK)
 
 
 def open_dataset(
@@ -20,10 +31,10 @@ def open_dataset(
     """Open one split of a dataset.
 
     Args:
-        name: `procedural` or `freihand`.
+        name: `procedural`, `freihand`, `interhand`, `folder` or `npz`.
         root: Where the files are; `procedural` needs none.
-        split: One of pretrain, probe, select, test.
-        options: Fields of `ProceduralSpec`, or `rule` of `FreihandDataset`.
+        split: One of pretrain, probe, select, test; with FreiHAND also evaluation.
+        options: As for `open_reader`.
 
     Returns:
         A sequence of samples.
@@ -36,15 +47,38 @@ def open_dataset(
         >>> len(open_dataset("procedural", split="probe", probe=5))
         5
     """
+    if split not in (*SPLITS, "evaluation"):
+        raise InputError(f"unknown split {split!r}{nearest(split, (*SPLITS, 'evaluation'))}")
+    return SplitView(open_reader(name, root, **options), split)
+
+
+def open_reader(name: str, root: Path | str | None = None, **options: Any) -> Reader:
+    """Open a whole dataset: every image once, and its splits.
+
+    Args:
+        name: As for `open_dataset`.
+        root: Where the files are.
+        options: Fields of `ProceduralSpec`, or keywords of the reader: `rule`, `versions`,
+            `evaluation_root` (freihand), those of `InterhandOptions` (interhand), `boxes` (folder).
+
+    Returns:
+        The reader.
+
+    Raises:
+        InputError: Unknown name or option, or a root that is missing.
+        DataError: The files are not what the layout promises.
+    """
     if name not in NAMES:
         raise InputError(f"unknown dataset {name!r}{nearest(name, NAMES)}")
-    if split not in SPLITS:
-        raise InputError(f"unknown split {split!r}{nearest(split, SPLITS)}")
     if name == "procedural":
-        return ProceduralDataset(ProceduralSpec.parse(options), split)
+        return ProceduralReader(ProceduralSpec.parse(options))
+    reader, expected = _ON_DISK[name]
     if root is None:
-        raise InputError("freihand: expected a root, the folder with training/ and training_K.json")
-    unknown = set(options) - {"rule"}
+        raise InputError(f"{name}: expected a root, {expected}")
+    valid = list(inspect.signature(reader).parameters)[1:]
+    unknown = [option for option in options if option not in valid]
     if unknown:
-        raise InputError(f"freihand: unknown option {', '.join(sorted(unknown))}; valid: rule")
-    return FreihandDataset(Path(root), split, **options)
+        raise InputError(
+            f"{name}: unknown option {unknown[0]!r}{nearest(unknown[0], valid or ['none'])}"
+        )
+    return reader(Path(root), **options)

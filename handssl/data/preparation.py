@@ -1,101 +1,69 @@
-"""From a description of the data to packed splits on disk, by the path real data takes.
+"""From a description of the data to packed splits on disk.
 
-Procedural hands are written in FreiHAND's layout, read back by the FreiHAND reader and packed.
-Everything is reused when it is already there.
+Procedural hands take the path of real data: written in FreiHAND's layout, read back by the
+FreiHAND reader and packed. Packed stores are found by name. What is there is reused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import Field
+from handssl.data.config import PackedData, ProceduralData
+from handssl.data.freihand import FreihandReader
+from handssl.data.packing import pack
+from handssl.data.places import find_store
+from handssl.data.procedural import write_freihand
+from handssl.data.study_data import combine
 
-from handssl.config import Config
-from handssl.data.freihand import FreihandDataset
-from handssl.data.procedural import ProceduralSpec, write_freihand
-from handssl.data.sample import SPLITS
-from handssl.data.store import pack
-
-Count = Annotated[int, Field(ge=16, le=10_000_000)]
 Progress = Callable[[str, int, int], None]
 
 
-class DataConfig(Config):
-    """Which data a study runs on.
-
-    Attributes:
-        name: The dataset.
-        pretrain: Images without labels.
-        probe: Labelled images the probe is fitted on.
-        select: Labelled images every choice is made on.
-        test: Labelled images that are only reported.
-        image_px: Side of the rendered images.
-        crop_px: Side of the stored crops.
-        context: Side of a stored crop in box sides.
-        level: `cone` of views around the palm, back and side, or `hard`: any view.
-        seed: Of subjects, poses, lights and backgrounds.
-    """
-
-    name: Literal["procedural"] = "procedural"
-    pretrain: Count = 2048
-    probe: Count = 1024
-    select: Count = 512
-    test: Count = 512
-    image_px: Annotated[int, Field(ge=64, le=512)] = 112
-    crop_px: Annotated[int, Field(ge=32, le=512)] = 112
-    context: Annotated[float, Field(ge=1.0, le=3.0)] = 1.75
-    level: Literal["cone", "hard"] = "cone"
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-
-    def procedural(self) -> ProceduralSpec:
-        """Return what the procedural writer is asked for."""
-        return ProceduralSpec(
-            pretrain=self.pretrain,
-            probe=self.probe,
-            select=self.select,
-            test=self.test,
-            image_px=self.image_px,
-            context=self.context,
-            level=self.level,
-            seed=self.seed,
-        )
-
-
 def prepare(
-    config: DataConfig,
+    config: ProceduralData | PackedData,
     storage: Path,
     on_progress: Progress | None = None,
     *,
     workers: int = 2,
 ) -> Path:
-    """Return the folder of packed splits, writing what is missing.
+    """Return the folder a study reads, see `StudyData`, writing what is missing.
 
     Args:
         config: Which data.
-        storage: Root of all results; the source lies under `datasets/`, the splits under `stores/`.
+        storage: Root of all results; sources lie under `datasets/`, stores under `stores/`.
         on_progress: Called with (phase, done, total).
         workers: Processes that render, threads that pack.
 
     Raises:
+        InputError: No store, or more than one, has the name asked for.
         DataError: The disk holds something else where the data belongs, or is full.
     """
+    if isinstance(config, ProceduralData):
+        return _procedural(config, storage, on_progress, workers)
+    labelled = find_store(config.name, config.fingerprint, storage)
+    if config.pretrain is None:
+        return labelled
+    pretrain = find_store(config.pretrain.name, config.pretrain.fingerprint, storage)
+    name = f"{labelled.name}+{pretrain.name}"
+    return combine(storage / "combined" / name, labelled=labelled, pretrain=pretrain)
+
+
+def _procedural(
+    config: ProceduralData, storage: Path, on_progress: Progress | None, workers: int
+) -> Path:
     spec = config.procedural()
     name = f"{config.name}-{spec.fingerprint[:12]}"
     root = storage / "datasets" / name
     write_freihand(root, spec, workers=workers, on_progress=_phase(on_progress, "rendering"))
-    folder = storage / "stores" / f"{name}-{config.crop_px}"
-    for split in SPLITS:
-        pack(
-            FreihandDataset(root, split),
-            folder / split,
-            crop_px=config.crop_px,
-            context=config.context,
-            on_progress=_phase(on_progress, f"packing {split}"),
-            threads=workers,
-        )
-    return folder
+    store = pack(
+        FreihandReader(root),
+        storage / "stores" / f"{name}-{config.crop_px}",
+        crop_px=config.crop_px,
+        context=config.context,
+        threads=workers,
+        on_progress=_phase(on_progress, "packing"),
+    )
+    return store.folder
 
 
 def _phase(on_progress: Progress | None, phase: str) -> Callable[[int, int], None] | None:

@@ -1,44 +1,82 @@
-"""The four packed splits a trial reads, and who may open which."""
+"""The four packed splits a trial reads."""
 
 from __future__ import annotations
 
-import hashlib
 from functools import cached_property
 from pathlib import Path
 
+from handssl.data.manifest import FILE, digest
 from handssl.data.sample import SPLITS, Split
-from handssl.data.store import PackedStore
-from handssl.errors import DataError
+from handssl.data.store import PackedSplit, PackedStore
+from handssl.errors import DataError, InputError
+
+PRETRAIN_LINK, LABELLED_LINK = "pretrain", "labelled"
 
 
 class StudyData:
-    """The packed stores of one dataset: pretrain, probe, select and test.
+    """Pretrain, probe, select and test: of one packed store, or pretrain from another one.
 
     Args:
-        folder: Holds one packed store for each split, under the split's name.
+        folder: A packed store, or a folder from `combine`.
 
     Raises:
-        DataError: A split is missing.
+        DataError: It is neither, or a split is missing.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        missing = [name for name in SPLITS if not (folder / name / "manifest.json").is_file()]
+        self.labelled = PackedStore(folder if (folder / FILE).is_file() else folder / LABELLED_LINK)
+        linked = folder / PRETRAIN_LINK
+        self.pretrain = PackedStore(linked) if linked.is_dir() else self.labelled
+        self._splits: dict[Split, PackedSplit] = {}
+        missing = [name for name in SPLITS if name not in self._of(name).manifest.splits]
         if missing:
             raise DataError(
-                f"{folder}: expected packed stores {', '.join(SPLITS)}, "
-                f"missing {', '.join(missing)}; prepare the data again"
+                f"{folder}: expected the splits {', '.join(SPLITS)}, missing {', '.join(missing)}"
             )
-        self._stores: dict[Split, PackedStore] = {}
 
-    def store(self, split: Split) -> PackedStore:
-        """Return the store of a split, opened once."""
-        if split not in self._stores:
-            self._stores[split] = PackedStore(self.folder / split)
-        return self._stores[split]
+    def store(self, split: Split) -> PackedSplit:
+        """Return a split, opened once."""
+        if split not in self._splits:
+            self._splits[split] = self._of(split).split(split)
+        return self._splits[split]
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all four splits together, 32 hex characters; part of every trial's identity."""
-        prints = "".join(self.store(split).manifest.fingerprint for split in SPLITS)
-        return hashlib.blake2b(prints.encode(), digest_size=16).hexdigest()
+        """Of all that is read, 32 hex characters; part of every trial's identity."""
+        if self.pretrain is self.labelled:
+            return self.labelled.manifest.fingerprint
+        return digest((self.labelled.manifest.fingerprint, self.pretrain.manifest.fingerprint))
+
+    def _of(self, split: Split) -> PackedStore:
+        return self.pretrain if split == "pretrain" else self.labelled
+
+
+def combine(folder: Path, *, labelled: Path, pretrain: Path) -> Path:
+    """Make a folder that reads as one dataset: pretraining images of one store, labels of another.
+
+    Args:
+        folder: Gets two links.
+        labelled: Store with probe, select and test.
+        pretrain: Store with pretrain; its crops must show as much as the other's.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: The crops of the two stores differ in side or context.
+    """
+    ours, theirs = (PackedStore(path).manifest for path in (labelled, pretrain))
+    if (ours.crop_px, ours.context) != (theirs.crop_px, theirs.context):
+        raise InputError(
+            f"data: expected stores of the same crops, got {ours.dataset} with {ours.crop_px} px, "
+            f"context {ours.context:g} and {theirs.dataset} with {theirs.crop_px} px, context "
+            f"{theirs.context:g}; pack one of them again"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, target in ((LABELLED_LINK, labelled), (PRETRAIN_LINK, pretrain)):
+        link = folder / name
+        if link.resolve() != target.resolve():
+            link.unlink(missing_ok=True)
+            link.symlink_to(target.resolve(), target_is_directory=True)
+    return folder

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from handssl.augment import plain_view
-from handssl.data.store import PackedStore
+from handssl.data.store import PackedSplit
 
 
 @torch.no_grad()
 def extract_features(
-    encoder: nn.Module, store: PackedStore, *, view_px: int, batch: int = 256
+    encoder: nn.Module, store: PackedSplit, *, view_px: int, batch: int = 256
 ) -> torch.Tensor:
     """Return the features of every image of a split, untransformed.
 
@@ -42,7 +42,7 @@ def extract_features(
 
 @torch.no_grad()
 def settle_batch_norm(
-    encoder: nn.Module, store: PackedStore, *, view_px: int, batch: int = 256
+    encoder: nn.Module, store: PackedSplit, *, view_px: int, batch: int = 256
 ) -> None:
     """Set BatchNorm statistics to the average over one pass of a split; weights stay as they are.
 

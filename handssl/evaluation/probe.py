@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from handssl.data.sample import Split
-from handssl.data.store import PackedStore
+from handssl.data.store import PackedSplit
 from handssl.data.study_data import StudyData
 from handssl.evaluation.features import extract_features
 from handssl.evaluation.ridge import choose_probe, ridge_path
-from handssl.evaluation.targets import as_columns, from_columns, pose_targets
+from handssl.evaluation.targets import as_columns, complete_hands, from_columns, pose_targets
 from handssl.pose import PRIMARY, PROTOCOLS, PoseLabels, pose_metrics
 
 
@@ -35,7 +35,9 @@ def evaluate_encoder(
     features = {
         split: extract_features(encoder, data.store(split), view_px=view_px) for split in splits
     }
-    probes = ridge_path(fitted, as_columns(pose_targets(data.store("probe"))))
+    target = pose_targets(data.store("probe"))
+    rows = complete_hands(target)
+    probes = ridge_path(fitted[rows], as_columns(target)[rows])
     probe = choose_probe(
         probes, features["select"], lambda columns: primary_mm(columns, data.store("select"))
     )
@@ -70,7 +72,7 @@ def evaluate_predictions(
 
 
 def protocol_metrics(
-    columns: torch.Tensor, store: PackedStore, protocols: Sequence[str] = tuple(PROTOCOLS)
+    columns: torch.Tensor, store: PackedSplit, protocols: Sequence[str] = tuple(PROTOCOLS)
 ) -> dict[str, float]:
     """Return the statistics of predictions (N, 63) on a labelled split, by protocol."""
     uv, z = from_columns(columns.double())
@@ -84,6 +86,6 @@ def protocol_metrics(
     )
 
 
-def primary_mm(columns: torch.Tensor, store: PackedStore) -> float:
+def primary_mm(columns: torch.Tensor, store: PackedSplit) -> float:
     """Return the primary measure of predictions (N, 63) on a split."""
     return protocol_metrics(columns, store, [PRIMARY])[f"{PRIMARY}/median_mm"]

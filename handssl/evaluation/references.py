@@ -11,7 +11,7 @@ from handssl.data.sample import Split
 from handssl.data.study_data import StudyData
 from handssl.evaluation.features import settle_batch_norm
 from handssl.evaluation.probe import evaluate_encoder, evaluate_predictions
-from handssl.evaluation.targets import as_columns, pose_targets
+from handssl.evaluation.targets import as_columns, complete_hands, pose_targets
 from handssl.models import EncoderConfig, build_encoder, initialise
 
 
@@ -25,7 +25,8 @@ def mean_pose(data: StudyData) -> dict[str, float]:
         median_mm and mpje_mm on `select`, test_median_mm and test_mpje_mm on `test`, and every
         protocol under `mean/`.
     """
-    mean = as_columns(pose_targets(data.store("probe"))).mean(0, keepdim=True)
+    target = pose_targets(data.store("probe"))
+    mean = as_columns(target)[complete_hands(target)].mean(0, keepdim=True)
     splits: tuple[Split, ...] = ("select", "test")
     predictions = {split: mean.expand(len(data.store(split)), -1) for split in splits}
     return evaluate_predictions(predictions, data, prefix="mean")

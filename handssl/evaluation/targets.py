@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
-from handssl.data.store import PackedStore
+from handssl.data.store import PackedSplit
 from handssl.objectives import PoseTarget
 from handssl.pose import encode_2_5d
 
 
-def pose_targets(store: PackedStore) -> PoseTarget:
+def pose_targets(store: PackedSplit) -> PoseTarget:
     """Return uv in box sides from the centre of the crop, and z in bone lengths.
 
     Args:
         store: A labelled packed split.
 
     Returns:
-        float32 targets of all N samples; z of the root is 0.
+        float32 targets of all N samples; z of the root is 0, and so is that of a joint without a label.
 
     Raises:
         DataError: The split is unlabelled.
     """
     manifest = store.manifest
     pose = encode_2_5d(store.label("xyz"), store.label("camera"))
+    valid = store.label("valid")
+    z = np.where(valid, pose.z, 0.0)
     uv = ((store.label("uv") + 0.5) / manifest.crop_px - 0.5) * manifest.context
     return PoseTarget(
         uv=torch.from_numpy(uv).float(),
-        z=torch.as_tensor(pose.z).float(),
-        valid=torch.from_numpy(store.label("valid")),
+        z=torch.from_numpy(z).float(),
+        valid=torch.from_numpy(valid),
     )
+
+
+def complete_hands(target: PoseTarget) -> torch.Tensor:
+    """Return the rows (M,) with a label for every joint: a linear layer is fitted on these."""
+    return target.valid.all(dim=1).nonzero()[:, 0]
 
 
 def as_columns(target: PoseTarget) -> torch.Tensor:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from handssl.augment import REGRESSABLE, composition_name
 from handssl.augment.config import Transformation
 from handssl.config import Config
-from handssl.data.preparation import DataConfig
+from handssl.data.config import DataConfig, ProceduralData
 from handssl.objectives import ObjectiveName
 from handssl.training.config import PretrainConfig
 
@@ -99,7 +99,7 @@ class Study(Config):
 
     name: Slug
     stage: Slug = "objectives"
-    data: DataConfig = DataConfig()
+    data: DataConfig = ProceduralData()
     pretrain: PretrainConfig = PretrainConfig()
     cells: tuple[Cell, ...]
     blocks: tuple[Seed, ...] = (1,)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from handssl.augment import ViewMaker, composition_name, reach_boxes
-from handssl.data.store import PackedStore
+from handssl.data.store import PackedSplit
 from handssl.data.study_data import StudyData
 from handssl.errors import DivergedError, InputError
 from handssl.evaluation.targets import pose_targets
@@ -156,7 +156,7 @@ class Pretraining:
         )
 
 
-def epoch_order(store: PackedStore, length: int, seed: int, epoch: int) -> NDArray[np.int64]:
+def epoch_order(store: PackedSplit, length: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """Return which samples an epoch visits, in order.
 
     Args:

@@ -1,49 +1,31 @@
-"""Procedural hands in FreiHAND's layout, there and back; damage is named, never guessed around."""
+"""Procedural hands in FreiHAND's layout, read back; each image once, by its id."""
 
 import json
 import os
+import pickle
 import shutil
-import signal
-import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
-from handssl.data import open_dataset
-from handssl.data.freihand import FreihandDataset, official_split
-from handssl.data.preparation import DataConfig, prepare
-from handssl.data.procedural import ProceduralDataset, ProceduralSpec, write_freihand
-from handssl.data.sample import SPLITS
+from handssl.data.freihand import FreihandReader, annotations
+from handssl.data.procedural import ProceduralReader, ProceduralSpec, write_freihand
+from handssl.data.sample import SPLITS, Reader, SplitView
 from handssl.errors import DataError, InputError
 
-SPEC = ProceduralSpec(pretrain=5, probe=4, select=3, test=3, image_px=64, versions=2)
+SPEC = ProceduralSpec(pretrain=5, probe=4, select=3, test=3, image_px=64, versions=2, evaluation=4)
 
-WRITER = """
-import signal
-import sys
-from pathlib import Path
-from handssl.data.procedural import ProceduralSpec, write_freihand
 
-if __name__ == "__main__":
-    # Tests that a shell starts in the background inherit Ctrl-C as ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    spec = ProceduralSpec(pretrain=100_000, image_px=64)
-    tell = lambda done, total: print(done, flush=True)
-    write_freihand(Path(sys.argv[1]), spec, on_progress=tell)
-"""
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "handssl"
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    told = []
-    root = tmp_path_factory.mktemp("freihand") / "root"
-    write_freihand(
-        root, SPEC, workers=1, on_progress=lambda done, total: told.append((done, total))
-    )
-    assert told[-1] == (30, 30)
-    return root
+    return write_freihand(tmp_path_factory.mktemp("freihand") / "root", SPEC, workers=1)
 
 
 @pytest.fixture
@@ -52,206 +34,197 @@ def root(written, tmp_path):
     return shutil.copytree(written, tmp_path / "root")
 
 
-def test_the_layout_is_freihands(written):
-    names = sorted(path.name for path in (written / "training" / "rgb").iterdir())
-    assert names == [f"{image_id:08d}.jpg" for image_id in range(30)]
-    for name, shape in (("K", (15, 3, 3)), ("xyz", (15, 21, 3)), ("scale", (15,))):
-        assert np.shape(json.loads((written / f"training_{name}.json").read_text())) == shape
-    scale, xyz = (
-        np.array(json.loads((written / f"training_{name}.json").read_text()))
-        for name in ("scale", "xyz")
-    )
-    np.testing.assert_allclose(scale, np.linalg.norm(xyz[:, 9] - xyz[:, 10], axis=1))
+@pytest.fixture
+def parsed(monkeypatch):
+    """The lists that were parsed, as they are."""
+    names, read = [], annotations._read_json
+
+    def spy(path):
+        names.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(annotations, "_read_json", spy)
+    return names
 
 
-@pytest.mark.parametrize("split", SPLITS)
+def move_evaluation(root, target):
+    target.mkdir()
+    for path in [*root.glob("evaluation*")]:
+        path.rename(target / path.name)
+    return target
+
+
+@pytest.mark.parametrize("split", [*SPLITS, "evaluation"])
 def test_what_is_written_is_read_back(written, split):
-    read, drawn = FreihandDataset(written, split), ProceduralDataset(SPEC, split)
-    assert len(read) == len(drawn)
+    read = SplitView(FreihandReader(written), split)
+    drawn = SplitView(ProceduralReader(SPEC), split)
+    assert len(read) == len(drawn) == SPEC.count(split) * SPEC.versions_of(split)
     for index in range(len(read)):
         ours, theirs = drawn[index], read[index]
         assert (theirs.id, theirs.group) == (ours.id, ours.group)
         np.testing.assert_allclose(theirs.xyz, ours.xyz, atol=1e-12)
         np.testing.assert_allclose(theirs.uv, ours.uv, atol=1e-9)
+        np.testing.assert_allclose(theirs.camera, ours.camera, atol=1e-12)
         # JPEG halves the resolution of colour, so grey levels are what can be compared.
         assert np.abs(theirs.image.mean(axis=2) - ours.image.mean(axis=2)).mean() < 3.0
         wrong = drawn[(index + 1) % len(drawn)].image.mean(axis=2)
         assert np.abs(theirs.image.mean(axis=2) - wrong).mean() > 10.0
 
 
-def test_no_unique_id_is_in_two_splits(written):
-    ids = [set(FreihandDataset(written, split).layout.ids[split]) for split in SPLITS]
-    assert sum(map(len, ids)) == len(set.union(*ids)) == 15
+def test_every_image_is_listed_once_and_no_unique_id_is_in_two_splits(written):
+    reader = FreihandReader(written)
+    assert isinstance(reader, Reader)
+    assert [reader[row].id for row in range(len(reader))] == list(range(34))
+    with pytest.raises(IndexError):
+        reader[34]
+    groups = [{reader[row].group for row in rows} for rows in reader.splits.values()]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 15 + 4
+    assert "subjects" in reader.split_rule
+    assert reader.notes == ()
 
 
-def test_a_set_that_is_there_is_kept_and_another_is_refused(root):
-    before = (root / "training_K.json").stat().st_mtime_ns
-    write_freihand(root, SPEC, workers=1)
-    assert (root / "training_K.json").stat().st_mtime_ns == before
-    with pytest.raises(DataError, match="choose another folder"):
-        write_freihand(root, SPEC.merged({"seed": 5}), workers=1)
+def test_a_subset_of_the_versions_keeps_ids_and_splits(written):
+    whole, second = FreihandReader(written), FreihandReader(written, versions=("hom",))
+    assert (second.versions, len(second)) == (("hom",), 15 + 4)
+    assert [second[row].id for row in range(19)] == [*range(15, 30), *range(30, 34)]
+    for split in (*SPLITS, "evaluation"):
+        groups = [{reader[row].group for row in reader.splits[split]} for reader in (whole, second)]
+        assert groups[0] == groups[1]
+    assert whole.fingerprint != second.fingerprint
 
 
-def test_a_folder_with_something_else_is_not_overwritten(tmp_path):
-    (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(DataError, match="found something else"):
-        write_freihand(tmp_path, SPEC, workers=1)
-    assert (tmp_path / "mine.txt").read_text() == "keep"
+def test_versions_come_in_the_order_of_the_files(written):
+    reader = FreihandReader(written, versions=("hom", "gs", "hom"))
+    assert reader.versions == ("gs", "hom")
+    assert reader.fingerprint == FreihandReader(written).fingerprint
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot be written"):
-        write_freihand(tmp_path / "file" / "root", SPEC, workers=1)
-
-
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
-def test_a_writer_that_is_ended_leaves_neither_processes_nor_a_set(tmp_path, ending):
-    script = tmp_path / "writer.py"
-    script.write_text(WRITER)
-    root = tmp_path / "root"
-    writer = subprocess.Popen(
-        [sys.executable, str(script), str(root)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    assert writer.stdout.readline()  # the first chunk is on disk
-    children = psutil.Process(writer.pid).children(recursive=True)
-    assert children
-    if ending == signal.SIGINT:
-        os.killpg(writer.pid, ending)  # as a terminal does
-    else:
-        os.kill(writer.pid, ending)
-    with writer:  # closes the pipe and waits, whatever happens
-        try:
-            assert writer.wait(60) != 0
-        finally:
-            writer.kill()
-    _, alive = psutil.wait_procs(children, timeout=30)
-    assert not alive
-    assert not root.exists()
-    write_freihand(root, SPEC, workers=1)
-    assert len(FreihandDataset(root, "probe")) == 8
-
-
-def damage(root, name, change):
-    path = root / f"training_{name}.json"
-    values = json.loads(path.read_text())
-    path.write_text(json.dumps(change(values)))
-
-
-def replaced(values, index, value):
-    return [value if i == index else v for i, v in enumerate(values)]
-
-
-BROKEN_LISTS = [
-    ("K", lambda v: v[:-1], r"training_K\.json: expected 15 entries, found 14"),
-    ("xyz", lambda v: {"a": 1}, r"training_xyz\.json: expected 15 entries, found 0"),
-    ("K", lambda v: replaced(v, 3, [[1, 2], [3, 4]]), r"id 3: expected shape \(3, 3\)"),
-    ("xyz", lambda v: replaced(v, 2, [[1, 2, 3], [4]]), "id 2: .* lists of unequal lengths"),
-    ("K", lambda v: replaced(v, 4, [[float("nan")] * 3] * 3), "id 4: expected a finite camera"),
-    ("xyz", lambda v: replaced(v, 1, [[0.0, 0.0, -0.5]] * 21), r"id 1: .*z > 0"),
-    ("xyz", lambda v: replaced(v, 1, [[float("inf")] * 3] * 21), "id 1: expected finite joints"),
-]
-
-
-@pytest.mark.parametrize(("name", "change", "message"), BROKEN_LISTS)
-def test_a_broken_annotation_is_named_with_file_and_id(root, name, change, message):
-    damage(root, name, change)
-    with pytest.raises(DataError, match=message):
-        FreihandDataset(root, "probe")
-
-
-def test_text_that_is_no_json_is_named(root):
-    (root / "training_K.json").write_text("[1,")
-    with pytest.raises(DataError, match=r"training_K\.json: expected JSON"):
-        FreihandDataset(root, "probe")
-
-
-def test_a_missing_image_is_named(root):
-    dataset = FreihandDataset(root, "probe")
-    (root / "training" / "rgb" / "00000005.jpg").unlink()
-    with pytest.raises(DataError, match=r"00000005\.jpg: expected an image, found none"):
-        dataset[0]
-
-
-@pytest.mark.parametrize("keep", [0, 100, -40])
-def test_a_truncated_image_is_named(root, keep):
-    path = root / "training" / "rgb" / "00000005.jpg"
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(DataError, match=r"00000005\.jpg: expected a whole JPEG"):
-        FreihandDataset(root, "probe")[0]
-
-
-def test_an_image_of_another_size_is_named(root):
-    damaged = json.loads((root / "procedural.json").read_text())
-    damaged["spec"]["image_px"] = 80
-    (root / "procedural.json").write_text(json.dumps(damaged))
-    with pytest.raises(DataError, match="expected 80 x 80 pixels, found 64 x 64"):
-        FreihandDataset(root, "probe")[0]
-
-
-def test_a_wrong_root_says_what_is_there_and_what_may_be_meant(root):
-    with pytest.raises(DataError, match=r"expected a FreiHAND root .* did you mean .*root"):
-        FreihandDataset(root.parent, "probe")
-    with pytest.raises(DataError, match="found nothing"):
-        FreihandDataset(root / "none", "probe")
-
-
-def test_without_procedural_json_the_official_counts_are_insisted_on(root):
-    (root / "procedural.json").unlink()
-    with pytest.raises(DataError, match="expected 32560 entries, found 15"):
-        FreihandDataset(root, "probe")
-
-
-@pytest.mark.parametrize("rule", ["blocks", "published_90_10"])
-def test_official_splits_keep_ids_apart_and_cover_all(rule):
-    ids = official_split(rule)
-    label_splits = [set(ids[split].tolist()) for split in ("probe", "select", "test")]
-    assert sum(map(len, label_splits)) == len(set.union(*label_splits)) == 32_560
-    assert len(ids["test"]) == 3_256
-    assert np.array_equal(ids["pretrain"], ids["probe"])
-
-
-def test_the_published_test_ids_are_the_published_ones():
-    # First ids of the published validation set, in order.
-    expected = [5, 19, 21, 39, 86, 111]
-    assert official_split("published_90_10")["test"][:6].tolist() == expected
-
-
-def test_blocks_hold_out_contiguous_ids():
-    select = official_split("blocks")["select"]
-    assert np.array_equal(select[:100], np.arange(900, 1000))
-
-
-def test_datasets_are_opened_by_name(written):
-    assert len(open_dataset("freihand", written, split="select")) == 6
-    assert len(open_dataset("procedural", split="probe", probe=3)) == 3
+def test_versions_that_the_root_lacks_are_left_out_and_told(root):
+    for number in range(15, 30):
+        (root / "training" / "rgb" / f"{number:08d}.jpg").unlink()
+    reader = FreihandReader(root)
+    assert (reader.versions, len(reader)) == (("gs",), 15 + 4)
+    assert reader.notes == ("versions: no images of hom, left out",)
+    assert FreihandReader(root, versions=("gs",)).notes == ()
+    with pytest.raises(InputError, match=r"version 'hom': expected .*00000015\.jpg"):
+        FreihandReader(root, versions=("gs", "hom"))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "options", "message"),
+    ("options", "message"),
     [
-        (("freihnd",), {}, "did you mean 'freihand'"),
-        (("freihand",), {}, "expected a root"),
-        (("freihand", "."), {"rul": "blocks"}, "unknown option rul"),
-        (("procedural",), {"split": "train"}, "unknown split 'train'"),
-        (("procedural",), {"prob": 3}, "did you mean 'probe'"),
+        ({"versions": ("hm",)}, "no version 'hm'; did you mean 'hom'"),
+        ({"versions": ("auto",)}, "no version 'auto'"),  # the set was made with two
+        ({"versions": ()}, "expected at least one version"),
+        ({"rule": "block"}, "unknown rule 'block'; did you mean 'blocks'"),
     ],
 )
-def test_a_mistake_in_opening_is_told(arguments, options, message):
+def test_a_mistake_in_an_option_is_told(written, options, message):
     with pytest.raises(InputError, match=message):
-        open_dataset(*arguments, **options)
+        FreihandReader(written, **options)
 
 
-def test_prepared_data_takes_the_path_of_real_data_and_is_reused(tmp_path):
-    config = DataConfig(pretrain=24, probe=16, select=16, test=16, image_px=64, crop_px=64)
-    phases = []
-    folder = prepare(config, tmp_path, lambda phase, done, total: phases.append(phase), workers=1)
-    assert set(phases) == {"rendering", *(f"packing {split}" for split in SPLITS)}
-    (source,) = (tmp_path / "datasets").iterdir()
-    assert (source / "training" / "rgb").is_dir()
-    phases.clear()
-    assert prepare(config, tmp_path, lambda phase, done, total: phases.append(phase)) == folder
-    assert not phases
+@pytest.mark.parametrize("where", ["sibling", "given"])
+def test_evaluation_images_may_lie_in_a_root_of_their_own(written, root, where):
+    other = move_evaluation(root, root.with_name("root_eval" if where == "sibling" else "second"))
+    options = {"evaluation_root": other} if where == "given" else {}
+    reader, merged = FreihandReader(root, **options), FreihandReader(written)
+    assert reader.evaluation_root == other
+    assert reader.fingerprint == merged.fingerprint
+    ours, theirs = (SplitView(r, "evaluation") for r in (reader, merged))
+    assert len(ours) == 4
+    for index in range(4):
+        assert np.array_equal(ours[index].image, theirs[index].image)
+        assert np.array_equal(ours[index].xyz, theirs[index].xyz)
+        assert (ours[index].id, ours[index].group) == (30 + index, 15 + index)
+
+
+def test_evaluation_images_without_joints_are_left_out_and_told(written, root):
+    """The training release has the evaluation's images, cameras and scales, but no joints."""
+    (root / "evaluation_xyz.json").unlink()
+    reader = FreihandReader(root)
+    assert "evaluation" not in reader.splits
+    assert len(reader) == 30
+    (note,) = reader.notes
+    assert "evaluation: no evaluation_xyz.json, left out" in note
+    assert reader.fingerprint != FreihandReader(written).fingerprint
+    with pytest.raises(InputError, match="no split 'evaluation'"):
+        SplitView(reader, "evaluation")
+
+
+def test_joints_in_a_sibling_complete_a_root_without_them(written, root):
+    shutil.copytree(root, root.with_name("root_eval"))
+    (root / "evaluation_xyz.json").unlink()
+    reader = FreihandReader(root)
+    assert reader.evaluation_root == root.with_name("root_eval")
+    assert reader.notes == ()
+
+
+def test_a_root_without_evaluation_needs_no_remark(root):
+    move_evaluation(root, root.with_name("elsewhere"))
+    assert FreihandReader(root).notes == ()
+
+
+def test_an_evaluation_root_for_a_set_without_one_is_refused(root):
+    manifest = json.loads((root / "procedural.json").read_text())
+    manifest["spec"]["evaluation"] = 0
+    (root / "procedural.json").write_text(json.dumps(manifest))
+    assert "evaluation" not in FreihandReader(root).splits
+    with pytest.raises(InputError, match="made without evaluation images"):
+        FreihandReader(root, evaluation_root=root)
+
+
+@pytest.mark.parametrize("missing", ["evaluation_K.json", "evaluation_xyz.json"])
+def test_an_evaluation_root_that_was_given_must_hold_the_release(root, missing):
+    other = move_evaluation(root, root.with_name("second"))
+    (other / missing).unlink()
+    with pytest.raises(DataError, match=f"second: expected the evaluation release.*{missing}"):
+        FreihandReader(root, evaluation_root=other)
+
+
+def test_the_list_of_vertices_is_never_opened(root):
+    os.mkfifo(root / "training_verts.json")  # whoever opens it waits for ever
+    os.mkfifo(root / "training_mano.json")
+    assert len(FreihandReader(root)) == 34
+
+
+def test_lists_are_parsed_once_and_again_when_a_file_changed(root, parsed, cache):
+    first = FreihandReader(root)
+    assert sorted(parsed) == [
+        *(f"evaluation_{name}.json" for name in ("K", "scale", "xyz")),
+        *(f"training_{name}.json" for name in ("K", "scale", "xyz")),
+    ]
+    parsed.clear()
+    second = FreihandReader(root, versions=("gs",))
+    assert parsed == []
+    assert np.array_equal(first[3].xyz, second[3].xyz)
+    path = root / "training_K.json"
+    values = json.loads(path.read_text())
+    values[3][0][0] *= 1.5
+    path.write_text(json.dumps(values))
+    changed = FreihandReader(root)
+    assert sorted(set(parsed)) == [f"training_{name}.json" for name in ("K", "scale", "xyz")]
+    assert changed[3].camera[0, 0] == first[3].camera[0, 0] * 1.5
+    assert changed.fingerprint != first.fingerprint
+    assert len(list(cache.iterdir())) == 3
+
+
+def test_a_sample_may_be_changed_without_changing_the_next_one(root):
+    reader = FreihandReader(root)
+    before = reader[0].xyz.copy()
+    reader[0].xyz[:] = 0
+    assert np.array_equal(reader[0].xyz, before)
+
+
+def test_a_reader_travels_to_another_process_without_its_labels(root):
+    reader = FreihandReader(root, versions=("hom",))
+    data = pickle.dumps(reader)
+    again = pickle.loads(data)
+    assert len(data) < 1000
+    assert (again.fingerprint, len(again)) == (reader.fingerprint, len(reader))
+
+
+def test_a_root_may_be_given_as_the_folder_one_is_in(root, monkeypatch):
+    move_evaluation(root, root.with_name("root_eval"))
+    monkeypatch.chdir(root)
+    assert "evaluation" in FreihandReader(Path()).splits

@@ -6,7 +6,8 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 
-from handssl.data.procedural import ProceduralDataset, ProceduralSpec, make_sample
+from handssl.data.crops import box_of, crop_sample
+from handssl.data.procedural import ProceduralReader, ProceduralSpec, make_sample
 from handssl.data.procedural.articulation import _kinematics, _stretch, bend
 from handssl.data.procedural.cameras import draw_view
 from handssl.data.procedural.dataset import make_hand
@@ -22,8 +23,7 @@ from handssl.data.procedural.poses import (
 from handssl.data.procedural.rendering import _paint, render
 from handssl.data.procedural.scenes import Light, draw_light
 from handssl.data.procedural.subjects import SUBJECTS, draw_subject, subject_numbers
-from handssl.data.sample import SPLITS
-from handssl.data.store import box_of, crop_sample
+from handssl.data.sample import SPLITS, SplitView
 from handssl.errors import InputError
 from handssl.pose import align_procrustes
 from handssl.randomness import numpy_generator
@@ -63,7 +63,7 @@ def test_seed_and_split_each_give_other_hands():
 
 
 def test_no_two_splits_share_a_subject_a_light_or_a_background(hands):
-    numbers = [set(subject_numbers(split)) for split in SPLITS]
+    numbers = [set(subject_numbers(split)) for split in (*SPLITS, "evaluation")]
     assert sum(map(len, numbers)) == len(set.union(*numbers)) == sum(SUBJECTS.values())
     assert len({round(draw_subject(0, n).size, 9) for n in set.union(*numbers)}) == sum(
         SUBJECTS.values()
@@ -230,18 +230,62 @@ def test_light_comes_more_often_from_the_camera_than_from_behind():
     assert np.mean(towards) > 0.8
 
 
-def test_the_dataset_counts_versions_and_ends_where_it_says():
-    dataset = ProceduralDataset(SPEC, "probe")
-    assert len(dataset) == 80
-    assert dataset[79].id == SPEC.unique_ids("probe")[39] + SPEC.unique
-    with pytest.raises(IndexError):
-        dataset[80]
+def test_the_reader_lists_every_image_once_by_its_id():
+    spec = SPEC.merged({"evaluation": 3})
+    reader = ProceduralReader(spec)
+    assert len(reader) == 4 * 40 * 2 + 3
+    assert sorted(np.concatenate(list(reader.splits.values()))) == list(range(len(reader)))
+    for row in (0, 79, 160, 319, 320, 322):
+        assert reader[row].id == row
+    for row in (-1, 323):
+        with pytest.raises(IndexError):
+            reader[row]
+
+
+@pytest.mark.parametrize("split", [*SPLITS, "evaluation"])
+def test_a_split_of_the_reader_shows_the_hands_of_that_split(split):
+    spec = SPEC.merged({"evaluation": 40})
+    view = SplitView(ProceduralReader(spec), split)
+    assert len(view) == 40 * spec.versions_of(split)
+    last = make_sample(spec, split, 39, spec.versions_of(split) - 1)
+    assert np.array_equal(view[len(view) - 1].image, last.image)
+    assert view[len(view) - 1].id == last.id
+    assert {view[0].group, last.group} <= set(spec.unique_ids(split))
+
+
+def test_a_split_without_hands_is_not_there():
+    reader = ProceduralReader(SPEC.merged({"probe": 0}))
+    assert list(reader.splits) == ["pretrain", "select", "test"]
+    with pytest.raises(InputError, match="no split 'evaluation'"):
+        SplitView(reader, "evaluation")
+
+
+def test_an_index_or_version_outside_the_spec_is_refused():
     with pytest.raises(InputError, match="expected index < 40"):
         make_sample(SPEC, "probe", 40)
+    with pytest.raises(InputError, match="version < 1"):
+        make_sample(SPEC.merged({"evaluation": 2}), "evaluation", 0, 1)
+
+
+def test_evaluation_hands_change_nothing_about_the_others():
+    more = SPEC.merged({"evaluation": 9})
+    assert np.array_equal(make_sample(SPEC, "test", 5).image, make_sample(more, "test", 5).image)
+    assert make_sample(more, "evaluation", 0).id == make_sample(SPEC, "test", 39, 1).id + 1
+    # Fingerprints from before there were evaluation hands.
+    assert ProceduralSpec().fingerprint == "2c314432362889cf256f1ad7a1887ef0"
+    assert more.fingerprint != SPEC.fingerprint
 
 
 def test_the_fingerprint_follows_everything_that_is_drawn():
-    changes = ({}, {"seed": 1}, {"level": "hard"}, {"image_px": 90}, {"probe": 41}, {"versions": 1})
+    changes = (
+        {},
+        {"seed": 1},
+        {"level": "hard"},
+        {"image_px": 90},
+        {"probe": 41},
+        {"versions": 1},
+        {"evaluation": 1},
+    )
     prints = {SPEC.merged(change).fingerprint for change in changes}
     assert len(prints) == len(changes)
     assert all(len(text) == 32 for text in prints)

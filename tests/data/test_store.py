@@ -1,105 +1,177 @@
-"""Packing, opening and cropping."""
+"""The packed store: what is packed comes back, is checked, and is shared."""
+
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import torch
 
-from handssl.data.sample import Sample
-from handssl.data.store import PackedStore, box_of, crop_sample, pack
-from handssl.data.study_data import StudyData
-from handssl.errors import DataError
+from handssl.data.crops import crop_sample
+from handssl.data.packing import pack
+from handssl.data.store import PackedStore
+from handssl.data.study_data import StudyData, combine
+from handssl.errors import DataError, InputError
 
-
-def test_a_packed_split_gives_back_images_and_labels(tmp_path, blob_dataset):
-    dataset = blob_dataset("probe", 5)
-    store = pack(dataset, tmp_path / "probe", crop_px=56, context=1.75)
-    image, row = crop_sample(dataset[3], 56, 1.75)
-    assert np.array_equal(store.crops(np.array([3]))[0].permute(1, 2, 0).numpy(), image)
-    assert np.array_equal(store.label("uv")[3], row["uv"])
-    assert store.ids.tolist() == [1000, 1001, 1002, 1003, 1004]
-    assert store.manifest.labelled
+SMALL = {"pretrain": 6, "probe": 5, "select": 3, "test": 3}
 
 
-def test_keypoints_of_a_crop_are_the_projection_by_its_camera(blob_dataset):
-    _, row = crop_sample(blob_dataset("probe", 1)[0], 56, 1.75)
-    homogeneous = row["xyz"] @ row["camera"].T
-    np.testing.assert_allclose(homogeneous[:, :2] / homogeneous[:, 2:], row["uv"], atol=1e-9)
+@pytest.fixture
+def store(tmp_path, blob_dataset):
+    return pack(blob_dataset(**SMALL), tmp_path / "store", crop_px=56, context=1.75)
 
 
-def test_a_pixel_of_the_source_is_found_where_the_crop_says():
-    image = np.zeros((80, 100, 3), dtype=np.uint8)
-    image[30:33, 60:63] = 255
-    uv = np.full((21, 2), 0.0)
-    uv[:] = [61.0, 31.0]
-    uv[0], uv[1] = [41.0, 21.0], [73.0, 53.0]
-    sample = Sample(image, 1, 1, "x", uv=uv, xyz=np.ones((21, 3)), camera=np.eye(3))
-    crop, row = crop_sample(sample, 120, 1.75)
-    ys, xs = np.nonzero(crop[..., 0] > 128)
-    np.testing.assert_allclose([xs.mean(), ys.mean()], row["uv"][5], atol=0.5)
+def test_every_split_gives_back_images_and_labels(store, blob_dataset):
+    reader = blob_dataset(**SMALL)
+    for split, rows in reader.splits.items():
+        packed = store.split(split)
+        crops = packed.crops(np.arange(len(packed)))
+        for index, position in enumerate(rows):
+            image, row = crop_sample(reader[position], 56, 1.75)
+            assert np.array_equal(crops[index].permute(1, 2, 0).numpy(), image)
+            for name in ("uv", "xyz", "camera", "valid", "ids", "groups"):
+                assert np.array_equal(packed.label(name)[index], row[name])
+    assert store.split("probe").ids.tolist() == [1000, 1001, 1002, 1003, 1004]
 
 
-def test_the_box_holds_the_valid_joints_with_the_margin(blob_dataset):
-    sample = blob_dataset("probe", 1)[0]
-    centre, side_px = box_of(sample)
-    extent = sample.uv.max(0) - sample.uv.min(0)
-    assert side_px == pytest.approx(1.25 * extent.max())
-    np.testing.assert_allclose(centre, (sample.uv.max(0) + sample.uv.min(0)) / 2)
+def test_a_batch_comes_in_the_order_asked_for_with_repeats(store):
+    split = store.split("pretrain")
+    every = split.crops(np.arange(6))
+    asked = np.array([4, 0, 4, 5])
+    assert torch.equal(split.crops(asked), every[asked])
+    assert split.crops(asked).is_contiguous(memory_format=torch.channels_last)
 
 
-def test_an_unlabelled_image_is_its_own_box():
-    sample = Sample(np.zeros((40, 60, 3), dtype=np.uint8), 1, 1, "x")
-    centre, side_px = box_of(sample)
-    assert (centre.tolist(), side_px) == ([29.5, 19.5], 40.0)
+def test_the_manifest_says_what_is_inside(store, blob_dataset):
+    manifest = store.manifest
+    assert (manifest.images, manifest.rows, manifest.damaged) == (17, 17, 0)
+    assert manifest.splits == SMALL
+    assert manifest.labelled and manifest.split_rule == "by hand"
+    assert len(manifest.fingerprint) == 32 and int(manifest.fingerprint, 16) >= 0
 
 
-def test_the_outside_share_counts_pixels_that_no_image_covers():
-    uv = np.tile([20.0, 20.0], (21, 1))
-    uv[0], uv[1] = [0.0, 0.0], [40.0, 40.0]
-    image = np.zeros((41, 41, 3), dtype=np.uint8)
-    sample = Sample(image, 1, 1, "x", uv=uv, xyz=np.ones((21, 3)), camera=np.eye(3))
-    _, row = crop_sample(sample, 100, 2.0)
-    assert row["outside"] == pytest.approx(1 - (41 / 100) ** 2, abs=0.02)
+def test_a_split_that_is_not_there_is_named_with_the_nearest(store):
+    with pytest.raises(DataError, match="no split 'prob'; did you mean 'probe'"):
+        store.split("prob")
 
 
-def test_a_store_that_is_there_is_reused_without_reading_a_sample(tmp_path, blob_dataset):
-    first = pack(blob_dataset("probe", 4), tmp_path / "s", crop_px=56, context=1.75)
-    dataset = blob_dataset("probe", 4)
-    dataset.__class__ = type("Unreadable", (blob_dataset,), {"__getitem__": None})
-    again = pack(dataset, tmp_path / "s", crop_px=56, context=1.75)
-    assert again.manifest == first.manifest
+def test_a_resident_split_gives_the_same_crops_and_is_copied_once(store):
+    mapped, asked = store.split("select"), np.array([2, 0])
+    first, second = mapped.on("cpu"), PackedStore(store.folder).split("select").on("cpu")
+    assert torch.equal(first.crops(asked), mapped.crops(asked))
+    assert np.array_equal(first.label("uv"), mapped.label("uv"))
+    assert first._images is second._images  # the trials of a process share it
 
 
-def test_a_folder_with_other_data_is_refused(tmp_path, blob_dataset):
-    pack(blob_dataset("probe", 4), tmp_path / "s", crop_px=56, context=1.75)
-    with pytest.raises(DataError, match="expected a store with fingerprint"):
-        pack(blob_dataset("probe", 5), tmp_path / "s", crop_px=56, context=1.75)
+def test_what_is_done_to_a_crop_leaves_the_store_as_it_is(store):
+    store.split("probe").crops(np.arange(3)).zero_()
+    assert store.split("probe").crops(np.arange(3)).sum() > 0
+    assert PackedStore(store.folder).split("probe").crops(np.arange(3)).sum() > 0
 
 
-def test_a_store_that_was_not_finished_is_none(tmp_path, blob_dataset):
-    class Broken(blob_dataset):
-        def __getitem__(self, index):
-            if index == 2:
-                raise DataError("image 2: expected JPEG, found nothing")
-            return super().__getitem__(index)
+READ_ALL = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch
+from handssl.data.store import PackedStore
 
-    with pytest.raises(DataError, match="image 2"):
-        pack(Broken("probe", 4), tmp_path / "s", crop_px=56, context=1.75)
-    with pytest.raises(DataError, match="expected a packed store"):
-        PackedStore(tmp_path / "s")
-    assert len(pack(blob_dataset("probe", 4), tmp_path / "s", crop_px=56, context=1.75)) == 4
+def anonymous_bytes():  # memory that belongs to this process and to no file
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Anonymous"))
+
+images = PackedStore(Path(sys.argv[1])).images
+buffer = torch.empty((8, 448, 448, 3), dtype=torch.uint8)
+images.take(np.arange(8), out=buffer)  # what torch sets up when first used is not ours
+before = anonymous_bytes()
+for start in range(0, 96, 8):
+    images.take(np.arange(start, start + 8), out=buffer)
+print(anonymous_bytes() - before, images.array.nbytes)
+"""
 
 
-def test_missing_splits_are_named(tmp_path, blob_dataset):
-    pack(blob_dataset("probe", 4), tmp_path / "probe", crop_px=56, context=1.75)
-    with pytest.raises(DataError, match="missing pretrain, select, test"):
-        StudyData(tmp_path)
+def test_a_process_that_reads_a_whole_store_has_no_copy_of_its_own(tmp_path, blob_dataset):
+    folder = pack(blob_dataset(pretrain=96), tmp_path / "s", crop_px=448, context=1.75).folder
+    told = subprocess.run(
+        [sys.executable, "-c", READ_ALL, str(folder)], capture_output=True, text=True, check=True
+    )
+    own, size = map(int, told.stdout.split())
+    assert own < 0.1 * size  # a copy would be all of it
+
+
+def cut(path, size):
+    with path.open("r+b") as file:
+        file.truncate(size)
+
+
+CHANGES = [
+    ("cut crops", lambda f: cut(f / "images.npy", 5000), r"images\.npy: expected uint8"),
+    ("no crops", lambda f: (f / "images.npy").unlink(), r"images\.npy: expected packed crops"),
+    ("no crops but text", lambda f: (f / "images.npy").write_text("x"), "expected packed crops"),
+    ("cut labels", lambda f: cut(f / "labels" / "uv.npy", 300), r"uv\.npy: expected an array"),
+    ("no labels", lambda f: (f / "labels" / "xyz.npy").unlink(), "expected 17 entries"),
+    ("no split", lambda f: (f / "splits" / "test.npy").unlink(), "expected 3 entries"),
+    ("no manifest", lambda f: (f / "manifest.json").unlink(), "expected a packed store with"),
+    ("broken manifest", lambda f: (f / "manifest.json").write_text("{"), "manifest"),
+    (
+        "other labels",
+        lambda f: np.save(f / "labels" / "uv.npy", np.zeros((4, 21, 2))),
+        r"uv\.npy: expected 17 entries as in the manifest, found 4; the store was changed",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [case[1:] for case in CHANGES], ids=[case[0] for case in CHANGES]
+)
+def test_a_store_that_was_changed_is_refused_with_what_is_wrong(store, change, message):
+    change(store.folder)
+    with pytest.raises(DataError, match=message):
+        PackedStore(store.folder)
+
+
+def test_a_study_needs_all_four_splits(tmp_path, blob_dataset):
+    pack(blob_dataset(probe=4, test=2), tmp_path / "s", crop_px=56, context=1.75)
+    with pytest.raises(DataError, match="missing pretrain, select"):
+        StudyData(tmp_path / "s")
 
 
 def test_the_fingerprint_of_a_study_follows_every_split(tmp_path, blob_dataset):
     prints = set()
-    for count in (4, 5):
-        folder = tmp_path / str(count)
-        for split in ("pretrain", "probe", "select", "test"):
-            size = count if split == "test" else 4
-            pack(blob_dataset(split, size), folder / split, crop_px=56, context=1.75)
+    for split in (None, *SMALL):
+        counts = {name: count + (name == split) for name, count in SMALL.items()}
+        folder = tmp_path / str(split)
+        pack(blob_dataset(**counts), folder, crop_px=56, context=1.75)
         prints.add(StudyData(folder).fingerprint)
-    assert len(prints) == 2
+    assert len(prints) == 5
+
+
+def test_the_fingerprint_does_not_depend_on_place_or_threads(tmp_path, blob_dataset):
+    prints = {
+        pack(
+            blob_dataset(**SMALL), tmp_path / str(n), crop_px=56, context=1.75, threads=n
+        ).manifest.fingerprint
+        for n in (1, 4)
+    }
+    assert len(prints) == 1
+
+
+def test_one_store_can_be_pretrained_on_and_another_probed(tmp_path, store, blob_dataset):
+    other = pack(blob_dataset(pretrain=9), tmp_path / "other", crop_px=56, context=1.75)
+    folder = combine(tmp_path / "both", labelled=store.folder, pretrain=other.folder)
+    both = StudyData(folder)
+    assert [len(both.store(name)) for name in SMALL] == [9, 5, 3, 3]
+    assert both.fingerprint not in (store.manifest.fingerprint, other.manifest.fingerprint)
+
+
+def test_stores_of_different_crops_are_not_combined(tmp_path, store, blob_dataset):
+    other = pack(blob_dataset(pretrain=9), tmp_path / "other", crop_px=48, context=1.75)
+    with pytest.raises(InputError, match="expected stores of the same crops"):
+        combine(tmp_path / "both", labelled=store.folder, pretrain=other.folder)
+
+
+def test_the_manifest_can_be_read_without_handssl(store):
+    manifest = json.loads((store.folder / "manifest.json").read_text())
+    shape = np.load(store.folder / "images.npy", mmap_mode="r").shape
+    assert shape == (manifest["rows"], 56, 56, 3)

@@ -38,6 +38,7 @@ class ProceduralSpec(Config):
         context: Side of the image in box sides, so that a crop of that size stays inside.
         level: `cone` of views around the hand's sides, or `hard`: any view.
         seed: Of everything drawn.
+        evaluation: Hands of a second test set, one background each.
     """
 
     pretrain: Count = 2048
@@ -49,30 +50,48 @@ class ProceduralSpec(Config):
     context: Annotated[float, Field(ge=1.0, le=4.0)] = 1.75
     level: Literal["cone", "hard"] = "cone"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    evaluation: Count = 0
 
     @property
     def fingerprint(self) -> str:
         """Hash of the spec and the generator's version, 32 hex characters."""
-        text = f"procedural {GENERATOR_VERSION} {self.model_dump_json()}"
+        # Sets without evaluation images keep the fingerprint they had before there were any.
+        values = self.model_dump_json(exclude=None if self.evaluation else {"evaluation"})
+        text = f"procedural {GENERATOR_VERSION} {values}"
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits of a set, `evaluation` only if it has any."""
+        return (*SPLITS, "evaluation") if self.evaluation else SPLITS
+
+    @property
     def unique(self) -> int:
-        """Unique hands over all splits."""
+        """Unique hands over all splits but `evaluation`."""
         return sum(self.count(split) for split in SPLITS)
+
+    @property
+    def images(self) -> int:
+        """Images over all splits."""
+        return sum(self.count(split) * self.versions_of(split) for split in self.splits)
+
+    def versions_of(self, split: Split) -> int:
+        """Return the backgrounds of every hand of a split."""
+        return 1 if split == "evaluation" else self.versions
 
     def count(self, split: Split) -> int:
         """Return the unique hands of a split."""
         return int(getattr(self, split))
 
     def unique_ids(self, split: Split) -> range:
-        """Return the contiguous unique ids of a split, in the order of `SPLITS`.
+        """Return the contiguous unique ids of a split, in the order of `SPLITS`, evaluation last.
 
         Example:
             >>> ProceduralSpec(pretrain=3, probe=2).unique_ids("probe")
             range(3, 5)
         """
-        first = sum(self.count(name) for name in SPLITS[: SPLITS.index(split)])
+        before = SPLITS if split == "evaluation" else SPLITS[: SPLITS.index(split)]
+        first = sum(self.count(name) for name in before)
         return range(first, first + self.count(split))
 
 
@@ -109,15 +128,16 @@ def make_sample(spec: ProceduralSpec, split: Split, index: int, version: int = 0
         version: Which of its backgrounds.
 
     Returns:
-        A right hand; `id` = unique id + unique hands x version, `group` = unique id.
+        A right hand; `id` = unique id + unique hands x version, `group` = unique id. In
+        `evaluation`, `id` counts on behind the last version.
 
     Raises:
         InputError: Index or version is outside the spec.
     """
-    if not (0 <= index < spec.count(split) and 0 <= version < spec.versions):
+    if not (0 <= index < spec.count(split) and 0 <= version < spec.versions_of(split)):
         raise InputError(
             f"procedural {split}: expected index < {spec.count(split)} and version < "
-            f"{spec.versions}, got {index} and {version}"
+            f"{spec.versions_of(split)}, got {index} and {version}"
         )
     hand = make_hand(spec, split, index)
     light = draw_light(numpy_generator("light", spec.seed, split, index))
@@ -132,42 +152,14 @@ def make_sample(spec: ProceduralSpec, split: Split, index: int, version: int = 0
     scene = numpy_generator("background", spec.seed, split, index, version)
     image = develop(scene, draw_background(scene, spec.image_px) * (1.0 - coverage) + colour)
     unique = spec.unique_ids(split)[index]
+    shift = spec.versions - 1 if split == "evaluation" else version
     homogeneous = hand.xyz @ hand.camera.T
     return Sample(
         image=image,
-        id=unique + spec.unique * version,
+        id=unique + spec.unique * shift,
         group=unique,
         source=f"procedural/{split}/{index}.{version}",
         uv=homogeneous[:, :2] / homogeneous[:, 2:],
         xyz=hand.xyz,
         camera=hand.camera,
     )
-
-
-class ProceduralDataset:
-    """One split of procedural hands, drawn when asked for.
-
-    Args:
-        spec: What determines the set.
-        split: Which split.
-
-    Example:
-        >>> hands = ProceduralDataset(ProceduralSpec(pretrain=2, image_px=64), "pretrain")
-        >>> hands[1].image.shape, hands[1].xyz.shape
-        ((64, 64, 3), (21, 3))
-    """
-
-    name = "procedural"
-
-    def __init__(self, spec: ProceduralSpec, split: Split) -> None:
-        self.spec, self.split = spec, split
-        self.fingerprint = spec.fingerprint
-
-    def __len__(self) -> int:
-        return self.spec.count(self.split) * self.spec.versions
-
-    def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        version, hand = divmod(index, self.spec.count(self.split))
-        return make_sample(self.spec, self.split, hand, version)

@@ -13,12 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handssl.data.procedural.mesh import TIPS, load_mesh
-from handssl.data.sample import SPLITS, Split
+from handssl.data.sample import Split
 from handssl.randomness import numpy_generator
 
 Floats = NDArray[np.float64]
 
-SUBJECTS: dict[Split, int] = {"pretrain": 96, "probe": 48, "select": 24, "test": 24}
+SUBJECTS: dict[Split, int] = {
+    "pretrain": 96,
+    "probe": 48,
+    "select": 24,
+    "test": 24,
+    "evaluation": 24,
+}
 _LIGHT_SKIN, _DARK_SKIN = np.array([0.93, 0.72, 0.60]), np.array([0.30, 0.18, 0.12])
 _NAIL = np.array([0.95, 0.78, 0.74])
 _FINGERS = ((1, 5), (6, 10), (11, 15), (16, 20), (21, 25))
@@ -50,7 +56,8 @@ def subject_numbers(split: Split) -> range:
         >>> set(subject_numbers("probe")) & set(subject_numbers("test"))
         set()
     """
-    first = sum(SUBJECTS[name] for name in SPLITS[: SPLITS.index(split)])
+    names = list(SUBJECTS)
+    first = sum(SUBJECTS[name] for name in names[: names.index(split)])
     return range(first, first + SUBJECTS[split])
 
 

@@ -1,0 +1,205 @@
+"""How fast data is packed and read back, against what the machine can do.
+
+The limit of packing: every core decodes, warps once and writes the same bytes with the bare
+library calls, with an fsync as often. The limits of reading: the disk read from end to end, and
+memory copied.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+import cv2
+import numpy as np
+import torch
+
+from handssl.bench.rates import OnProgress, Rate, in_turns
+from handssl.data.freihand import FreihandReader
+from handssl.data.packing import CROP_PX, pack
+from handssl.data.procedural import ProceduralSpec, write_freihand
+from handssl.data.sample import Sample
+from handssl.data.shards import SHARD_ROWS
+from handssl.data.store import PackedSplit, PackedStore
+
+BATCH = 512
+_FILE_BYTES = 2**24
+
+
+@dataclass(frozen=True)
+class DataRates:
+    """Images a second of every way.
+
+    Attributes:
+        images: Packed.
+        crop_px: Side of the crops.
+        cores: Used.
+        row_bytes: Of a crop.
+        packing: `pack` and `limit`.
+        reading: `cold`, `warm` and `warm, buffer used again`, images; `disk` and `memory`, what
+            the machine reads or copies, in the same unit.
+    """
+
+    images: int
+    crop_px: int
+    cores: int
+    row_bytes: int
+    packing: dict[str, Rate]
+    reading: dict[str, Rate]
+
+
+def bench_data(
+    folder: Path,
+    *,
+    images: int = 2048,
+    crops: int = 16_384,
+    rounds: int = 5,
+    on_progress: Callable[[str], OnProgress],
+) -> DataRates:
+    """Measure packing and reading on procedural hands in FreiHAND's layout.
+
+    Args:
+        folder: Where files are written, on the disk that is measured; left empty.
+        images: Packed; 224 px as FreiHAND's.
+        crops: Read from; more than the disk reads ahead.
+        rounds: Times that each way is measured.
+        on_progress: Gives a callback of (done, total) for each phase.
+
+    Returns:
+        The rates.
+    """
+    cores = os.cpu_count() or 1
+    with _scratch(folder) as place:
+        spec = ProceduralSpec(pretrain=images, probe=0, select=0, test=0, image_px=224)
+        root = write_freihand(
+            place / "root", spec, workers=cores, on_progress=on_progress("rendering")
+        )
+        packing = _packing(root, place, cores, rounds, on_progress("packing"))
+        reading = _reading(place, crops, rounds, on_progress)
+    return DataRates(images, CROP_PX, cores, 3 * CROP_PX**2, packing, reading)
+
+
+def _packing(
+    root: Path, place: Path, cores: int, rounds: int, on_progress: OnProgress
+) -> dict[str, Rate]:
+    reader = FreihandReader(root)
+    files = sorted((root / "training" / "rgb").glob("*.jpg"))
+
+    def packed() -> int:
+        return len(pack(reader, place / "store", threads=cores))
+
+    def limit() -> int:
+        with (place / "limit").open("wb") as file, ThreadPoolExecutor(cores) as pool:
+            first = range(0, len(files), SHARD_ROWS)
+            list(pool.map(lambda i: _bare(files[i : i + SHARD_ROWS], i, file.fileno()), first))
+        return len(files)
+
+    def clear() -> None:
+        shutil.rmtree(place / "store", ignore_errors=True)
+        (place / "limit").unlink(missing_ok=True)
+
+    return in_turns(
+        {"limit": limit, "pack": packed}, rounds=rounds, on_progress=on_progress, before=clear
+    )
+
+
+def _bare(files: list[Path], first: int, descriptor: int) -> None:
+    """Do what packing cannot do without."""
+    side = CROP_PX
+    matrix = np.array([[1.1, 0.0, 5.0], [0.0, 1.1, 5.0]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    for row, path in enumerate(files, start=first):
+        image = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_COLOR)
+        crop = cv2.warpAffine(
+            image, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101
+        )
+        os.pwrite(descriptor, crop.data, row * crop.nbytes)
+    os.fsync(descriptor)
+
+
+class _Noise:
+    """Crops that cost nothing to make, as a reader."""
+
+    name, split_rule, fingerprint = "noise", "none", "0"
+
+    def __init__(self, count: int) -> None:
+        self.splits = {"pretrain": np.arange(count)}
+        rng = np.random.default_rng(0)
+        self._image = rng.integers(0, 256, (CROP_PX, CROP_PX, 3), dtype=np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.splits["pretrain"])
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(self._image, index, index, "noise")
+
+
+def _reading(
+    place: Path, crops: int, rounds: int, on_progress: Callable[[str], OnProgress]
+) -> dict[str, Rate]:
+    store = pack(_Noise(crops), place / "noise", context=1.0, on_progress=on_progress("writing"))
+    split, path = store.split("pretrain"), store.folder / "images.npy"
+    tell = on_progress("reading")
+    cold = in_turns(
+        {"disk": lambda: _read_file(path), "cold": lambda: _batch(PackedStore(store.folder))},
+        rounds=rounds,
+        before=lambda: _forget(path),
+        on_progress=tell,
+    )
+    return cold | _warm(split, rounds * 4, tell)
+
+
+def _warm(split: PackedSplit, rounds: int, tell: OnProgress) -> dict[str, Rate]:
+    rng = np.random.default_rng(1)
+    for start in range(0, len(split), BATCH):
+        split.crops(np.arange(start, min(start + BATCH, len(split))))
+    side = split.manifest.crop_px
+    buffer = torch.ones((BATCH, side, side, 3), dtype=torch.uint8)
+    source = torch.ones_like(buffer)
+
+    def draw() -> np.ndarray:
+        return rng.integers(0, len(split), BATCH)
+
+    ways: dict[str, Callable[[], int]] = {
+        "memory": lambda: len(buffer.copy_(source)),
+        "warm": lambda: len(split.crops(draw())),
+        "warm, buffer used again": lambda: len(split.crops(draw(), out=buffer)),
+    }
+    return in_turns(ways, rounds=rounds, on_progress=tell)
+
+
+def _batch(store: PackedStore) -> int:
+    split = store.split("pretrain")
+    return len(split.crops(np.random.default_rng(2).permutation(len(split))[:BATCH]))
+
+
+def _read_file(path: Path) -> int:
+    """Read a file from end to end; return how many crops it holds."""
+    buffer, size = bytearray(_FILE_BYTES), 0
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            size += count
+    return size // (3 * CROP_PX**2)
+
+
+def _forget(path: Path) -> None:
+    """Take a file out of the system's memory."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    place = Path(mkdtemp(prefix="bench-data-", dir=folder))
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)

@@ -1,0 +1,102 @@
+"""Put finished shards together: labels, splits and the manifest that makes a folder a store."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from handssl.data.arrays import Arrays, save_arrays
+from handssl.data.manifest import FILE, Manifest, digest
+from handssl.data.sample import Reader, Rows
+from handssl.data.shards import LABELS, POSES, finished_shards, read_shard
+from handssl.errors import DataError
+
+
+def assemble(reader: Reader, folder: Path, *, recipe: str, crop_px: int, context: float) -> None:
+    """Write labels, splits and manifest beside the packed crops.
+
+    Args:
+        reader: The dataset, for its splits.
+        folder: All shards are finished there.
+        recipe: Of the packing.
+        crop_px: Side of the crops.
+        context: Side of a crop in box sides.
+
+    Raises:
+        DataError: Nothing is left once damaged samples are.
+        OSError: The disk is full or failed.
+    """
+    shards = [read_shard(path) for _, path in sorted(finished_shards(folder).items())]
+    damage = [str(message) for shard in shards for message in shard["damage"]]
+    labels = _labels(shards)
+    if not labels:
+        raise DataError(f"{folder}: expected samples, found none; the first damaged: {damage[:1]}")
+    splits = _splits(reader, labels["slots"])
+    _replace(folder / "labels", labels)
+    _replace(folder / "splits", splits)
+    (folder / "damaged.txt").write_text("".join(f"{line}\n" for line in damage), encoding="utf-8")
+    prints = tuple(str(shard["digest"]) for shard in shards)
+    manifest = Manifest(
+        dataset=reader.name,
+        recipe=recipe,
+        fingerprint=content_fingerprint(crop_px, context, prints, splits),
+        images=len(labels["ids"]),
+        rows=len(reader),
+        crop_px=crop_px,
+        context=context,
+        splits={name: len(splits[name]) for name in reader.splits},
+        split_rule=reader.split_rule,
+        labelled="uv" in labels,
+        mirrored=int(labels["mirrored"].sum()),
+        damaged=len(damage),
+        outside_share=float(labels["outside"].mean()),
+        notes=tuple(getattr(reader, "notes", ())),
+        made_with={"handssl": version("handssl"), "opencv": cv2.__version__},
+        shards=prints,
+    )
+    _write_last(folder / FILE, manifest.model_dump_json(indent=2))
+
+
+def content_fingerprint(
+    crop_px: int, context: float, shards: tuple[str, ...], splits: Arrays
+) -> str:
+    """Return 32 hex characters that stand for every pixel, label and split of a store."""
+    members = [f"{name} {digest(splits[name].tolist())}" for name in sorted(splits)]
+    return digest((crop_px, float(context), *shards, *members))
+
+
+def _labels(shards: list[Arrays]) -> Arrays:
+    """Join the labels of all shards; what no sample has is left out."""
+    filled = [shard for shard in shards if "ids" in shard]
+    if not filled:
+        return {}
+    labelled = any(shard["valid"].any() for shard in filled)
+    names = [name for name in LABELS if labelled or name not in POSES]
+    return {name: np.concatenate([shard[name] for shard in filled]) for name in names}
+
+
+def _splits(reader: Reader, positions: Rows) -> Arrays:
+    """Turn positions in the reader into positions among what was kept."""
+    place = np.full(len(reader), -1, dtype=np.int64)
+    place[positions] = np.arange(len(positions))
+    moved = {name: place[rows] for name, rows in reader.splits.items()}
+    return {name: rows[rows >= 0] for name, rows in moved.items()}
+
+
+def _replace(folder: Path, arrays: Arrays) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    save_arrays(folder, arrays)
+
+
+def _write_last(path: Path, text: str) -> None:
+    partial = path.with_suffix(".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(path)

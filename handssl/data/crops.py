@@ -1,0 +1,132 @@
+"""Cut the crop of one sample out of its image, and carry labels and camera along.
+
+A crop is centred on the box around the labelled joints (margin 1.25), or on the box the sample
+brings; an image with neither is its own box. Pixel coordinates count from the centre of the first
+pixel, as the datasets do.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handssl.data.sample import Sample
+from handssl.errors import DataError
+
+BOX_MARGIN = 1.25
+Floats = NDArray[np.float64]
+Row = dict[str, Any]
+
+
+def crop_sample(sample: Sample, crop_px: int, context: float) -> tuple[NDArray[np.uint8], Row]:
+    """Cut the crop of one sample and carry its labels along.
+
+    Args:
+        sample: From a reader.
+        crop_px: Side S of the crop.
+        context: Side of the crop in box sides.
+
+    Returns:
+        The crop, uint8 (S, S, 3), and its row of labels: ids, groups, valid, mirrored, uv (crop
+        pixels), xyz (m), camera, and `outside`, the share of the crop that no image covers.
+        Labels are 0 and `valid` is false where there are none.
+
+    Raises:
+        DataError: The box has no area.
+    """
+    centre, side_px = box_of(sample)
+    scale = context * side_px / crop_px
+    # Crop pixel c shows source pixel centre + (c + 1/2 - S/2) scale.
+    origin = centre + (0.5 - crop_px / 2) * scale
+    row: Row = {
+        "ids": np.int64(sample.id),
+        "groups": np.int64(sample.group),
+        "mirrored": np.bool_(sample.mirrored),
+        "outside": _outside_share(sample.image.shape[:2], origin, scale, crop_px),
+        **_labels(sample, origin, scale),
+    }
+    return _warp(sample.image, origin, scale, crop_px), row
+
+
+def box_of(sample: Sample) -> tuple[Floats, float]:
+    """Return centre (x, y) and side of a sample's crop box in pixels of its image.
+
+    The box is the square of 1.25 times the larger extent of the valid joints, centred on their
+    bounding box; without labels it is the sample's own, else the largest square at the centre.
+
+    Raises:
+        DataError: The joints coincide, or none is valid.
+    """
+    if sample.uv is not None and sample.valid.any():
+        joints = sample.uv[sample.valid]
+        low, high = joints.min(axis=0), joints.max(axis=0)
+        centre, side_px = (low + high) / 2, BOX_MARGIN * float((high - low).max())
+    elif sample.box is not None:
+        centre, side_px = np.array(sample.box[:2]), sample.box[2]
+    else:
+        height, width = sample.image.shape[:2]
+        centre, side_px = np.array([(width - 1) / 2, (height - 1) / 2]), float(min(height, width))
+    if not (side_px > 0 and np.isfinite(side_px)):
+        raise DataError(
+            f"{sample.source}: id {sample.id}: expected joints with an extent, found a box of "
+            f"{side_px:g} px"
+        )
+    return centre, side_px
+
+
+def _warp(
+    image: NDArray[np.uint8], origin: Floats, scale: float, crop_px: int
+) -> NDArray[np.uint8]:
+    """Resample; what would alias is averaged over whole pixels first."""
+    factor = int(scale)
+    if factor > 1:
+        height, width = image.shape[:2]
+        size = (max(1, width // factor), max(1, height // factor))
+        whole = image[: size[1] * factor, : size[0] * factor]
+        image = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        # The centre of a block of f pixels lies (f - 1) / 2 beyond its first.
+        origin, scale = (origin - (factor - 1) / 2) / factor, scale / factor
+    to_source = np.array([[scale, 0.0, origin[0]], [0.0, scale, origin[1]]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    crop = cv2.warpAffine(
+        image, to_source, (crop_px, crop_px), flags=flags, borderMode=cv2.BORDER_REFLECT_101
+    )
+    return np.asarray(crop, dtype=np.uint8)
+
+
+def _labels(sample: Sample, origin: Floats, scale: float) -> Row:
+    if sample.uv is None or sample.xyz is None or sample.camera is None:
+        nothing = np.zeros(21, dtype=bool)
+        return {
+            "valid": nothing,
+            "uv": np.zeros((21, 2)),
+            "xyz": np.zeros((21, 3)),
+            "camera": np.eye(3),
+        }
+    to_crop = np.array([[1, 0, -origin[0]], [0, 1, -origin[1]], [0, 0, scale]]) / scale
+    known = sample.valid[:, None]
+    return {
+        "valid": sample.valid,
+        "uv": np.where(known, (sample.uv - origin) / scale, 0.0),
+        "xyz": np.where(known, sample.xyz, 0.0),
+        "camera": to_crop @ sample.camera,
+    }
+
+
+def _outside_share(
+    shape: tuple[int, int], origin: Floats, scale: float, crop_px: int
+) -> np.float64:
+    height, width = shape
+    inside = _inside(origin[0], scale, width, crop_px) * _inside(origin[1], scale, height, crop_px)
+    return np.float64(1.0 - inside / crop_px**2)
+
+
+def _inside(origin: float, scale: float, length: int, crop_px: int) -> int:
+    """Count the c in [0, crop_px) with -0.5 <= origin + c scale <= length - 0.5."""
+    first = max(0, math.ceil((-0.5 - origin) / scale))
+    last = min(crop_px - 1, math.floor((length - 0.5 - origin) / scale))
+    return max(0, last - first + 1)

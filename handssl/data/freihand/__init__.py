@@ -1,0 +1,11 @@
+"""FreiHAND: all images of a downloaded root, official or procedural, as samples.
+
+Reference:
+    C. Zimmermann et al., "FreiHAND: a dataset for markerless capture of hand pose and shape from
+    single RGB images", ICCV 2019.
+"""
+
+from handssl.data.freihand.reader import FreihandReader
+from handssl.data.freihand.splits import SplitRule, official_split
+
+__all__ = ["FreihandReader", "SplitRule", "official_split"]

@@ -1,0 +1,61 @@
+"""Read image files, and name what is damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handssl.errors import DataError
+
+DARKEST = 12
+"""An image without any value above this, of 255, shows nothing: recordings do contain such."""
+
+
+def read_image(path: Path, size_px: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """Read an RGB image.
+
+    Args:
+        path: JPEG, PNG or whatever OpenCV reads; one channel becomes three equal ones.
+        size_px: The (width, height) the annotations promise; None takes any.
+
+    Returns:
+        uint8 (H, W, 3), RGB.
+
+    Raises:
+        DataError: The file is missing, cut, no image, of another size, or all black.
+    """
+    image = _decode(path, _read_bytes(path))
+    height, width = image.shape[:2]
+    if size_px is not None and (width, height) != size_px:
+        raise DataError(
+            f"{path}: expected {size_px[0]} x {size_px[1]} pixels, found {width} x {height}"
+        )
+    if image.max() <= DARKEST:
+        raise DataError(f"{path}: expected a hand, found an all-black image")
+    return image
+
+
+def _read_bytes(path: Path) -> NDArray[np.uint8]:
+    try:
+        with path.open("rb", buffering=0) as file:
+            return np.frombuffer(file.read(), dtype=np.uint8)
+    except OSError as error:
+        raise DataError(f"{path}: expected an image, found none ({error.strerror})") from None
+
+
+def _decode(path: Path, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    # OpenCV fills the lower part of a cut JPEG with grey and says nothing; the end mark tells.
+    jpeg = data[:2].tobytes() == b"\xff\xd8"
+    whole = not jpeg or b"\xff\xd9" in data[-64:].tobytes()
+    # Labels belong to the pixels as stored: no turning by an EXIF mark.
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(data, flags) if len(data) and whole else None
+    if image is None:
+        kind = "JPEG" if jpeg or path.suffix.lower() in (".jpg", ".jpeg") else "image"
+        raise DataError(
+            f"{path}: expected a whole {kind}, found {len(data)} bytes that are not one"
+        )
+    return np.asarray(image, dtype=np.uint8)

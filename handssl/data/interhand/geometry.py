@@ -1,0 +1,55 @@
+"""From the world's joints to those of one camera."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handssl.data.arrays import Arrays
+from handssl.data.sample import Rows
+
+Floats = NDArray[np.float64]
+
+# InterHand2.6M counts each finger from tip to base and the wrist last; we from wrist to tips.
+ORDER = np.array([20, *(base - k for base in (3, 7, 11, 15, 19) for k in range(4))])
+
+
+def camera_joints_mm(index: Arrays, rows: Rows) -> Floats:
+    """Return the joints of the annotated hand in the camera frame, R (X - campos).
+
+    Args:
+        index: As `open_index` returns it.
+        rows: (n,).
+
+    Returns:
+        (n, 21, 3), mm, our order; also of joints that are not valid.
+    """
+    joints = 21 * index["left"][rows].astype(np.int64)[:, None] + ORDER
+    world = index["world"][index["frame"][rows][:, None], joints]
+    cameras = index["camera"][rows]
+    centred = world - index["campos"][cameras][:, None]
+    return np.asarray(np.einsum("nij,nkj->nki", index["camrot"][cameras], centred))
+
+
+def camera_matrix(index: Arrays, row: int) -> Floats:
+    """Return the pinhole matrix (3, 3) of an image, in pixels."""
+    camera = int(index["camera"][row])
+    (fx, fy), (cx, cy) = index["focal"][camera], index["princpt"][camera]
+    return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+
+
+def mirror_joints(xyz: Floats) -> Floats:
+    """Return joints with X' = -X: a left hand becomes a right one."""
+    return xyz * (-1.0, 1.0, 1.0)
+
+
+def mirror_camera(camera: Floats, width_px: int) -> Floats:
+    """Return the camera of the mirrored image: cx' = W - 1 - cx, so that u' = W - 1 - u.
+
+    Example:
+        >>> mirror_camera(np.array([[500.0, 0, 100], [0, 500, 80], [0, 0, 1]]), 256)[0]
+        array([500.,   0., 155.])
+    """
+    mirrored = camera.copy()
+    mirrored[0, 2] = width_px - 1 - camera[0, 2]
+    return mirrored

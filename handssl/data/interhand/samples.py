@@ -1,0 +1,77 @@
+"""One row of an index to a sample; left hands as mirrored right ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from handssl.data.arrays import Arrays
+from handssl.data.images import read_image
+from handssl.data.interhand.annotations import IDS
+from handssl.data.interhand.geometry import (
+    Floats,
+    camera_joints_mm,
+    camera_matrix,
+    mirror_camera,
+    mirror_joints,
+)
+from handssl.data.interhand.index import CAPTURES, image_path
+from handssl.data.interhand.layout import RELEASED, SplitFiles
+from handssl.data.sample import Rows, Sample
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A released split.
+
+    Attributes:
+        files: Where it lies.
+        index: Its images of one hand.
+        rows: Of the index, those that are shown.
+    """
+
+    files: SplitFiles
+    index: Arrays
+    rows: Rows
+
+
+def make_sample(part: Part, row: int) -> Sample:
+    """Read an image and make its hand a right one.
+
+    Args:
+        part: The split.
+        row: Of its index.
+
+    Raises:
+        DataError: The image is missing or damaged.
+    """
+    index, number = part.index, RELEASED.index(part.files.released)
+    left, valid = bool(index["left"][row]), np.array(index["valid"][row])
+    size_px = int(index["width"][row]), int(index["height"][row])
+    path = part.files.images / image_path(index, row)
+    image = read_image(path, size_px)
+    xyz, camera = camera_joints_mm(index, np.array([row]))[0] / 1000.0, camera_matrix(index, row)
+    if left:
+        image = np.ascontiguousarray(image[:, ::-1])
+        xyz, camera = mirror_joints(xyz), mirror_camera(camera, size_px[0])
+    return Sample(
+        image=image,
+        id=int(index["id"][row]) + IDS * number,
+        group=int(index["capture"][row]) + CAPTURES * number,
+        source=str(path),
+        uv=_project(xyz, camera, valid),
+        xyz=np.where(valid[:, None], xyz, 0.0),
+        valid=valid,
+        camera=camera,
+        side="left" if left else "right",
+        mirrored=left,
+    )
+
+
+def _project(xyz: Floats, camera: Floats, valid: np.ndarray) -> Floats:
+    """Return pixels, 0 for joints that are not valid: those may lie anywhere."""
+    uv = np.zeros((len(xyz), 2))
+    homogeneous = xyz[valid] @ camera.T
+    uv[valid] = homogeneous[:, :2] / homogeneous[:, 2:]
+    return uv

@@ -1,0 +1,95 @@
+"""Where packed stores lie: below the storage, and in the folders of $HANDSSL_STORES."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from handssl.data.manifest import FILE, Manifest
+from handssl.data.store import PackedStore
+from handssl.errors import DataError, InputError
+
+VARIABLE = "HANDSSL_STORES"
+
+
+def find_store(name: str, fingerprint: str | None, storage: Path) -> Path:
+    """Return the one store of a dataset.
+
+    Args:
+        name: Of the dataset.
+        fingerprint: The first characters of the store's, or None if there is only one.
+        storage: Root of all results; stores lie under `stores/`.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        InputError: There is none, or more than one; the message lists what there is.
+    """
+    stores = dict(known_stores(storage))
+    fitting = {
+        folder: manifest
+        for folder, manifest in stores.items()
+        if manifest.dataset == name and manifest.fingerprint.startswith(fingerprint or "")
+    }
+    if len({manifest.fingerprint for manifest in fitting.values()}) == 1:
+        return next(iter(fitting))
+    asked = f"{name} {fingerprint}" if fingerprint else name
+    listed = _listed(fitting or stores)
+    if fitting:
+        raise InputError(f"data: {len(fitting)} stores are {asked}; add the fingerprint:{listed}")
+    raise InputError(
+        f"data: expected a packed store of {asked} below {storage / 'stores'} or ${VARIABLE}, "
+        f"found {'others:' + listed if listed else 'none'}\n"
+        f"Make it with: handssl data pack {name} --root ROOT"
+    )
+
+
+def known_stores(storage: Path) -> Iterator[tuple[Path, Manifest]]:
+    """Yield every store that can be found, with its manifest; damaged ones are passed over."""
+    named = os.environ.get(VARIABLE, "").split(os.pathsep)
+    places = [storage / "stores", *(Path(place).expanduser() for place in named if place)]
+    for place in places:
+        for path in [place / FILE, *sorted(place.glob(f"*/{FILE}"))]:
+            try:
+                yield path.parent, Manifest.read(path.parent)
+            except DataError:
+                continue
+
+
+def named_store(name: Path, storage: Path) -> PackedStore:
+    """Open a store that a person names.
+
+    Args:
+        name: Its folder, the name of its dataset, or the start of its fingerprint.
+        storage: Root of all results.
+
+    Raises:
+        InputError: Nothing has that name, or several stores do.
+        DataError: The folder is no complete store.
+    """
+    if name.is_dir():
+        return PackedStore(name)
+    stores = dict(known_stores(storage))
+    word = str(name)
+    fitting = [
+        folder
+        for folder, manifest in stores.items()
+        if manifest.dataset == word or manifest.fingerprint.startswith(word)
+    ]
+    if len(fitting) == 1:
+        return PackedStore(fitting[0])
+    shown = fitting or stores
+    listed = _listed({folder: stores[folder] for folder in shown})
+    raise InputError(
+        f"{word}: expected the folder of a packed store, the name of its dataset or the start of "
+        f"its fingerprint, found {len(fitting)} that fit; known stores:{listed or ' none'}"
+    )
+
+
+def _listed(stores: dict[Path, Manifest]) -> str:
+    return "".join(
+        f"\n  {manifest.dataset} {manifest.fingerprint[:12]}  {folder}"
+        for folder, manifest in stores.items()
+    )

@@ -1,0 +1,126 @@
+"""Render procedural hands in processes and write them under FreiHAND's file names."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from handssl.data.procedural.dataset import ProceduralSpec, make_sample
+from handssl.data.sample import Split
+from handssl.errors import DataError
+
+Labels = dict[int, dict[str, Any]]
+
+JPEG_QUALITY = 95
+_CHUNK = 24
+
+
+def write_images(
+    root: Path,
+    spec: ProceduralSpec,
+    workers: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> Labels:
+    """Write every image below `<root>/{training,evaluation}/rgb`, which must be there.
+
+    Args:
+        root: Where.
+        spec: What.
+        workers: Processes; 1 renders in this one.
+        on_progress: Called with (images done, images in all).
+
+    Returns:
+        K, xyz and scale of every unique id, evaluation included, as plain lists.
+
+    Raises:
+        OSError: An image cannot be written.
+    """
+    labels: Labels = {}
+    done = 0
+    # Closed at once if the caller is interrupted: the processes end with it.
+    with closing(_written(root, spec, workers)) as chunks:
+        for written, images in chunks:
+            labels |= written
+            done += images
+            if on_progress is not None:
+                on_progress(done, spec.images)
+    return labels
+
+
+def _written(
+    root: Path, spec: ProceduralSpec, workers: int
+) -> Generator[tuple[Labels, int], None, None]:
+    """Yield the labels of every chunk when its images are on disk."""
+    if workers == 1:
+        for chunk in _chunks(spec):
+            yield _write_chunk(root, spec, *chunk)
+        return
+    # Spawned, not forked: the caller may hold threads and locks of other libraries.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_prepare_worker)
+    try:
+        futures = [pool.submit(_write_chunk, root, spec, *chunk) for chunk in _chunks(spec)]
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _chunks(spec: ProceduralSpec) -> Iterator[tuple[Split, int, int]]:
+    for split in spec.splits:
+        for start in range(0, spec.count(split), _CHUNK):
+            yield split, start, min(start + _CHUNK, spec.count(split))
+
+
+def _prepare_worker() -> None:
+    # Ctrl-C reaches the whole process group; the parent alone decides, workers end with it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+
+
+def _end_with_parent() -> None:
+    """Leave when the parent is gone: a killed one cannot tell, and the pool would wait for work."""
+    parent = parent_process()
+    assert parent is not None  # noqa: S101  a worker has one
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def _write_chunk(
+    root: Path, spec: ProceduralSpec, split: Split, start: int, stop: int
+) -> tuple[Labels, int]:
+    labels: Labels = {}
+    versions = spec.versions_of(split)
+    for index in range(start, stop):
+        for version in range(versions):
+            sample = make_sample(spec, split, index, version)
+            # The evaluation set counts its files from 0.
+            part, number = ("evaluation", index) if split == "evaluation" else ("training", None)
+            name = f"{sample.id if number is None else number:08d}.jpg"
+            _write_jpeg(root / part / "rgb" / name, sample.image)
+        assert sample.xyz is not None and sample.camera is not None  # noqa: S101
+        labels[sample.group] = {
+            "K": sample.camera.tolist(),
+            "xyz": sample.xyz.tolist(),
+            "scale": float(np.linalg.norm(sample.xyz[9] - sample.xyz[10])),
+        }
+    return labels, (stop - start) * versions
+
+
+def _write_jpeg(path: Path, image: np.ndarray) -> None:
+    quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    encoded, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
+    if not encoded:
+        raise DataError(f"{path}: expected a JPEG, OpenCV made none")
+    path.write_bytes(data.tobytes())

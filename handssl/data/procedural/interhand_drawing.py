@@ -1,0 +1,41 @@
+"""Draw what one camera of a procedural capture sees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handssl.data.procedural.interhand_scenes import View, WorldFrame
+from handssl.data.procedural.rendering import render
+from handssl.data.procedural.scenes import develop, draw_background
+
+_STUDIO = np.float32(0.2)  # the official background is a dark room
+
+
+def draw_image(world: WorldFrame, view: View, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw what a camera sees of a frame.
+
+    Args:
+        world: Hands and light.
+        view: The camera.
+        rng: Of background and noise.
+
+    Returns:
+        uint8 (height, width, 3), RGB; of a grey camera with three equal channels.
+    """
+    width, height = view.size_px
+    side = max(width, height)
+    vertices = (world.vertices_mm - view.position_mm) @ view.rotation.T / 1000.0
+    (fx, fy), (cx, cy) = view.focal, view.principal
+    camera = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+    light = replace(world.light, direction=view.rotation @ world.light.direction)
+    colour, coverage = render(vertices, world.faces, world.albedo, camera, light, image_px=side)
+    scene = _STUDIO * draw_background(rng, side) * (1.0 - coverage) + colour
+    # The renderer draws squares; the picture is the part the camera keeps.
+    image = develop(rng, np.ascontiguousarray(scene[:height, :width]))
+    if view.grey:
+        image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    return image

@@ -1,0 +1,140 @@
+"""Write procedural hands as an InterHand2.6M tree.
+
+    <root>/images/<split>/Capture<n>/0000_procedural/cam<id>/image<frame>.jpg
+    <root>/annotations/<split>/InterHand2.6M_<split>_{data,camera,joint_3d}.json   layout v1.0
+    <root>/annotations/all/...                                                     layout older
+    <root>/procedural.json                                                         written last
+
+The folder is written beside its place and renamed when complete: what has the final name is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+
+from handssl.data.interhand.layout import RELEASED, Released
+from handssl.data.procedural.interhand_annotations import annotate, file_name
+from handssl.data.procedural.interhand_drawing import draw_image
+from handssl.data.procedural.interhand_scenes import make_frame, make_views
+from handssl.data.procedural.interhand_spec import InterhandTreeSpec
+from handssl.data.procedural.writing import JPEG_QUALITY, _prepare_worker
+from handssl.errors import DataError
+from handssl.randomness import numpy_generator
+
+Task = tuple[Released, int, int]
+Progress = Callable[[int, int], None]
+
+
+def write_interhand(
+    root: Path, spec: InterhandTreeSpec, *, workers: int = 2, on_progress: Progress | None = None
+) -> Path:
+    """Write a tree of procedural hands, or keep the one that is already there.
+
+    Args:
+        root: The folder; it must not hold anything else.
+        spec: What to write.
+        workers: Processes; 1 renders in this one.
+        on_progress: Called with (images done, images in all).
+
+    Returns:
+        The root.
+
+    Raises:
+        DataError: The folder holds another tree or something else, or cannot be written.
+    """
+    if root.exists():
+        return _reuse(root, spec)
+    partial = root.with_name(root.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        _write_images(partial, spec, workers, on_progress)
+        _write_annotations(partial, spec)
+        manifest = {"spec": spec.model_dump(mode="json"), "fingerprint": spec.fingerprint}
+        (partial / "procedural.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+        partial.rename(root)
+    except OSError as error:
+        raise DataError(f"{root}: cannot be written: {error.strerror or error}") from None
+    except BrokenProcessPool:
+        raise DataError(
+            f"{root}: the processes that render ended before their work was done; a script must "
+            "call this below `if __name__ == '__main__':`, else memory may have run out"
+        ) from None
+    return root
+
+
+def _reuse(root: Path, spec: InterhandTreeSpec) -> Path:
+    path = root / "procedural.json"
+    if not path.is_file():
+        raise DataError(f"{root}: expected procedural hands or no folder, found something else")
+    found = json.loads(path.read_text(encoding="utf-8")).get("fingerprint")
+    if found != spec.fingerprint:
+        raise DataError(
+            f"{root}: expected procedural hands {spec.fingerprint}, found {found}; "
+            "choose another folder or remove this one"
+        )
+    return root
+
+
+def _write_annotations(root: Path, spec: InterhandTreeSpec) -> None:
+    for released in RELEASED:
+        if not spec.captures(released):
+            continue
+        folder = root / "annotations" / (released if spec.layout == "v1.0" else "all")
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind, contents in annotate(spec, released).items():
+            path = folder / f"InterHand2.6M_{released}_{kind}.json"
+            path.write_text(json.dumps(contents), encoding="utf-8")
+
+
+def _write_images(
+    root: Path, spec: InterhandTreeSpec, workers: int, on_progress: Progress | None
+) -> None:
+    tasks = [
+        (released, capture, frame)
+        for released in RELEASED
+        for capture in range(spec.captures(released))
+        for frame in range(spec.frames)
+    ]
+    each = spec.colour + spec.grey
+    for done, _ in enumerate(_work(root, spec, tasks, workers), start=1):
+        if on_progress is not None:
+            on_progress(done * each, len(tasks) * each)
+
+
+def _work(root: Path, spec: InterhandTreeSpec, tasks: list[Task], workers: int) -> Iterator[None]:
+    """Write every frame of all cameras, here or in processes; yield after each."""
+    if workers == 1:
+        for task in tasks:
+            _write_frame(root, spec, *task)
+            yield
+        return
+    # Spawned, not forked: the caller may hold threads and locks of other libraries.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_prepare_worker)
+    try:
+        futures = [pool.submit(_write_frame, root, spec, *task) for task in tasks]
+        yield from (future.result() for future in as_completed(futures))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _write_frame(
+    root: Path, spec: InterhandTreeSpec, released: Released, capture: int, frame: int
+) -> None:
+    world = make_frame(spec, released, capture, frame)
+    for view in make_views(spec, released, capture):
+        address = (spec.seed, released, capture, frame, view.name)
+        image = draw_image(world, view, numpy_generator("interhand image", *address))
+        path = root / "images" / released / file_name(capture, view, frame)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+        _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
+        path.write_bytes(encoded.tobytes())
