@@ -24,7 +24,7 @@ from handssl.bench.rates import OnProgress, Rate, in_turns
 from handssl.data.freihand import FreihandReader
 from handssl.data.packing import CROP_PX, pack
 from handssl.data.procedural import ProceduralSpec, write_freihand
-from handssl.data.sample import Sample
+from handssl.data.sample import Rows, Sample, Split
 from handssl.data.shards import SHARD_ROWS
 from handssl.data.store import PackedSplit, PackedStore
 
@@ -129,7 +129,7 @@ class _Noise:
     name, split_rule, fingerprint = "noise", "none", "0"
 
     def __init__(self, count: int) -> None:
-        self.splits = {"pretrain": np.arange(count)}
+        self.splits: dict[Split, Rows] = {"pretrain": np.arange(count)}
         rng = np.random.default_rng(0)
         self._image = rng.integers(0, 256, (CROP_PX, CROP_PX, 3), dtype=np.uint8)
 

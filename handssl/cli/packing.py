@@ -19,6 +19,8 @@ from handssl.data.crops import crop_sample
 from handssl.data.manifest import FILE, recipe_of
 from handssl.data.packing import pack, packed_bytes
 from handssl.data.procedural import ProceduralSpec, write_freihand
+from handssl.data.procedural.interhand_spec import InterhandTreeSpec
+from handssl.data.procedural.interhand_tree import write_interhand
 from handssl.data.sheet import sheet_of_crops, write_sheet
 from handssl.data.summary import describe
 from handssl.errors import DataError
@@ -186,8 +188,6 @@ def draw_sheet(store: PackedStore, split: str, count: int, seed: int, path: Path
 
 def write_layout(layout: str, root: Path, changes: dict[str, Any], *, quiet: bool) -> Path:
     """Write procedural hands in an official layout; return the root."""
-    from handssl.data.procedural.interhand_tree import InterhandTreeSpec, write_interhand
-
     with progress_bar("rendering", quiet=quiet) as on_progress:
         workers = os.cpu_count() or 1
         if layout == "interhand":

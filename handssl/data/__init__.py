@@ -1,11 +1,37 @@
-"""Datasets and stores: readers give samples, packing turns them into memory-mapped crops."""
+"""Datasets and stores: readers give samples, packing turns them into memory-mapped crops.
 
-from handssl.data.config import DataConfig, PackedData, ProceduralData
-from handssl.data.opening import open_dataset, open_reader
-from handssl.data.packing import pack
-from handssl.data.sample import SPLITS, Dataset, Reader, Sample, Split
-from handssl.data.store import PackedSplit, PackedStore
-from handssl.data.study_data import StudyData
+Names are resolved when they are first used: processes that only render or decode need no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from handssl.data.config import DataConfig, PackedData, ProceduralData
+    from handssl.data.opening import open_dataset, open_reader
+    from handssl.data.packing import pack
+    from handssl.data.sample import SPLITS, Dataset, Reader, Sample, Split
+    from handssl.data.store import PackedSplit, PackedStore
+    from handssl.data.study_data import StudyData
+
+_HOME = {
+    "SPLITS": "sample",
+    "DataConfig": "config",
+    "Dataset": "sample",
+    "PackedData": "config",
+    "PackedSplit": "store",
+    "PackedStore": "store",
+    "ProceduralData": "config",
+    "Reader": "sample",
+    "Sample": "sample",
+    "Split": "sample",
+    "StudyData": "study_data",
+    "open_dataset": "opening",
+    "open_reader": "opening",
+    "pack": "packing",
+}
 
 __all__ = [
     "SPLITS",
@@ -23,3 +49,9 @@ __all__ = [
     "open_reader",
     "pack",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'handssl.data' has no attribute {name!r}")
+    return getattr(import_module(f"handssl.data.{_HOME[name]}"), name)

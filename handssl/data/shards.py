@@ -94,7 +94,7 @@ def write_shard(reader: Reader, first: int, target: Target) -> None:
 
 def checksum(image: NDArray[np.uint8]) -> bytes:
     """Return the CRC-32 of a crop: enough against chance, at half the cost of a strong hash."""
-    return zlib.crc32(image).to_bytes(4, "little")
+    return zlib.crc32(image.data).to_bytes(4, "little")
 
 
 def digest_labels(content: Any, labels: Arrays) -> str:
@@ -125,7 +125,7 @@ def read_shard(path: Path) -> Arrays:
 
 
 def _write(target: Target, row: int, image: NDArray[np.uint8]) -> None:
-    rest, place = memoryview(image).cast("B"), target.offset + row * image.nbytes
+    rest, place = image.data.cast("B"), target.offset + row * image.nbytes
     while rest:
         written = os.pwrite(target.file, rest, place)
         rest, place = rest[written:], place + written

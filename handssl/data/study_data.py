@@ -48,6 +48,15 @@ class StudyData:
             return self.labelled.manifest.fingerprint
         return digest((self.labelled.manifest.fingerprint, self.pretrain.manifest.fingerprint))
 
+    def tags(self) -> dict[str, str]:
+        """Return what a tracker should say about the data, damaged samples included."""
+        tags = {"data_fingerprint": self.fingerprint}
+        for role, store in (("labelled", self.labelled), ("pretrain", self.pretrain)):
+            manifest = store.manifest
+            tags[f"data_{role}"] = f"{manifest.dataset} {manifest.fingerprint}"
+            tags[f"data_{role}_damaged"] = str(manifest.damaged)
+        return tags
+
     def _of(self, split: Split) -> PackedStore:
         return self.pretrain if split == "pretrain" else self.labelled
 

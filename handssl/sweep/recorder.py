@@ -22,11 +22,19 @@ class Recorder:
         store: The local record, which decides.
         tracker: MLflow, which shows; it never makes a trial fail.
         on_event: Told what was recorded.
+        data: Tags that say what the trials read.
     """
 
-    def __init__(self, study: Study, store: TrialStore, tracker: Any, on_event: OnEvent) -> None:
+    def __init__(
+        self,
+        study: Study,
+        store: TrialStore,
+        tracker: Any,
+        on_event: OnEvent,
+        data: Mapping[str, str] | None = None,
+    ) -> None:
         self._study, self._store, self._tracker = study, store, tracker
-        self._on_event = on_event
+        self._on_event, self._data = on_event, dict(data or {})
         self._running: dict[str, TrialRecord] = {}
 
     def missing(self, trials: tuple[PlannedTrial, ...]) -> tuple[PlannedTrial, ...]:
@@ -93,4 +101,5 @@ class Recorder:
             epoch=0,
             epochs=trial.epochs,
             config=trial.config.model_dump(mode="json"),
+            tags=self._data,
         )

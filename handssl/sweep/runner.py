@@ -77,8 +77,9 @@ class _Sweep:
                 lambda phase, done, total: on_event(Preparing(phase, done, total)),
                 workers=available_cpus(),
             )
-            self.trials = plan_study(self.study, StudyData(data).fingerprint)
-        recorder = Recorder(self.study, self.store, self.tracker, on_event)
+            splits = StudyData(data)
+            self.trials = plan_study(self.study, splits.fingerprint)
+        recorder = Recorder(self.study, self.store, self.tracker, on_event, splits.tags())
         if self.store.all():
             self.tracker.sync(self.store)
         missing = recorder.missing(self.trials)

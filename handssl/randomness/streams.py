@@ -1,8 +1,4 @@
-"""Counter-based randomness: every number is a pure function of what it belongs to.
-
-There is no generator state anywhere. A draw is addressed by a key (what it is for: seed, epoch,
-view, transformation, parameter name) and a counter (which sample, which number). Hence a number
-does not depend on worker, rank, batch position, order of calls or what else is switched on.
+"""Counter-based tensors on any device.
 
 Reference: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3",
 SC 2011 (Philox-4x32 with ten rounds).
@@ -10,11 +6,11 @@ SC 2011 (Philox-4x32 with ten rounds).
 
 from __future__ import annotations
 
-import hashlib
 import math
 
-import numpy as np
 import torch
+
+from handssl.randomness.addresses import derive_key
 
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -22,52 +18,9 @@ _ROUNDS = 10
 _MASK = 0xFFFFFFFF
 
 
-def derive_key(*parts: str | int) -> int:
-    """Hash what a draw belongs to into a 64-bit key.
-
-    Args:
-        parts: Words and whole numbers, e.g. `("theta", seed, epoch, view, "rotate")`. Types and
-            boundaries count: `("a", 1)`, `("a1",)` and `("a", "1")` are three keys.
-
-    Returns:
-        An integer in [0, 2^64).
-
-    Example:
-        >>> derive_key("theta", 1, "rotate") == derive_key("theta", 1, "rotate")
-        True
-        >>> derive_key("a", 1) == derive_key("a", "1")
-        False
-    """
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-
-
-def numpy_generator(*parts: str | int) -> np.random.Generator:
-    """Return a numpy generator for one address; for scalars and host-side work.
-
-    Args:
-        parts: As in `derive_key`.
-
-    Returns:
-        A fresh Philox generator; the same parts always give the same stream.
-
-    Example:
-        >>> float(numpy_generator("subject", 3).random()) == float(
-        ...     numpy_generator("subject", 3).random()
-        ... )
-        True
-    """
-    return np.random.Generator(np.random.Philox(key=derive_key(*parts)))
-
-
 def torch_generator(*parts: str | int) -> torch.Generator:
     """Return a CPU torch generator for one address; for initial weights."""
     return torch.Generator().manual_seed(derive_key(*parts) >> 1)
-
-
-def permutation(count: int, *parts: str | int) -> np.ndarray:
-    """Return the order of `count` items for one address, int64 of shape (count,)."""
-    return numpy_generator(*parts).permutation(count)
 
 
 def philox(counter: torch.Tensor, key: int) -> torch.Tensor:

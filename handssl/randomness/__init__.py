@@ -1,0 +1,43 @@
+"""Counter-based randomness: every number is a pure function of what it belongs to.
+
+There is no generator state anywhere. A draw is addressed by a key (what it is for: seed, epoch,
+view, transformation, parameter name) and a counter (which sample, which number). Hence a number
+does not depend on worker, rank, batch position, order of calls or what else is switched on.
+
+Names are resolved when they are first used: processes that only render or decode need no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from handssl.randomness.addresses import derive_key, numpy_generator, permutation
+    from handssl.randomness.streams import normals, philox, torch_generator, uniforms
+
+_HOME = {
+    "derive_key": "addresses",
+    "normals": "streams",
+    "numpy_generator": "addresses",
+    "permutation": "addresses",
+    "philox": "streams",
+    "torch_generator": "streams",
+    "uniforms": "streams",
+}
+
+__all__ = [
+    "derive_key",
+    "normals",
+    "numpy_generator",
+    "permutation",
+    "philox",
+    "torch_generator",
+    "uniforms",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'handssl.randomness' has no attribute {name!r}")
+    return getattr(import_module(f"handssl.randomness.{_HOME[name]}"), name)
