@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -129,7 +129,7 @@ class _Noise:
     name, split_rule, fingerprint = "noise", "none", "0"
 
     def __init__(self, count: int) -> None:
-        self.splits: dict[Split, Rows] = {"pretrain": np.arange(count)}
+        self.splits: Mapping[Split, Rows] = {"pretrain": np.arange(count)}
         rng = np.random.default_rng(0)
         self._image = rng.integers(0, 256, (CROP_PX, CROP_PX, 3), dtype=np.uint8)
 

@@ -110,7 +110,9 @@ def images_offset(path: Path, shape: tuple[int, ...]) -> int:
         size = path.stat().st_size
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: expected packed crops, found none ({error})") from None
-    if (found, fortran, dtype) != (shape, False, np.dtype(np.uint8)) or size != offset + np.prod(shape):
+    if (found, fortran, dtype) != (shape, False, np.dtype(np.uint8)) or size != offset + np.prod(
+        shape
+    ):
         raise DataError(
             f"{path}: expected uint8 {shape}, {offset + int(np.prod(shape))} bytes, found {dtype} "
             f"{found}, {size} bytes; the store was changed after packing: pack it again"

@@ -17,7 +17,7 @@ def pose_targets(store: PackedSplit) -> PoseTarget:
         store: A labelled packed split.
 
     Returns:
-        float32 targets of all N samples; z of the root is 0, and so is that of a joint without a label.
+        float32 targets of all N samples; z is 0 at the root and where a joint has no label.
 
     Raises:
         DataError: The split is unlabelled.

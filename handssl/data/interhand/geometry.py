@@ -36,20 +36,3 @@ def camera_matrix(index: Arrays, row: int) -> Floats:
     camera = int(index["camera"][row])
     (fx, fy), (cx, cy) = index["focal"][camera], index["princpt"][camera]
     return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
-
-
-def mirror_joints(xyz: Floats) -> Floats:
-    """Return joints with X' = -X: a left hand becomes a right one."""
-    return xyz * (-1.0, 1.0, 1.0)
-
-
-def mirror_camera(camera: Floats, width_px: int) -> Floats:
-    """Return the camera of the mirrored image: cx' = W - 1 - cx, so that u' = W - 1 - u.
-
-    Example:
-        >>> mirror_camera(np.array([[500.0, 0, 100], [0, 500, 80], [0, 0, 1]]), 256)[0]
-        array([500.,   0., 155.])
-    """
-    mirrored = camera.copy()
-    mirrored[0, 2] = width_px - 1 - camera[0, 2]
-    return mirrored

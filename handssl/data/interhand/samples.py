@@ -9,15 +9,10 @@ import numpy as np
 from handssl.data.arrays import Arrays
 from handssl.data.images import read_image
 from handssl.data.interhand.annotations import IDS
-from handssl.data.interhand.geometry import (
-    Floats,
-    camera_joints_mm,
-    camera_matrix,
-    mirror_camera,
-    mirror_joints,
-)
+from handssl.data.interhand.geometry import Floats, camera_joints_mm, camera_matrix
 from handssl.data.interhand.index import CAPTURES, image_path
 from handssl.data.interhand.layout import RELEASED, SplitFiles
+from handssl.data.mirroring import mirrored
 from handssl.data.sample import Rows, Sample
 
 
@@ -47,15 +42,12 @@ def make_sample(part: Part, row: int) -> Sample:
         DataError: The image is missing or damaged.
     """
     index, number = part.index, RELEASED.index(part.files.released)
-    left, valid = bool(index["left"][row]), np.array(index["valid"][row])
+    valid = np.array(index["valid"][row])
     size_px = int(index["width"][row]), int(index["height"][row])
     path = part.files.images / image_path(index, row)
     image = read_image(path, size_px)
     xyz, camera = camera_joints_mm(index, np.array([row]))[0] / 1000.0, camera_matrix(index, row)
-    if left:
-        image = np.ascontiguousarray(image[:, ::-1])
-        xyz, camera = mirror_joints(xyz), mirror_camera(camera, size_px[0])
-    return Sample(
+    sample = Sample(
         image=image,
         id=int(index["id"][row]) + IDS * number,
         group=int(index["capture"][row]) + CAPTURES * number,
@@ -64,9 +56,9 @@ def make_sample(part: Part, row: int) -> Sample:
         xyz=np.where(valid[:, None], xyz, 0.0),
         valid=valid,
         camera=camera,
-        side="left" if left else "right",
-        mirrored=left,
+        side="left" if index["left"][row] else "right",
     )
+    return mirrored(sample) if sample.side == "left" else sample
 
 
 def _project(xyz: Floats, camera: Floats, valid: np.ndarray) -> Floats:

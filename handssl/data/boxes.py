@@ -1,0 +1,122 @@
+"""Boxes of a hand detector, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from handssl.config import nearest
+from handssl.errors import DataError
+
+COLUMNS = ("file", "x", "y", "width", "height")
+BOX_MARGIN = 1.25
+"""As around labelled joints: a detector's box ends at the hand."""
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Box:
+    """One detected hand.
+
+    Attributes:
+        x: Left edge in pixels; likewise y, the upper edge.
+        y: See x.
+        width: In pixels; likewise height.
+        height: See width.
+        side: Which hand it is.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    side: Literal["right", "left"] = "right"
+
+    def square_in(self, width_px: int, height_px: int, where: str) -> tuple[float, float, float]:
+        """Return (centre x, centre y, side) of the crop box in pixels.
+
+        Args:
+            width_px: Of the image.
+            height_px: Of the image.
+            where: Names the image.
+
+        Raises:
+            DataError: The box does not touch its image.
+        """
+        inside_x = self.x < width_px and self.x + self.width > 0
+        if not (inside_x and self.y < height_px and self.y + self.height > 0):
+            raise DataError(
+                f"{where}: expected a box inside {width_px} x {height_px} pixels, found {self}"
+            )
+        # Edges lie between pixels, which are counted from the centre of the first.
+        centre_x, centre_y = self.x + self.width / 2 - 0.5, self.y + self.height / 2 - 0.5
+        return centre_x, centre_y, BOX_MARGIN * max(self.width, self.height)
+
+
+def read_boxes(path: Path, files: Collection[str]) -> dict[str, list[Box]]:
+    """Read a CSV of boxes: a header, then one line for each hand.
+
+    Columns: `file` (relative to the folder of the images), `x`, `y` (left upper corner), `width`,
+    `height`, all in pixels, and optionally `side`, `right` or `left`. Others are ignored.
+
+    Args:
+        path: The CSV.
+        files: The images there are.
+
+    Returns:
+        The boxes of each file, in the order of the lines.
+
+    Raises:
+        DataError: The file cannot be read or has mistakes; all of them are listed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: expected a CSV with boxes, cannot read it ({error})") from None
+    rows = csv.DictReader(text.splitlines())
+    missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+    if missing:
+        raise DataError(
+            f"{path}: line 1: expected a header with {', '.join(COLUMNS)}, "
+            f"missing {', '.join(missing)}"
+        )
+    return _collect(path, rows, set(files))
+
+
+def _collect(path: Path, rows: csv.DictReader[str], files: set[str]) -> dict[str, list[Box]]:
+    boxes: dict[str, list[Box]] = {}
+    mistakes = []
+    for row in rows:
+        found = _box(row, files)
+        if isinstance(found, Box):
+            boxes.setdefault(row["file"], []).append(found)
+        else:
+            mistakes.append(f"  line {rows.line_num}: {found}")
+    if mistakes:
+        more = f"\n  and {len(mistakes) - _SHOWN} more" if len(mistakes) > _SHOWN else ""
+        count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
+        raise DataError("\n".join([f"{count} in {path}:", *mistakes[:_SHOWN]]) + more)
+    return boxes
+
+
+def _box(row: dict[str, str], files: set[str]) -> Box | str:
+    """Return the box of a line, or what is wrong with it."""
+    if row["file"] not in files:
+        hint = nearest(row["file"], sorted(files)) if len(files) < 1000 else ""
+        return f"file: expected an image, found none named {row['file']!r}{hint[:200]}"
+    try:
+        x, y, width, height = (float(row[name]) for name in COLUMNS[1:])
+    except (TypeError, ValueError):
+        values = ", ".join(str(row[name]) for name in COLUMNS[1:])
+        return f"x, y, width, height: expected four numbers, found {values}"
+    side = (row.get("side") or "right").strip()
+    if not (math.isfinite(x + y + width + height) and width > 0 and height > 0):
+        return f"width, height: expected an area, found {width:g} x {height:g} at ({x:g}, {y:g})"
+    if side not in ("right", "left"):
+        return f"side: expected right or left, found {side!r}"
+    return Box(x, y, width, height, "left" if side == "left" else "right")
