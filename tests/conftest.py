@@ -11,8 +11,8 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import numpy as np
 import pytest
 
-from handssl.data.sample import SPLITS, Sample
 from handssl.data.packing import pack
+from handssl.data.sample import SPLITS, Sample
 from handssl.randomness import numpy_generator
 
 COUNTS = {"pretrain": 64, "probe": 48, "select": 24, "test": 24}
@@ -62,6 +62,14 @@ class BlobHands:
             xyz=xyz,
             camera=camera,
         )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    """Annotations parsed by tests are cached in a folder of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

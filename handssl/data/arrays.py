@@ -80,12 +80,15 @@ def cached_arrays(
     """
     folder = _cache_root() / f"{kind}-{_key(sources)}"
     if folder.is_dir():
-        return open_arrays(folder)
+        try:
+            return open_arrays(folder)
+        except DataError:
+            shutil.rmtree(folder, ignore_errors=True)
     arrays = dict(parse())
     try:
         save_arrays(folder, arrays)
-    except OSError:
-        return open_arrays(folder) if folder.is_dir() else arrays
+    except OSError:  # no room, or another process was faster
+        return arrays
     return open_arrays(folder)
 
 

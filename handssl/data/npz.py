@@ -22,8 +22,8 @@ from handssl.errors import DataError
 class NpzReader:
     """The samples of one .npz, or of all in a folder, in the order of their names.
 
-    The arrays are those of `handssl.data.npz_schema.FIELDS`. With `file` the images are read one
-    by one; `image` holds them inside, for small sets: the reader keeps those of one .npz in memory.
+    The arrays are those of `handssl.data.npz_schema.FIELDS`. Images named by `image_file` are read
+    one by one; `image` holds them inside, for small sets: those of one .npz are kept in memory.
     Left hands are mirrored. A `group` must not be in two of probe, select and test.
 
     Args:
@@ -58,7 +58,7 @@ class NpzReader:
         table = self._tables[number]
         row = index - int(self._ends[number]) + len(table)
         sample = Sample(
-            image=self._image(number, row),
+            image=self._image(index, number, row),
             id=int(self._ids[index]),
             group=int(self._groups[index]),
             source=f"{table.path}: row {row}",
@@ -67,7 +67,7 @@ class NpzReader:
         )
         return mirrored(sample) if sample.side == "left" else sample
 
-    def _image(self, number: int, row: int) -> NDArray[np.uint8]:
+    def _image(self, index: int, number: int, row: int) -> NDArray[np.uint8]:
         table = self._tables[number]
         if table.files is not None:
             return read_image(table.path.parent / str(table.files[row]))
@@ -77,7 +77,7 @@ class NpzReader:
             image: NDArray[np.uint8] = self._images[1][row]
         if image.max() <= DARKEST:
             raise DataError(
-                f"{table.path}: row {row}: id {self._ids[number]}: expected a hand, found an "
+                f"{table.path}: row {row}: id {self._ids[index]}: expected a hand, found an "
                 "all-black image"
             )
         return image

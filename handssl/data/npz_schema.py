@@ -4,7 +4,7 @@ from __future__ import annotations
 
 FIELDS: dict[str, tuple[str, str, str]] = {
     "image": ("uint8", "(N, H, W, 3)", "RGB images inside the file, for small sets"),
-    "file": ("text", "(N,)", "or their names, relative to the folder of the .npz"),
+    "image_file": ("text", "(N,)", "or their names, relative to the folder of the .npz"),
     "xyz": ("float", "(N, 21, 3)", "joints in the camera frame; x right, y down, z forward"),
     "unit": ("text", "()", "`m` or `mm`, required with `xyz`"),
     "camera": ("float", "(N, 3, 3) or (3, 3)", "pinhole matrices, required with `xyz`"),
@@ -16,7 +16,7 @@ FIELDS: dict[str, tuple[str, str, str]] = {
     "group": ("int", "(N,)", "what must not be divided, e.g. the recording; default: the sample"),
     "id": ("int", "(N,)", "0 or more, unique over all files; default: the position"),
 }
-"""Name to (type, shape, meaning); `image` or `file` is required, the rest is optional."""
+"""Name to (type, shape, meaning); `image` or `image_file` is required, the rest is optional."""
 
 
 def schema() -> str:

@@ -85,9 +85,12 @@ def read_table(path: Path) -> Table:
     for name in heads:
         check.that(name in FIELDS, name, f"a known array{nearest(name, FIELDS)}", "this name")
     check.that(
-        (inside is None) != ("file" not in heads), "image, file", "one of the two", "both or none"
+        (inside is None) != ("image_file" not in heads),
+        "image, image_file",
+        "one of the two",
+        "both or none",
     )
-    shape, checksum = inside or (heads["file"].shape, 0)
+    shape, checksum = inside or (heads["image_file"].shape, 0)
     return _table(check, heads, shape[0] if shape else 0, _digest(heads, checksum))
 
 
@@ -114,7 +117,7 @@ def _table(check: _Check, heads: _Heads, count: int, digest: str) -> Table:
     split = _words(check, heads, "split", count, "pretrain", SPLITS)
     return Table(
         path=check.path,
-        files=heads.get("file"),
+        files=heads.get("image_file"),
         left=_words(check, heads, "side", count, "right", ("right", "left")) == "left",
         split=split,
         group=_numbers(heads, "group"),

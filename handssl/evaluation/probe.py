@@ -11,7 +11,7 @@ from handssl.data.sample import Split
 from handssl.data.store import PackedSplit
 from handssl.data.study_data import StudyData
 from handssl.evaluation.features import extract_features
-from handssl.evaluation.ridge import choose_probe, ridge_path
+from handssl.evaluation.ridge import RidgeProbe, choose_probe, ridge_path
 from handssl.evaluation.targets import as_columns, complete_hands, from_columns, pose_targets
 from handssl.pose import PRIMARY, PROTOCOLS, PoseLabels, pose_metrics
 
@@ -30,20 +30,37 @@ def evaluate_encoder(
     Returns:
         As `evaluate_predictions` with prefix `ridge`, and `ridge/lambda_exponent`.
     """
-    splits: tuple[Split, ...] = ("select", "test") if test else ("select",)
+    probe, selected = fit_probe(encoder, data, view_px=view_px)
+    predictions: dict[Split, torch.Tensor] = {"select": probe.predict(selected)}
+    if test:
+        features = extract_features(encoder, data.store("test"), view_px=view_px)
+        predictions["test"] = probe.predict(features)
+    metrics = evaluate_predictions(predictions, data, prefix="ridge")
+    return metrics | {"ridge/lambda_exponent": probe.exponent}
+
+
+def fit_probe(
+    encoder: nn.Module, data: StudyData, *, view_px: int
+) -> tuple[RidgeProbe, torch.Tensor]:
+    """Fit the ridge probe on the complete hands of `probe`, choose lambda on `select`.
+
+    Args:
+        encoder: Frozen for the purpose.
+        data: The packed splits.
+        view_px: Side of the encoder's input.
+
+    Returns:
+        The probe, and the features of `select`, which it was chosen on.
+    """
     fitted = extract_features(encoder, data.store("probe"), view_px=view_px)
-    features = {
-        split: extract_features(encoder, data.store(split), view_px=view_px) for split in splits
-    }
+    selected = extract_features(encoder, data.store("select"), view_px=view_px)
     target = pose_targets(data.store("probe"))
     rows = complete_hands(target)
     probes = ridge_path(fitted[rows], as_columns(target)[rows])
     probe = choose_probe(
-        probes, features["select"], lambda columns: primary_mm(columns, data.store("select"))
+        probes, selected, lambda columns: primary_mm(columns, data.store("select"))
     )
-    predictions = {split: probe.predict(features[split]) for split in splits}
-    metrics = evaluate_predictions(predictions, data, prefix="ridge")
-    return metrics | {"ridge/lambda_exponent": probe.exponent}
+    return probe, selected
 
 
 def evaluate_predictions(
@@ -58,7 +75,7 @@ def evaluate_predictions(
 
     Returns:
         `<prefix>/<protocol>/<statistic>_<unit>` and the aliases median_mm, mpje_mm on `select`;
-        under `test/` and `test_` the same on `test`.
+        under `test/` and `test_` the same on `test`, with the datasets' own measures beside.
     """
     metrics: dict[str, float] = {}
     for split, columns in predictions.items():
@@ -76,14 +93,17 @@ def protocol_metrics(
 ) -> dict[str, float]:
     """Return the statistics of predictions (N, 63) on a labelled split, by protocol."""
     uv, z = from_columns(columns.double())
-    manifest = store.manifest
-    crop_uv = (uv / manifest.context + 0.5) * manifest.crop_px - 0.5
     labels = PoseLabels(
         store.label("uv"), store.label("xyz"), store.label("camera"), store.label("valid")
     )
     return pose_metrics(
-        crop_uv.numpy(), z.numpy(), labels, box_px=store.box_px, protocols=protocols
+        crop_pixels(uv, store).numpy(), z.numpy(), labels, box_px=store.box_px, protocols=protocols
     )
+
+
+def crop_pixels(uv: torch.Tensor, store: PackedSplit) -> torch.Tensor:
+    """Return keypoints in pixels of the stored crop, from box sides off its centre."""
+    return (uv / store.manifest.context + 0.5) * store.manifest.crop_px - 0.5
 
 
 def primary_mm(columns: torch.Tensor, store: PackedSplit) -> float:

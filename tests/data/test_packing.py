@@ -10,7 +10,6 @@ import sys
 import numpy as np
 import pytest
 
-from handssl.data import packing
 from handssl.data.integrity import verify
 from handssl.data.packing import pack, packed_bytes
 from handssl.data.sample import Sample
@@ -202,9 +201,14 @@ def small_disk(tmp_path):
     """A file system of 6 MB."""
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = shutil.which("mount") and not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", place], capture_output=True, check=False
-    ).returncode
+    mounted = (
+        shutil.which("mount")
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", place],
+            capture_output=True,
+            check=False,
+        ).returncode
+    )
     if not mounted:
         pytest.skip("needs the right to mount a small disk: run the tests as root")
     yield place
