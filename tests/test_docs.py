@@ -2,13 +2,17 @@
 
 import importlib
 import re
+import tempfile
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
 from handssl.augment import TRANSFORMATIONS, AugmentConfig
 from handssl.augment.draws import UNIT, intervals_of
+from handssl.cli.app import cli
+from handssl.data.npz_schema import schema
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -42,10 +46,11 @@ def blocks(page, language):
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.DOTALL)
 
 
-def test_the_studies_of_the_readme_are_valid():
+@pytest.mark.parametrize("page", ["README.md", "docs/data.md"])
+def test_the_studies_on_a_page_are_valid(page):
     from handssl.sweep.study import Study
 
-    studies = blocks(ROOT / "README.md", "yaml")
+    studies = blocks(ROOT / page, "yaml")
     assert studies
     for text in studies:
         assert Study.parse(yaml.safe_load(text)).cells
@@ -57,3 +62,26 @@ def test_the_python_of_the_readme_uses_names_that_exist():
     for module, name in re.findall(r"\b(handssl|objectives)\.(\w+)\(", code):
         owner = {"handssl": "handssl", "objectives": "tune_spaces.objectives"}[module]
         assert callable(getattr(importlib.import_module(owner), name))
+
+
+def test_the_example_of_the_data_page_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (code,) = blocks(ROOT / "docs" / "data.md", "python")
+    exec(compile(code, "data.md", "exec"), {})
+    assert capsys.readouterr().out.strip() == "(21, 2)"
+
+
+def test_the_data_page_has_the_schema_of_converted_datasets():
+    assert schema() in (ROOT / "docs" / "data.md").read_text()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/data.md"])
+def test_the_commands_on_a_page_have_the_options_they_are_given(page):
+    for line in blocks(ROOT / page, "sh"):
+        for words in (text.split("#")[0].split() for text in line.splitlines()):
+            if words[:1] == ["handssl"]:
+                command, rest = cli, words[1:]
+                while isinstance(command, click.Group):
+                    command, rest = command.commands[rest[0]], rest[1:]
+                known = {name for option in command.params for name in option.opts}
+                assert {word for word in rest if word.startswith("--")} <= known, words

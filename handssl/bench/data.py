@@ -159,8 +159,7 @@ def _warm(split: PackedSplit, rounds: int, tell: OnProgress) -> dict[str, Rate]:
     rng = np.random.default_rng(1)
     for start in range(0, len(split), BATCH):
         split.crops(np.arange(start, min(start + BATCH, len(split))))
-    side = split.manifest.crop_px
-    buffer = torch.ones((BATCH, side, side, 3), dtype=torch.uint8)
+    buffer = split.buffer(BATCH).fill_(1)
     source = torch.ones_like(buffer)
 
     def draw() -> np.ndarray:

@@ -10,6 +10,7 @@ import click
 from handssl.cli.bench import bench
 from handssl.cli.data import data
 from handssl.cli.demo import demo
+from handssl.cli.probe import probe
 from handssl.cli.report import report
 from handssl.cli.study import study
 from handssl.errors import HandsslError
@@ -52,7 +53,7 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "handssl", "_HANDSSL_COMPLETE").source())
 
 
-for verb in (demo, data, study, report, bench):
+for verb in (demo, data, study, report, probe, bench):
     cli.add_command(verb)
 
 

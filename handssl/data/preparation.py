@@ -55,8 +55,10 @@ def _procedural(
     name = f"{config.name}-{spec.fingerprint[:12]}"
     root = storage / "datasets" / name
     write_freihand(root, spec, workers=workers, on_progress=_phase(on_progress, "rendering"))
+    reader = FreihandReader(root)
+    reader.name = config.name  # the layout is FreiHAND's, the hands are not
     store = pack(
-        FreihandReader(root),
+        reader,
         storage / "stores" / f"{name}-{config.crop_px}",
         crop_px=config.crop_px,
         context=config.context,

@@ -101,17 +101,24 @@ class PackedSplit:
         """Sample ids, int64 (N,)."""
         return torch.from_numpy(self.label("ids"))
 
+    def buffer(self, count: int) -> torch.Tensor:
+        """Return memory for batches of `count` crops, uint8 (count, S, S, 3), where they live."""
+        side = self.manifest.crop_px
+        return torch.empty((count, side, side, 3), dtype=torch.uint8, device=self._images.device)
+
     def crops(self, indices: NDArray[np.int64], out: torch.Tensor | None = None) -> torch.Tensor:
         """Return crops where they live.
 
         Args:
             indices: (B,), positions in the split.
-            out: uint8 (B, S, S, 3) that may be overwritten; new memory costs more than the copy.
+            out: From `buffer`, of B crops or more, to be overwritten: new memory costs several
+                times what the copy does.
 
         Returns:
             uint8 (B, 3, S, S) in channels-last memory order.
         """
-        return self._images.take(self.slots[indices], out).permute(0, 3, 1, 2)
+        room = None if out is None else out[: len(indices)]
+        return self._images.take(self.slots[indices], room).permute(0, 3, 1, 2)
 
     def on(self, device: torch.device | str) -> PackedSplit:
         """Return the same split with its crops on a device, copied once for each process.

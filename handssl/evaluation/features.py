@@ -31,9 +31,9 @@ def extract_features(
     device = next(encoder.parameters()).device
     was_training = encoder.training
     encoder.eval()
-    rows = []
+    rows, buffer = [], store.buffer(min(batch, len(store)))
     for indices in np.array_split(np.arange(len(store)), max(1, -(-len(store) // batch))):
-        crops = store.crops(indices).to(device)
+        crops = store.crops(indices, out=buffer).to(device)
         views = plain_view(crops, view_px=view_px, context=store.manifest.context)
         rows.append(encoder(views).float().cpu())
     encoder.train(was_training)

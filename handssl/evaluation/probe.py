@@ -13,7 +13,7 @@ from handssl.data.study_data import StudyData
 from handssl.evaluation.features import extract_features
 from handssl.evaluation.ridge import RidgeProbe, choose_probe, ridge_path
 from handssl.evaluation.targets import as_columns, complete_hands, from_columns, pose_targets
-from handssl.pose import PRIMARY, PROTOCOLS, PoseLabels, pose_metrics
+from handssl.pose import OFFICIAL, PRIMARY, PROTOCOLS, PoseLabels, pose_metrics
 
 
 def evaluate_encoder(
@@ -79,7 +79,8 @@ def evaluate_predictions(
     """
     metrics: dict[str, float] = {}
     for split, columns in predictions.items():
-        values = protocol_metrics(columns, data.store(split))
+        protocols = [*PROTOCOLS, *OFFICIAL] if split == "test" else list(PROTOCOLS)
+        values = protocol_metrics(columns, data.store(split), protocols)
         head = "test/" if split == "test" else ""
         alias = "test_" if split == "test" else ""
         metrics |= {f"{head}{prefix}/{name}": value for name, value in values.items()}

@@ -9,15 +9,18 @@ from handssl.pose.labels import PoseLabels
 from handssl.pose.metrics import pose_metrics
 from handssl.pose.pose25d import Pose25D, decode_2_5d, encode_2_5d, recover_root_depth
 from handssl.pose.procrustes import align_procrustes
-from handssl.pose.protocols import PRIMARY, PROTOCOLS, SIDE_PX, Protocol
-from handssl.pose.skeleton import BONE, BONES, JOINT_COUNT, JOINT_NAMES, PARENTS, ROOT
+from handssl.pose.protocols import F_SCORES, OFFICIAL, PRIMARY, PROTOCOLS, SIDE_PX, Protocol
+from handssl.pose.skeleton import BONE, BONES, JOINT_COUNT, JOINT_NAMES, PARENTS, PHALANX, ROOT
 
 __all__ = [
     "BONE",
     "BONES",
+    "F_SCORES",
     "JOINT_COUNT",
     "JOINT_NAMES",
+    "OFFICIAL",
     "PARENTS",
+    "PHALANX",
     "PRIMARY",
     "PROTOCOLS",
     "ROOT",

@@ -14,10 +14,11 @@ from handssl.pose.labels import Floats, Mask, PoseLabels
 from handssl.pose.pose25d import decode_2_5d
 from handssl.pose.procrustes import align_procrustes
 from handssl.pose.protocols import SIDE_PX, Protocol
-from handssl.pose.skeleton import BONE, ROOT
+from handssl.pose.skeleton import BONE, PHALANX, ROOT
 
 _MIN_ALIGNED_JOINTS = 3  # two points are always aligned perfectly
 _MM_PER_M = 1000.0
+_MIN_PHALANX = 0.01  # of the bone; real hands have 0.2 to 0.6
 
 
 def joint_errors(predicted: Array, target: Array) -> Array:
@@ -48,6 +49,28 @@ def joint_errors(predicted: Array, target: Array) -> Array:
     difference = points - goal
     errors: Array = (difference * difference).sum(-1) ** 0.5
     return errors
+
+
+def resize(xyz: Floats, length: Floats) -> Floats:
+    """Scale hands about the camera so that middle_mcp to middle_pip has a length.
+
+    Args:
+        xyz: (N, 21, 3), any unit.
+        length: (N,), in the unit of the result.
+
+    Returns:
+        (N, 21, 3); NaN where the phalanx of `xyz` has no length.
+    """
+    found = np.linalg.norm(xyz[:, PHALANX[0]] - xyz[:, PHALANX[1]], axis=-1)
+    usable = found > _MIN_PHALANX * np.linalg.norm(xyz[:, BONE[0]] - xyz[:, BONE[1]], axis=-1)
+    factor = np.where(usable, length / np.where(usable, found, 1.0), np.nan)
+    return xyz * factor[:, None, None]
+
+
+def phalanx_length(xyz: Floats, known: Mask) -> Floats:
+    """Return the distance middle_mcp to middle_pip (N,) in the unit of `xyz`; NaN if unknown."""
+    length = np.linalg.norm(xyz[:, PHALANX[0]] - xyz[:, PHALANX[1]], axis=-1)
+    return np.where(known & (length > 0), length, np.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +105,22 @@ class Comparison:
         return self._decode(None)
 
     @cached_property
-    def degenerate(self) -> Mask:
-        """Hands (M,) whose root depth cannot be recovered."""
-        return np.isnan(self.with_recovered_root[:, ROOT, 2])
+    def sized_by_phalanx(self) -> Floats:
+        """As `with_recovered_root`, but the phalanx has its true length; NaN without a label."""
+        return resize(
+            self.with_recovered_root, phalanx_length(self.labels.xyz[self.anchored], self._ends)
+        )
+
+    @property
+    def _ends(self) -> Mask:
+        """Hands (M,) whose phalanx is labelled."""
+        known: Mask = self.labels.valid[self.anchored][:, list(PHALANX)].all(axis=1)
+        return known
+
+    def degenerate(self, protocol: Protocol) -> Mask:
+        """Return the labelled hands (M,) that cannot be placed from the image alone."""
+        lost: Mask = np.isnan(self._predicted(protocol)[:, ROOT, 2])
+        return lost & self._ends if protocol.scale == "phalanx" else lost
 
     def errors(self, protocol: Protocol) -> tuple[Floats, Mask]:
         """Return the errors of the hands a protocol can judge, and which of them count.
@@ -98,15 +134,22 @@ class Comparison:
         labels, some = self.labels, self.anchored
         if protocol.alignment == "image":
             return joint_errors(self.uv, labels.uv) * (SIDE_PX / self.box_px), labels.valid
-        truth, counted, predicted = labels.xyz[some], labels.valid[some], self.with_true_root
-        if protocol.root_depth == "recovered":
-            predicted, counted = self.with_recovered_root, counted & ~self.degenerate[:, None]
+        truth, predicted = labels.xyz[some], self._predicted(protocol)
+        counted = labels.valid[some] & ~np.isnan(predicted[:, [ROOT], 2])
         if protocol.alignment == "root":
             predicted, truth = predicted - predicted[:, [ROOT]], truth - truth[:, [ROOT]]
-        if protocol.alignment == "procrustes":
-            predicted = align_procrustes(predicted, truth, valid=counted)
+        if protocol.alignment in ("procrustes", "mirroring"):
+            mirroring = protocol.alignment == "mirroring"
+            predicted = align_procrustes(
+                predicted, truth, valid=counted, allow_reflection=mirroring
+            )
             counted = counted & (counted.sum(axis=1) >= _MIN_ALIGNED_JOINTS)[:, None]
         return joint_errors(predicted, truth) * _MM_PER_M, counted
+
+    def _predicted(self, protocol: Protocol) -> Floats:
+        if protocol.root_depth == "truth":
+            return self.with_true_root
+        return self.sized_by_phalanx if protocol.scale == "phalanx" else self.with_recovered_root
 
     def _decode(self, root_depth: Floats | None) -> Floats:
         some, labels = self.anchored, self.labels

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from handssl.config import nearest
 from handssl.errors import InputError
 from handssl.pose.comparison import Comparison
 from handssl.pose.labels import PoseLabels, check_predictions
-from handssl.pose.protocols import PROTOCOLS, Protocol
+from handssl.pose.protocols import OFFICIAL, PROTOCOLS, Protocol
 from handssl.pose.skeleton import JOINT_COUNT
+from handssl.pose.statistics import STATISTICS
 
 
 def pose_metrics(
@@ -34,11 +34,11 @@ def pose_metrics(
         z: (N, 21), predicted relative depths in bone lengths; ignored at the root.
         labels: The truth.
         box_px: Side of the crop box in these pixels.
-        protocols: Ids from `PROTOCOLS`; default: all.
+        protocols: Ids from `PROTOCOLS` or `OFFICIAL`; default: all of the first.
 
     Returns:
-        `<protocol>/median_<unit>` and `<protocol>/mean_<unit>`, both of the same pooled errors;
-        `<protocol>/degenerate_count` where the root depth is recovered. If all hands are
+        `<protocol>/<statistic>_<unit>` for the statistics of the protocol, all of the same
+        errors; `<protocol>/degenerate_count` where the root depth is recovered. If all hands are
         degenerate the count stands alone.
 
     Raises:
@@ -63,27 +63,29 @@ def pose_metrics(
         raise InputError(f"box_px: expected a positive number of pixels, got {box_px}")
     uv_px, depths = check_predictions(uv, z)
     hands = Comparison(uv_px, depths, labels.checked(len(uv_px)), box_px)
+    known = PROTOCOLS | OFFICIAL
     metrics: dict[str, float] = {}
     for name in protocols:
-        if name not in PROTOCOLS:
-            raise InputError(f"protocols: unknown name {name!r}{nearest(name, PROTOCOLS)}")
-        metrics |= _statistics(PROTOCOLS[name], hands)
+        if name not in known:
+            raise InputError(f"protocols: unknown name {name!r}{nearest(name, known)}")
+        metrics |= _statistics(known[name], hands)
     return metrics
 
 
 def _statistics(protocol: Protocol, hands: Comparison) -> dict[str, float]:
     errors, counted = hands.errors(protocol)
     first = JOINT_COUNT - protocol.joints
-    pooled = errors[:, first:][counted[:, first:]]
+    errors, counted = errors[:, first:], counted[:, first:]
     metrics: dict[str, float] = {}
     if protocol.root_depth == "recovered":
-        metrics[f"{protocol.id}/degenerate_count"] = float(hands.degenerate.sum())
-    elif pooled.size == 0:
+        metrics[f"{protocol.id}/degenerate_count"] = float(hands.degenerate(protocol).sum())
+    elif not counted.any():
         raise InputError(
             f"{protocol.id}: expected at least one joint that counts, got none; "
             f"check the mask of valid joints"
         )
-    if pooled.size:
-        metrics[f"{protocol.id}/median_{protocol.unit}"] = float(np.median(pooled))
-        metrics[f"{protocol.id}/mean_{protocol.unit}"] = float(np.mean(pooled))
+    if counted.any():
+        for name in protocol.statistics:
+            unit = "" if name == "auc_50mm" else f"_{protocol.unit}"
+            metrics[f"{protocol.id}/{name}{unit}"] = STATISTICS[name](errors, counted)
     return metrics

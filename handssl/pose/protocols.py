@@ -5,33 +5,48 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from handssl.pose.statistics import Statistic
+
+Alignment = Literal["none", "root", "procrustes", "mirroring", "image"]
+
 PRIMARY = "root_gtroot_20"
 """Id of the protocol every selection uses; its median is the primary measure."""
 
 SIDE_PX = 128
 """Errors in the image are told for a crop box of this side, whatever the input's resolution."""
 
+F_SCORES: dict[str, str] = {"F@5 mm": "n/a: needs a mesh", "F@15 mm": "n/a: needs a mesh"}
+"""FreiHAND's F-scores compare surfaces of 778 vertices; joints have none, and nothing stands in."""
+
+_POOLED: tuple[Statistic, ...] = ("median", "mean")
+_FREIHAND: tuple[Statistic, ...] = ("joint_mean", "joint_median", "auc_50mm")
+
 
 @dataclass(frozen=True)
 class Protocol:
     """What gives an error its meaning.
 
-    The scale is always the true one, and statistics pool all (hand, joint) errors.
-
     Attributes:
         id: Part of every metric's name.
         alignment: `none` (camera frame), `root` (both roots moved to the origin), `procrustes`
-            (a similarity without reflection for every hand), or `image` (2D).
+            (a similarity without reflection for every hand), `mirroring` (a similarity that may
+            reflect), or `image` (2D).
         root_depth: `truth`, `recovered` from the predicted pose alone, or `unused` (2D).
         joints: Joints counted, 21 or 20 (without the root).
         unit: `mm`, or `px` of a crop box of side `SIDE_PX`.
+        statistics: What is told of the errors, by name as in `handssl.pose.statistics`.
+        scale: Whose true length makes a prediction metric: the `bone` wrist to middle_mcp, or the
+            `phalanx` middle_mcp to middle_pip, which FreiHAND gives; that one goes with a
+            recovered root depth.
     """
 
     id: str
-    alignment: Literal["none", "root", "procrustes", "image"]
+    alignment: Alignment
     root_depth: Literal["truth", "recovered", "unused"]
     joints: Literal[20, 21]
     unit: Literal["mm", "px"] = "mm"
+    statistics: tuple[Statistic, ...] = _POOLED
+    scale: Literal["bone", "phalanx"] = "bone"
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -45,4 +60,33 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol("px_21", "image", "unused", 21, "px"),
     )
 }
-"""Every protocol by its id."""
+"""The protocols of every epoch, by id."""
+
+
+def _freihand(name: str, alignment: Alignment) -> Protocol:
+    return Protocol(name, alignment, "recovered", 21, statistics=_FREIHAND, scale="phalanx")
+
+
+def _interhand(joints: Literal[20, 21]) -> Protocol:
+    return Protocol(f"interhand_{joints}", "root", "truth", joints, statistics=("joint_mean",))
+
+
+OFFICIAL: dict[str, Protocol] = {
+    protocol.id: protocol
+    for protocol in (
+        _freihand("freihand_21", "none"),
+        _freihand("freihand_pa_21", "mirroring"),
+        _freihand("freihand_pa_rot_21", "procrustes"),
+        _interhand(21),
+        _interhand(20),
+    )
+}
+"""The datasets' own measures, by id; taken at the end.
+
+`freihand_21` and `freihand_pa_21` are what FreiHAND publishes; its alignment does not exclude
+reflections, `freihand_pa_rot_21` does. `interhand_21` counts the wrist, whose error is 0 by
+construction: where every joint has a label it is 20/21 of `interhand_20`.
+
+Reference: C. Zimmermann et al., ICCV 2019 (`eval.py`); G. Moon et al., "InterHand2.6M", ECCV 2020
+(`dataset.py`).
+"""

@@ -33,3 +33,6 @@ ROOT = 0
 
 BONE = (0, 9)
 """The bone whose length is the unit of depth: wrist to middle_mcp."""
+
+PHALANX = (9, 10)
+"""middle_mcp to middle_pip: the length FreiHAND gives with every image as `scale`."""

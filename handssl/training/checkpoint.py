@@ -39,6 +39,25 @@ def save_weights(module: nn.Module, path: Path) -> None:
         file.write(safetensors.torch.save(weights))
 
 
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Fill a module with weights that `save_weights` wrote.
+
+    Args:
+        module: Of the same architecture.
+        path: The file.
+
+    Raises:
+        DataError: The file is missing or damaged, or belongs to another architecture.
+    """
+    try:
+        safetensors.torch.load_model(module, path)
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"{path}: expected weights of this encoder, found others ({reason})"
+        ) from None
+
+
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint; only tensors and plain values are accepted.
 

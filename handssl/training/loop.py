@@ -61,6 +61,7 @@ class Pretraining:
         self.model.to(self.device)
         self.store = data.store(self.objective.split)
         _check_reach(config, self.store.manifest.context)
+        self._crops = self.store.buffer(config.global_batch)
         self.steps_per_epoch = _steps(len(data.store("pretrain")), config.global_batch)
         lr = peak_lr(config.optimizer.lr_base, config.global_batch)
         groups = decay_groups([self.model], config.optimizer.weight_decay)
@@ -121,7 +122,7 @@ class Pretraining:
     def _encode(
         self, indices: NDArray[np.int64], epoch: int
     ) -> tuple[list[Encoded], PoseTarget | None]:
-        crops = self.store.crops(indices).to(self.device)
+        crops = self.store.crops(indices, out=self._crops).to(self.device)
         ids = self.store.ids[indices].to(self.device)
         views = [
             self._make_view(crops, ids, epoch=epoch, view=view)
