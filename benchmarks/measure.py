@@ -13,6 +13,7 @@ import sys
 import time
 
 import psutil
+
 from handssl.bench.environment import describe
 
 PERIOD_S = 0.5

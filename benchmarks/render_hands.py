@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 
 import cv2
-from handssl.bench.environment import describe
 
+from handssl.bench.environment import describe
 from handssl.data.procedural import ProceduralSpec, make_sample
 
 WARM_UP, COUNT = 150, 200
