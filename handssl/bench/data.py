@@ -22,7 +22,7 @@ import torch
 
 from handssl.bench.rates import OnProgress, Rate, in_turns
 from handssl.data.freihand import FreihandReader
-from handssl.data.packing import CROP_PX, pack
+from handssl.data.packing import CROP_PX, pack, single_threaded_opencv
 from handssl.data.procedural import ProceduralSpec, write_freihand
 from handssl.data.sample import Rows, Sample, Split
 from handssl.data.shards import SHARD_ROWS
@@ -95,7 +95,11 @@ def _packing(
         return len(pack(reader, place / "store", threads=cores))
 
     def limit() -> int:
-        with (place / "limit").open("wb") as file, ThreadPoolExecutor(cores) as pool:
+        with (
+            single_threaded_opencv(),
+            (place / "limit").open("wb") as file,
+            ThreadPoolExecutor(cores) as pool,
+        ):
             first = range(0, len(files), SHARD_ROWS)
             list(pool.map(lambda i: _bare(files[i : i + SHARD_ROWS], i, file.fileno()), first))
         return len(files)

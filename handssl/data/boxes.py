@@ -75,24 +75,30 @@ def read_boxes(path: Path, files: Collection[str]) -> dict[str, list[Box]]:
         DataError: The file cannot be read or has mistakes; all of them are listed.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+            return _read(path, csv.DictReader(lines), set(files))
+    except (OSError, csv.Error) as error:
         raise DataError(f"{path}: expected a CSV with boxes, cannot read it ({error})") from None
-    rows = csv.DictReader(text.splitlines())
+
+
+def _read(path: Path, rows: csv.DictReader[str], files: set[str]) -> dict[str, list[Box]]:
     missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
     if missing:
         raise DataError(
             f"{path}: line 1: expected a header with {', '.join(COLUMNS)}, "
             f"missing {', '.join(missing)}"
         )
-    return _collect(path, rows, set(files))
+    boxes = _collect(path, rows, files)
+    if not boxes:
+        raise DataError(f"{path}: expected a line for each box, found a header alone")
+    return boxes
 
 
 def _collect(path: Path, rows: csv.DictReader[str], files: set[str]) -> dict[str, list[Box]]:
     boxes: dict[str, list[Box]] = {}
-    mistakes = []
+    mistakes: list[str] = []
     for row in rows:
-        found = _box(row, files)
+        found = _box(row, files, hint=len(mistakes) < _SHOWN)
         if isinstance(found, Box):
             boxes.setdefault(row["file"], []).append(found)
         else:
@@ -104,11 +110,11 @@ def _collect(path: Path, rows: csv.DictReader[str], files: set[str]) -> dict[str
     return boxes
 
 
-def _box(row: dict[str, str], files: set[str]) -> Box | str:
-    """Return the box of a line, or what is wrong with it."""
+def _box(row: dict[str, str], files: set[str], *, hint: bool) -> Box | str:
+    """Return the box of a line, or what is wrong with it; a hint searches all names."""
     if row["file"] not in files:
-        hint = nearest(row["file"], sorted(files)) if len(files) < 1000 else ""
-        return f"file: expected an image, found none named {row['file']!r}{hint[:200]}"
+        close = nearest(row["file"], sorted(files))[:200] if hint and len(files) < 1000 else ""
+        return f"file: expected an image, found none named {row['file']!r}{close}"
     try:
         x, y, width, height = (float(row[name]) for name in COLUMNS[1:])
     except (TypeError, ValueError):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from fnmatch import fnmatch
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,8 @@ from handssl.data.boxes import Box, read_boxes
 from handssl.data.images import read_image
 from handssl.data.mirroring import mirrored
 from handssl.data.sample import Rows, Sample, Split
+from handssl.data.walking import ALL, SUFFIXES, images_below
 from handssl.errors import DataError
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 class FolderReader:
@@ -24,12 +22,13 @@ class FolderReader:
 
     `id` is a hash of the relative name, so that images that are added renumber none; `group` is
     one of the folder an image lies in. With boxes there is a sample for each box and images
-    without a box are left out; a left hand is mirrored.
+    without a box are left out; a left hand is mirrored. Hidden files and folders are passed over.
 
     Args:
         root: The folder.
         boxes: CSV, see `read_boxes`.
-        pattern: Only relative names that fit, e.g. `session1/*`.
+        pattern: Only relative names that fit: `*` is within a name, `**` any number of folders,
+            e.g. `session1/**/*.png`.
 
     Attributes:
         notes: Remarks for people.
@@ -49,9 +48,9 @@ class FolderReader:
     name = "folder"
     split_rule = "no labels, so all images are pretrain"
 
-    def __init__(self, root: Path, *, boxes: Path | None = None, pattern: str = "*") -> None:
+    def __init__(self, root: Path, *, boxes: Path | None = None, pattern: str = ALL) -> None:
         self.root = Path(root)
-        sizes = dict(_images(self.root, pattern))
+        sizes = dict(images_below(self.root, pattern)) if self.root.is_dir() else {}
         if not sizes:
             raise DataError(_nothing(self.root, pattern))
         given = None if boxes is None else read_boxes(Path(boxes), sizes)
@@ -85,20 +84,6 @@ class FolderReader:
 _Entry = tuple[str, int, Box | None]
 
 
-def _images(root: Path, pattern: str) -> Iterator[tuple[str, int]]:
-    """Yield the relative name and the size of every image below a folder."""
-    waiting = [root] if root.is_dir() else []
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    waiting.append(Path(entry.path))
-                elif entry.name.lower().endswith(SUFFIXES):
-                    name = Path(entry.path).relative_to(root).as_posix()
-                    if fnmatch(name, pattern):
-                        yield name, entry.stat().st_size
-
-
 def _entries(names: list[str], boxes: dict[str, list[Box]] | None) -> list[_Entry]:
     if boxes is None:
         return [(name, 0, None) for name in names]
@@ -107,7 +92,7 @@ def _entries(names: list[str], boxes: dict[str, list[Box]] | None) -> list[_Entr
 
 def _hash(text: str) -> int:
     """Return 62 bits that stand for a name."""
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(os.fsencode(text), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 2
 
 
@@ -127,7 +112,7 @@ def _nothing(root: Path, pattern: str) -> str:
     if not root.is_dir():
         return f"{root}: expected a folder with images, found none"
     found = sorted(path.name for path in root.iterdir())[:8]
-    fitting = "" if pattern == "*" else f" that fit {pattern!r}"
+    fitting = "" if pattern == ALL else f" that fit {pattern!r}"
     return (
         f"{root}: expected images ({', '.join(SUFFIXES)}){fitting}, found "
         f"{', '.join(found) if found else 'nothing'}"
@@ -142,5 +127,5 @@ def _notes(sizes: dict[str, int], boxes: dict[str, list[Box]] | None) -> tuple[s
 def _fingerprint(sizes: dict[str, int], entries: list[_Entry]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for name, number, box in entries:
-        digest.update(f"{name}\0{number}\0{sizes[name]}\0{box}\n".encode())
+        digest.update(os.fsencode(f"{name}\0{number}\0{sizes[name]}\0{box}\n"))
     return digest.hexdigest()

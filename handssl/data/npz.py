@@ -5,60 +5,76 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from threading import Lock
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handssl.data.images import DARKEST, read_image
 from handssl.data.mirroring import mirrored
-from handssl.data.npz_table import read_table
+from handssl.data.npz_file import Images
+from handssl.data.npz_table import Table, read_table
 from handssl.data.sample import SPLITS, Rows, Sample, Split
 from handssl.errors import DataError
+
+_APART: tuple[tuple[Split, Split], ...] = (
+    *(("pretrain", "select"), ("pretrain", "test"), ("probe", "select")),
+    *(("probe", "test"), ("select", "test")),
+)
 
 
 class NpzReader:
     """The samples of one .npz, or of all in a folder, in the order of their names.
 
     The arrays are those of `handssl.data.npz_schema.FIELDS`. Images named by `image_file` are read
-    one by one; `image` holds them inside, for small sets: those of one .npz are kept in memory.
-    Left hands are mirrored. A `group` must not be in two of probe, select and test.
+    one by one, which suits any size. Images inside are mapped if they were saved with `np.savez`;
+    of a compressed file each thread holds all images in memory. Left hands are mirrored.
+
+    Groups of select and of test are in no other split; pretrain and probe may share. Where no row
+    is pretrain, pretrain lists the images of probe. All others need a valid wrist and middle MCP.
 
     Args:
         root: The file or the folder.
 
     Raises:
         DataError: An array is missing or not what the schema says, or a group is divided.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "hands.npz"
+        >>> np.savez(path, image=np.full((2, 8, 9, 3), 200, np.uint8), id=[7, 4])
+        >>> NpzReader(path)[1].id
+        4
     """
 
     name = "npz"
-    split_rule = "as the files say; no group is in two of probe, select and test"
+    split_rule = (
+        "as the files say, by group: those of select and of test are in no other split; where no "
+        "row is pretrain, pretrain lists the images of probe"
+    )
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self._tables = [read_table(path) for path in _files(self.root)]
         self._ends = np.cumsum([len(table) for table in self._tables])
+        if not len(self):
+            raise DataError(f"{self.root}: expected samples, found arrays without rows")
         self._ids, self._groups = (self._numbers(name) for name in ("id", "group"))
         self._check_ids()
         self.splits: Mapping[Split, Rows] = self._positions()
         self._check_groups()
         self.fingerprint = self._fingerprint()
-        self._images: tuple[int, NDArray[np.uint8]] | None = None
-        self._lock = Lock()
+        self._images = Images([table.inside for table in self._tables])
+
+    def __reduce__(self) -> tuple[type[NpzReader], tuple[Path]]:
+        return NpzReader, (self.root,)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        number = int(np.searchsorted(self._ends, index, side="right"))
-        table = self._tables[number]
-        row = index - int(self._ends[number]) + len(table)
+        number, table, row = self._place(index)
         sample = Sample(
-            image=self._image(index, number, row),
+            image=self._image(number, row, int(self._ids[index])),
             id=int(self._ids[index]),
             group=int(self._groups[index]),
             source=f"{table.path}: row {row}",
@@ -67,18 +83,23 @@ class NpzReader:
         )
         return mirrored(sample) if sample.side == "left" else sample
 
-    def _image(self, index: int, number: int, row: int) -> NDArray[np.uint8]:
+    def _place(self, index: int) -> tuple[int, Table, int]:
+        """Return the file of a sample and its row in it."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        table = self._tables[number]
+        return number, table, index - int(self._ends[number]) + len(table)
+
+    def _image(self, number: int, row: int, sample_id: int) -> NDArray[np.uint8]:
         table = self._tables[number]
         if table.files is not None:
             return read_image(table.path.parent / str(table.files[row]))
-        with self._lock:
-            if self._images is None or self._images[0] != number:
-                self._images = (number, _member(table.path, "image"))
-            image: NDArray[np.uint8] = self._images[1][row]
-        if image.max() <= DARKEST:
+        image = self._images.read(number, row)
+        if image.max(initial=0) <= DARKEST:
             raise DataError(
-                f"{table.path}: row {row}: id {self._ids[index]}: expected a hand, found an "
-                "all-black image"
+                f"{table.path}: row {row}: id {sample_id}: expected a hand, found an all-black "
+                "image"
             )
         return image
 
@@ -86,7 +107,7 @@ class NpzReader:
         """Join `id` or `group` of all files; where no file has them, number the samples."""
         given = [getattr(table, name) for table in self._tables]
         if any((values is None) != (given[0] is None) for values in given):
-            raise DataError(f"{self.root}: expected {name!r} in every file or in none")
+            raise DataError(f"{self.root}: expected {name!r} in every file or in none, found some")
         if given[0] is None:
             return np.arange(int(self._ends[-1]))
         return np.concatenate(given)
@@ -95,26 +116,35 @@ class NpzReader:
         unique, counts = np.unique(self._ids, return_counts=True)
         if (counts > 1).any():
             twice = unique[counts > 1]
+            rows = np.flatnonzero(self._ids == twice[0])
             raise DataError(
-                f"{self.root}: expected an id for each sample, found {twice[0]} "
-                f"{counts[counts > 1][0]} times ({len(twice)} such ids)"
+                f"{self.root}: expected an id for each sample, found {twice[0]} {len(rows)} times: "
+                f"{self._where(rows)} and {self._where(rows[1:])} ({len(twice):,} such ids)"
             )
 
     def _positions(self) -> dict[Split, Rows]:
         names = np.concatenate([table.split for table in self._tables])
         found = {split: np.flatnonzero(names == split) for split in SPLITS}
+        if not len(found["pretrain"]):
+            found["pretrain"] = found["probe"]
         return {split: rows for split, rows in found.items() if len(rows)}
 
     def _check_groups(self) -> None:
-        seen: dict[int, str] = {}
-        for split in ("probe", "select", "test"):
-            for group in np.unique(self._groups[self.splits.get(split, [])]).tolist():
-                if group in seen:
-                    raise DataError(
-                        f"{self.root}: expected every group in one of probe, select and test, "
-                        f"found group {group} in {seen[group]} and {split}"
-                    )
-                seen[group] = split
+        for one, other in _APART:
+            ours, theirs = (self.splits.get(split, np.arange(0)) for split in (one, other))
+            shared = np.intersect1d(self._groups[ours], self._groups[theirs])
+            if len(shared):
+                members = (rows[self._groups[rows] == shared[0]] for rows in (ours, theirs))
+                raise DataError(
+                    f"{self.root}: expected no group both in {one} and in {other}, found group "
+                    f"{shared[0]} in {one} and {other}: "
+                    f"{' and '.join(map(self._where, members))} ({len(shared):,} such groups)"
+                )
+
+    def _where(self, rows: Rows) -> str:
+        """Return the place of the first of some samples."""
+        _, table, row = self._place(int(rows[0]))
+        return f"{table.path.name}, row {row}"
 
     def _fingerprint(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
@@ -132,11 +162,3 @@ def _files(root: Path) -> list[Path]:
             f"{', '.join(found) if found else 'nothing'}"
         )
     return files
-
-
-def _member(path: Path, name: str) -> NDArray[Any]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return np.asarray(arrays[name])
-    except (OSError, ValueError, BadZipFile) as error:
-        raise DataError(f"{path}: expected array {name!r}, cannot read it ({error})") from None

@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from handssl.data.assembly import assemble
@@ -139,7 +140,7 @@ def _write_shards(reader: Reader, target: Target, threads: int, watch: _Watch) -
     for first, path in finished.items():
         watch.resume(first, path)
     missing = [first for first in range(0, len(reader), SHARD_ROWS) if first not in finished]
-    with ThreadPoolExecutor(threads) as pool:
+    with single_threaded_opencv(), ThreadPoolExecutor(threads) as pool:
         futures = [pool.submit(write_shard, reader, first, target) for first in missing]
         try:
             _follow(futures, watch)
@@ -147,6 +148,17 @@ def _write_shards(reader: Reader, target: Target, threads: int, watch: _Watch) -
             watch.stop = True
             pool.shutdown(cancel_futures=True)
             raise
+
+
+@contextmanager
+def single_threaded_opencv() -> Iterator[None]:
+    """Keep OpenCV from dividing each image among threads: they are all at work already."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def _follow(futures: list[Future[None]], watch: _Watch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from handssl.data.crops import crop_sample
+from handssl.data.sample import Sample
 from handssl.errors import DataError
 from handssl.pose.skeleton import BONES
 
@@ -21,7 +23,45 @@ FINGER_COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), 
 
 _BACKGROUND, _INK, _WRIST = (24, 26, 30), (214, 217, 222), (255, 255, 255)
 _GAP_PX, _CAPTION_PX = 10, 20
+_CONTEXT, _LETTERS = 1.75, 0.38
 _SUBPIXEL_BITS = 4
+
+
+def contact_sheet(
+    samples: Iterable[Sample], *, columns: int | None = None, cell_px: int = 176
+) -> Image:
+    """Draw the crops of samples as they come from a reader, before anything is packed.
+
+    Args:
+        samples: At least one, labelled or not; without labels the box alone is marked.
+        columns: Crops in a row; None makes the sheet about square.
+        cell_px: Side of each crop on the sheet.
+
+    Returns:
+        uint8 (H, W, 3), RGB.
+
+    Raises:
+        DataError: A box has no area.
+
+    Example:
+        >>> hand = Sample(np.full((40, 50, 3), 90, np.uint8), 7, 7, "hand.png")
+        >>> contact_sheet([hand] * 3, columns=3, cell_px=100).shape
+        (130, 340, 3)
+    """
+    cells = [(crop_sample(sample, cell_px, _CONTEXT), _caption(sample)) for sample in samples]
+    return sheet_of_crops(
+        np.stack([image for (image, _), _ in cells]),
+        np.stack([row["uv"] for (_, row), _ in cells]),
+        np.stack([row["valid"] for (_, row), _ in cells]),
+        [caption for _, caption in cells],
+        _CONTEXT,
+        columns=columns,
+        cell_px=cell_px,
+    )
+
+
+def _caption(sample: Sample) -> str:
+    return f"id {sample.id} {sample.side}{', mirrored' if sample.mirrored else ''}"
 
 
 def sheet_of_crops(
@@ -31,6 +71,7 @@ def sheet_of_crops(
     captions: Sequence[str],
     context: float,
     *,
+    columns: int | None = None,
     cell_px: int = 176,
 ) -> Image:
     """Draw crops in rows, with the skeleton, the crop box and a caption each.
@@ -41,6 +82,7 @@ def sheet_of_crops(
         valid: bool (N, 21); joints that are not valid and their bones are left out.
         captions: N short texts.
         context: Side of a crop in box sides; the box is marked at its corners.
+        columns: Crops in a row; None makes the sheet about square.
         cell_px: Side of each crop on the sheet.
 
     Returns:
@@ -51,7 +93,7 @@ def sheet_of_crops(
         >>> sheet_of_crops(crops, None, np.zeros((3, 21), bool), ["a", "b", "c"], 1.75).shape
         (412, 382, 3)
     """
-    columns = math.ceil(math.sqrt(len(images) * 1.2)) if len(images) > 1 else 1
+    columns = columns or math.ceil(math.sqrt(len(images) * 1.2) if len(images) > 1 else 1)
     rows = math.ceil(len(images) / columns)
     step_x, step_y = cell_px + _GAP_PX, cell_px + _CAPTION_PX + _GAP_PX
     size = (rows * step_y, columns * step_x + _GAP_PX, 3)
@@ -63,7 +105,7 @@ def sheet_of_crops(
         if uv is not None:
             _draw_skeleton(cell, (uv[number] + 0.5) * cell_px / len(image) - 0.5, valid[number])
         sheet[top : top + cell_px, left : left + cell_px] = cell
-        _write(sheet, captions[number], left, top + cell_px + 14)
+        _write(sheet, captions[number], left, top + cell_px + 14, cell_px)
     return sheet
 
 
@@ -116,6 +158,9 @@ def _fixed(point: Any) -> tuple[int, int]:
     return round(float(x)), round(float(y))
 
 
-def _write(sheet: Image, text: str, left: int, baseline: int) -> None:
+def _write(sheet: Image, text: str, left: int, baseline: int, room_px: int) -> None:
+    """Write a line, smaller where it would be longer than its cell."""
     font = cv2.FONT_HERSHEY_SIMPLEX
-    cv2.putText(sheet, text[:26], (left, baseline), font, 0.38, _INK, 1, cv2.LINE_AA)
+    (length_px, _), _ = cv2.getTextSize(text, font, _LETTERS, 1)
+    size = _LETTERS * min(1.0, room_px / max(length_px, 1))
+    cv2.putText(sheet, text, (left, baseline), font, size, _INK, 1, cv2.LINE_AA)

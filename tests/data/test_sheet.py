@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from handssl.data.sheet import FINGER_COLOURS, sheet_of_crops, write_sheet
+from handssl.data.sample import Sample
+from handssl.data.sheet import FINGER_COLOURS, contact_sheet, sheet_of_crops, write_sheet
 from handssl.errors import DataError
 
 
@@ -61,3 +62,30 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):
         write_sheet(tmp_path / "file" / "sheet.png", np.zeros((4, 5, 3), dtype=np.uint8))
+
+
+def test_samples_are_drawn_as_they_come_from_a_reader(blob_dataset):
+    """Each blob hand has a disc of a colour of its own at each joint: the skeleton covers it."""
+    hands = [blob_dataset(probe=3)[index] for index in range(3)]
+    sheet = contact_sheet(hands, columns=2, cell_px=160)
+    assert sheet.shape == (2 * (160 + 20 + 10), 2 * (160 + 10) + 10, 3)
+    drawn = [(sheet == colour).all(axis=2).sum() for colour in FINGER_COLOURS]
+    assert min(drawn) > 30
+
+
+def test_without_labels_the_box_alone_is_marked():
+    image = np.full((100, 120, 3), 60, dtype=np.uint8)
+    sheet = contact_sheet([Sample(image, 3, 3, "x", box=(59.5, 49.5, 40.0))], cell_px=140)
+    cell = sheet[10:150, 10:150]
+    marked = np.argwhere((cell > 150).all(axis=2))
+    # 1.75 box sides are 140 px, so the box is the middle 80.
+    assert marked.min(axis=0) == pytest.approx([30, 30], abs=1)
+    assert marked.max(axis=0) == pytest.approx([109, 109], abs=1)
+    assert not any((sheet == colour).all(axis=2).any() for colour in FINGER_COLOURS)
+
+
+def test_a_long_caption_stays_in_its_cell():
+    valid = np.ones((2, 21), dtype=bool)
+    sheet = sheet_of_crops(crops(2), None, valid, ["m" * 80, ""], 1.75, columns=2, cell_px=120)
+    assert sheet[130:150, 10:130].max() > 100
+    assert sheet[130:, 132:].max() < 60
