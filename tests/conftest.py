@@ -76,7 +76,7 @@ def own_cache(tmp_path_factory):
 def blob_data(tmp_path_factory):
     """A packed store of blob hands, 56 px crops of 1.75 box sides."""
     folder = tmp_path_factory.mktemp("blobs") / "store"
-    return pack(BlobHands(), folder, crop_px=56, context=1.75, threads=2).folder
+    return pack(BlobHands(), folder, crop_px=56, context=1.75, workers=2).folder
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def bench() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Where files are written: on the disk to be measured. Default: the temporary folder.",
 )
-@click.option("--images", default=2048, show_default=True, type=click.IntRange(64))
+@click.option("--images", default=1024, show_default=True, type=click.IntRange(64))
 @click.option("--crops", default=16_384, show_default=True, type=click.IntRange(1024))
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100))
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Also to a file.")

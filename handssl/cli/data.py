@@ -58,7 +58,7 @@ def data() -> None:
     type=click.IntRange(0),
     help="Damaged images that may be left out; they are counted and listed.",
 )
-@click.option("--threads", type=click.IntRange(1, 1024), help="Default: one a core.")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Processes; default: one a core.")
 @click.option("--dry-run", is_flag=True, help="Say size and time, and stop.")
 @_CHANGES
 @_STORAGE

@@ -40,7 +40,7 @@ def pack_and_tell(
     crop_px: int,
     context: float,
     max_damaged: int,
-    threads: int | None,
+    workers: int | None,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -54,7 +54,7 @@ def pack_and_tell(
         crop_px: Side of the crops.
         context: Side of a crop in box sides.
         max_damaged: Damaged images that may be left out.
-        threads: Shards at a time; default: one a core.
+        workers: Processes; default: one a core.
         dry_run: Stop after size and time.
         quiet: No live progress.
         as_json: One JSON document at the end.
@@ -62,9 +62,9 @@ def pack_and_tell(
     recipe = recipe_of(reader, crop_px=crop_px, context=context)
     place = resolve_storage(storage) / "stores" / f"{reader.name}-{crop_px}-{recipe[:8]}"
     folder = (out or place).expanduser().resolve()
-    workers = threads or os.cpu_count() or 1
+    cores = workers or os.cpu_count() or 1
     if not (folder / FILE).is_file() and not quiet:
-        _announce(reader, folder, crop_px, context, workers)
+        _announce(reader, folder, crop_px, context, cores)
     if dry_run:
         return
     with progress_bar("packing", quiet=quiet) as on_progress:
@@ -72,7 +72,7 @@ def pack_and_tell(
             *(reader, folder),
             crop_px=crop_px,
             context=context,
-            threads=workers,
+            workers=workers,
             max_damaged=max_damaged,
             on_progress=on_progress,
         )

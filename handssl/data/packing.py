@@ -6,21 +6,18 @@ import errno
 import fcntl
 import os
 import shutil
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from handssl.data.assembly import assemble
+from handssl.data.images_file import images_offset
 from handssl.data.manifest import FILE, recipe_of
 from handssl.data.sample import Reader
 from handssl.data.shards import (
     SHARD_ROWS,
-    StoppedError,
     Target,
     finished_shards,
     read_shard,
@@ -28,6 +25,7 @@ from handssl.data.shards import (
 )
 from handssl.data.store import PackedStore
 from handssl.errors import DataError
+from handssl.processes import completed
 
 Progress = Callable[[int, int], None]
 
@@ -36,7 +34,7 @@ CONTEXT = 1.75
 """Covers one view of the box turned by 45 degrees and moved by 0.15 of its side (1.71)."""
 
 _LABEL_BYTES = 2048  # of a sample, in its shard and once more when all are joined
-_PERIOD_S = 0.2
+_SHARDS_WORTH_PROCESSES = 8  # starting them takes as long as packing a few shards
 
 
 def pack(
@@ -45,22 +43,21 @@ def pack(
     *,
     crop_px: int = CROP_PX,
     context: float = CONTEXT,
-    threads: int | None = None,
+    workers: int | None = None,
     max_damaged: int = 0,
     on_progress: Progress | None = None,
 ) -> PackedStore:
     """Convert a dataset into a packed store, or open the one that is already there.
 
-    Shards of 512 samples are packed by threads (decoding, warping, writing and hashing all leave
-    Python). What was finished before a kill is kept in `<folder>.partial` and not done again; the
-    folder gets its name when everything is durable.
+    Shards of 512 samples are packed in processes. What was finished before a kill is kept in
+    `<folder>.partial` and not done again; the folder gets its name when everything is durable.
 
     Args:
         reader: The dataset.
         folder: Where the store goes.
         crop_px: Side S of the stored crops.
         context: Side of a crop in box sides; at least what the transformations reach.
-        threads: Shards at a time; default: one a core.
+        workers: Processes; default: one a core. 1, or a few thousand samples, need none.
         max_damaged: Damaged samples that may be left out; they are counted in the manifest.
         on_progress: Called in this thread with (samples done, samples in all).
 
@@ -76,10 +73,10 @@ def pack(
     partial = folder.with_name(folder.name + ".partial")
     try:
         with _started(partial, recipe):
-            with _images(partial, (len(reader), crop_px, crop_px, 3)) as (file, offset):
-                watch = _Watch(len(reader), max_damaged, on_progress)
-                target = Target(partial, file, offset, crop_px, context, watch.damage, watch.each)
-                _write_shards(reader, target, threads or os.cpu_count() or 1, watch)
+            offset = _make_room(partial, (len(reader), crop_px, crop_px, 3))
+            target = Target(partial, offset, crop_px, context, skip_damaged=max_damaged > 0)
+            count = _Count(len(reader), max_damaged, on_progress)
+            _write_shards((reader, target), workers or os.cpu_count() or 1, count)
             assemble(reader, partial, recipe=recipe, crop_px=crop_px, context=context)
             partial.rename(folder)
     except OSError as error:
@@ -98,77 +95,41 @@ def packed_bytes(count: int, crop_px: int) -> int:
     return count * (3 * crop_px**2 + _LABEL_BYTES)
 
 
-class _Watch:
-    """Counts over all threads: what is done, what was damaged, and whether to stop."""
+class _Count:
+    """What is done and what was left out, so far."""
 
     def __init__(self, total: int, max_damaged: int, on_progress: Progress | None) -> None:
         self.total, self.max_damaged, self.on_progress = total, max_damaged, on_progress
         self.done = self.damaged = 0
-        self.stop = False
-        self._lock = threading.Lock()
 
-    def each(self) -> None:
-        with self._lock:
-            self.done += 1
-        if self.stop:
-            raise StoppedError
+    def add(self, samples: int, damage: Sequence[str]) -> None:
+        """Count a shard.
 
-    def damage(self, error: DataError) -> None:
-        with self._lock:
-            self.damaged += 1
-        if self.max_damaged == 0:
-            raise error
+        Raises:
+            DataError: More is damaged than may be.
+        """
+        self.done += samples
+        self.damaged += len(damage)
         if self.damaged > self.max_damaged:
             raise DataError(
                 f"expected at most {self.max_damaged} damaged samples, found {self.damaged}; "
-                f"the last one: {error}"
+                f"the last one: {damage[-1]}"
             )
-
-    def resume(self, first: int, path: Path) -> None:
-        """Count a shard that an earlier run finished."""
-        self.done += min(SHARD_ROWS, self.total - first)
-        for message in read_shard(path)["damage"]:
-            self.damage(DataError(str(message)))
-
-    def tell(self) -> None:
         if self.on_progress is not None:
             self.on_progress(self.done, self.total)
 
 
-def _write_shards(reader: Reader, target: Target, threads: int, watch: _Watch) -> None:
-    finished = finished_shards(target.folder)
+def _write_shards(shared: tuple[Reader, Target], workers: int, count: _Count) -> None:
+    """Write the shards that an earlier run has not finished."""
+    total, finished = count.total, finished_shards(shared[1].folder)
     for first, path in finished.items():
-        watch.resume(first, path)
-    missing = [first for first in range(0, len(reader), SHARD_ROWS) if first not in finished]
-    with single_threaded_opencv(), ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(write_shard, reader, first, target) for first in missing]
-        try:
-            _follow(futures, watch)
-        except BaseException:
-            watch.stop = True
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-@contextmanager
-def single_threaded_opencv() -> Iterator[None]:
-    """Keep OpenCV from dividing each image among threads: they are all at work already."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
-
-
-def _follow(futures: list[Future[None]], watch: _Watch) -> None:
-    """Tell the progress until all are done; raise what the first that failed raised."""
-    waiting = set(futures)
-    while waiting:
-        done, waiting = wait(waiting, timeout=_PERIOD_S, return_when=FIRST_EXCEPTION)
-        for future in done:
-            future.result()
-        watch.tell()
+        count.add(min(SHARD_ROWS, total - first), [str(m) for m in read_shard(path)["damage"]])
+    missing = [(first,) for first in range(0, total, SHARD_ROWS) if first not in finished]
+    few = len(missing) < _SHARDS_WORTH_PROCESSES
+    shards = completed(write_shard, missing, shared=shared, workers=1 if few else workers)
+    with closing(shards):
+        for samples, damage in shards:
+            count.add(samples, damage)
 
 
 @contextmanager
@@ -193,18 +154,14 @@ def _started(partial: Path, recipe: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _images(partial: Path, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """Open `images.npy` for writing; give its descriptor and where the first row begins."""
+def _make_room(partial: Path, shape: tuple[int, ...]) -> int:
+    """Make `images.npy` with room for all rows; return where the first begins."""
     path = partial / "images.npy"
     _check_space(path, packed_bytes(*shape[:2]))
     if not finished_shards(partial):
         # Only the header and the length: the file takes space as it is written.
         np.lib.format.open_memmap(path, "w+", np.uint8, shape).flush()
-    with path.open("r+b") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        yield file.fileno(), file.tell()
+    return images_offset(path, shape)
 
 
 def _check_space(path: Path, size: int) -> None:

@@ -62,7 +62,7 @@ def _procedural(
         storage / "stores" / f"{name}-{config.crop_px}",
         crop_px=config.crop_px,
         context=config.context,
-        threads=workers,
+        workers=workers,
         on_progress=_phase(on_progress, "packing"),
     )
     return store.folder

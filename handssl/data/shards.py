@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -32,64 +33,63 @@ SHARD_ROWS = 512
 """Rows that are written, made durable and checked together."""
 
 
-class StoppedError(Exception):
-    """Another shard failed or the user interrupted: leave this one."""
-
-
 @dataclass(frozen=True)
 class Target:
-    """Where shards of one packing go.
+    """Where shards of one packing go, and how.
 
     Attributes:
-        folder: The folder that is being filled.
-        file: Descriptor of `images.npy`, open for writing.
+        folder: The folder that is being filled; its `images.npy` has room for all rows.
         offset: Bytes before the first row.
         crop_px: Side S of the crops.
         context: Side of a crop in box sides.
-        on_damage: Called with what is wrong with a sample; raises if it may not be left out.
-        after_each: Called after every sample; may raise `StoppedError`.
+        skip_damaged: Whether damaged samples are left out; else the first one is raised.
     """
 
     folder: Path
-    file: int
     offset: int
     crop_px: int
     context: float
-    on_damage: Callable[[DataError], None]
-    after_each: Callable[[], None]
+    skip_damaged: bool
 
 
-def write_shard(reader: Reader, first: int, target: Target) -> None:
+def write_shard(shared: tuple[Reader, Target], first: int) -> tuple[int, list[str]]:
     """Pack the samples of one shard.
 
     Args:
-        reader: The dataset.
+        shared: The dataset, and where its shards go.
         first: First position of the shard, and first row of its crops.
-        target: Where it goes.
+
+    Returns:
+        Samples seen, and what is wrong with those left out.
 
     Raises:
         DataError: A sample is damaged and may not be left out.
         OSError: The disk is full or failed.
-        StoppedError: Raised by `target.after_each`.
     """
+    reader, target = shared
     content = hashlib.sha256()
     rows: list[Row] = []
     damage: list[str] = []
-    for position in range(first, min(first + SHARD_ROWS, len(reader))):
-        try:
-            image, row = crop_sample(reader[position], target.crop_px, target.context)
-        except DataError as error:
-            target.on_damage(error)
-            damage.append(str(error))
-        else:
-            rows.append(row | {"slots": np.int64(position)})
-            _write(target, position, image)
-            content.update(checksum(image))
-        target.after_each()
+    positions = range(first, min(first + SHARD_ROWS, len(reader)))
+    with (target.folder / "images.npy").open("r+b", buffering=0) as file:
+        file.seek(target.offset + first * 3 * target.crop_px**2)
+        for position in positions:
+            try:
+                image, row = crop_sample(reader[position], target.crop_px, target.context)
+            except DataError as error:
+                if not target.skip_damaged:
+                    raise
+                damage.append(str(error))
+                file.seek(3 * target.crop_px**2, os.SEEK_CUR)
+            else:
+                rows.append(row | {"slots": np.int64(position)})
+                _write(file, image)
+                content.update(checksum(image))
+        # The crops are safe before anything says that they are.
+        os.fsync(file.fileno())
     labels = {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
-    # The crops are safe before anything says that they are.
-    os.fsync(target.file)
     _mark_done(target.folder, first, labels, digest_labels(content, labels), damage)
+    return len(positions), damage
 
 
 def checksum(image: NDArray[np.uint8]) -> bytes:
@@ -124,11 +124,10 @@ def read_shard(path: Path) -> Arrays:
         raise DataError(f"{path}: expected the notes of a shard, found none ({error})") from None
 
 
-def _write(target: Target, row: int, image: NDArray[np.uint8]) -> None:
-    rest, place = image.data.cast("B"), target.offset + row * image.nbytes
+def _write(file: FileIO, image: NDArray[np.uint8]) -> None:
+    rest = image.data.cast("B")
     while rest:
-        written = os.pwrite(target.file, rest, place)
-        rest, place = rest[written:], place + written
+        rest = rest[file.write(rest) :]
 
 
 def _mark_done(

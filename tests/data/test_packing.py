@@ -6,8 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from handssl.data.integrity import verify
@@ -44,6 +46,7 @@ class Numbers:
 KILLED = """
 import signal
 import sys
+from pathlib import Path
 import threading
 from pathlib import Path
 import numpy as np
@@ -63,7 +66,7 @@ class Numbers:
         return Sample(image, 10 * position, position, "")
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-pack(Numbers(), Path(sys.argv[1]), crop_px=16, context=1.0, threads=1)
+pack(Numbers(), Path(sys.argv[1]), crop_px=16, context=1.0, workers=1)
 """
 
 
@@ -91,6 +94,63 @@ def test_a_killed_packing_goes_on_without_doing_a_finished_shard_again(tmp_path)
     assert verify(resumed) == []
 
 
+IN_PROCESSES = """
+import signal
+import sys
+from pathlib import Path
+from pathlib import Path
+from handssl.data.packing import pack
+from tests.data.test_packing import SETTINGS, Numbers
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    tell = lambda done, total: print(done, flush=True)
+    pack(Numbers(40_000), Path(sys.argv[1]), workers=2, on_progress=tell, **SETTINGS)
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_a_packing_in_processes_that_is_ended_leaves_none_and_goes_on(tmp_path, ending):
+    script, folder = tmp_path / "script.py", tmp_path / "store"
+    script.write_text(IN_PROCESSES)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+    )
+    assert int(process.stdout.readline()) >= 512
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 2
+    if ending == signal.SIGINT:
+        os.killpg(process.pid, ending)  # as a terminal does
+    else:
+        process.send_signal(ending)
+    with process:
+        try:
+            assert process.wait(60) != 0
+        finally:
+            process.kill()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive
+    assert not folder.exists()
+    finished = len(finished_shards(folder.with_name("store.partial")))
+    assert finished
+    reader = Numbers(40_000)
+    store = pack(reader, folder, workers=1, **SETTINGS)
+    assert len(reader.read) == 40_000 - finished * SHARD_ROWS
+    assert verify(store) == []
+
+
+def test_processes_pack_what_one_packs(tmp_path):
+    prints = {
+        pack(Numbers(5000), tmp_path / str(n), workers=n, **SETTINGS).manifest.fingerprint
+        for n in (1, 2)
+    }
+    assert len(prints) == 1
+
+
 def test_two_processes_do_not_pack_into_one_folder(tmp_path):
     folder = tmp_path / "store"
     with started(KILLED, folder) as process:
@@ -110,7 +170,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
     folder = tmp_path / "store"
     reader = Numbers(4000)
     with contextlib.suppress(KeyboardInterrupt):
-        pack(reader, folder, threads=1, on_progress=interrupt, **SETTINGS)
+        pack(reader, folder, workers=1, on_progress=interrupt, **SETTINGS)
         pytest.skip("the packing was faster than its first report")
     assert not folder.exists()
     finished = len(finished_shards(folder.with_name("store.partial")))
@@ -149,7 +209,7 @@ def test_a_folder_packed_from_something_else_is_refused(tmp_path, reader, settin
 
 def test_a_packing_begun_with_something_else_is_refused_and_kept(tmp_path):
     with pytest.raises(DataError, match="image 600"):
-        pack(Numbers(700, damaged=[600]), tmp_path / "s", threads=1, **SETTINGS)
+        pack(Numbers(700, damaged=[600]), tmp_path / "s", workers=1, **SETTINGS)
     with pytest.raises(DataError, match=r"s\.partial: .* remove it or choose another place"):
         pack(Numbers(700, fingerprint="b2"), tmp_path / "s", **SETTINGS)
     reader = Numbers(700)
@@ -184,9 +244,9 @@ def test_more_damage_than_allowed_ends_the_packing(tmp_path):
 def test_damage_found_before_a_kill_still_counts(tmp_path):
     broken = Numbers(700, damaged=[3, 4, 600, 601])
     with pytest.raises(DataError, match="at most 3"):
-        pack(broken, tmp_path / "s", max_damaged=3, threads=1, **SETTINGS)
+        pack(broken, tmp_path / "s", max_damaged=3, workers=1, **SETTINGS)
     with pytest.raises(DataError, match="at most 3 damaged samples, found 4"):
-        pack(broken, tmp_path / "s", max_damaged=3, threads=1, **SETTINGS)
+        pack(broken, tmp_path / "s", max_damaged=3, workers=1, **SETTINGS)
     assert pack(broken, tmp_path / "s", max_damaged=4, **SETTINGS).manifest.damaged == 4
 
 
@@ -234,7 +294,7 @@ def test_a_disk_that_fills_up_leaves_no_store_and_the_packing_goes_on_later(smal
             return super().__getitem__(position)
 
     with pytest.raises(DataError, match=r"found it full .* kept in s\.partial"):
-        pack(Crowded(1500), small_disk / "s", threads=1, **SETTINGS)
+        pack(Crowded(1500), small_disk / "s", workers=1, **SETTINGS)
     with pytest.raises(DataError, match="expected a packed store"):
         PackedStore(small_disk / "s")
     (small_disk / "other").unlink()

@@ -150,7 +150,7 @@ def test_the_fingerprint_of_a_study_follows_every_split(tmp_path, blob_dataset):
 def test_the_fingerprint_does_not_depend_on_place_or_threads(tmp_path, blob_dataset):
     prints = {
         pack(
-            blob_dataset(**SMALL), tmp_path / str(n), crop_px=56, context=1.75, threads=n
+            blob_dataset(**SMALL), tmp_path / str(n), crop_px=56, context=1.75, workers=n
         ).manifest.fingerprint
         for n in (1, 4)
     }

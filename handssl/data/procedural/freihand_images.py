@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +13,7 @@ import numpy as np
 from handssl.data.procedural.dataset import ProceduralSpec, make_sample
 from handssl.data.sample import Split
 from handssl.errors import DataError
+from handssl.processes import completed
 
 Labels = dict[int, dict[str, Any]]
 
@@ -49,7 +44,8 @@ def write_images(
     labels: Labels = {}
     done = 0
     # Closed at once if the caller is interrupted: the processes end with it.
-    with closing(_written(root, spec, workers)) as chunks:
+    chunks = completed(_write_chunk, _chunks(spec), shared=(root, spec), workers=workers)
+    with closing(chunks):
         for written, images in chunks:
             labels |= written
             done += images
@@ -58,48 +54,16 @@ def write_images(
     return labels
 
 
-def _written(
-    root: Path, spec: ProceduralSpec, workers: int
-) -> Generator[tuple[Labels, int], None, None]:
-    """Yield the labels of every chunk when its images are on disk."""
-    if workers == 1:
-        for chunk in _chunks(spec):
-            yield _write_chunk(root, spec, *chunk)
-        return
-    # Spawned, not forked: the caller may hold threads and locks of other libraries.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_prepare_worker)
-    try:
-        futures = [pool.submit(_write_chunk, root, spec, *chunk) for chunk in _chunks(spec)]
-        for future in as_completed(futures):
-            yield future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 def _chunks(spec: ProceduralSpec) -> Iterator[tuple[Split, int, int]]:
     for split in spec.splits:
         for start in range(0, spec.count(split), _CHUNK):
             yield split, start, min(start + _CHUNK, spec.count(split))
 
 
-def _prepare_worker() -> None:
-    # Ctrl-C reaches the whole process group; the parent alone decides, workers end with it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    cv2.setNumThreads(1)
-
-
-def _end_with_parent() -> None:
-    """Leave when the parent is gone: a killed one cannot tell, and the pool would wait for work."""
-    parent = parent_process()
-    assert parent is not None  # noqa: S101  a worker has one
-    wait([parent.sentinel])
-    os._exit(1)
-
-
 def _write_chunk(
-    root: Path, spec: ProceduralSpec, split: Split, start: int, stop: int
+    shared: tuple[Path, ProceduralSpec], split: Split, start: int, stop: int
 ) -> tuple[Labels, int]:
+    root, spec = shared
     labels: Labels = {}
     versions = spec.versions_of(split)
     for index in range(start, stop):

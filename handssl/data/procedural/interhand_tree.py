@@ -12,21 +12,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 
 from handssl.data.interhand.layout import RELEASED, Released
+from handssl.data.procedural.freihand_images import JPEG_QUALITY
 from handssl.data.procedural.interhand_annotations import annotate, file_name
 from handssl.data.procedural.interhand_drawing import draw_image
 from handssl.data.procedural.interhand_scenes import make_frame, make_views
 from handssl.data.procedural.interhand_spec import InterhandTreeSpec
-from handssl.data.procedural.writing import JPEG_QUALITY, _prepare_worker
 from handssl.errors import DataError
+from handssl.processes import completed
 from handssl.randomness import numpy_generator
 
 Task = tuple[Released, int, int]
@@ -63,11 +62,6 @@ def write_interhand(
         partial.rename(root)
     except OSError as error:
         raise DataError(f"{root}: cannot be written: {error.strerror or error}") from None
-    except BrokenProcessPool:
-        raise DataError(
-            f"{root}: the processes that render ended before their work was done; a script must "
-            "call this below `if __name__ == '__main__':`, else memory may have run out"
-        ) from None
     return root
 
 
@@ -105,30 +99,17 @@ def _write_images(
         for frame in range(spec.frames)
     ]
     each = spec.colour + spec.grey
-    for done, _ in enumerate(_work(root, spec, tasks, workers), start=1):
-        if on_progress is not None:
-            on_progress(done * each, len(tasks) * each)
-
-
-def _work(root: Path, spec: InterhandTreeSpec, tasks: list[Task], workers: int) -> Iterator[None]:
-    """Write every frame of all cameras, here or in processes; yield after each."""
-    if workers == 1:
-        for task in tasks:
-            _write_frame(root, spec, *task)
-            yield
-        return
-    # Spawned, not forked: the caller may hold threads and locks of other libraries.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_prepare_worker)
-    try:
-        futures = [pool.submit(_write_frame, root, spec, *task) for task in tasks]
-        yield from (future.result() for future in as_completed(futures))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    frames = completed(_write_frame, tasks, shared=(root, spec), workers=workers)
+    with closing(frames):
+        for done, _ in enumerate(frames, start=1):
+            if on_progress is not None:
+                on_progress(done * each, len(tasks) * each)
 
 
 def _write_frame(
-    root: Path, spec: InterhandTreeSpec, released: Released, capture: int, frame: int
+    shared: tuple[Path, InterhandTreeSpec], released: Released, capture: int, frame: int
 ) -> None:
+    root, spec = shared
     world = make_frame(spec, released, capture, frame)
     for view in make_views(spec, released, capture):
         address = (spec.seed, released, capture, frame, view.name)

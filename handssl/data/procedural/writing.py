@@ -18,13 +18,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from handssl.data.procedural.dataset import ProceduralSpec
-from handssl.data.procedural.freihand_images import JPEG_QUALITY as JPEG_QUALITY
 from handssl.data.procedural.freihand_images import Labels, write_images
-from handssl.data.procedural.freihand_images import _prepare_worker as _prepare_worker
 from handssl.data.procedural.freihand_manifest import ProceduralManifest
 from handssl.errors import DataError, InputError
 
@@ -67,11 +64,6 @@ def write_freihand(
             _place(partial, folder, evaluation_only=folder != root)
     except OSError as error:
         raise DataError(f"{root}: cannot be written: {error.strerror or error}") from None
-    except BrokenProcessPool:
-        raise DataError(
-            f"{root}: the processes that render ended before their work was done; a script must "
-            "call this below `if __name__ == '__main__':`, else memory may have run out"
-        ) from None
     return root
 
 

@@ -1,0 +1,80 @@
+"""Work divided among processes that never outlive their parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from typing import Any, TypeVar
+
+import cv2
+
+from handssl.errors import DataError
+
+Result = TypeVar("Result")
+
+_shared: Any = None
+
+
+def completed(
+    work: Callable[..., Result], items: Iterable[tuple[Any, ...]], *, shared: Any, workers: int
+) -> Generator[Result, None, None]:
+    """Call `work(shared, *item)` for every item and yield the results as they come.
+
+    Close the generator (`contextlib.closing`) to end early: what has begun is finished, the rest
+    is not begun, and no process is left.
+
+    Args:
+        work: A function of a module.
+        items: Further arguments, each small.
+        shared: First argument of every call, sent to each process once.
+        workers: Processes; 1 does the work in this one.
+
+    Yields:
+        Results, in any order.
+
+    Raises:
+        DataError: A process died.
+    """
+    if workers == 1:
+        for item in items:
+            yield work(shared, *item)
+        return
+    # Spawned, not forked: the caller may hold threads and locks of other libraries.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (shared,))
+    try:
+        for future in as_completed([pool.submit(_call, work, item) for item in items]):
+            yield future.result()
+    except BrokenProcessPool:
+        raise DataError(
+            "the processes that share the work ended before it was done; a script must call this "
+            "below `if __name__ == '__main__':`, else memory may have run out"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _prepare(shared: Any) -> None:
+    global _shared
+    _shared = shared
+    # Ctrl-C reaches the whole process group; the parent alone decides, workers end with it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+
+
+def _end_with_parent() -> None:
+    """Leave when the parent is gone: a killed one cannot tell, and the pool would wait for work."""
+    parent = parent_process()
+    assert parent is not None  # noqa: S101  a worker has one
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def _call(work: Callable[..., Result], item: tuple[Any, ...]) -> Result:
+    return work(_shared, *item)
