@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -21,15 +21,16 @@ import numpy as np
 import torch
 
 from handssl.bench.rates import OnProgress, Rate, in_turns
+from handssl.bench.readers import Noise, Repeated
+from handssl.data.crops import CROP_PX
 from handssl.data.freihand import FreihandReader
-from handssl.data.packing import CROP_PX, pack
+from handssl.data.packing import pack
 from handssl.data.procedural import ProceduralSpec, write_freihand
-from handssl.data.sample import Rows, Sample, Split
 from handssl.data.shards import SHARD_ROWS
 from handssl.data.store import PackedSplit, PackedStore
 
 BATCH = 512
-REPEATS = 8
+REPEATS = 24
 _FILE_BYTES = 2**24
 
 
@@ -67,7 +68,7 @@ def bench_data(
 
     Args:
         folder: Where files are written, on the disk that is measured; left empty.
-        images: Rendered, 224 px as FreiHAND's; each is packed eight times.
+        images: Rendered, 224 px as FreiHAND's; each is packed 24 times, for seconds to be measured.
         crops: Read from; more than the disk reads ahead.
         rounds: Times that each way is measured.
         on_progress: Gives a callback of (done, total) for each phase.
@@ -89,7 +90,7 @@ def bench_data(
 def _packing(
     root: Path, place: Path, cores: int, rounds: int, on_progress: OnProgress
 ) -> dict[str, Rate]:
-    reader = _Repeated(FreihandReader(root), REPEATS)
+    reader = Repeated(FreihandReader(root), REPEATS)
     files = sorted((root / "training" / "rgb").glob("*.jpg")) * REPEATS
 
     def packed() -> int:
@@ -115,22 +116,6 @@ def _packing(
         cv2.setNumThreads(threads)
 
 
-class _Repeated:
-    """A reader several times over: packing is measured over seconds, rendering is slow."""
-
-    name, split_rule = "repeated", "none"
-
-    def __init__(self, reader: FreihandReader, times: int) -> None:
-        self.reader, self.times, self.fingerprint = reader, times, reader.fingerprint
-        self.splits: Mapping[Split, Rows] = {"pretrain": np.arange(len(self))}
-
-    def __len__(self) -> int:
-        return self.times * len(self.reader)
-
-    def __getitem__(self, index: int) -> Sample:
-        return replace(self.reader[index % len(self.reader)], id=index)
-
-
 def _bare(files: list[Path], first: int, descriptor: int) -> None:
     """Do what packing cannot do without."""
     side = CROP_PX
@@ -145,27 +130,10 @@ def _bare(files: list[Path], first: int, descriptor: int) -> None:
     os.fsync(descriptor)
 
 
-class _Noise:
-    """Crops that cost nothing to make, as a reader."""
-
-    name, split_rule, fingerprint = "noise", "none", "0"
-
-    def __init__(self, count: int) -> None:
-        self.splits: Mapping[Split, Rows] = {"pretrain": np.arange(count)}
-        rng = np.random.default_rng(0)
-        self._image = rng.integers(0, 256, (CROP_PX, CROP_PX, 3), dtype=np.uint8)
-
-    def __len__(self) -> int:
-        return len(self.splits["pretrain"])
-
-    def __getitem__(self, index: int) -> Sample:
-        return Sample(self._image, index, index, "noise")
-
-
 def _reading(
     place: Path, crops: int, rounds: int, on_progress: Callable[[str], OnProgress]
 ) -> dict[str, Rate]:
-    store = pack(_Noise(crops), place / "noise", context=1.0, on_progress=on_progress("writing"))
+    store = pack(Noise(crops), place / "noise", context=1.0, on_progress=on_progress("writing"))
     split, path = store.split("pretrain"), store.folder / "images.npy"
     tell = on_progress("reading")
     cold = in_turns(

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from handssl.data.assembly import assemble
+from handssl.data.crops import CONTEXT, CROP_PX
 from handssl.data.images_file import images_offset
 from handssl.data.manifest import FILE, recipe_of
 from handssl.data.sample import Reader
@@ -28,10 +29,6 @@ from handssl.errors import DataError
 from handssl.processes import completed
 
 Progress = Callable[[int, int], None]
-
-CROP_PX = 192
-CONTEXT = 1.75
-"""Covers one view of the box turned by 45 degrees and moved by 0.15 of its side (1.71)."""
 
 _LABEL_BYTES = 2048  # of a sample, in its shard and once more when all are joined
 _SHARDS_WORTH_PROCESSES = 8  # starting them takes as long as packing a few shards
