@@ -80,7 +80,8 @@ def pack_dataset(name: str, root: Path | None, changes: tuple[str, ...], **rest:
     Options of the datasets, with --set:
       freihand     rule=blocks|published_90_10  versions=[gs,hom,sample,auto]  evaluation_root=DIR
       interhand    cameras=all|colour|grey  complete=true  frames_every=N  cameras_every=N
-      folder       boxes=FILE.csv  pattern=GLOB
+      folder       boxes=FILE.csv  pattern=GLOB, e.g. session1/**/*.png
+      npz          none; the arrays a .npz may hold are listed in docs/data.md
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.cli.packing import pack_and_tell
     from handssl.data import open_reader

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import warnings
 from pathlib import Path
 from typing import Protocol
 
@@ -28,7 +29,8 @@ class Images(Protocol):
 class MappedImages:
     """The crops of a store as a file in memory; only what is used is read.
 
-    Pages are copy-on-write: processes share them, and torch takes them without a warning.
+    Processes share the pages. The map is read-only: a writable private one counts as memory that
+    may be needed, and a store larger than the machine's would be refused.
 
     Args:
         path: A numpy file.
@@ -43,10 +45,13 @@ class MappedImages:
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
         offset = images_offset(path, shape)
         with path.open("rb") as file:
-            self._memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+            self._memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self.array: NDArray[np.uint8] = np.ndarray(shape, np.uint8, self._memory, offset)
         self._offset, self._row_bytes = offset, int(np.prod(shape[1:]))
-        self._flat = torch.from_numpy(self.array).view(shape[0], -1)
+        with warnings.catch_warnings():
+            # Torch warns that nobody may write here; nobody does, `take` gives copies.
+            warnings.simplefilter("ignore", UserWarning)
+            self._flat = torch.from_numpy(self.array).view(shape[0], -1)
         # What fits into memory stays there once read, so the disk need not be told again.
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         self._stays = self.array.nbytes < memory // 2

@@ -9,7 +9,7 @@ from handssl.data.packing import pack
 from handssl.data.places import VARIABLE, find_store, named_store
 from handssl.data.preparation import prepare
 from handssl.data.study_data import StudyData
-from handssl.errors import InputError
+from handssl.errors import DataError, InputError
 from handssl.sweep.study import Study
 
 SMALL = {"pretrain": 6, "probe": 5, "select": 3, "test": 3}
@@ -102,3 +102,15 @@ def test_mistakes_in_the_data_are_told_by_the_path_written(data, message):
     with pytest.raises(InputError) as caught:
         Study.parse({"name": "x", "cells": [{"composition": "rotate"}], "data": data})
     assert message in str(caught.value)
+
+
+def test_tags_count_what_was_damaged(tmp_path, blob_dataset):
+    class Broken(blob_dataset):
+        def __getitem__(self, position):
+            if position == 2:
+                raise DataError("image 2: expected a whole JPEG, found 0 bytes")
+            return super().__getitem__(position)
+
+    pack(Broken(**SMALL), tmp_path / "s", crop_px=56, context=1.75, max_damaged=1)
+    tags = StudyData(tmp_path / "s").tags()
+    assert (tags["data_labelled_damaged"], tags["data_pretrain_damaged"]) == ("1", "1")

@@ -175,3 +175,44 @@ def test_the_manifest_can_be_read_without_handssl(store):
     manifest = json.loads((store.folder / "manifest.json").read_text())
     shape = np.load(store.folder / "images.npy", mmap_mode="r").shape
     assert shape == (manifest["rows"], 56, 56, 3)
+
+
+OPEN_LARGE = """
+import resource
+import sys
+from pathlib import Path
+from handssl.data.store import PackedStore
+
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+split = PackedStore(Path(sys.argv[1])).split("pretrain")
+crops = split.crops(split.slots[:3] * 0 + 687_999)
+print(len(split), int(crops.sum()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+def test_a_store_of_688000_samples_opens_without_being_read(tmp_path, blob_dataset):
+    """Every array has its full length; the files are sparse, so no disk is filled."""
+    count = 688_000
+    small = pack(blob_dataset(pretrain=4), tmp_path / "small", crop_px=192, context=1.75)
+    folder = tmp_path / "large"
+    (folder / "labels").mkdir(parents=True)
+    (folder / "splits").mkdir()
+    shapes = {name: (array.dtype, array.shape[1:]) for name, array in small.labels.items()}
+    for name, (dtype, shape) in shapes.items():
+        path = folder / "labels" / f"{name}.npy"
+        np.lib.format.open_memmap(path, "w+", dtype, (count, *shape)).flush()
+    slots = np.load(folder / "labels" / "slots.npy", mmap_mode="r+")
+    slots[:] = np.arange(count)
+    slots.flush()
+    np.save(folder / "splits" / "pretrain.npy", np.arange(count))
+    np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (count, 192, 192, 3)).flush()
+    sizes = {"images": count, "rows": count, "splits": {"pretrain": count}}
+    manifest = small.manifest.model_copy(update=sizes)
+    (folder / "manifest.json").write_text(manifest.model_dump_json())
+    told = subprocess.run(
+        [sys.executable, "-c", OPEN_LARGE, str(folder)], capture_output=True, text=True, check=True
+    )
+    samples, total, grown_kb = map(int, told.stdout.split())
+    assert (samples, total) == (count, 0)
+    assert grown_kb < 200_000

@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 import pytest
 import ray
+from mlflow import MlflowClient
 
 from handssl.sweep import runner
 from handssl.sweep.events import EpochEnded, Event, Planned, Started, Tick
@@ -99,3 +100,14 @@ def test_a_larger_study_runs_only_what_is_new(
     assert [event.trial.cell for event in of_kind(events, Started)] == ["contrastive none"]
     assert len(result.records) == result.planned == 6
     assert not result.interrupted
+
+
+def test_mlflow_says_what_data_a_trial_read_and_how_much_of_it_was_damaged(
+    runs: list[tuple[StudyResult, list[Event]]],
+) -> None:
+    result = runs[0][0]
+    client = MlflowClient(result.tracking_uri)
+    run = client.get_run(result.records[0].mlflow_run_id or "")
+    assert run.data.tags["data_labelled"].startswith("blobs ")
+    assert run.data.tags["data_labelled_damaged"] == "0"
+    assert len(run.data.tags["data_fingerprint"]) == 32
