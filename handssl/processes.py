@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
+from multiprocessing import connection, get_context, parent_process
 from typing import Any, TypeVar
 
 import cv2
@@ -18,6 +18,7 @@ from handssl.errors import DataError
 
 Result = TypeVar("Result")
 
+_QUEUED = 2  # items a process has before it: it never waits for this one
 _shared: Any = None
 
 
@@ -26,14 +27,14 @@ def completed(
 ) -> Generator[Result, None, None]:
     """Call `work(shared, *item)` for every item and yield the results as they come.
 
-    Close the generator (`contextlib.closing`) to end early: what has begun is finished, the rest
-    is not begun, and no process is left.
+    This process works too, so there is something to do while the others start. Close the generator
+    (`contextlib.closing`) to end early: the rest is not begun, and no process is left.
 
     Args:
         work: A function of a module.
         items: Further arguments, each small.
         shared: First argument of every call, sent to each process once.
-        workers: Processes; 1 does the work in this one.
+        workers: Processes, this one included.
 
     Yields:
         Results, in any order.
@@ -46,10 +47,11 @@ def completed(
             yield work(shared, *item)
         return
     # Spawned, not forked: the caller may hold threads and locks of other libraries.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (shared,))
+    pool = ProcessPoolExecutor(workers - 1, get_context("spawn"), _prepare, (shared,))
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
     try:
-        for future in as_completed([pool.submit(_call, work, item) for item in items]):
-            yield future.result()
+        yield from _divided(pool, work, deque(items), shared, _QUEUED * (workers - 1))
     except BrokenProcessPool:
         raise DataError(
             "the processes that share the work ended before it was done; a script must call this "
@@ -57,6 +59,29 @@ def completed(
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        cv2.setNumThreads(threads)
+
+
+def _divided(
+    pool: ProcessPoolExecutor,
+    work: Callable[..., Result],
+    items: deque[tuple[Any, ...]],
+    shared: Any,
+    queued: int,
+) -> Generator[Result, None, None]:
+    """Keep the pool supplied, do one item here, yield what is done; repeat."""
+    running: set[Future[Result]] = set()
+    while items or running:
+        while items and len(running) < queued:
+            running.add(pool.submit(_call, work, items.popleft()))
+        if items:
+            yield work(shared, *items.popleft())
+        else:
+            wait(running, return_when=FIRST_COMPLETED)
+        done = {future for future in running if future.done()}
+        running -= done
+        for future in done:
+            yield future.result()
 
 
 def _prepare(shared: Any) -> None:
@@ -72,7 +97,7 @@ def _end_with_parent() -> None:
     """Leave when the parent is gone: a killed one cannot tell, and the pool would wait for work."""
     parent = parent_process()
     assert parent is not None  # noqa: S101  a worker has one
-    wait([parent.sentinel])
+    connection.wait([parent.sentinel])
     os._exit(1)
 
 

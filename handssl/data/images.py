@@ -33,7 +33,8 @@ def read_image(path: Path, size_px: tuple[int, int] | None = None) -> NDArray[np
         raise DataError(
             f"{path}: expected {size_px[0]} x {size_px[1]} pixels, found {width} x {height}"
         )
-    if image.max() <= DARKEST:
+    # A few pixels tell nearly always.
+    if image[::8, ::8].max() <= DARKEST and image.max() <= DARKEST:
         raise DataError(f"{path}: expected a hand, found an all-black image")
     return image
 

@@ -210,7 +210,7 @@ def test_images_without_a_box_are_left_out_and_counted(root, boxes):
 
 
 def test_a_left_hand_is_mirrored_with_its_box(root, boxes):
-    reader = FolderReader(root, boxes=boxes("a.png,4,2,8,12,left", "a.png,4,2,8,12,right"))
+    reader = FolderReader(root, boxes=boxes("a.png,4,2,8,8,left", "a.png,4,2,8,8,right"))
     left, right = reader[0], reader[1]
     assert (left.side, left.mirrored, right.mirrored) == ("left", True, False)
     assert np.array_equal(left.image, right.image[:, ::-1])
