@@ -30,7 +30,7 @@ from handssl.data.shards import SHARD_ROWS
 from handssl.data.store import PackedSplit, PackedStore
 
 BATCH = 512
-REPEATS = 32
+REPEATS = 16
 _FILE_BYTES = 2**24
 
 
@@ -68,7 +68,7 @@ def bench_data(
 
     Args:
         folder: Where files are written, on the disk that is measured; left empty.
-        images: Rendered, 224 px as FreiHAND's; each is packed 32 times, for seconds to be measured.
+        images: Rendered, 224 px as FreiHAND's; each is packed 16 times, for seconds to be measured.
         crops: Read from; more than the disk reads ahead.
         rounds: Times that each way is measured.
         on_progress: Gives a callback of (done, total) for each phase.

@@ -24,7 +24,7 @@ def test_every_measure_is_there_and_nothing_is_left_behind(tmp_path, capfd):
     words = ["bench", "data", "--folder", str(tmp_path), "--images", "64", "--crops", "1024"]
     assert invoke([*words, "--rounds", "1", "--quiet", "--json"]) == 0
     rates = json.loads(capfd.readouterr().out)
-    assert rates["images"] == 64 * 32
+    assert rates["images"] == 64 * 16
     assert set(rates["packing"]) == {"limit", "pack"}
     assert set(rates["reading"]) == {
         *("disk", "cold", "warm", "warm, buffer used again", "memory"),
