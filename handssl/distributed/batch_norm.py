@@ -7,18 +7,18 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from handssl.distributed.collectives import gather, sum_over_ranks, world_size
 
 
-class _GlobalStatistics(nn.Module):
+class _GlobalStatistics(_BatchNorm):
     """What both classes share; with one rank or in evaluation it is torch's own BatchNorm."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the normalised (B, C, ...), with mean and variance over all ranks' samples."""
         if world_size() == 1 or not self.training:
-            return super().forward(x)  # type: ignore[misc, no-any-return]
-        assert isinstance(self, nn.BatchNorm1d | nn.BatchNorm2d)  # noqa: S101  for the checker
+            return super().forward(x)
         self._check_input_dim(x)
         mean, variance, count = _statistics(x)
         _move_running_statistics(self, mean, variance, count)
@@ -73,7 +73,9 @@ def _statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tens
     rows = x.numel() // x.shape[1]
     mean = values.sum(axes) / max(rows, 1)  # a rank may hold no sample of a small last batch
     squares = (values - _as_channels(mean, x)).square().sum(axes)
-    parts = gather(torch.stack((mean, squares, torch.full_like(mean, rows)))[None], [1] * world_size())
+    parts = gather(
+        torch.stack((mean, squares, torch.full_like(mean, rows)))[None], [1] * world_size()
+    )
     means, squares, counts = parts.unbind(1)
     count = counts.sum(0)
     mean = (counts * means).sum(0) / count
@@ -114,7 +116,7 @@ class _Normalise(torch.autograd.Function):
 
 @torch.no_grad()
 def _move_running_statistics(
-    module: nn.BatchNorm1d | nn.BatchNorm2d,
+    module: _BatchNorm,
     mean: torch.Tensor,
     variance: torch.Tensor,
     count: torch.Tensor,
@@ -133,5 +135,3 @@ def _move_running_statistics(
 
 def _as_channels(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return values.reshape(1, -1, *[1] * (like.ndim - 2))
-
-

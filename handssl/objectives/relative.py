@@ -8,12 +8,22 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from handssl.augment import REGRESSABLE, Interval, regressed_intervals
+from handssl.augment import (
+    REGRESSABLE,
+    AugmentConfig,
+    Draw,
+    Interval,
+    composition_name,
+    regressed_intervals,
+)
 from handssl.config import nearest
+from handssl.data.sample import Split
+from handssl.distributed import global_mean
 from handssl.errors import InputError
-from handssl.models import RelativeHead
-
-MIN_LOG_SIGMA = -5.0
+from handssl.models import HeadConfig, RelativeHead
+from handssl.objectives.config import RelativeConfig
+from handssl.objectives.interface import Encoded, Losses, PoseTarget
+from handssl.objectives.weights import build_weights
 
 
 def relative_target(
@@ -73,10 +83,18 @@ class RelativeLoss(nn.Module):
         dim: Size of the features of one view.
         hidden: Hidden units of each head.
         ranges: For each transformation, one view's intervals.
+        options: Norm and order; default: mean L1, both orders.
     """
 
-    def __init__(self, dim: int, hidden: int, ranges: Mapping[str, Sequence[Interval]]) -> None:
+    def __init__(
+        self,
+        dim: int,
+        hidden: int,
+        ranges: Mapping[str, Sequence[Interval]],
+        options: RelativeConfig | None = None,
+    ) -> None:
         super().__init__()
+        self.options = options or RelativeConfig()
         self.ranges = dict(ranges)
         self.heads = nn.ModuleDict(
             {name: RelativeHead(dim, hidden, len(intervals)) for name, intervals in ranges.items()}
@@ -89,7 +107,7 @@ class RelativeLoss(nn.Module):
         theta_a: Mapping[str, torch.Tensor],
         theta_b: Mapping[str, torch.Tensor],
     ) -> dict[str, torch.Tensor]:
-        """Return L_t of Eq. 2 for each transformation: mean L1 over both orders of the pair.
+        """Return L_t of Eq. 2 for each transformation, the mean over the orders of the pair.
 
         Args:
             h_a: (B, dim), features of the first views.
@@ -100,44 +118,77 @@ class RelativeLoss(nn.Module):
         losses = {}
         for name, head in self.heads.items():
             target = relative_target(name, theta_a[name], theta_b[name], ranges=self.ranges[name])
+            if self.options.order == "one":
+                losses[name] = self._distance(head(h_a, h_b) - target)
+                continue
             # Both orders in one pass, so that the head's BatchNorm sees them together.
             predicted = head(torch.cat((h_a, h_b)), torch.cat((h_b, h_a)))
-            losses[name] = (predicted - torch.cat((target, -target))).abs().mean()
+            losses[name] = self._distance(predicted - torch.cat((target, -target)))
         return losses
 
+    def of_pair(self, first: Encoded, second: Encoded) -> dict[str, torch.Tensor]:
+        """Return L_t of two views with what was drawn for them."""
+        theta_a, theta_b = (
+            {name: view.parameters(name) for name in self.heads} for view in (first, second)
+        )
+        return self(first.h, second.h, theta_a, theta_b)  # type: ignore[no-any-return]
 
-class LearnedWeights(nn.Module):
-    """Eq. 3: L = sum_k (L_k / sigma_k + log sigma_k) with trainable log sigma.
+    def _distance(self, error: torch.Tensor) -> torch.Tensor:
+        if self.options.norm == "l1":
+            return global_mean(error.abs())
+        return global_mean(torch.linalg.vector_norm(error, dim=1))
 
-    log sigma starts at 0 and is kept at or above -5, so a loss near 0 cannot drive the weight to
-    infinity. A negative total is normal.
+
+class Relative(nn.Module):
+    """Relative heads, Eq. 2 for each regressable transformation and Eq. 3 over them.
 
     Args:
-        names: The terms.
-
-    Reference:
-        Eq. 3; A. Kendall, Y. Gal, R. Cipolla, "Multi-task learning using uncertainty to weigh
-        losses for scene geometry and semantics", CVPR 2018.
+        dim: Size of the features.
+        heads: Sizes of the heads.
+        augmentation: Ranges, for the normalisation of targets.
+        composition: The transformations that are on; those without parameters are applied only.
+        options: Norm, order and weighting.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    draws: tuple[Draw, ...] = (0, 1)
+    split: Split = "pretrain"
+
+    def __init__(
+        self,
+        dim: int,
+        heads: HeadConfig,
+        augmentation: AugmentConfig,
+        composition: Sequence[str],
+        options: RelativeConfig | None = None,
+    ) -> None:
         super().__init__()
-        self.log_sigma = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in names})
+        options = options or RelativeConfig()
+        ranges = regressed_ranges(composition, augmentation)
+        self.relative = RelativeLoss(dim, heads.relative_hidden, ranges, options)
+        self.weights = build_weights(options.weighting, list(ranges))
 
-    def forward(self, losses: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return the weighted total of scalar losses."""
-        terms = []
-        for name, loss in losses.items():
-            bounded = self.log_sigma[name].clamp(min=MIN_LOG_SIGMA)
-            terms.append(loss * torch.exp(-bounded) + bounded)
-        return torch.stack(terms).sum()
+    def forward(self, views: list[Encoded], target: PoseTarget | None) -> Losses:
+        """Return Eq. 3 over the transformations."""
+        terms = self.relative.of_pair(views[0], views[1])
+        total = self.weights(terms)
+        return Losses(total, {k: v.detach() for k, v in terms.items()}, self.weights.sigmas())
 
-    def sigmas(self) -> dict[str, torch.Tensor]:
-        """Return sigma of every term, detached."""
-        return {
-            name: value.detach().clamp(min=MIN_LOG_SIGMA).exp()
-            for name, value in self.log_sigma.items()
-        }
+
+def regressed_ranges(
+    composition: Sequence[str], augmentation: AugmentConfig
+) -> dict[str, tuple[Interval, ...]]:
+    """Return one view's intervals of every transformation of a composition that has parameters.
+
+    Raises:
+        InputError: None has.
+    """
+    names = [name for name in sorted(composition) if name in REGRESSABLE]
+    if not names:
+        raise InputError(
+            f"expected at least one of {', '.join(REGRESSABLE)} to predict, the composition is "
+            f"'{composition_name(composition)}'; add one or use the contrastive objective"
+        )
+    return {name: regressed_intervals(name, augmentation) for name in names}
 
 
 _PERIODS = {

@@ -51,6 +51,10 @@ class Pretraining:
             augmentation=config.augmentation,
             composition=config.composition,
             temperature=config.temperature,
+            relative=config.relative,
+            relative_on=config.relative_on,
+            mixed=config.mixed,
+            contrastive_weight=config.contrastive_weight,
         )
         self.model = nn.ModuleDict({"encoder": self.encoder, "objective": self.objective})
         initialise(self.model, seed=config.seed)
@@ -62,7 +66,12 @@ class Pretraining:
         self.store = data.store(self.objective.split)
         _check_reach(config, self.store.manifest.context)
         self._crops = self.store.buffer(config.global_batch)
-        self.steps_per_epoch = _steps(len(data.store("pretrain")), config.global_batch)
+        # Views that pass through the encoder; with fewer steps for more views arms stay comparable.
+        self.views_per_step = config.global_batch * len(self.objective.draws)
+        pairs = max(2, len(self.objective.draws)) / 2 if config.equal_views else 1.0
+        self.steps_per_epoch = _steps(
+            len(data.store("pretrain")), round(config.global_batch * pairs), config.global_batch
+        )
         lr = peak_lr(config.optimizer.lr_base, config.global_batch)
         groups = decay_groups([self.model], config.optimizer.weight_decay)
         self.optimizer = build(config.optimizer.name, groups, lr=lr)
@@ -83,7 +92,7 @@ class Pretraining:
 
         Returns:
             Means over the epoch: train/loss, train/loss/<term>, train/sigma/<term>, and train/lr,
-            train/views_per_s.
+            train/views_per_step, train/encoder_views (of all epochs so far), train/views_per_s.
 
         Raises:
             DivergedError: A loss is not finite; the first such step is named.
@@ -92,8 +101,10 @@ class Pretraining:
         start_s = time.perf_counter()
         losses = [self._step(indices, epoch) for indices in self._batches(epoch)]
         metrics = _summarise(losses, epoch)
-        views = self.steps_per_epoch * self.config.global_batch * self.objective.views
+        views = self.steps_per_epoch * self.views_per_step
         metrics["train/views_per_s"] = views / (time.perf_counter() - start_s)
+        metrics["train/views_per_step"] = float(self.views_per_step)
+        metrics["train/encoder_views"] = float(views * epoch)
         metrics["train/lr"] = float(self.schedule.get_last_lr()[0])
         return metrics
 
@@ -125,8 +136,7 @@ class Pretraining:
         crops = self.store.crops(indices, out=self._crops).to(self.device)
         ids = self.store.ids[indices].to(self.device)
         views = [
-            self._make_view(crops, ids, epoch=epoch, view=view)
-            for view in range(self.objective.views)
+            self._make_view(crops, ids, epoch=epoch, view=draw) for draw in self.objective.draws
         ]
         images = torch.cat([view.images for view in views])
         features = self.encoder(images.contiguous(memory_format=torch.channels_last))
@@ -184,13 +194,16 @@ def _check_reach(config: PretrainConfig, context: float) -> None:
         )
 
 
-def _steps(images: int, batch: int) -> int:
-    if images < batch:
-        raise InputError(
-            f"expected at least one batch of {batch} pretraining images, the split has {images}; "
-            "lower global_batch or use more images"
+def _steps(images: int, images_per_step: int, batch: int) -> int:
+    if images < images_per_step:
+        why = (
+            "" if images_per_step == batch else " (equal_views: a step of four views counts twice)"
         )
-    return images // batch
+        raise InputError(
+            f"expected at least one batch of {images_per_step} pretraining images{why}, the split "
+            f"has {images}; lower global_batch or use more images"
+        )
+    return images // images_per_step
 
 
 def _summarise(losses: list[Losses], epoch: int) -> dict[str, float]:
@@ -205,5 +218,6 @@ def _summarise(losses: list[Losses], epoch: int) -> dict[str, float]:
     for name in losses[0].terms:
         term = torch.stack([step.terms[name] for step in losses])
         metrics[f"train/loss/{name}"] = float(term.mean())
-        metrics[f"train/sigma/{name}"] = float(losses[-1].sigmas[name])
+    for name, sigma in losses[-1].sigmas.items():
+        metrics[f"train/sigma/{name}"] = float(sigma)
     return metrics
