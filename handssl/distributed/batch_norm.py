@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,13 +20,10 @@ class _GlobalStatistics(_BatchNorm):
         """Return the normalised (B, C, ...), with mean and variance over all ranks' samples."""
         if world_size() == 1 or not self.training:
             return super().forward(x)
-        self._check_input_dim(x)
+        self._check_input_dim(x)  # type: ignore[no-untyped-call]
         mean, variance, count = _statistics(x)
         _move_running_statistics(self, mean, variance, count)
-        normalised = _Normalise.apply(  # type: ignore[no-untyped-call]
-            x, self.weight, self.bias, mean, variance, count, self.eps
-        )
-        return normalised  # type: ignore[no-any-return]
+        return _normalise(x, self.weight, self.bias, mean, variance, count, self.eps)
 
 
 class GlobalBatchNorm1d(_GlobalStatistics, nn.BatchNorm1d):
@@ -36,7 +34,10 @@ class GlobalBatchNorm2d(_GlobalStatistics, nn.BatchNorm2d):
     """`torch.nn.BatchNorm2d` whose training statistics are those of the global batch."""
 
 
-_GLOBAL = {nn.BatchNorm1d: GlobalBatchNorm1d, nn.BatchNorm2d: GlobalBatchNorm2d}
+_GLOBAL: dict[type[nn.Module], type[nn.Module]] = {
+    nn.BatchNorm1d: GlobalBatchNorm1d,
+    nn.BatchNorm2d: GlobalBatchNorm2d,
+}
 
 
 def use_global_batch_norm(module: nn.Module) -> nn.Module:
@@ -57,7 +58,7 @@ def use_global_batch_norm(module: nn.Module) -> nn.Module:
         ['0.weight', '0.bias']
     """
     for part in module.modules():
-        part.__class__ = _GLOBAL.get(type(part), type(part))  # type: ignore[call-overload]
+        part.__class__ = _GLOBAL.get(type(part), type(part))
     return module
 
 
@@ -100,7 +101,7 @@ class _Normalise(torch.autograd.Function):
         return F.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight, mean, inverse, count = ctx.saved_tensors
         axes = [axis for axis in range(x.ndim) if axis != 1]
         flow = gradient.to(mean.dtype)
@@ -112,6 +113,10 @@ class _Normalise(torch.autograd.Function):
         for_x = (flow - shift - unit * slope) * _as_channels(scale, x)
         none = None if weight is None else own[1], None if weight is None else own[0]
         return for_x.to(x.dtype), *none, None, None, None, None
+
+
+# The stubs leave `apply` without types.
+_normalise: Callable[..., torch.Tensor] = _Normalise.apply
 
 
 @torch.no_grad()

@@ -60,7 +60,7 @@ def gather(tensor: torch.Tensor, counts: Sequence[int] | None = None) -> torch.T
         return tensor
     if counts is None:
         counts = row_counts(len(tensor), tensor.device)
-    return _Gather.apply(tensor, tuple(counts))  # type: ignore[no-any-return, no-untyped-call]
+    return _Gather.apply(tensor, tuple(counts))  # type: ignore[no-any-return]
 
 
 @torch.no_grad()
@@ -113,7 +113,7 @@ class _Gather(torch.autograd.Function):
         return torch.cat([part[:rows] for part, rows in zip(parts, counts, strict=True)])
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         start = sum(ctx.counts[: rank()])
         return sum_over_ranks(gradient)[start : start + ctx.counts[rank()]], None
 
