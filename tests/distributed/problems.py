@@ -1,11 +1,12 @@
 """What is computed by one process and by several, in float64, for the tests to compare.
 
-Run as `python -m tests.distributed.problems WORLD RANK FOLDER` it is one of the several.
+`python -m tests.distributed.problems FOLDER` starts the several.
 """
 
 from __future__ import annotations
 
 import datetime
+import multiprocessing
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from handssl.objectives import Encoded, PoseTarget, nt_xent
 from tests.objectives.cases import CASES, DIM, build, encode, labels
 
 ROWS = 12
+WORLDS = (2, 4)
 PARTS = {
     (1, "equal"): [12],
     (1, "unequal"): [12],
@@ -116,19 +118,36 @@ def solve(world, rank):
     return found
 
 
-def main(world, rank, folder):
-    torch.set_num_threads(1)
+def work(world, rank, folder):
+    """Be one of several processes: meet the others in a file, solve, leave the findings."""
     dist.init_process_group(
         "gloo",
-        store=dist.FileStore(str(folder / "store"), world),
+        store=dist.FileStore(str(folder / f"store{world}"), world),
         rank=rank,
         world_size=world,
-        timeout=datetime.timedelta(seconds=60),
+        timeout=datetime.timedelta(seconds=30),
     )
-    torch.save(solve(world, rank), folder / f"{rank}.pt")
+    torch.save(solve(world, rank), folder / f"{world}-{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
 
 
+def main(folder):
+    """Fork the processes: importing everything once takes most of the time."""
+    torch.set_num_threads(1)
+    context = multiprocessing.get_context("fork")
+    for world in WORLDS:
+        ranks = [context.Process(target=work, args=(world, r, folder)) for r in range(world)]
+        for process in ranks:
+            process.start()
+        for process in ranks:
+            process.join(timeout=40)
+        failed = [rank for rank, process in enumerate(ranks) if process.exitcode != 0]
+        for process in ranks:
+            process.kill()
+        if failed:
+            sys.exit(f"ranks {failed} of {world} failed")
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    main(Path(sys.argv[1]))

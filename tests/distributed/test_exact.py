@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.distributed.problems import CASES, ROWS, own_part, solve
+from tests.distributed.problems import CASES, ROWS, WORLDS, own_part, solve
 
 ROOT = Path(__file__).parents[2]
 each_split = pytest.mark.parametrize("parts", ["equal", "unequal"])
@@ -20,36 +20,28 @@ def alone():
     return solve(1, 0)
 
 
-@pytest.fixture(scope="module", params=[2, 4])
-def ranks(request, tmp_path_factory):
-    """What each of several processes finds; they meet in a file and talk over the loopback."""
-    world, folder = request.param, tmp_path_factory.mktemp("ranks")
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """The folder of what several processes find; they meet in files and talk over the loopback."""
+    folder = tmp_path_factory.mktemp("ranks")
     # As this process finds modules, and with no word to other machines.
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
-    }
+    paths = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    environment = {**os.environ, "PYTHONPATH": paths}
     if Path("/sys/class/net/lo").exists():
         environment["GLOO_SOCKET_IFNAME"] = "lo"
-    command = [sys.executable, "-m", "tests.distributed.problems", str(world)]
-    logs = [(folder / f"{rank}.log").open("w+") for rank in range(world)]
-    processes = [
-        subprocess.Popen(
-            [*command, str(rank), str(folder)], cwd=ROOT, env=environment, stdout=log, stderr=log
-        )
-        for rank, log in enumerate(logs)
-    ]
-    try:
-        codes = [process.wait(timeout=90) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-        for log in logs:
-            log.close()
-    texts = [(folder / f"{rank}.log").read_text() for rank in range(world)]
-    assert codes == [0] * world, "\n".join(texts)[-4000:]
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(world)]
+    command = [sys.executable, "-m", "tests.distributed.problems", str(folder)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=110, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+@pytest.fixture(scope="module", params=WORLDS)
+def ranks(request, together):
+    """What each of several processes finds."""
+    files = [together / f"{request.param}-{rank}.pt" for rank in range(request.param)]
+    return [torch.load(file, weights_only=True) for file in files]
 
 
 @each_split

@@ -50,7 +50,9 @@ def test_a_converted_network_has_the_same_bits_as_torchs_own():
             network(x).square().sum().backward()
     for a, b in zip(plain.parameters(), converted.parameters(), strict=True):
         assert torch.equal(a.grad, b.grad)
-    for (name, a), b in zip(plain.state_dict().items(), converted.state_dict().values()):
+    for (name, a), b in zip(
+        plain.state_dict().items(), converted.state_dict().values(), strict=True
+    ):
         assert torch.equal(a, b), name
     assert torch.equal(plain.eval()(x), converted.eval()(x))
 

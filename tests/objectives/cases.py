@@ -162,7 +162,7 @@ def _supervised(case, objective, views, target):
     weight, bias = objective.pose.weight.tolist(), objective.pose.bias.tolist()
     total, count = 0.0, 0
     for n, row in enumerate(_rows(views[0])):
-        out = [sum(w * x for w, x in zip(u, row)) + b for u, b in zip(weight, bias, strict=True)]
+        out = [naive.dot(unit, row) + b for unit, b in zip(weight, bias, strict=True)]
         for j in range(21):
             if target.valid[n, j]:
                 truth = [*uv[n][j], float(target.z[n, j])]

@@ -52,13 +52,15 @@ def weighted_sum(losses, log_sigmas):
     )
 
 
+def dot(u, v):
+    """Sum of products."""
+    return sum(x * y for x, y in zip(u, v, strict=True))
+
+
 def head(rows, weights):
     """Linear, BatchNorm over the rows, ReLU, Linear; weights as nested lists."""
     first, offset, scale, shift, last = weights
-    hidden = [
-        [sum(w * x for w, x in zip(unit, row, strict=True)) + b for unit, b in zip(first, offset)]
-        for row in rows
-    ]
+    hidden = [[dot(unit, row) + b for unit, b in zip(first, offset, strict=True)] for row in rows]
     for k in range(len(first)):
         column = [row[k] for row in hidden]
         mean = sum(column) / len(column)
@@ -66,7 +68,7 @@ def head(rows, weights):
         for row in hidden:
             unit = (row[k] - mean) / math.sqrt(variance + 1e-5)
             row[k] = max(0.0, unit * scale[k] + shift[k])
-    return [[sum(w * x for w, x in zip(u, row, strict=True)) for u in last] for row in hidden]
+    return [[dot(unit, row) for unit in last] for row in hidden]
 
 
 def pair_errors(theta_a, theta_b, predicted_ab, predicted_ba, widths, periods):
