@@ -33,7 +33,7 @@ def row_counts(rows: int, device: torch.device) -> list[int]:
     """
     if world_size() == 1:
         return [rows]
-    own = torch.tensor([rows], device=device)
+    own = torch.full((1,), rows, device=device)
     counts = [torch.empty_like(own) for _ in range(world_size())]
     dist.all_gather(counts, own)
     return [int(count) for count in torch.cat(counts).tolist()]
@@ -93,7 +93,7 @@ def global_mean(values: torch.Tensor, count: torch.Tensor | None = None) -> torc
     if count is None:
         if world_size() == 1:
             return values.mean()
-        count = torch.tensor(values.numel(), device=values.device)
+        count = torch.full((), values.numel(), device=values.device)
     total = sum_over_ranks(count).clamp(min=1)
     return values.sum() * world_size() / total
 
