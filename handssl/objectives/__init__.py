@@ -12,8 +12,9 @@ from handssl.objectives.contrastive import Contrastive, nt_xent
 from handssl.objectives.equivariant import Equivariant, check_equivariant, undo
 from handssl.objectives.interface import Encoded, Losses, ObjectiveModule, PoseTarget
 from handssl.objectives.mixed import Mixed
-from handssl.objectives.relative import Relative, RelativeLoss, relative_target
+from handssl.objectives.relative import Relative, RelativeLoss
 from handssl.objectives.supervised import Supervised
+from handssl.objectives.targets import relative_target
 from handssl.objectives.weights import FixedWeights, LearnedWeights
 
 __all__ = [

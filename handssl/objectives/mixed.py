@@ -13,7 +13,8 @@ from handssl.models import HeadConfig, mlp
 from handssl.objectives.config import MixedPairs, RelativeConfig, Weighting
 from handssl.objectives.contrastive import nt_xent
 from handssl.objectives.interface import Encoded, Losses, PoseTarget
-from handssl.objectives.relative import RelativeLoss, regressed_ranges
+from handssl.objectives.relative import RelativeLoss
+from handssl.objectives.targets import regressed_ranges
 from handssl.objectives.weights import build_weights
 
 CONTRASTIVE = "contrastive"
