@@ -26,7 +26,7 @@ def nt_xent(z_a: torch.Tensor, z_b: torch.Tensor, *, temperature: float) -> torc
     loss, and gradients averaged over ranks (as DistributedDataParallel does) are its gradient.
 
     Args:
-        z_a: (n, D), projections of the first views of this rank; normalised inside.
+        z_a: (n, D), projections of the first views of this rank, n >= 1; normalised inside.
         z_b: (n, D), projections of the second views, row by row the positives of `z_a`.
         temperature: tau > 0.
 

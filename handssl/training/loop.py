@@ -66,12 +66,13 @@ class Pretraining:
         self.store = data.store(self.objective.split)
         _check_reach(config, self.store.manifest.context)
         self._crops = self.store.buffer(config.global_batch)
-        # Views that pass through the encoder; with fewer steps for more views arms stay comparable.
         self.views_per_step = config.global_batch * len(self.objective.draws)
-        pairs = max(2, len(self.objective.draws)) / 2 if config.equal_views else 1.0
-        self.steps_per_epoch = _steps(
-            len(data.store("pretrain")), round(config.global_batch * pairs), config.global_batch
+        # A step of four views counts as two, so that arms stay comparable.
+        self._pairs = max(2, len(self.objective.draws)) // 2 if config.equal_views else 1
+        self._batches_per_epoch = _whole_batches(
+            len(data.store("pretrain")), config.global_batch, least=self._pairs
         )
+        self.steps_per_epoch = self._batches_per_epoch / self._pairs
         lr = peak_lr(config.optimizer.lr_base, config.global_batch)
         groups = decay_groups([self.model], config.optimizer.weight_decay)
         self.optimizer = build(config.optimizer.name, groups, lr=lr)
@@ -101,12 +102,19 @@ class Pretraining:
         start_s = time.perf_counter()
         losses = [self._step(indices, epoch) for indices in self._batches(epoch)]
         metrics = _summarise(losses, epoch)
-        views = self.steps_per_epoch * self.views_per_step
+        views = len(losses) * self.views_per_step
         metrics["train/views_per_s"] = views / (time.perf_counter() - start_s)
         metrics["train/views_per_step"] = float(self.views_per_step)
-        metrics["train/encoder_views"] = float(views * epoch)
+        metrics["train/encoder_views"] = float(self.steps_until(epoch) * self.views_per_step)
         metrics["train/lr"] = float(self.schedule.get_last_lr()[0])
         return metrics
+
+    def steps_until(self, epoch: int) -> int:
+        """Return the updates of the first epochs together.
+
+        Where an epoch is no whole number of steps, epochs differ by one, and the sum is exact.
+        """
+        return self._batches_per_epoch * epoch // self._pairs
 
     def state(self) -> dict[str, Any]:
         """Return all that the next epoch depends on besides configuration and data."""
@@ -155,7 +163,8 @@ class Pretraining:
 
     def _batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
         batch = self.config.global_batch
-        order = epoch_order(self.store, self.steps_per_epoch * batch, self.config.seed, epoch)
+        steps = self.steps_until(epoch) - self.steps_until(epoch - 1)
+        order = epoch_order(self.store, steps * batch, self.config.seed, epoch)
         return (order[i : i + batch] for i in range(0, len(order), batch))
 
     def _lr_factor(self) -> Callable[[int], float]:
@@ -163,7 +172,7 @@ class Pretraining:
         return partial(
             cosine_factor,
             warmup_steps=round(self.config.optimizer.warmup_epochs * self.steps_per_epoch),
-            total_steps=self.config.epochs * self.steps_per_epoch,
+            total_steps=self.steps_until(self.config.epochs),
         )
 
 
@@ -194,16 +203,15 @@ def _check_reach(config: PretrainConfig, context: float) -> None:
         )
 
 
-def _steps(images: int, images_per_step: int, batch: int) -> int:
-    if images < images_per_step:
-        why = (
-            "" if images_per_step == batch else " (equal_views: a step of four views counts twice)"
-        )
+def _whole_batches(images: int, batch: int, *, least: int) -> int:
+    if images < least * batch:
+        counted = "" if least == 1 else f" (with equal_views a step takes the views of {least})"
         raise InputError(
-            f"expected at least one batch of {images_per_step} pretraining images{why}, the split "
-            f"has {images}; lower global_batch or use more images"
+            f"expected at least {'one batch' if least == 1 else f'{least} batches'} of {batch} "
+            f"pretraining images{counted}, the split has {images}; "
+            "lower global_batch or use more images"
         )
-    return images // images_per_step
+    return images // batch
 
 
 def _summarise(losses: list[Losses], epoch: int) -> dict[str, float]:

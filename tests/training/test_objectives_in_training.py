@@ -154,13 +154,23 @@ def test_an_epoch_of_four_views_makes_half_as_many_steps_and_encodes_as_many(blo
     assert more["train/encoder_views"] == 256.0
 
 
+def test_an_odd_number_of_batches_is_shared_out_over_epochs(blob_data):
+    pair, four = (
+        Pretraining(config(values, global_batch=20), StudyData(blob_data))
+        for values in ({"composition": ["rotate"]}, MIXED)
+    )
+    assert [len(list(four._batches(epoch))) for epoch in (1, 2, 3, 4)] == [1, 2, 1, 2]
+    views = [run.train_epoch(2)["train/encoder_views"] for run in (pair, four)]
+    assert views == [240.0, 240.0]
+
+
 def test_encoder_views_are_counted_over_all_epochs(blob_data):
     run = Pretraining(config(MIXED), StudyData(blob_data))
     assert [run.train_epoch(epoch)["train/encoder_views"] for epoch in (1, 2)] == [128.0, 256.0]
 
 
 def test_four_views_of_a_split_with_a_single_batch_are_refused_with_the_reason(blob_data):
-    with pytest.raises(InputError, match=r"at least one batch of 128 .*equal_views"):
+    with pytest.raises(InputError, match=r"at least 2 batches of 64 .*equal_views"):
         Pretraining(config(MIXED, global_batch=64), StudyData(blob_data))
 
 
