@@ -8,7 +8,7 @@ from handssl.augment.config import (
     composition_name,
     regressed_intervals,
 )
-from handssl.augment.draws import Theta, draw_theta
+from handssl.augment.draws import Draw, Theta, draw_theta
 from handssl.augment.geometry import move_points, outside_share, reach_boxes, view_matrix
 from handssl.augment.views import View, ViewMaker, plain_view
 
@@ -16,6 +16,7 @@ __all__ = [
     "REGRESSABLE",
     "TRANSFORMATIONS",
     "AugmentConfig",
+    "Draw",
     "Interval",
     "Theta",
     "View",

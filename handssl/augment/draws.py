@@ -15,6 +15,8 @@ from handssl.augment.config import REGRESSABLE, AugmentConfig, Interval, regress
 from handssl.randomness import derive_key, uniforms
 
 Theta = Mapping[str, torch.Tensor]
+# Which draw a view takes: one number for all, or one for each transformation.
+Draw = int | Mapping[str, int]
 
 UNIT = Interval(low=0.0, high=1.0)
 
@@ -26,7 +28,7 @@ def draw_theta(
     *,
     seed: int,
     epoch: int,
-    view: int,
+    view: Draw,
 ) -> dict[str, torch.Tensor]:
     """Draw the parameters of one view for a batch.
 
@@ -36,7 +38,8 @@ def draw_theta(
         ids: int64 (B,), sample ids.
         seed: The trial's seed.
         epoch: Counted from 1.
-        view: 0 or 1; further views of a step take further numbers.
+        view: 0 or 1; further views of a step take further numbers. A mapping names the number of
+            each transformation; views with the same number share the transformation's draw.
 
     Returns:
         For each transformation float32 (B, 1 + k): column 0 is 1 where the transformation is
@@ -51,9 +54,21 @@ def draw_theta(
         torch.Size([1, 2])
     """
     return {
-        name: _draw_one(config, name, ids, derive_key("theta", seed, epoch, view, name))
+        name: _draw_one(
+            config, name, ids, derive_key("theta", seed, epoch, number_of(view, name), name)
+        )
         for name in sorted(composition)
     }
+
+
+def number_of(view: Draw, transformation: str) -> int:
+    """Return the number of the draw that a view takes of a transformation.
+
+    Example:
+        >>> number_of(1, "blur"), number_of({"blur": 2}, "blur")
+        (1, 2)
+    """
+    return view if isinstance(view, int) else view[transformation]
 
 
 def intervals_of(config: AugmentConfig, transformation: str) -> tuple[Interval, ...]:

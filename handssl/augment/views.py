@@ -8,7 +8,7 @@ import torch
 
 from handssl.augment import appearance
 from handssl.augment.config import AugmentConfig
-from handssl.augment.draws import Theta, draw_theta
+from handssl.augment.draws import Draw, Theta, draw_theta, number_of
 from handssl.augment.geometry import view_matrix, warp
 
 # Order of application after the geometric warp, whatever the order in which a study names them.
@@ -49,14 +49,14 @@ class ViewMaker:
     view_px: int
     context: float
 
-    def __call__(self, crops: torch.Tensor, ids: torch.Tensor, *, epoch: int, view: int) -> View:
-        """Make view number `view` of a batch in an epoch.
+    def __call__(self, crops: torch.Tensor, ids: torch.Tensor, *, epoch: int, view: Draw) -> View:
+        """Make one view of a batch in an epoch.
 
         Args:
             crops: uint8 (B, 3, S, S).
             ids: int64 (B,), sample ids.
             epoch: Counted from 1.
-            view: 0 or 1.
+            view: Number of the draw, or one for each transformation of the composition.
         """
         theta = draw_theta(
             self.config, self.composition, ids, seed=self.seed, epoch=epoch, view=view
@@ -69,7 +69,9 @@ class ViewMaker:
             context=self.context,
             border=self.config.border,
         )
-        key = appearance.noise_key(self.seed, epoch, view)
+        # Without noise the key is not used, and a mapping has no number for it.
+        number = number_of(view, "noise") if "noise" in theta else 0
+        key = appearance.noise_key(self.seed, epoch, number)
         return View(normalise(change_appearance(images, theta, ids, key=key)), theta, matrix)
 
 

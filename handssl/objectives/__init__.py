@@ -1,29 +1,45 @@
-"""Objectives: contrastive (Eq. 1), relative (Eq. 2 and 3), supervised."""
+"""Objectives: contrastive (Eq. 1), relative (Eq. 2 and 3), mixed, equivariant, supervised."""
 
-from handssl.objectives.build import (
+from handssl.objectives.build import Objective, build_objective
+from handssl.objectives.config import (
     OBJECTIVES,
-    Encoded,
-    Losses,
-    Objective,
+    MixedPairs,
     ObjectiveName,
-    PoseTarget,
-    Supervised,
-    build_objective,
+    RelativeConfig,
+    Weighting,
 )
-from handssl.objectives.contrastive import nt_xent
-from handssl.objectives.relative import LearnedWeights, RelativeLoss, relative_target
+from handssl.objectives.contrastive import Contrastive, nt_xent
+from handssl.objectives.equivariant import INVERTIBLE, Equivariant, check_equivariant, undo
+from handssl.objectives.interface import Encoded, Losses, ObjectiveModule, PoseTarget
+from handssl.objectives.mixed import Mixed
+from handssl.objectives.relative import Relative, RelativeLoss
+from handssl.objectives.supervised import Supervised
+from handssl.objectives.targets import relative_target
+from handssl.objectives.weights import FixedWeights, LearnedWeights
 
 __all__ = [
+    "INVERTIBLE",
     "OBJECTIVES",
+    "Contrastive",
     "Encoded",
+    "Equivariant",
+    "FixedWeights",
     "LearnedWeights",
     "Losses",
+    "Mixed",
+    "MixedPairs",
     "Objective",
+    "ObjectiveModule",
     "ObjectiveName",
     "PoseTarget",
+    "Relative",
+    "RelativeConfig",
     "RelativeLoss",
     "Supervised",
+    "Weighting",
     "build_objective",
+    "check_equivariant",
     "nt_xent",
     "relative_target",
+    "undo",
 ]

@@ -1,11 +1,17 @@
-"""The contrastive objective: Eq. 1 of the paper."""
+"""The contrastive objective: Eq. 1 of the paper, exact for any number of ranks."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812
+from torch import nn
 
+from handssl.augment import Draw
+from handssl.data.sample import Split
+from handssl.distributed import gather, rank, row_counts, world_size
 from handssl.errors import InputError
+from handssl.models import HeadConfig, mlp
+from handssl.objectives.interface import Encoded, Losses, PoseTarget
 
 
 def nt_xent(z_a: torch.Tensor, z_b: torch.Tensor, *, temperature: float) -> torch.Tensor:
@@ -15,16 +21,20 @@ def nt_xent(z_a: torch.Tensor, z_b: torch.Tensor, *, temperature: float) -> torc
     l_i = -log( exp(sim(z_i, z_j) / tau) / sum_{k != i} exp(sim(z_i, z_k) / tau) ), sim the cosine;
     the result is the mean of l_i over all 2N anchors.
 
+    With W ranks N counts all of them: a rank computes l_i of its own anchors against the gathered
+    projections of all, and returns W / 2N times their sum. The mean of that over ranks is the
+    loss, and gradients averaged over ranks (as DistributedDataParallel does) are its gradient.
+
     Args:
-        z_a: (N, D), projections of the first views, N >= 2; normalised inside.
-        z_b: (N, D), projections of the second views, row by row the positives of `z_a`.
+        z_a: (n, D), projections of the first views of this rank, n >= 1; normalised inside.
+        z_b: (n, D), projections of the second views, row by row the positives of `z_a`.
         temperature: tau > 0.
 
     Returns:
         Scalar.
 
     Raises:
-        InputError: Shapes differ, N < 2, or the temperature is not positive.
+        InputError: Shapes differ, N < 2 over all ranks, or the temperature is not positive.
 
     Example:
         >>> z = torch.eye(2)
@@ -36,18 +46,65 @@ def nt_xent(z_a: torch.Tensor, z_b: torch.Tensor, *, temperature: float) -> torc
         learning of visual representations", ICML 2020.
     """
     _check(z_a, z_b, temperature)
-    z = F.normalize(torch.cat((z_a, z_b)), dim=1)
-    logits = z @ z.T / temperature
-    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
-    positives = torch.arange(len(z), device=z.device).roll(len(z_a))
-    return F.cross_entropy(logits.masked_fill(itself, float("-inf")), positives)
+    rows = len(z_a)
+    counts = row_counts(rows, z_a.device)
+    _check_negatives(sum(counts), z_a, z_b)
+    anchors = F.normalize(torch.cat((z_a, z_b)), dim=1)
+    keys = _all_keys(anchors, counts)
+    first = sum(counts[: rank()]) + torch.arange(rows, device=z_a.device)
+    itself = torch.cat((first, first + sum(counts)))
+    columns = torch.arange(len(keys), device=z_a.device)
+    logits = (anchors @ keys.T / temperature).masked_fill(columns == itself[:, None], -torch.inf)
+    mean = F.cross_entropy(logits, itself.roll(rows))
+    # 1 where all ranks hold as many rows.
+    return mean * (rows * len(counts) / sum(counts))
+
+
+class Contrastive(nn.Module):
+    """Projection head and Eq. 1.
+
+    Args:
+        dim: Size of the features.
+        heads: Sizes of the head.
+        temperature: tau of Eq. 1.
+    """
+
+    draws: tuple[Draw, ...] = (0, 1)
+    split: Split = "pretrain"
+
+    def __init__(self, dim: int, heads: HeadConfig, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.projection = mlp(dim, heads.projection_hidden, heads.projection_out)
+
+    def forward(self, views: list[Encoded], target: PoseTarget | None) -> Losses:
+        """Return Eq. 1 on the projections of both views, projected in one pass."""
+        z_a, z_b = self.projection(torch.cat([view.h for view in views])).chunk(2)
+        return Losses(nt_xent(z_a, z_b, temperature=self.temperature))
+
+
+def _all_keys(anchors: torch.Tensor, counts: list[int]) -> torch.Tensor:
+    """Return the projections of all ranks: first views in rank order, then second views."""
+    if world_size() == 1:
+        return anchors
+    # Both views of a pair side by side, so that one collective carries them.
+    pairs = gather(torch.cat(anchors.chunk(2), dim=1), counts)
+    return torch.cat(pairs.chunk(2, dim=1))
 
 
 def _check(z_a: torch.Tensor, z_b: torch.Tensor, temperature: float) -> None:
-    if z_a.shape != z_b.shape or z_a.ndim != 2 or len(z_a) < 2:
+    if z_a.shape != z_b.shape or z_a.ndim != 2:
         raise InputError(
-            "nt_xent: expected two equal shapes (N, D) with N >= 2 (one pair has no negatives), "
+            "nt_xent: expected two equal shapes (N, D), "
             f"got {tuple(z_a.shape)} and {tuple(z_b.shape)}"
         )
     if not temperature > 0:
         raise InputError(f"nt_xent: expected temperature > 0, got {temperature}")
+
+
+def _check_negatives(pairs: int, z_a: torch.Tensor, z_b: torch.Tensor) -> None:
+    if pairs < 2:
+        raise InputError(
+            "nt_xent: expected two shapes (N, D) with N >= 2 over all ranks (one pair has no "
+            f"negatives), got {tuple(z_a.shape)} and {tuple(z_b.shape)}"
+        )

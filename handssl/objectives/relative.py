@@ -2,68 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
-from handssl.augment import REGRESSABLE, Interval, regressed_intervals
-from handssl.config import nearest
-from handssl.errors import InputError
-from handssl.models import RelativeHead
-
-MIN_LOG_SIGMA = -5.0
-
-
-def relative_target(
-    transformation: str,
-    theta_a: torch.Tensor,
-    theta_b: torch.Tensor,
-    *,
-    ranges: Sequence[Interval] | None = None,
-) -> torch.Tensor:
-    """Return theta_b - theta_a, wrapped and divided by the range of one view.
-
-    Differences of circular parameters (rotation, hue) are wrapped to half a turn either way before
-    the division. Adding a constant to theta_b adds it to the target (Eq. 4).
-
-    Args:
-        transformation: One of translate, rotate, color_jitter.
-        theta_a: (B, k), parameters of the first view.
-        theta_b: (B, k), parameters of the second view.
-        ranges: One view's interval of each parameter; default: the documented defaults.
-
-    Returns:
-        (B, k), in [-1, 1] for parameters within their ranges.
-
-    Raises:
-        InputError: The transformation has no parameters to regress, or shapes do not fit.
-
-    Example:
-        >>> a, b = torch.tensor([[0.0]]), torch.tensor([[math.pi / 4]])
-        >>> float(relative_target("rotate", a, b))
-        0.5
-
-    Reference:
-        Eq. 2 and 4.
-    """
-    intervals = _intervals(transformation, ranges)
-    expected = (len(theta_a), len(intervals))
-    if theta_a.shape != expected or theta_b.shape != expected:
-        raise InputError(
-            f"relative_target: expected theta of shape (B, {len(intervals)}) for "
-            f"{transformation}, got {tuple(theta_a.shape)} and {tuple(theta_b.shape)}"
-        )
-    period = theta_a.new_tensor(_PERIODS.get(transformation, (math.inf,) * len(intervals)))
-    width = theta_a.new_tensor([interval.width for interval in intervals])
-    return wrap(theta_b - theta_a, period) / width
-
-
-def wrap(difference: torch.Tensor, period: torch.Tensor) -> torch.Tensor:
-    """Bring differences into (-period / 2, period / 2]; an infinite period leaves them alone."""
-    turns = torch.ceil(difference / period - 0.5)
-    return torch.where(torch.isinf(period), difference, difference - turns * period.nan_to_num())
+from handssl.augment import AugmentConfig, Draw, Interval
+from handssl.data.sample import Split
+from handssl.distributed import global_mean
+from handssl.models import HeadConfig, RelativeHead
+from handssl.objectives.config import RelativeConfig
+from handssl.objectives.interface import Encoded, Losses, PoseTarget
+from handssl.objectives.targets import regressed_ranges, relative_target
+from handssl.objectives.weights import build_weights
 
 
 class RelativeLoss(nn.Module):
@@ -73,10 +24,18 @@ class RelativeLoss(nn.Module):
         dim: Size of the features of one view.
         hidden: Hidden units of each head.
         ranges: For each transformation, one view's intervals.
+        options: Norm and order; default: mean L1, both orders.
     """
 
-    def __init__(self, dim: int, hidden: int, ranges: Mapping[str, Sequence[Interval]]) -> None:
+    def __init__(
+        self,
+        dim: int,
+        hidden: int,
+        ranges: Mapping[str, Sequence[Interval]],
+        options: RelativeConfig | None = None,
+    ) -> None:
         super().__init__()
+        self.options = options or RelativeConfig()
         self.ranges = dict(ranges)
         self.heads = nn.ModuleDict(
             {name: RelativeHead(dim, hidden, len(intervals)) for name, intervals in ranges.items()}
@@ -89,7 +48,7 @@ class RelativeLoss(nn.Module):
         theta_a: Mapping[str, torch.Tensor],
         theta_b: Mapping[str, torch.Tensor],
     ) -> dict[str, torch.Tensor]:
-        """Return L_t of Eq. 2 for each transformation: mean L1 over both orders of the pair.
+        """Return L_t of Eq. 2 for each transformation, the mean over the orders of the pair.
 
         Args:
             h_a: (B, dim), features of the first views.
@@ -100,56 +59,57 @@ class RelativeLoss(nn.Module):
         losses = {}
         for name, head in self.heads.items():
             target = relative_target(name, theta_a[name], theta_b[name], ranges=self.ranges[name])
+            if self.options.order == "one":
+                losses[name] = self._distance(head(h_a, h_b) - target)
+                continue
             # Both orders in one pass, so that the head's BatchNorm sees them together.
             predicted = head(torch.cat((h_a, h_b)), torch.cat((h_b, h_a)))
-            losses[name] = (predicted - torch.cat((target, -target))).abs().mean()
+            losses[name] = self._distance(predicted - torch.cat((target, -target)))
         return losses
 
+    def of_pair(self, first: Encoded, second: Encoded) -> dict[str, torch.Tensor]:
+        """Return L_t of two views with what was drawn for them."""
+        theta_a, theta_b = (
+            {name: view.parameters(name) for name in self.heads} for view in (first, second)
+        )
+        return self(first.h, second.h, theta_a, theta_b)  # type: ignore[no-any-return]
 
-class LearnedWeights(nn.Module):
-    """Eq. 3: L = sum_k (L_k / sigma_k + log sigma_k) with trainable log sigma.
+    def _distance(self, error: torch.Tensor) -> torch.Tensor:
+        if self.options.norm == "l1":
+            return global_mean(error.abs())
+        return global_mean(torch.linalg.vector_norm(error, dim=1))
 
-    log sigma starts at 0 and is kept at or above -5, so a loss near 0 cannot drive the weight to
-    infinity. A negative total is normal.
+
+class Relative(nn.Module):
+    """Relative heads, Eq. 2 for each regressable transformation and Eq. 3 over them.
 
     Args:
-        names: The terms.
-
-    Reference:
-        Eq. 3; A. Kendall, Y. Gal, R. Cipolla, "Multi-task learning using uncertainty to weigh
-        losses for scene geometry and semantics", CVPR 2018.
+        dim: Size of the features.
+        heads: Sizes of the heads.
+        augmentation: Ranges, for the normalisation of targets.
+        composition: The transformations that are on; those without parameters are applied only.
+        options: Norm, order and weighting.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    draws: tuple[Draw, ...] = (0, 1)
+    split: Split = "pretrain"
+
+    def __init__(
+        self,
+        dim: int,
+        heads: HeadConfig,
+        augmentation: AugmentConfig,
+        composition: Sequence[str],
+        options: RelativeConfig | None = None,
+    ) -> None:
         super().__init__()
-        self.log_sigma = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in names})
+        options = options or RelativeConfig()
+        ranges = regressed_ranges(composition, augmentation)
+        self.relative = RelativeLoss(dim, heads.relative_hidden, ranges, options)
+        self.weights = build_weights(options.weighting, list(ranges))
 
-    def forward(self, losses: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return the weighted total of scalar losses."""
-        terms = []
-        for name, loss in losses.items():
-            bounded = self.log_sigma[name].clamp(min=MIN_LOG_SIGMA)
-            terms.append(loss * torch.exp(-bounded) + bounded)
-        return torch.stack(terms).sum()
-
-    def sigmas(self) -> dict[str, torch.Tensor]:
-        """Return sigma of every term, detached."""
-        return {
-            name: value.detach().clamp(min=MIN_LOG_SIGMA).exp()
-            for name, value in self.log_sigma.items()
-        }
-
-
-_PERIODS = {
-    "rotate": (2.0 * math.pi,),
-    "color_jitter": (1.0, math.inf, math.inf, math.inf),
-}
-
-
-def _intervals(transformation: str, ranges: Sequence[Interval] | None) -> Sequence[Interval]:
-    if transformation not in REGRESSABLE:
-        raise InputError(
-            f"relative_target: {transformation!r} has no parameters to regress"
-            f"{nearest(transformation, REGRESSABLE)}"
-        )
-    return regressed_intervals(transformation) if ranges is None else ranges
+    def forward(self, views: list[Encoded], target: PoseTarget | None) -> Losses:
+        """Return Eq. 3 over the transformations."""
+        terms = self.relative.of_pair(views[0], views[1])
+        total = self.weights(terms)
+        return Losses(total, {k: v.detach() for k, v in terms.items()}, self.weights.sigmas())

@@ -44,7 +44,7 @@ def trial_id(config: PretrainConfig, data_fingerprint: str, *, kind: str = "tria
 
 
 def _determining(config: PretrainConfig) -> dict[str, Any]:
-    values = config.model_dump(mode="json")
+    values = config.canonical().model_dump(mode="json")
     for name in set(TRANSFORMATIONS) - set(config.composition):
         del values["augmentation"][name]
     return values

@@ -10,7 +10,7 @@ from handssl.augment import REGRESSABLE, composition_name
 from handssl.augment.config import Transformation
 from handssl.config import Config
 from handssl.data.config import DataConfig, ProceduralData
-from handssl.objectives import ObjectiveName
+from handssl.objectives import INVERTIBLE, ObjectiveName
 from handssl.training.config import PretrainConfig
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -22,7 +22,9 @@ class Cell(Config):
 
     Attributes:
         composition: The transformations that are on; YAML also takes `rotate+translate`.
-        objective: What the encoder is trained for.
+        objective: What the encoder is trained for; `mixed` with all on one objective becomes it.
+        relative_on: `mixed`: the transformations on the relative objective, the others being on
+            the contrastive one.
         exempt: Never stopped early, because it is compared with a rival at equal epochs.
 
     Example:
@@ -32,6 +34,7 @@ class Cell(Config):
 
     composition: tuple[Transformation, ...] = ()
     objective: ObjectiveName = "contrastive"
+    relative_on: tuple[Transformation, ...] = ()
     exempt: bool = False
 
     @property
@@ -39,16 +42,17 @@ class Cell(Config):
         """What tables and runs call the cell: objective, then composition."""
         if self.objective == "supervised" and not self.composition:
             return "supervised"
-        return f"{self.objective} {composition_name(self.composition)}"
+        label = f"{self.objective} {composition_name(self.composition)}"
+        return f"{label} ({composition_name(self.relative_on)})" if self.relative_on else label
 
-    @field_validator("composition", mode="before")
+    @field_validator("composition", "relative_on", mode="before")
     @classmethod
     def _from_text(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return () if value in ("", "none") else tuple(value.split("+"))
 
-    @field_validator("composition")
+    @field_validator("composition", "relative_on")
     @classmethod
     def _canonical(cls, value: tuple[Transformation, ...]) -> tuple[Transformation, ...]:
         if len(set(value)) != len(value):
@@ -61,6 +65,26 @@ class Cell(Config):
             raise ValueError(
                 f"objective 'relative' needs one of {', '.join(REGRESSABLE)} in the composition"
             )
+        if self.objective == "equivariant" and not set(self.composition) & set(INVERTIBLE):
+            raise ValueError(
+                f"objective 'equivariant' needs one of {', '.join(INVERTIBLE)} in the composition"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _divides_its_composition(self) -> Self:
+        chosen, others = set(self.relative_on), set(self.composition)
+        if self.objective != "mixed" and chosen:
+            raise ValueError(f"relative_on belongs to objective 'mixed', not {self.objective!r}")
+        if not chosen <= others & set(REGRESSABLE):
+            raise ValueError(
+                "relative_on: expected transformations of the composition with parameters "
+                f"({', '.join(REGRESSABLE)}), got {composition_name(self.relative_on)}"
+            )
+        if self.objective == "mixed" and (not chosen or chosen == others):
+            # All on one objective is that objective: the same trial, under its own name.
+            pure = "relative" if chosen else "contrastive"
+            self.__dict__.update(objective=pure, relative_on=())
         return self
 
 
@@ -110,7 +134,7 @@ class Study(Config):
     @classmethod
     def _leaves_to_cells(cls, value: PretrainConfig) -> PretrainConfig:
         default = PretrainConfig()
-        names = ("composition", "objective", "seed")
+        names = ("composition", "objective", "relative_on", "seed")
         taken = [name for name in names if getattr(value, name) != getattr(default, name)]
         if taken:
             raise ValueError(f"{', '.join(taken)} belong to cells and blocks, leave them out here")
@@ -153,4 +177,5 @@ class Study(Config):
         kept = {*cell.composition, "border"}
         values["augmentation"] = {k: v for k, v in values["augmentation"].items() if k in kept}
         values |= {"composition": cell.composition, "objective": cell.objective, "seed": block}
+        values["relative_on"] = cell.relative_on
         return PretrainConfig.parse(values, where=f"{self.name}, cell {cell.label}")

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from handssl.augment import REGRESSABLE, AugmentConfig, composition_name
 from handssl.augment.config import Transformation
 from handssl.config import Config
+from handssl.errors import InputError
 from handssl.models import EncoderConfig, HeadConfig
-from handssl.objectives import ObjectiveName
+from handssl.objectives import (
+    MixedPairs,
+    ObjectiveName,
+    RelativeConfig,
+    Weighting,
+    check_equivariant,
+)
 from handssl.optim import OptimizerConfig
 
 
 class PretrainConfig(Config):
     """One pretraining run.
+
+    `mixed` whose composition is all on one objective becomes that objective, so that it is the same
+    trial.
 
     Attributes:
         composition: Transformations that are on, kept in canonical order; empty is valid.
@@ -24,6 +34,14 @@ class PretrainConfig(Config):
         epochs: Passes over the pretraining images; the cosine ends with the last.
         global_batch: Images of one update over all workers; a last smaller batch is left out.
         temperature: tau of Eq. 1.
+        relative: Options of Eq. 2 and 3.
+        relative_on: `mixed`: the transformations R on the relative objective, the others of the
+            composition being on the contrastive one; what is not in the composition is left out.
+        mixed: `split` gives each term its own pair of views; `joint` gives both terms one pair, and
+            so asks for invariance to R too.
+        contrastive_weight: `mixed`: the contrastive term has a sigma of Eq. 3, or the weight 1.
+        equal_views: An epoch of an objective with four views makes half as many steps, so that
+            arms are compared after as many views through the encoder.
     """
 
     composition: tuple[Transformation, ...] = ()
@@ -32,17 +50,41 @@ class PretrainConfig(Config):
     epochs: Annotated[int, Field(ge=1, le=10000)] = 100
     global_batch: Annotated[int, Field(ge=2, le=65536)] = 2048
     temperature: Annotated[float, Field(gt=0, le=100)] = 0.5
+    relative: RelativeConfig = RelativeConfig()
+    relative_on: tuple[Transformation, ...] = ()
+    mixed: MixedPairs = "split"
+    contrastive_weight: Weighting = "learned"
+    equal_views: bool = True
     encoder: EncoderConfig = EncoderConfig()
     heads: HeadConfig = HeadConfig()
     augmentation: AugmentConfig = AugmentConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
 
-    @field_validator("composition")
+    @field_validator("composition", "relative_on")
     @classmethod
     def _canonical(cls, value: tuple[Transformation, ...]) -> tuple[Transformation, ...]:
         if len(set(value)) != len(value):
             raise ValueError("a transformation is named twice")
         return tuple(sorted(value))
+
+    @field_validator("relative_on")
+    @classmethod
+    def _regressable(cls, value: tuple[Transformation, ...]) -> tuple[Transformation, ...]:
+        without = [name for name in value if name not in REGRESSABLE]
+        if without:
+            raise ValueError(
+                f"{', '.join(without)} has no parameters to predict; "
+                f"expected some of {', '.join(REGRESSABLE)}"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _resolved(self) -> Self:
+        """Bring `mixed` to its one form, before any other rule looks at the objective."""
+        if self.objective == "mixed":
+            # The fields are frozen for others; nobody has seen this instance yet.
+            self.__dict__.update(_resolve_mixed(self))
+        return self
 
     @model_validator(mode="after")
     def _has_targets(self) -> Self:
@@ -55,6 +97,15 @@ class PretrainConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _has_something_to_undo(self) -> Self:
+        if self.objective == "equivariant":
+            try:
+                check_equivariant(self.composition, self.heads.projection_out)
+            except InputError as error:
+                raise ValueError(str(error)) from None
+        return self
+
+    @model_validator(mode="after")
     def _warms_up_in_time(self) -> Self:
         if self.optimizer.warmup_epochs >= self.epochs:
             raise ValueError(
@@ -62,3 +113,38 @@ class PretrainConfig(Config):
                 f"got {self.optimizer.warmup_epochs:g} of {self.epochs}"
             )
         return self
+
+    def canonical(self) -> Self:
+        """Return the configuration with every option that its objective does not read at default.
+
+        Two configurations that train alike become equal.
+
+        Example:
+            >>> PretrainConfig(mixed="joint").canonical() == PretrainConfig()
+            True
+        """
+        values = self.model_dump()
+        for name in set().union(*_READ.values()) - _READ[self.objective]:
+            del values[name]
+        return self.parse(values)
+
+
+# Options that only some objectives read.
+_MIXED_ALONE = {"relative_on", "mixed", "contrastive_weight", "equal_views"}
+_READ: dict[ObjectiveName, set[str]] = {
+    "contrastive": {"temperature"},
+    "relative": {"relative"},
+    "mixed": {"temperature", "relative", *_MIXED_ALONE},
+    "equivariant": {"temperature"},
+    "supervised": set(),
+}
+
+
+def _resolve_mixed(config: PretrainConfig) -> dict[str, Any]:
+    """Return the fields to change: R within the composition, or one objective for all of it."""
+    chosen = tuple(name for name in config.relative_on if name in config.composition)
+    if chosen and chosen != config.composition:
+        return {"relative_on": chosen}
+    fields = PretrainConfig.model_fields
+    defaults = {name: fields[name].default for name in _MIXED_ALONE}
+    return {"objective": "relative" if chosen else "contrastive", **defaults}

@@ -51,6 +51,10 @@ class Pretraining:
             augmentation=config.augmentation,
             composition=config.composition,
             temperature=config.temperature,
+            relative=config.relative,
+            relative_on=config.relative_on,
+            mixed=config.mixed,
+            contrastive_weight=config.contrastive_weight,
         )
         self.model = nn.ModuleDict({"encoder": self.encoder, "objective": self.objective})
         initialise(self.model, seed=config.seed)
@@ -62,7 +66,13 @@ class Pretraining:
         self.store = data.store(self.objective.split)
         _check_reach(config, self.store.manifest.context)
         self._crops = self.store.buffer(config.global_batch)
-        self.steps_per_epoch = _steps(len(data.store("pretrain")), config.global_batch)
+        self.views_per_step = config.global_batch * len(self.objective.draws)
+        # A step of four views counts as two, so that arms stay comparable.
+        self._pairs = max(2, len(self.objective.draws)) // 2 if config.equal_views else 1
+        self._batches_per_epoch = _whole_batches(
+            len(data.store("pretrain")), config.global_batch, least=self._pairs
+        )
+        self.steps_per_epoch = self._batches_per_epoch / self._pairs
         lr = peak_lr(config.optimizer.lr_base, config.global_batch)
         groups = decay_groups([self.model], config.optimizer.weight_decay)
         self.optimizer = build(config.optimizer.name, groups, lr=lr)
@@ -83,7 +93,7 @@ class Pretraining:
 
         Returns:
             Means over the epoch: train/loss, train/loss/<term>, train/sigma/<term>, and train/lr,
-            train/views_per_s.
+            train/views_per_step, train/encoder_views (of all epochs so far), train/views_per_s.
 
         Raises:
             DivergedError: A loss is not finite; the first such step is named.
@@ -92,10 +102,19 @@ class Pretraining:
         start_s = time.perf_counter()
         losses = [self._step(indices, epoch) for indices in self._batches(epoch)]
         metrics = _summarise(losses, epoch)
-        views = self.steps_per_epoch * self.config.global_batch * self.objective.views
+        views = len(losses) * self.views_per_step
         metrics["train/views_per_s"] = views / (time.perf_counter() - start_s)
+        metrics["train/views_per_step"] = float(self.views_per_step)
+        metrics["train/encoder_views"] = float(self.steps_until(epoch) * self.views_per_step)
         metrics["train/lr"] = float(self.schedule.get_last_lr()[0])
         return metrics
+
+    def steps_until(self, epoch: int) -> int:
+        """Return the updates of the first epochs together.
+
+        Where an epoch is no whole number of steps, epochs differ by one, and the sum is exact.
+        """
+        return self._batches_per_epoch * epoch // self._pairs
 
     def state(self) -> dict[str, Any]:
         """Return all that the next epoch depends on besides configuration and data."""
@@ -125,8 +144,7 @@ class Pretraining:
         crops = self.store.crops(indices, out=self._crops).to(self.device)
         ids = self.store.ids[indices].to(self.device)
         views = [
-            self._make_view(crops, ids, epoch=epoch, view=view)
-            for view in range(self.objective.views)
+            self._make_view(crops, ids, epoch=epoch, view=draw) for draw in self.objective.draws
         ]
         images = torch.cat([view.images for view in views])
         features = self.encoder(images.contiguous(memory_format=torch.channels_last))
@@ -145,7 +163,8 @@ class Pretraining:
 
     def _batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
         batch = self.config.global_batch
-        order = epoch_order(self.store, self.steps_per_epoch * batch, self.config.seed, epoch)
+        steps = self.steps_until(epoch) - self.steps_until(epoch - 1)
+        order = epoch_order(self.store, steps * batch, self.config.seed, epoch)
         return (order[i : i + batch] for i in range(0, len(order), batch))
 
     def _lr_factor(self) -> Callable[[int], float]:
@@ -153,7 +172,7 @@ class Pretraining:
         return partial(
             cosine_factor,
             warmup_steps=round(self.config.optimizer.warmup_epochs * self.steps_per_epoch),
-            total_steps=self.config.epochs * self.steps_per_epoch,
+            total_steps=self.steps_until(self.config.epochs),
         )
 
 
@@ -184,10 +203,12 @@ def _check_reach(config: PretrainConfig, context: float) -> None:
         )
 
 
-def _steps(images: int, batch: int) -> int:
-    if images < batch:
+def _whole_batches(images: int, batch: int, *, least: int) -> int:
+    if images < least * batch:
+        counted = "" if least == 1 else f" (with equal_views a step takes the views of {least})"
         raise InputError(
-            f"expected at least one batch of {batch} pretraining images, the split has {images}; "
+            f"expected at least {'one batch' if least == 1 else f'{least} batches'} of {batch} "
+            f"pretraining images{counted}, the split has {images}; "
             "lower global_batch or use more images"
         )
     return images // batch
@@ -205,5 +226,6 @@ def _summarise(losses: list[Losses], epoch: int) -> dict[str, float]:
     for name in losses[0].terms:
         term = torch.stack([step.terms[name] for step in losses])
         metrics[f"train/loss/{name}"] = float(term.mean())
-        metrics[f"train/sigma/{name}"] = float(losses[-1].sigmas[name])
+    for name, sigma in losses[-1].sigmas.items():
+        metrics[f"train/sigma/{name}"] = float(sigma)
     return metrics

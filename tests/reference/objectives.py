@@ -50,3 +50,69 @@ def weighted_sum(losses, log_sigmas):
     return sum(
         losses[k] / math.exp(log_sigmas[k]) + math.log(math.exp(log_sigmas[k])) for k in losses
     )
+
+
+def dot(u, v):
+    """Sum of products."""
+    return sum(x * y for x, y in zip(u, v, strict=True))
+
+
+def head(rows, weights):
+    """Linear, BatchNorm over the rows, ReLU, Linear; weights as nested lists."""
+    first, offset, scale, shift, last = weights
+    hidden = [[dot(unit, row) + b for unit, b in zip(first, offset, strict=True)] for row in rows]
+    for k in range(len(first)):
+        column = [row[k] for row in hidden]
+        mean = sum(column) / len(column)
+        variance = sum((x - mean) ** 2 for x in column) / len(column)
+        for row in hidden:
+            unit = (row[k] - mean) / math.sqrt(variance + 1e-5)
+            row[k] = max(0.0, unit * scale[k] + shift[k])
+    return [[dot(unit, row) for unit in last] for row in hidden]
+
+
+def pair_errors(theta_a, theta_b, predicted_ab, predicted_ba, widths, periods):
+    """Error vectors of Eq. 2: of the order (a, b), then, if it is predicted, of (b, a)."""
+    targets = [
+        [
+            ((b - a) if period is None else wrapped(b - a, period)) / width
+            for a, b, width, period in zip(row_a, row_b, widths, periods, strict=True)
+        ]
+        for row_a, row_b in zip(theta_a, theta_b, strict=True)
+    ]
+    errors = []
+    for sign, predicted in ((1, predicted_ab), (-1, predicted_ba)):
+        for row, target in zip(predicted or [], targets if predicted else [], strict=True):
+            errors.append([p - sign * t for p, t in zip(row, target, strict=True)])
+    return errors
+
+
+def mean_error(errors, norm):
+    """Mean absolute error over all numbers (l1), or mean Euclidean length of the vectors (l2)."""
+    if norm == "l2":
+        return sum(math.sqrt(sum(x * x for x in error)) for error in errors) / len(errors)
+    return sum(abs(x) for error in errors for x in error) / sum(map(len, errors))
+
+
+def point_frame(row):
+    """Mean and extent of the points of one projection of length 1: what carries no gradient."""
+    length = math.sqrt(sum(x * x for x in row))
+    xs, ys = [x / length for x in row[::2]], [y / length for y in row[1::2]]
+    return (
+        (sum(xs) / len(xs), sum(ys) / len(ys)),
+        (max(xs) - min(xs), max(ys) - min(ys)),
+    )
+
+
+def undo(row, angle_rad, shift_boxes, frame=None):
+    """Turn the points of one projection back about their mean, then move them by t x extent."""
+    (mx, my), (ex, ey) = frame or point_frame(row)
+    length = math.sqrt(sum(x * x for x in row))
+    moved = []
+    for x, y in zip(row[::2], row[1::2], strict=True):
+        dx, dy = x / length - mx, y / length - my
+        moved.append(math.cos(angle_rad) * dx + math.sin(angle_rad) * dy + mx + ex * shift_boxes[0])
+        moved.append(
+            -math.sin(angle_rad) * dx + math.cos(angle_rad) * dy + my + ey * shift_boxes[1]
+        )
+    return moved

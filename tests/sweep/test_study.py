@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -105,3 +106,53 @@ def test_parameters_of_transformations_that_are_off_stay_at_their_defaults() -> 
     study = make(pretrain=PRETRAIN.merged({"augmentation.blur.probability": 0.9}))
     resolved = study.config(Cell(composition=("rotate",)), 1)
     assert resolved.augmentation == PretrainConfig().augmentation
+
+
+def test_a_mixed_cell_says_which_transformations_are_relative() -> None:
+    cells = [
+        {"composition": "noise+rotate+translate", "objective": "mixed", "relative_on": on}
+        for on in ("rotate", "translate", "rotate+translate")
+    ]
+    study = Study.parse({"name": "x", "cells": cells, "references": False})
+    assert [cell.label for cell in study.cells] == [
+        "mixed noise+rotate+translate (rotate)",
+        "mixed noise+rotate+translate (translate)",
+        "mixed noise+rotate+translate (rotate+translate)",
+    ]
+    trials = plan_study(study, "00")
+    assert len({trial.trial_id for trial in trials}) == 3
+    assert trials[0].config.relative_on == ("rotate",)
+
+
+@pytest.mark.parametrize(("on", "pure"), [("rotate", "relative"), ((), "contrastive")])
+def test_a_mixed_cell_with_all_on_one_objective_is_that_objective(on: Any, pure: str) -> None:
+    mixed = Cell.parse({"composition": "rotate", "objective": "mixed", "relative_on": on})
+    assert mixed == Cell.parse({"composition": "rotate", "objective": pure})
+
+
+def test_options_that_an_objective_does_not_read_are_no_part_of_its_trials() -> None:
+    cells = [{"composition": "rotate"}]
+    plain = Study.parse({"name": "x", "cells": cells})
+    other = plain.merged({"pretrain.mixed": "joint", "pretrain.relative.norm": "l2"})
+    ids = [{t.trial_id for t in plan_study(study, "00")} for study in (plain, other)]
+    assert ids[0] == ids[1]
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ({"composition": "rotate", "relative_on": ["rotate"]}, "belongs to objective 'mixed'"),
+        (
+            {"composition": "noise+rotate", "objective": "mixed", "relative_on": ["noise"]},
+            "relative_on: expected transformations of the composition with parameters",
+        ),
+        (
+            {"composition": "noise", "objective": "mixed", "relative_on": ["rotate"]},
+            "relative_on: expected transformations of the composition with parameters",
+        ),
+        ({"composition": "noise", "objective": "equivariant"}, "needs one of rotate, translate"),
+    ],
+)
+def test_a_cell_that_an_objective_cannot_run_is_refused(cell: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Study.parse({"name": "x", "cells": [cell]})

@@ -1,0 +1,36 @@
+"""Collectives: the only place that knows torch.distributed.
+
+Without a process group there is one rank, and everything here leaves its input as it is.
+
+**Convention.** Gradients of weights are *averaged* over ranks, as DistributedDataParallel does. A
+rank's loss is therefore scaled so that the mean of the losses over ranks is the loss of the global
+batch; gradients that a collective carries back are summed over ranks. Together the averaged
+gradient is the gradient of one process that holds the whole batch, for any number of ranks and for
+unequal batches.
+"""
+
+from handssl.distributed.batch_norm import (
+    GlobalBatchNorm1d,
+    GlobalBatchNorm2d,
+    use_global_batch_norm,
+)
+from handssl.distributed.collectives import (
+    gather,
+    global_mean,
+    rank,
+    row_counts,
+    sum_over_ranks,
+    world_size,
+)
+
+__all__ = [
+    "GlobalBatchNorm1d",
+    "GlobalBatchNorm2d",
+    "gather",
+    "global_mean",
+    "rank",
+    "row_counts",
+    "sum_over_ranks",
+    "use_global_batch_norm",
+    "world_size",
+]
