@@ -149,9 +149,7 @@ class _Part:
             image = warp(self.crops[row], self.matrices[row], view_px=view_px, border=self.border)
             for name, parameters in self.changes[row]:
                 if name == "noise":
-                    image = opencv_appearance.noise(
-                        image, parameters, self.ids[row], key=self.key
-                    )
+                    image = opencv_appearance.noise(image, parameters, self.ids[row], key=self.key)
                 else:
                     image = opencv_appearance.CHANGES[name](image, parameters)
             normalise(image, self.images[row])

@@ -32,7 +32,8 @@ def color_jitter(image: Image, parameters: Sequence[float]) -> Image:
     # Float, not OpenCV's 8-bit HSV: as fast, and hue has no steps. Value keeps the range [0, 255].
     hsv = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2HSV)
     change = np.diag((1.0, saturation, value, 0.0))[:3]
-    change[:, 3] = (shift * _FULL_TURN, 0.0, offset * 255.0)
+    # OpenCV's vector code errs on negative hues, not on those beyond a turn.
+    change[:, 3] = (shift % 1.0 * _FULL_TURN, 0.0, offset * 255.0)
     hsv = cv2.transform(hsv, change)
     if saturation > 1.0 or value + offset > 1.0:
         hsv = cv2.min(hsv, (_UNBOUNDED, 1.0, 255.0, 0.0))
@@ -92,7 +93,9 @@ def sobel(image: Image, parameters: Sequence[float]) -> Image:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     across = cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.25)
     down = cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=0.25)
-    return cv2.cvtColor(cv2.convertScaleAbs(cv2.magnitude(across, down)), cv2.COLOR_GRAY2RGB)
+    # Not cv2.magnitude: its last bit depends on where in memory the image happens to lie.
+    magnitude = np.sqrt(across * across + down * down)
+    return cv2.cvtColor(cv2.convertScaleAbs(magnitude), cv2.COLOR_GRAY2RGB)
 
 
 def noise(image: Image, parameters: Sequence[float], sample_id: int, *, key: int) -> Image:
