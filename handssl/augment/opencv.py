@@ -171,8 +171,10 @@ def warp(crop: np.ndarray, matrix: np.ndarray, *, view_px: int, border: Border) 
     if not pixels.flags.c_contiguous:
         pixels = cv2.merge((crop[0], crop[1], crop[2]))
     size = (view_px, view_px)
-    image = cv2.warpAffine(pixels, matrix, size, flags=_LINEAR, borderMode=_BORDER[border])
-    return cv2.bitwise_and(image, _disc(view_px)) if border == "disc" else image
+    image: np.ndarray = cv2.warpAffine(
+        pixels, matrix, size, flags=_LINEAR, borderMode=_BORDER[border]
+    )
+    return cv2.bitwise_and(image, _disc(view_px), dst=image) if border == "disc" else image
 
 
 def normalise(image: np.ndarray, out: np.ndarray) -> None:

@@ -39,7 +39,8 @@ def color_jitter(image: Image, parameters: Sequence[float]) -> Image:
         hsv = cv2.min(hsv, (_UNBOUNDED, 1.0, 255.0, 0.0))
     if offset < 0.0:
         hsv = cv2.max(hsv, (-_UNBOUNDED, 0.0, 0.0, 0.0))
-    return cv2.convertScaleAbs(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
+    changed: Image = cv2.convertScaleAbs(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
+    return changed
 
 
 def color_drop(image: Image, parameters: Sequence[float]) -> Image:
@@ -49,7 +50,8 @@ def color_drop(image: Image, parameters: Sequence[float]) -> Image:
         image: uint8 (P, P, 3).
         parameters: Empty.
     """
-    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    changed: Image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return changed
 
 
 def blur(image: Image, parameters: Sequence[float]) -> Image:
@@ -61,13 +63,16 @@ def blur(image: Image, parameters: Sequence[float]) -> Image:
     """
     side_px = image.shape[0]
     sigma_px = parameters[0] * side_px
-    kernel = _kernel(sigma_px, max(1, math.ceil(3.0 * 2.0 / 128 * side_px)))
+    kernel = gaussian(sigma_px, most_px=max(1, math.ceil(3.0 * 2.0 / 128 * side_px)))
     if len(kernel) == 1:
         return image
-    return cv2.sepFilter2D(image, cv2.CV_8U, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
+    changed: Image = cv2.sepFilter2D(
+        image, cv2.CV_8U, kernel, kernel, borderType=cv2.BORDER_REFLECT_101
+    )
+    return changed
 
 
-def _kernel(sigma_px: float, most_px: int) -> np.ndarray:
+def gaussian(sigma_px: float, *, most_px: int) -> np.ndarray:
     """Return the Gaussian as whole 256ths that add up to one, without its vanishing ends.
 
     OpenCV filters 8-bit images with weights of 8 bits: rounded one by one, they would not add up,
@@ -95,7 +100,8 @@ def sobel(image: Image, parameters: Sequence[float]) -> Image:
     down = cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=0.25)
     # Not cv2.magnitude: its last bit depends on where in memory the image happens to lie.
     magnitude = np.sqrt(across * across + down * down)
-    return cv2.cvtColor(cv2.convertScaleAbs(magnitude), cv2.COLOR_GRAY2RGB)
+    changed: Image = cv2.cvtColor(cv2.convertScaleAbs(magnitude), cv2.COLOR_GRAY2RGB)
+    return changed
 
 
 def noise(image: Image, parameters: Sequence[float], sample_id: int, *, key: int) -> Image:
@@ -108,7 +114,8 @@ def noise(image: Image, parameters: Sequence[float], sample_id: int, *, key: int
         key: From `appearance.noise_key`.
     """
     field = normal_field(sample_id, image.size, key).reshape(image.shape)
-    return cv2.addWeighted(image, 1.0, field, 255.0 * parameters[0], 0.0, dtype=cv2.CV_8U)
+    changed: Image = cv2.addWeighted(image, 1.0, field, 255.0 * parameters[0], 0.0, dtype=cv2.CV_8U)
+    return changed
 
 
 def cutout(image: Image, parameters: Sequence[float]) -> Image:

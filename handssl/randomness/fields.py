@@ -31,7 +31,7 @@ def quantiles() -> np.ndarray:
     Example:
         >>> table = quantiles()
         >>> bool((table == -table[::-1]).all()), round(float(table.max()), 2)
-        (True, 4.33)
+        (True, 4.32)
     """
     normal = NormalDist()
     upper = [normal.inv_cdf((n + 0.5) / _PIECES) for n in range(_PIECES // 2, _PIECES)]
