@@ -66,6 +66,7 @@ def blur(image: Image, parameters: Sequence[float]) -> Image:
     kernel = gaussian(sigma_px, most_px=max(1, math.ceil(3.0 * 2.0 / 128 * side_px)))
     if len(kernel) == 1:
         return image
+    # OpenCV mirrors at the border as `appearance.blur` does unless told otherwise.
     changed: Image = cv2.sepFilter2D(
         image, cv2.CV_8U, kernel, kernel, borderType=cv2.BORDER_REFLECT_101
     )

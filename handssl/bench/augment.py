@@ -79,18 +79,18 @@ def bench_augment(
     return AugmentRates(images, cores, one_thread=found[1], all_cores=found[cores])
 
 
-def sample_crops(count: int, *, crop_px: int = CROP_PX) -> np.ndarray:
-    """Return procedural hands of crop_px, uint8 (count, crop_px, crop_px, 3)."""
-    spec = ProceduralSpec()
-    images = [make_sample(spec, "train", index).image for index in range(count)]
-    size = (crop_px, crop_px)
-    return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) for image in images])
+def sample_crops(count: int, *, crop_px: int = CROP_PX) -> list[np.ndarray]:
+    """Return procedural hands, each uint8 (crop_px, crop_px, 3)."""
+    spec = ProceduralSpec(image_px=crop_px, pretrain=count)
+    return [make_sample(spec, "pretrain", index).image for index in range(count)]
 
 
-def _ways(crops: np.ndarray, composition: tuple[str, ...], *, everything: bool) -> dict[str, Way]:
+def _ways(
+    crops: list[np.ndarray], composition: tuple[str, ...], *, everything: bool
+) -> dict[str, Way]:
     """Return the ways by name; those that use one thread only where everything is asked for."""
     context = CROP_PX / VIEW_PX
-    planes = torch.from_numpy(crops.transpose(0, 3, 1, 2).copy())
+    planes = torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2).copy())
     ids = torch.arange(len(crops))
     makers = {
         backend: make_views(
@@ -102,9 +102,9 @@ def _ways(crops: np.ndarray, composition: tuple[str, ...], *, everything: bool) 
     def ours(backend: Backend) -> Way:
         return lambda: len(makers[backend](planes, ids, epoch=1, view=0).images)
 
-    ways = {backend: ours(backend) for backend in _BACKENDS}
+    ways: dict[str, Way] = {backend: ours(backend) for backend in _BACKENDS}
     if not everything:
-        return dict(ways)
+        return ways
     view = makers["opencv"](planes, ids, epoch=1, view=0)
     return {
         **ways,
