@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 
 import cv2
 import numpy as np
@@ -31,9 +32,11 @@ def color_jitter(image: Image, parameters: Sequence[float]) -> Image:
     saturation, value = math.exp(log_saturation), math.exp(log_value)
     # Float, not OpenCV's 8-bit HSV: as fast, and hue has no steps. Value keeps the range [0, 255].
     hsv = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2HSV)
-    change = np.diag((1.0, saturation, value, 0.0))[:3]
     # OpenCV's vector code errs on negative hues, not on those beyond a turn.
-    change[:, 3] = (shift % 1.0 * _FULL_TURN, 0.0, offset * 255.0)
+    turn = shift % 1.0 * _FULL_TURN
+    change = np.array(
+        ((1.0, 0.0, 0.0, turn), (0.0, saturation, 0.0, 0.0), (0.0, 0.0, value, offset * 255.0))
+    )
     hsv = cv2.transform(hsv, change)
     if saturation > 1.0 or value + offset > 1.0:
         hsv = cv2.min(hsv, (_UNBOUNDED, 1.0, 255.0, 0.0))
@@ -80,13 +83,12 @@ def gaussian(sigma_px: float, *, most_px: int) -> np.ndarray:
     and the image would change its brightness.
     """
     radius_px = min(most_px, math.ceil(3.0 * sigma_px))
-    steps = np.arange(1, radius_px + 1)
-    side = np.exp(-0.5 * (steps / max(sigma_px, 1e-8)) ** 2)
-    edges = np.cumsum(side[::-1] / (1.0 + 2.0 * side.sum())) * 256.0
+    side = [math.exp(-0.5 * (step / sigma_px) ** 2) for step in range(radius_px, 0, -1)]
+    share = 256.0 / (1.0 + 2.0 * sum(side))
     # The running sum is rounded, so the error of one weight is made good by the next.
-    side = np.diff(np.round(edges), prepend=0.0)
-    side = side[np.argmax(side > 0) :] if side.any() else side[:0]
-    return np.concatenate((side, [256.0 - 2.0 * side.sum()], side[::-1])) / 256.0
+    sums = [0, *(round(total * share) for total in accumulate(side))]
+    whole = [after - before for before, after in pairwise(sums) if after > 0]
+    return np.array([*whole, 256 - 2 * sums[-1], *reversed(whole)]) / 256.0
 
 
 def sobel(image: Image, parameters: Sequence[float]) -> Image:

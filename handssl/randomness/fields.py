@@ -76,8 +76,13 @@ def normal_fields(ids: torch.Tensor, count: int, key: int) -> torch.Tensor:
     blocks = torch.arange(1, math.ceil(count / 16) + 1, device=ids.device)
     words = _philox_4x64(blocks.expand(len(ids), -1), ids[:, None].expand(-1, len(blocks)), key)
     pieces = words.flatten(1).view(torch.int16)[:, :count].to(torch.int32) & (_PIECES - 1)
-    table = torch.from_numpy(quantiles()).to(ids.device)
-    return table.index_select(0, pieces.flatten()).reshape(len(ids), count)
+    return _table(ids.device).index_select(0, pieces.flatten()).reshape(len(ids), count)
+
+
+@lru_cache(maxsize=16)
+def _table(device: torch.device) -> torch.Tensor:
+    """Keep the quantiles on each device: copying them for every batch would wait for it."""
+    return torch.from_numpy(quantiles()).to(device)
 
 
 def _philox_4x64(first: torch.Tensor, second: torch.Tensor, key: int) -> torch.Tensor:
