@@ -7,8 +7,9 @@ same shape; it may change the one it was given. Definitions: `handssl.augment.ap
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, dropwhile, pairwise
 
 import cv2
 import numpy as np
@@ -87,7 +88,7 @@ def gaussian(sigma_px: float, *, most_px: int) -> np.ndarray:
     share = 256.0 / (1.0 + 2.0 * sum(side))
     # The running sum is rounded, so the error of one weight is made good by the next.
     sums = [0, *(round(total * share) for total in accumulate(side))]
-    whole = [after - before for before, after in pairwise(sums) if after > 0]
+    whole = list(dropwhile(operator.not_, (after - before for before, after in pairwise(sums))))
     return np.array([*whole, 256 - 2 * sums[-1], *reversed(whole)]) / 256.0
 
 

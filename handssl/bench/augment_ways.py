@@ -126,12 +126,14 @@ def floor_way(images: Images, view: View, *, view_px: int, context: float) -> Wa
     calls = [[_bare(name, values, view_px) for name, values in changes] for changes in drawn]
     out = np.empty((len(images), 3, view_px, view_px), np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    words = [cv2.cvtColor(image, cv2.COLOR_RGB2RGBA) for image in images]
 
     def run() -> int:
-        for image, matrix, changes, target in zip(images, matrices, calls, out, strict=True):
+        for image, matrix, changes, target in zip(words, matrices, calls, out, strict=True):
             made = cv2.warpAffine(
                 image, matrix, (view_px, view_px), flags=flags, borderMode=cv2.BORDER_REFLECT
             )
+            made = cv2.cvtColor(made, cv2.COLOR_RGBA2RGB)
             for change in changes:
                 made = change(made)
             opencv.normalise(made, target)
