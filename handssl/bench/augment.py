@@ -49,7 +49,7 @@ class AugmentRates:
 
 def bench_augment(
     *,
-    images: int = 64,
+    images: int = 256,
     rounds: int = 7,
     compositions: Sequence[Sequence[str]] = (TRANSFORMATIONS, _GEOMETRY_AND_COLOUR),
     on_progress: Callable[[str], OnProgress] | None = None,
