@@ -14,6 +14,7 @@ from itertools import accumulate, dropwhile, pairwise
 import cv2
 import numpy as np
 
+from handssl.augment.views import MEAN, STD
 from handssl.randomness import normal_field
 
 Image = np.ndarray
@@ -140,6 +141,15 @@ def _covered(centre: float, side: float, side_px: int) -> slice:
     first = math.ceil((centre - side / 2) * side_px - 0.5)
     last = math.floor((centre + side / 2) * side_px - 0.5)
     return slice(max(first, 0), max(last + 1, 0))
+
+
+def normalise(image: np.ndarray, out: np.ndarray) -> None:
+    """Write an image uint8 (P, P, 3) into float32 (3, P, P), normalised as `views.normalise`."""
+    for plane, target, (scale, offset) in zip(cv2.split(image), out, _SCALES, strict=True):
+        cv2.addWeighted(plane, scale, plane, 0.0, offset, dst=target, dtype=cv2.CV_32F)
+
+
+_SCALES = tuple((1.0 / (255.0 * std), -mean / std) for mean, std in zip(MEAN, STD, strict=True))
 
 
 CHANGES: dict[str, Change] = {

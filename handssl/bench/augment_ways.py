@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 import torch
 
-from handssl.augment import AugmentConfig, View, opencv, opencv_appearance
+from handssl.augment import AugmentConfig, View, opencv, opencv_appearance, opencv_geometry
 
 Way = Callable[[], int]
 Images = Sequence[np.ndarray]
+_SCALES = (0.8, 1.25)
 
 
 def albumentations_way(images: Images, composition: Sequence[str], view_px: int) -> Way:
@@ -40,6 +41,7 @@ def albumentations_way(images: Images, composition: Sequence[str], view_px: int)
     affine = A.Affine(
         translate_percent=(-share, share) if "translate" in composition else (0.0, 0.0),
         rotate=(math.degrees(turn.low), math.degrees(turn.high)) if "rotate" in composition else 0,
+        scale=_SCALES if "scale" in composition else 1.0,
         border_mode=cv2.BORDER_REFLECT,
         p=1.0,
     )
@@ -78,6 +80,7 @@ def torchvision_way(images: Images, composition: Sequence[str], view_px: int) ->
     affine = v2.RandomAffine(
         degrees=45.0 if "rotate" in composition else 0.0,
         translate=(share, share),
+        scale=_SCALES if "scale" in composition else None,
         interpolation=v2.InterpolationMode.BILINEAR,
     )
     bytes_in = {
@@ -119,7 +122,7 @@ def floor_way(images: Images, view: View, *, view_px: int, context: float) -> Wa
         view_px: Side of a view.
         context: Side of the stored crop in box sides.
     """
-    matrices = opencv.pixel_matrices(
+    matrices = opencv_geometry.pixel_matrices(
         view.matrix, view_px=view_px, crop_px=images[0].shape[0], context=context
     )
     drawn = opencv.drawn_changes(view.theta, len(images))
@@ -136,7 +139,7 @@ def floor_way(images: Images, view: View, *, view_px: int, context: float) -> Wa
             made = cv2.cvtColor(made, cv2.COLOR_RGBA2RGB)
             for change in changes:
                 made = change(made)
-            opencv.normalise(made, target)
+            opencv_appearance.normalise(made, target)
         return len(images)
 
     return run

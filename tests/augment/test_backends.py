@@ -17,7 +17,8 @@ from handssl.augment import (
     opencv_appearance,
 )
 from handssl.augment.geometry import move_points
-from handssl.augment.opencv import OpenCvViewMaker, pixel_matrices
+from handssl.augment.opencv import OpenCvViewMaker
+from handssl.augment.opencv_geometry import pixel_matrices
 from handssl.errors import InputError
 from handssl.randomness import normal_field, normal_fields
 from tests.reference import fields as naive
@@ -96,10 +97,11 @@ def test_a_batch_of_one_is_the_same_and_equals_its_row_of_a_larger_batch():
     assert torch.equal(views[1].images[0], larger.images[0])
 
 
-def test_pixels_differ_by_rounding_alone_without_colour():
+def test_pixels_differ_little_more_than_by_rounding_without_colour():
     tensor, opencv = both(["rotate", "translate"], crops_of())
     levels = ((tensor.images - opencv.images) * STD * 255.0).abs()[:, :, 2:-2, 2:-2]
-    assert float(levels.max()) < 1.5
+    # OpenCV before 5 counts positions in 32nds of a pixel, hence not 0.5.
+    assert float(levels.max()) < 8.0
 
 
 @pytest.mark.parametrize("hue", [-0.5, -0.3, 0.0, 0.2, 0.5])
