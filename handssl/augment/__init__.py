@@ -1,5 +1,6 @@
 """Transformations with parameters: drawn once, consumed by image and target alike."""
 
+from handssl.augment.backends import Backend, choose_backend, make_views
 from handssl.augment.config import (
     REGRESSABLE,
     TRANSFORMATIONS,
@@ -16,13 +17,16 @@ __all__ = [
     "REGRESSABLE",
     "TRANSFORMATIONS",
     "AugmentConfig",
+    "Backend",
     "Draw",
     "Interval",
     "Theta",
     "View",
     "ViewMaker",
+    "choose_backend",
     "composition_name",
     "draw_theta",
+    "make_views",
     "move_points",
     "outside_share",
     "plain_view",

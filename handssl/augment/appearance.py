@@ -11,7 +11,7 @@ import math
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from handssl.randomness import derive_key, normals
+from handssl.randomness import derive_key, normal_fields
 
 _LUMA = (0.299, 0.587, 0.114)
 _EPS = 1e-8
@@ -110,7 +110,9 @@ def noise(
         ids: int64 (B,), sample ids; with `key` they address the noise.
         key: From `noise_key`.
     """
-    field = normals(ids, images[0].numel(), key).reshape(images.shape)
+    batch, channels, height, width = images.shape
+    field = normal_fields(ids, images[0].numel(), key).reshape(batch, height, width, channels)
+    field = field.permute(0, 3, 1, 2)  # drawn pixel by pixel, as images lie on the host
     return (images + theta[:, :, None, None] * field).clamp(0.0, 1.0)
 
 

@@ -13,7 +13,7 @@ from handssl.augment.geometry import view_matrix, warp
 
 # Order of application after the geometric warp, whatever the order in which a study names them.
 APPEARANCE_ORDER = ("color_jitter", "blur", "sobel", "noise", "cutout")
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def change_appearance(
 
 def normalise(images: torch.Tensor) -> torch.Tensor:
     """Subtract the mean and divide by the deviation of each channel."""
-    mean, std = (images.new_tensor(values)[None, :, None, None] for values in (_MEAN, _STD))
+    mean, std = (images.new_tensor(values)[None, :, None, None] for values in (MEAN, STD))
     return (images - mean) / std
 
 

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from handssl.randomness.addresses import derive_key, numpy_generator, permutation
+    from handssl.randomness.fields import normal_field, normal_fields
     from handssl.randomness.streams import normals, philox, torch_generator, uniforms
 
 _HOME = {
     "derive_key": "addresses",
+    "normal_field": "fields",
+    "normal_fields": "fields",
     "normals": "streams",
     "numpy_generator": "addresses",
     "permutation": "addresses",
@@ -28,6 +31,8 @@ _HOME = {
 
 __all__ = [
     "derive_key",
+    "normal_field",
+    "normal_fields",
     "normals",
     "numpy_generator",
     "permutation",

@@ -1,0 +1,138 @@
+"""Views made on the host: per image, one OpenCV warp of the stored bytes, then bytes to bytes.
+
+Draws, matrix and noise are those of `ViewMaker`; only the arithmetic differs. Images are divided
+among as many threads as torch uses (OpenCV lets go of the interpreter lock).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from handssl.augment import opencv_appearance, views
+from handssl.augment.appearance import noise_key
+from handssl.augment.config import Border
+from handssl.augment.draws import Draw, Theta, draw_theta, number_of
+from handssl.augment.geometry import view_matrix
+from handssl.augment.opencv_geometry import pixel_matrices, warp
+from handssl.errors import InputError
+
+# Parts of a batch per thread: threads that end early take another.
+_PARTS = 4
+
+
+@dataclass(frozen=True)
+class OpenCvViewMaker(views.ViewMaker):
+    """Makes views of stored crops on the host; parameters and results as `ViewMaker`.
+
+    Images agree with `ViewMaker` within 1.5/255 in the mean, and 99.9 % of pixels within 16/255.
+    """
+
+    def __call__(
+        self, crops: torch.Tensor, ids: torch.Tensor, *, epoch: int, view: Draw
+    ) -> views.View:
+        """Make view number `view` of a batch in an epoch.
+
+        Args:
+            crops: uint8 (B, 3, S, S) on the host, in either memory layout.
+            ids: int64 (B,), sample ids.
+            epoch: Counted from 1.
+            view: Number of the draw, or one for each transformation of the composition.
+
+        Raises:
+            InputError: The crops are not on the host.
+        """
+        if crops.device.type != "cpu":
+            raise InputError(
+                f"The OpenCV backend takes crops on the host, got {crops.device}: choose the "
+                f"tensor backend, or move the crops with .cpu()."
+            )
+        theta = draw_theta(
+            self.config, self.composition, ids, seed=self.seed, epoch=epoch, view=view
+        )
+        matrix = view_matrix(theta, torch.empty(len(crops)))
+        part = _Part(
+            crops=crops.numpy(),
+            matrices=pixel_matrices(
+                matrix, view_px=self.view_px, crop_px=crops.shape[-1], context=self.context
+            ),
+            changes=drawn_changes(theta, len(crops)),
+            ids=ids.tolist(),
+            key=noise_key(self.seed, epoch, number_of(view, "noise") if "noise" in theta else 0),
+            border=self.config.border,
+            images=np.empty((len(crops), 3, self.view_px, self.view_px), np.float32),
+        )
+        part.render_all(torch.get_num_threads())
+        return views.View(torch.from_numpy(part.images), theta, matrix)
+
+
+Drawn = list[tuple[str, Sequence[float]]]
+
+
+def drawn_changes(theta: Theta, count: int) -> list[Drawn]:
+    """Return for each sample the changes of appearance that apply, in the fixed order.
+
+    Args:
+        theta: From `draw_theta`.
+        count: Samples.
+    """
+    drawn: list[Drawn] = [[] for _ in range(count)]
+    for name in views.APPEARANCE_ORDER:
+        rows = theta[name].tolist() if name in theta else []
+        for changes, (applied, *parameters) in zip(drawn, rows, strict=False):
+            if applied > 0:
+                changes.append((name, parameters))
+    return drawn
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What the threads share while they render a batch; each writes its own rows of `images`."""
+
+    crops: np.ndarray
+    matrices: np.ndarray
+    changes: list[Drawn]
+    ids: list[int]
+    key: int
+    border: Border
+    images: np.ndarray
+
+    def render_all(self, threads: int) -> None:
+        count = len(self.images)
+        step = max(1, math.ceil(count / (threads * _PARTS)))
+        parts = [range(start, min(start + step, count)) for start in range(0, count, step)]
+        with _one_thread_each():
+            if threads == 1 or len(parts) == 1:
+                self._render(range(count))
+                return
+            with ThreadPoolExecutor(min(threads, len(parts))) as pool:
+                list(pool.map(self._render, parts))
+
+    def _render(self, rows: range) -> None:
+        for row in rows:
+            view_px = self.images.shape[-1]
+            image = warp(self.crops[row], self.matrices[row], view_px=view_px, border=self.border)
+            for name, parameters in self.changes[row]:
+                if name == "noise":
+                    image = opencv_appearance.noise(image, parameters, self.ids[row], key=self.key)
+                else:
+                    image = opencv_appearance.CHANGES[name](image, parameters)
+            opencv_appearance.normalise(image, self.images[row])
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Keep OpenCV from dividing single images among threads of its own."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

@@ -1,0 +1,53 @@
+"""`handssl bench augment` in small."""
+
+import os
+import sys
+
+import pytest
+import torch
+
+from handssl.augment import TRANSFORMATIONS, composition_name
+from handssl.bench import augment
+
+
+@pytest.fixture(scope="module")
+def rates():
+    return augment.bench_augment(images=4, rounds=1, compositions=(TRANSFORMATIONS, ("rotate",)))
+
+
+def test_every_way_is_measured_for_every_composition(rates):
+    assert set(rates.one_thread) == {composition_name(TRANSFORMATIONS), "rotate"}
+    for ways in rates.one_thread.values():
+        assert set(ways) == {"tensor", "opencv", "albumentations", "torchvision", "floor"}
+        assert all(rate.per_s > 0 for rate in ways.values())
+    assert all(set(ways) == {"tensor", "opencv"} for ways in rates.all_cores.values())
+
+
+def test_the_page_has_a_table_for_every_composition(rates):
+    page = augment.text(rates)
+    assert page.count("| albumentations |") == 2
+    assert "| opencv |" in page
+    assert "## rotate" in page
+
+
+def test_albumentations_does_not_ask_for_its_newest_version(rates):
+    assert "albumentations" in sys.modules
+    assert os.environ["NO_ALBUMENTATIONS_UPDATE"] == "1"
+
+
+def test_the_number_of_threads_is_what_it_was():
+    before = torch.get_num_threads()
+    augment.bench_augment(images=2, rounds=1, compositions=[()])
+    assert torch.get_num_threads() == before
+
+
+def test_progress_is_told_for_each_phase():
+    told = []
+    augment.bench_augment(
+        images=2,
+        rounds=1,
+        compositions=[()],
+        on_progress=lambda name: lambda done, total: told.append((name, done, total)),
+    )
+    assert told[0] == ("1 threads, none", 1, 5)
+    assert told[-1][1:] == (2, 2)
