@@ -17,10 +17,8 @@ import numpy as np
 import torch
 
 from handssl.augment import opencv_appearance, views
-from handssl.augment.appearance import noise_key
 from handssl.augment.config import Border
-from handssl.augment.draws import Draw, Theta, draw_theta, number_of
-from handssl.augment.geometry import view_matrix
+from handssl.augment.draws import Theta
 from handssl.augment.opencv_geometry import pixel_matrices, warp
 from handssl.errors import InputError
 
@@ -35,16 +33,26 @@ class OpenCvViewMaker(views.ViewMaker):
     Images agree with `ViewMaker` within 1.5/255 in the mean, and 99.9 % of pixels within 16/255.
     """
 
-    def __call__(
-        self, crops: torch.Tensor, ids: torch.Tensor, *, epoch: int, view: Draw
-    ) -> views.View:
-        """Make view number `view` of a batch in an epoch.
+    def render(
+        self,
+        crops: torch.Tensor,
+        theta: Theta,
+        matrix: torch.Tensor,
+        ids: torch.Tensor,
+        *,
+        key: int,
+    ) -> torch.Tensor:
+        """Make the images of a view from what was drawn.
 
         Args:
             crops: uint8 (B, 3, S, S) on the host, in either memory layout.
+            theta: From `draw_theta`.
+            matrix: (B, 2, 3) from `view_matrix`.
             ids: int64 (B,), sample ids.
-            epoch: Counted from 1.
-            view: Number of the draw, or one for each transformation of the composition.
+            key: Address of the noise field.
+
+        Returns:
+            float32 (B, 3, view_px, view_px), normalised.
 
         Raises:
             InputError: The crops are not on the host.
@@ -54,10 +62,6 @@ class OpenCvViewMaker(views.ViewMaker):
                 f"The OpenCV backend takes crops on the host, got {crops.device}: choose the "
                 f"tensor backend, or move the crops with .cpu()."
             )
-        theta = draw_theta(
-            self.config, self.composition, ids, seed=self.seed, epoch=epoch, view=view
-        )
-        matrix = view_matrix(theta, torch.empty(len(crops)))
         part = _Part(
             crops=crops.numpy(),
             matrices=pixel_matrices(
@@ -65,12 +69,12 @@ class OpenCvViewMaker(views.ViewMaker):
             ),
             changes=drawn_changes(theta, len(crops)),
             ids=ids.tolist(),
-            key=noise_key(self.seed, epoch, number_of(view, "noise") if "noise" in theta else 0),
+            key=key,
             border=self.config.border,
             images=np.empty((len(crops), 3, self.view_px, self.view_px), np.float32),
         )
         part.render_all(torch.get_num_threads())
-        return views.View(torch.from_numpy(part.images), theta, matrix)
+        return torch.from_numpy(part.images)
 
 
 Drawn = list[tuple[str, Sequence[float]]]

@@ -62,6 +62,32 @@ class ViewMaker:
             self.config, self.composition, ids, seed=self.seed, epoch=epoch, view=view
         )
         matrix = view_matrix(theta, crops.new_empty(len(crops), dtype=torch.float32))
+        # Without noise the key is not used, and a mapping has no number for it.
+        number = number_of(view, "noise") if "noise" in theta else 0
+        key = appearance.noise_key(self.seed, epoch, number)
+        return View(self.render(crops, theta, matrix, ids, key=key), theta, matrix)
+
+    def render(
+        self,
+        crops: torch.Tensor,
+        theta: Theta,
+        matrix: torch.Tensor,
+        ids: torch.Tensor,
+        *,
+        key: int,
+    ) -> torch.Tensor:
+        """Make the images of a view from what was drawn; the part that backends differ in.
+
+        Args:
+            crops: uint8 (B, 3, S, S).
+            theta: From `draw_theta`.
+            matrix: (B, 2, 3) from `view_matrix`.
+            ids: int64 (B,), sample ids.
+            key: Address of the noise field.
+
+        Returns:
+            float32 (B, 3, view_px, view_px), normalised.
+        """
         images = warp(
             crops.to(torch.float32) / 255.0,
             matrix,
@@ -69,10 +95,7 @@ class ViewMaker:
             context=self.context,
             border=self.config.border,
         )
-        # Without noise the key is not used, and a mapping has no number for it.
-        number = number_of(view, "noise") if "noise" in theta else 0
-        key = appearance.noise_key(self.seed, epoch, number)
-        return View(normalise(change_appearance(images, theta, ids, key=key)), theta, matrix)
+        return normalise(change_appearance(images, theta, ids, key=key))
 
 
 def plain_view(crops: torch.Tensor, *, view_px: int, context: float) -> torch.Tensor:

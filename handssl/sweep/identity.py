@@ -10,7 +10,7 @@ from handssl.augment import TRANSFORMATIONS
 from handssl.training.config import PretrainConfig
 
 # Raise it when the same configuration starts to give other numbers: old results no longer count.
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 
 
 def trial_id(config: PretrainConfig, data_fingerprint: str, *, kind: str = "trial") -> str:

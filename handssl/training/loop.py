@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from handssl.augment import ViewMaker, composition_name, reach_boxes
+from handssl.augment import composition_name, make_views, reach_boxes
 from handssl.data.store import PackedSplit
 from handssl.data.study_data import StudyData
 from handssl.errors import DivergedError, InputError
@@ -77,12 +77,13 @@ class Pretraining:
         groups = decay_groups([self.model], config.optimizer.weight_decay)
         self.optimizer = build(config.optimizer.name, groups, lr=lr)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._lr_factor())
-        self._make_view = ViewMaker(
+        self._make_view = make_views(
             config.augmentation,
             config.composition,
             seed=config.seed,
             view_px=config.encoder.input_px,
             context=self.store.manifest.context,
+            device=self.device,
         )
 
     def train_epoch(self, epoch: int) -> dict[str, float]:

@@ -240,5 +240,6 @@ def test_unknown_backends_and_crops_elsewhere_are_refused():
     with pytest.raises(InputError, match="backend must be one of auto, tensor, opencv"):
         make_views(config(), (), seed=1, view_px=32, context=1.5, backend="kornia")
     maker = OpenCvViewMaker(config(), (), 1, 32, 1.5)
+    crops, ids = torch.empty(1, 3, 8, 8, device="meta"), torch.arange(1)
     with pytest.raises(InputError, match="on the host"):
-        maker(torch.empty(1, 3, 8, 8, device="meta"), torch.arange(1), epoch=1, view=0)
+        maker.render(crops, {}, torch.eye(2, 3)[None], ids, key=1)
