@@ -250,7 +250,7 @@ def test_a_reader_travels_to_another_process(save):
 
 
 def test_it_is_packed_like_any_dataset(save, tmp_path):
-    store = pack(NpzReader(save()), tmp_path / "store", crop_px=16, context=1.5, threads=2)
+    store = pack(NpzReader(save()), tmp_path / "store", crop_px=16, context=1.5, workers=2)
     assert dict(store.manifest.splits) == {"pretrain": 1, "probe": 2, "select": 1, "test": 2}
     assert store.split("probe").label("ids").tolist() == [20, 10]
 

@@ -39,7 +39,9 @@ def deterministic(metrics):
 
 @pytest.mark.parametrize(("objective", "composition"), ARMS)
 def test_every_objective_lowers_its_loss(blob_data, objective, composition):
-    run = Pretraining(config(objective, composition, epochs=8), StudyData(blob_data))
+    optimizer = {"warmup_epochs": 1.0, "lr_base": 1e-3}
+    arm = config(objective, composition, epochs=8, optimizer=optimizer)
+    run = Pretraining(arm, StudyData(blob_data))
     losses = [run.train_epoch(epoch)["train/loss"] for epoch in range(1, 9)]
     assert losses[-1] < losses[0]
 
