@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +21,10 @@ class Repeated:
         self.reader, self.times, self.fingerprint = reader, times, reader.fingerprint
         self.splits: Mapping[Split, Rows] = {"pretrain": np.arange(len(self))}
 
+    def __reduce__(self) -> tuple[Callable[..., Repeated], tuple[FreihandReader, int]]:
+        # Small, as every reader: who starts a process waits until it has taken what it is sent.
+        return Repeated, (self.reader, self.times)
+
     def __len__(self) -> int:
         return self.times * len(self.reader)
 
@@ -37,6 +41,9 @@ class Noise:
         self.splits: Mapping[Split, Rows] = {"pretrain": np.arange(count)}
         rng = np.random.default_rng(0)
         self._image = rng.integers(0, 256, (CROP_PX, CROP_PX, 3), dtype=np.uint8)
+
+    def __reduce__(self) -> tuple[Callable[..., Noise], tuple[int]]:
+        return Noise, (len(self),)
 
     def __len__(self) -> int:
         return len(self.splits["pretrain"])
