@@ -27,7 +27,10 @@ from handssl.data.procedural.dataset import ProceduralSpec, make_sample
 CROP_PX = 192
 VIEW_PX = 128
 _BACKENDS: tuple[Backend, ...] = ("tensor", "opencv")
-_GEOMETRY_AND_COLOUR = ("color_jitter", "rotate", "translate")
+COMPOSITIONS: tuple[tuple[str, ...], ...] = (
+    TRANSFORMATIONS,
+    ("color_jitter", "rotate", "translate"),
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def bench_augment(
     *,
     images: int = 256,
     rounds: int = 7,
-    compositions: Sequence[Sequence[str]] = (TRANSFORMATIONS, _GEOMETRY_AND_COLOUR),
+    compositions: Sequence[Sequence[str]] = COMPOSITIONS,
     on_progress: Callable[[str], OnProgress] | None = None,
 ) -> AugmentRates:
     """Measure views of 128 px from crops of 192 px, all ways in turns.

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
 import cv2
 import numpy as np
 import torch
 
+from handssl.bench.disk import forget, pack_bare, read_file, scratch
+from handssl.bench.environment import describe
 from handssl.bench.rates import OnProgress, Rate, in_turns
 from handssl.bench.readers import Noise, Repeated
 from handssl.data.crops import CROP_PX
@@ -31,7 +31,6 @@ from handssl.data.store import PackedSplit, PackedStore
 
 BATCH = 512
 REPEATS = 16
-_FILE_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def bench_data(
         The rates.
     """
     cores = os.cpu_count() or 1
-    with _scratch(folder) as place:
+    with scratch(folder) as place:
         spec = ProceduralSpec(pretrain=images, probe=0, select=0, test=0, image_px=224)
         root = write_freihand(
             place / "root", spec, workers=cores, on_progress=on_progress("rendering")
@@ -99,7 +98,7 @@ def _packing(
     def limit() -> int:
         with (place / "limit").open("wb") as file, ThreadPoolExecutor(cores) as pool:
             first = range(0, len(files), SHARD_ROWS)
-            list(pool.map(lambda i: _bare(files[i : i + SHARD_ROWS], i, file.fileno()), first))
+            list(pool.map(lambda i: pack_bare(files[i : i + SHARD_ROWS], i, file.fileno()), first))
         return len(files)
 
     def clear() -> None:
@@ -116,20 +115,6 @@ def _packing(
         cv2.setNumThreads(threads)
 
 
-def _bare(files: list[Path], first: int, descriptor: int) -> None:
-    """Do what packing cannot do without."""
-    side = CROP_PX
-    matrix = np.array([[1.1, 0.0, 5.0], [0.0, 1.1, 5.0]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    for row, path in enumerate(files, start=first):
-        image = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_COLOR)
-        crop = cv2.warpAffine(
-            image, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101
-        )
-        os.pwrite(descriptor, crop.data, row * crop.nbytes)
-    os.fsync(descriptor)
-
-
 def _reading(
     place: Path, crops: int, rounds: int, on_progress: Callable[[str], OnProgress]
 ) -> dict[str, Rate]:
@@ -137,9 +122,9 @@ def _reading(
     split, path = store.split("pretrain"), store.folder / "images.npy"
     tell = on_progress("reading")
     cold = in_turns(
-        {"disk": lambda: _read_file(path), "cold": lambda: _batch(PackedStore(store.folder))},
+        {"disk": lambda: read_file(path), "cold": lambda: _batch(PackedStore(store.folder))},
         rounds=rounds,
-        before=lambda: _forget(path),
+        before=lambda: forget(path),
         on_progress=tell,
     )
     return cold | _warm(split, rounds * 4, tell)
@@ -168,27 +153,35 @@ def _batch(store: PackedStore) -> int:
     return len(split.crops(np.random.default_rng(2).permutation(len(split))[:BATCH]))
 
 
-def _read_file(path: Path) -> int:
-    """Read a file from end to end; return how many crops it holds."""
-    buffer, size = bytearray(_FILE_BYTES), 0
-    with path.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            size += count
-    return size // (3 * CROP_PX**2)
-
-
-def _forget(path: Path) -> None:
-    """Take a file out of the system's memory."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-@contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    place = Path(mkdtemp(prefix="bench-data-", dir=folder))
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+def text(rates: DataRates) -> str:
+    """Return the Markdown page of what was measured."""
+    pack, limit = rates.packing["pack"], rates.packing["limit"]
+    disk, memory = rates.reading["disk"], rates.reading["memory"]
+    rows = [
+        ("packing", pack, limit, "decode + one warp + write and fsync, all cores"),
+        ("batch of 512, cold", rates.reading["cold"], disk, "the disk, end to end"),
+        ("batch of 512, warm", rates.reading["warm"], memory, "memory copied"),
+        (
+            "batch of 512, warm, buffer used again",
+            rates.reading["warm, buffer used again"],
+            memory,
+            "memory copied",
+        ),
+    ]
+    lines = [
+        "# Packing and reading",
+        "",
+        f"Written by `handssl bench data`: {rates.images:,} images of 224 px packed to crops of "
+        f"{rates.crop_px} px ({rates.row_bytes:,} bytes each). Medians of rounds taken in turns.",
+        "",
+        describe(),
+        "",
+        "| | images/s | GB/s | share | of the limit | limit, images/s |",
+        "|---|---:|---:|---:|---|---:|",
+    ]
+    for name, rate, bound, what in rows:
+        lines.append(
+            f"| {name} | {rate.per_s:,.0f} | {rate.per_s * rates.row_bytes / 1e9:.2f} "
+            f"| {rate.per_s / bound.per_s:.0%} | {what} | {bound.per_s:,.0f} |"
+        )
+    return "\n".join(lines) + "\n"

@@ -5,16 +5,29 @@ from __future__ import annotations
 import os
 import platform
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import torch
 
 
 def describe() -> str:
-    """Return processor, cores, versions and date in one line."""
+    """Return processor, cores, GPU, versions and date in one line; what is absent is left out."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "ray"))
-    return (
-        f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}, {libraries}, {datetime.now(UTC):%Y-%m-%d}"
-    )
+    parts = [
+        names[0] if names else platform.machine(),
+        f"{os.cpu_count()} cores",
+        *([torch.cuda.get_device_name()] if torch.cuda.is_available() else []),
+        f"Python {platform.python_version()}",
+        *filter(None, map(_installed, ("torch", "numpy", "ray"))),
+        f"{datetime.now(UTC):%Y-%m-%d}",
+    ]
+    return ", ".join(parts)
+
+
+def _installed(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return ""

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from handssl.bench.data import DataRates
 
 
 @click.group()
 def bench() -> None:
     """Measure how fast things are here, against what the machine can do."""
+
+
+def _outputs(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a measurement the options that all have."""
+    file = click.Path(dir_okay=False, path_type=Path)
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
+        click.option("--quiet", "-q", is_flag=True, help="No live progress; results only."),
+        click.option("--markdown", type=file, help="Also to a file."),
+    ):
+        command = option(command)
+    return command
 
 
 @bench.command("data")
@@ -30,9 +39,7 @@ def bench() -> None:
 @click.option("--images", default=1024, show_default=True, type=click.IntRange(64))
 @click.option("--crops", default=16_384, show_default=True, type=click.IntRange(1024))
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100))
-@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Also to a file.")
-@click.option("--quiet", "-q", is_flag=True, help="No live progress; results only.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@_outputs
 def bench_data_command(
     folder: Path | None,
     images: int,
@@ -48,7 +55,7 @@ def bench_data_command(
     Example:
       handssl bench data --markdown benchmarks/data.md
     """  # noqa: D301  (click's mark for a block it must not wrap)
-    from handssl.bench.data import bench_data
+    from handssl.bench.data import bench_data, text
 
     with _phases(quiet) as on_progress:
         rates = bench_data(
@@ -58,7 +65,62 @@ def bench_data_command(
             rounds=rounds,
             on_progress=on_progress,
         )
-    text = _text(rates)
+    _deliver(rates, text(rates), markdown, as_json=as_json)
+
+
+@bench.command("augment")
+@click.option("--images", default=256, show_default=True, type=click.IntRange(8), help="A batch.")
+@click.option("--rounds", default=7, show_default=True, type=click.IntRange(1, 100))
+@click.option(
+    "--composition",
+    "compositions",
+    multiple=True,
+    help="What is measured, e.g. rotate+translate; several times for several. Default: all "
+    "transformations, and color_jitter+rotate+translate.",
+)
+@_outputs
+def bench_augment_command(
+    images: int,
+    rounds: int,
+    compositions: tuple[str, ...],
+    markdown: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Measure how fast views are made here, against other libraries and the bare OpenCV calls.
+
+    \b
+    Example:
+      handssl bench augment --markdown benchmarks/augment.md
+      handssl bench augment --composition rotate --rounds 3
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.bench.augment import COMPOSITIONS, bench_augment, text
+
+    chosen = [_composition(name) for name in compositions]
+    with _phases(quiet) as on_progress:
+        rates = bench_augment(
+            images=images,
+            rounds=rounds,
+            compositions=chosen or COMPOSITIONS,
+            on_progress=on_progress,
+        )
+    _deliver(rates, text(rates), markdown, as_json=as_json)
+
+
+def _composition(text: str) -> tuple[str, ...]:
+    from handssl.augment import TRANSFORMATIONS
+    from handssl.config import nearest
+    from handssl.errors import InputError
+
+    names = tuple(text.split("+"))
+    for name in names:
+        if name not in TRANSFORMATIONS:
+            raise InputError(f"unknown transformation {name!r}{nearest(name, TRANSFORMATIONS)}")
+    return names
+
+
+def _deliver(rates: Any, text: str, markdown: Path | None, *, as_json: bool) -> None:
+    """Print what was measured, and keep the page where asked for."""
     if markdown is not None:
         markdown.write_text(text, encoding="utf-8")
     click.echo(json.dumps(asdict(rates), indent=2) if as_json else text)
@@ -78,38 +140,3 @@ def _phases(quiet: bool) -> Iterator[Any]:
             return open_bars.enter_context(progress_bar(name, quiet=quiet))
 
         yield phase
-
-
-def _text(rates: DataRates) -> str:
-    from handssl.bench.environment import describe
-
-    pack, limit = rates.packing["pack"], rates.packing["limit"]
-    disk, memory = rates.reading["disk"], rates.reading["memory"]
-    rows = [
-        ("packing", pack, limit, "decode + one warp + write and fsync, all cores"),
-        ("batch of 512, cold", rates.reading["cold"], disk, "the disk, end to end"),
-        ("batch of 512, warm", rates.reading["warm"], memory, "memory copied"),
-        (
-            "batch of 512, warm, buffer used again",
-            rates.reading["warm, buffer used again"],
-            memory,
-            "memory copied",
-        ),
-    ]
-    lines = [
-        "# Packing and reading",
-        "",
-        f"Written by `handssl bench data`: {rates.images:,} images of 224 px packed to crops of "
-        f"{rates.crop_px} px ({rates.row_bytes:,} bytes each). Medians of rounds taken in turns.",
-        "",
-        describe(),
-        "",
-        "| | images/s | GB/s | share | of the limit | limit, images/s |",
-        "|---|---:|---:|---:|---|---:|",
-    ]
-    for name, rate, bound, what in rows:
-        lines.append(
-            f"| {name} | {rate.per_s:,.0f} | {rate.per_s * rates.row_bytes / 1e9:.2f} "
-            f"| {rate.per_s / bound.per_s:.0%} | {what} | {bound.per_s:,.0f} |"
-        )
-    return "\n".join(lines) + "\n"

@@ -1,5 +1,6 @@
 """`handssl bench augment` in small."""
 
+import json
 import os
 import sys
 
@@ -8,6 +9,7 @@ import torch
 
 from handssl.augment import TRANSFORMATIONS, composition_name
 from handssl.bench import augment
+from handssl.cli.app import invoke
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +53,20 @@ def test_progress_is_told_for_each_phase():
     )
     assert told[0] == ("1 threads, none", 1, 5)
     assert told[-1][1:] == (2, 2)
+
+
+def test_the_command_measures_the_compositions_asked_for(tmp_path, capfd):
+    page = tmp_path / "augment.md"
+    words = ["--images", "8", "--rounds", "1", "--composition", "rotate+blur", "-q", "--json"]
+    assert invoke(["bench", "augment", *words, "--markdown", str(page)]) == 0
+    rates = json.loads(capfd.readouterr().out)["one_thread"]
+    ways = {"tensor", "opencv", "albumentations", "torchvision", "floor"}
+    assert set(rates) == {"blur+rotate"}
+    assert set(rates["blur+rotate"]) == ways
+    assert all(rate["per_s"] > 0 for rate in rates["blur+rotate"].values())
+    assert "## blur+rotate" in page.read_text()
+
+
+def test_an_unknown_transformation_gets_the_nearest_name(capfd):
+    assert invoke(["bench", "augment", "--composition", "rotatee"]) == 2
+    assert "unknown transformation 'rotatee'; did you mean 'rotate'?" in capfd.readouterr().err
