@@ -22,12 +22,17 @@ from handssl.distributed.collectives import (
     sum_over_ranks,
     world_size,
 )
+from handssl.distributed.parallel import accumulating, all_ranks, data_parallel, own_rows
 
 __all__ = [
     "GlobalBatchNorm1d",
     "GlobalBatchNorm2d",
+    "accumulating",
+    "all_ranks",
+    "data_parallel",
     "gather",
     "global_mean",
+    "own_rows",
     "rank",
     "row_counts",
     "sum_over_ranks",

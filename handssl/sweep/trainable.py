@@ -98,9 +98,9 @@ def trial_results(
         DivergedError: A loss was not finite.
     """
     if trial.kind == "trial":
-        from handssl.training.trial import Trial
+        from handssl.training import Execution, Trial
 
-        for result in Trial(trial.config, data, folder, device=_device()).epochs():
+        for result in Trial(trial.config, data, folder, execution=Execution()).epochs():
             yield result.epoch, dict(result.metrics)
     else:
         yield 0, _reference(trial, data)
@@ -114,12 +114,6 @@ def _reference(trial: PlannedTrial, data: Path) -> dict[str, float]:
     if trial.kind == "mean_pose":
         return mean_pose(splits)
     return random_encoder(trial.config.encoder, splits, seed=trial.block)
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _require_finite(metrics: Mapping[str, float]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -42,6 +42,10 @@ class PretrainConfig(Config):
         contrastive_weight: `mixed`: the contrastive term has a sigma of Eq. 3, or the weight 1.
         equal_views: An epoch of an objective with four views makes half as many steps, so that
             arms are compared after as many views through the encoder.
+        accumulation: Backward passes of one update. Each has its own negatives and BatchNorm
+            statistics, so this is another experiment, for batches that fit in no other way.
+        batch_norm: Statistics of the global batch, or of each worker's own rows (`local`), which
+            makes the result depend on the number of workers.
     """
 
     composition: tuple[Transformation, ...] = ()
@@ -55,6 +59,8 @@ class PretrainConfig(Config):
     mixed: MixedPairs = "split"
     contrastive_weight: Weighting = "learned"
     equal_views: bool = True
+    accumulation: Annotated[int, Field(ge=1, le=1024)] = 1
+    batch_norm: Literal["global", "local"] = "global"
     encoder: EncoderConfig = EncoderConfig()
     heads: HeadConfig = HeadConfig()
     augmentation: AugmentConfig = AugmentConfig()
@@ -103,6 +109,15 @@ class PretrainConfig(Config):
                 check_equivariant(self.composition, self.heads.projection_out)
             except InputError as error:
                 raise ValueError(str(error)) from None
+        return self
+
+    @model_validator(mode="after")
+    def _divides_the_batch(self) -> Self:
+        if self.global_batch < 2 * self.accumulation:
+            raise ValueError(
+                f"accumulation must leave two images for each pass, got {self.accumulation} passes "
+                f"for global_batch {self.global_batch}"
+            )
         return self
 
     @model_validator(mode="after")

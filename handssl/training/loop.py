@@ -2,7 +2,8 @@
 
 An epoch is one pass over the pretraining images in an order drawn from (seed, epoch). Each step
 makes the views of a batch, encodes them in one pass, asks the objective for its loss and updates
-the weights. The loop knows nothing of Ray or MLflow and writes nothing to disk.
+the weights. With several ranks each makes the views of its own rows of the global batch, and the
+numbers are those of one. The loop knows nothing of Ray or MLflow and writes nothing to disk.
 """
 
 from __future__ import annotations
@@ -14,19 +15,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
 
-from handssl.augment import composition_name, make_views, reach_boxes
+from handssl.augment import composition_name, reach_boxes
 from handssl.data.store import PackedSplit
 from handssl.data.study_data import StudyData
-from handssl.errors import DivergedError, InputError
+from handssl.distributed import accumulating, data_parallel, use_global_batch_norm, world_size
+from handssl.errors import InputError
 from handssl.evaluation.targets import pose_targets
-from handssl.models import build_encoder, initialise
-from handssl.objectives import Encoded, Losses, PoseTarget, Supervised, build_objective
+from handssl.models import ResNet18, build_encoder, initialise
+from handssl.objectives import Losses, Objective, Supervised, build_objective
 from handssl.optim import build, cosine_factor, decay_groups, peak_lr
-from handssl.randomness import permutation
 from handssl.training.config import PretrainConfig
+from handssl.training.epoch_log import EpochLog
+from handssl.training.execution import Execution
+from handssl.training.feed import Feed, Indices
+from handssl.training.network import Network
+from handssl.training.order import epoch_order, whole_batches
+
+OnStep = Callable[[int, int], None]
 
 
 class Pretraining:
@@ -35,76 +41,68 @@ class Pretraining:
     Args:
         config: The resolved configuration.
         data: Packed splits; `probe` labels are read by the supervised objective alone.
-        device: Where to compute.
+        execution: How to compute it here.
 
     Raises:
-        InputError: The split is smaller than one batch, or views would leave the stored crop.
+        InputError: The split is smaller than one batch, a rank would have no rows, or views would
+            leave the stored crop.
     """
 
-    def __init__(self, config: PretrainConfig, data: StudyData, device: str = "cpu") -> None:
-        self.config, self.device = config, torch.device(device)
-        self.encoder = build_encoder(config.encoder)
-        self.objective = build_objective(
-            config.objective,
-            dim=self.encoder.dim,
-            heads=config.heads,
-            augmentation=config.augmentation,
-            composition=config.composition,
-            temperature=config.temperature,
-            relative=config.relative,
-            relative_on=config.relative_on,
-            mixed=config.mixed,
-            contrastive_weight=config.contrastive_weight,
-        )
-        self.model = nn.ModuleDict({"encoder": self.encoder, "objective": self.objective})
-        initialise(self.model, seed=config.seed)
-        self._target: PoseTarget | None = None
+    def __init__(
+        self, config: PretrainConfig, data: StudyData, execution: Execution | None = None
+    ) -> None:
+        execution = execution or Execution(device="cpu")
+        self.config, self.device = config, execution.torch_device()
+        self.encoder, self.objective = _build(config)
+        self.network = Network(self.encoder, self.objective, execution.precision_on(self.device))
+        initialise(self.network, seed=config.seed)
         if isinstance(self.objective, Supervised):
-            self._target = pose_targets(data.store("probe"))
-            self.objective.standardise(self._target)
-        self.model.to(self.device)
-        self.store = data.store(self.objective.split)
+            self.objective.standardise(pose_targets(data.store("probe")))
+        self.store = _crops_of(data.store(self.objective.split), execution, self.device)
         _check_reach(config, self.store.manifest.context)
-        self._crops = self.store.buffer(config.global_batch)
-        self.views_per_step = config.global_batch * len(self.objective.draws)
+        self._feed = Feed(config, self.objective, self.store, self.device)
+        self._settle(execution)
         # A step of four views counts as two, so that arms stay comparable.
         self._pairs = max(2, len(self.objective.draws)) // 2 if config.equal_views else 1
-        self._batches_per_epoch = _whole_batches(
+        self._batches_per_epoch = whole_batches(
             len(data.store("pretrain")), config.global_batch, least=self._pairs
         )
         self.steps_per_epoch = self._batches_per_epoch / self._pairs
+        self.views_per_step = config.global_batch * len(self.objective.draws)
         lr = peak_lr(config.optimizer.lr_base, config.global_batch)
-        groups = decay_groups([self.model], config.optimizer.weight_decay)
+        groups = decay_groups([self.network], config.optimizer.weight_decay)
         self.optimizer = build(config.optimizer.name, groups, lr=lr)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._lr_factor())
-        self._make_view = make_views(
-            config.augmentation,
-            config.composition,
-            seed=config.seed,
-            view_px=config.encoder.input_px,
-            context=self.store.manifest.context,
-            device=self.device,
-        )
+        self._parallel = data_parallel(self.network)
+        if world_size() > 1:
+            self._rehearse()
 
-    def train_epoch(self, epoch: int) -> dict[str, float]:
+    def train_epoch(self, epoch: int, on_step: OnStep | None = None) -> dict[str, float]:
         """Make one pass of updates.
 
         Args:
             epoch: Counted from 1; fixes sample order and every draw of theta.
+            on_step: Called with (steps done, steps of the epoch).
 
         Returns:
-            Means over the epoch: train/loss, train/loss/<term>, train/sigma/<term>, and train/lr,
-            train/views_per_step, train/encoder_views (of all epochs so far), train/views_per_s.
+            Means over the epoch: train/loss, train/loss/<term>, train/gradient_norm, and
+            train/sigma/<term>, train/lr, train/views_per_step, train/encoder_views (of all epochs
+            so far), train/views_per_s, train/data_s (spent on reading crops and making views).
 
         Raises:
-            DivergedError: A loss is not finite; the first such step is named.
+            DivergedError: A loss or gradient is not finite; the first such step is named.
         """
-        self.model.train()
-        start_s = time.perf_counter()
-        losses = [self._step(indices, epoch) for indices in self._batches(epoch)]
-        metrics = _summarise(losses, epoch)
-        views = len(losses) * self.views_per_step
-        metrics["train/views_per_s"] = views / (time.perf_counter() - start_s)
+        self.network.train()
+        log, start_s = EpochLog(self.network, epoch), time.perf_counter()
+        self._feed.seconds = 0.0
+        steps = self._steps(epoch)
+        for number, indices in enumerate(self._batches(epoch), start=1):
+            self._step(indices, epoch, log)
+            if on_step is not None:
+                on_step(number, steps)
+        metrics = log.metrics()
+        metrics["train/views_per_s"] = steps * self.views_per_step / (time.perf_counter() - start_s)
+        metrics["train/data_s"] = self._feed.seconds
         metrics["train/views_per_step"] = float(self.views_per_step)
         metrics["train/encoder_views"] = float(self.steps_until(epoch) * self.views_per_step)
         metrics["train/lr"] = float(self.schedule.get_last_lr()[0])
@@ -120,53 +118,69 @@ class Pretraining:
     def state(self) -> dict[str, Any]:
         """Return all that the next epoch depends on besides configuration and data."""
         return {
-            "model": self.model.state_dict(),
+            "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
-        self.model.load_state_dict(state["model"])
+        self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
 
-    def _step(self, indices: NDArray[np.int64], epoch: int) -> Losses:
-        losses = self.objective(*self._encode(indices, epoch))
+    def _step(self, indices: Indices, epoch: int, log: EpochLog) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()
+        log.add(self._backward(indices, epoch))
         self.optimizer.step()
         self.schedule.step()
+
+    def _backward(self, indices: Indices, epoch: int) -> Losses:
+        """Leave the gradients of a global batch; return its losses, those of this rank's share."""
+        parts = np.array_split(indices, self.config.accumulation)
+        found = []
+        for part in parts[:-1]:
+            with accumulating(self._parallel):
+                found.append(self._backward_part(part, epoch))
+        found.append(self._backward_part(parts[-1], epoch))
+        return _mean(found)
+
+    def _backward_part(self, part: Indices, epoch: int) -> Losses:
+        losses: Losses = self._parallel(*self._feed(part, epoch))
+        share = losses.total / self.config.accumulation
+        share.backward()  # type: ignore[no-untyped-call]
         return Losses(losses.total.detach(), losses.terms, losses.sigmas)
 
-    def _encode(
-        self, indices: NDArray[np.int64], epoch: int
-    ) -> tuple[list[Encoded], PoseTarget | None]:
-        crops = self.store.crops(indices, out=self._crops).to(self.device)
-        ids = self.store.ids[indices].to(self.device)
-        views = [
-            self._make_view(crops, ids, epoch=epoch, view=draw) for draw in self.objective.draws
-        ]
-        images = torch.cat([view.images for view in views])
-        features = self.encoder(images.contiguous(memory_format=torch.channels_last))
-        encoded = [
-            Encoded(h, view.theta, view.matrix)
-            for h, view in zip(features.chunk(len(views)), views, strict=True)
-        ]
-        return encoded, self._target_of(indices)
-
-    def _target_of(self, indices: NDArray[np.int64]) -> PoseTarget | None:
-        if self._target is None:
-            return None
-        chosen = torch.from_numpy(indices)
-        parts = (self._target.uv, self._target.z, self._target.valid)
-        return PoseTarget(*(part[chosen].to(self.device) for part in parts))
-
-    def _batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
+    def _batches(self, epoch: int) -> Iterator[Indices]:
         batch = self.config.global_batch
-        steps = self.steps_until(epoch) - self.steps_until(epoch - 1)
-        order = epoch_order(self.store, steps * batch, self.config.seed, epoch)
+        order = epoch_order(self.store, self._steps(epoch) * batch, self.config.seed, epoch)
         return (order[i : i + batch] for i in range(0, len(order), batch))
+
+    def _steps(self, epoch: int) -> int:
+        return self.steps_until(epoch) - self.steps_until(epoch - 1)
+
+    def _settle(self, execution: Execution) -> None:
+        """Bring the network to its device, type and form."""
+        self.network.to(self.device)
+        if execution.precision == "float64":
+            self.network.double()
+        if self.config.batch_norm == "global":
+            use_global_batch_norm(self.network)
+        if execution.compile:
+            self.encoder.compile()
+
+    def _rehearse(self) -> None:
+        """Make one backward pass that leaves no trace.
+
+        DistributedDataParallel groups gradients anew after its first pass. Had a resumed run its
+        first pass where the uninterrupted one has a later one, sums over ranks would differ.
+        """
+        buffers = {name: value.clone() for name, value in self.network.named_buffers()}
+        self.network.train()
+        self._backward(np.arange(self.config.global_batch) % len(self.store), epoch=1)
+        self.optimizer.zero_grad(set_to_none=True)
+        for name, value in self.network.named_buffers():
+            value.copy_(buffers[name])
 
     def _lr_factor(self) -> Callable[[int], float]:
         # Not a method of ours: the schedule would then hold us and every store we have mapped.
@@ -177,21 +191,35 @@ class Pretraining:
         )
 
 
-def epoch_order(store: PackedSplit, length: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return which samples an epoch visits, in order.
+def _build(config: PretrainConfig) -> tuple[ResNet18, Objective]:
+    encoder = build_encoder(config.encoder)
+    objective = build_objective(
+        config.objective,
+        dim=encoder.dim,
+        heads=config.heads,
+        augmentation=config.augmentation,
+        composition=config.composition,
+        temperature=config.temperature,
+        relative=config.relative,
+        relative_on=config.relative_on,
+        mixed=config.mixed,
+        contrastive_weight=config.contrastive_weight,
+    )
+    return encoder, objective
 
-    Args:
-        store: The split.
-        length: Samples visited; a smaller split is passed over again in a new order.
-        seed: The trial's seed.
-        epoch: Counted from 1.
 
-    Returns:
-        int64 (length,), a pure function of the arguments.
-    """
-    passes = -(-length // len(store))
-    orders = [permutation(len(store), "order", seed, epoch, index) for index in range(passes)]
-    return np.concatenate(orders)[:length]
+def _crops_of(split: PackedSplit, execution: Execution, device: torch.device) -> PackedSplit:
+    return split.on(device) if execution.keeps_on(device, split.bytes) else split
+
+
+def _mean(parts: list[Losses]) -> Losses:
+    """Return the mean of the losses of several passes; sigmas are those of the last."""
+    if len(parts) == 1:
+        return parts[0]
+    total = torch.stack([part.total for part in parts]).mean()
+    names = parts[0].terms
+    terms = {name: torch.stack([part.terms[name] for part in parts]).mean() for name in names}
+    return Losses(total, terms, parts[-1].sigmas)
 
 
 def _check_reach(config: PretrainConfig, context: float) -> None:
@@ -202,31 +230,3 @@ def _check_reach(config: PretrainConfig, context: float) -> None:
             f"the ranges of {composition_name(config.composition)} reach {reach:.3f}; "
             "narrow the ranges or pack the data with a larger context"
         )
-
-
-def _whole_batches(images: int, batch: int, *, least: int) -> int:
-    if images < least * batch:
-        counted = "" if least == 1 else f" (with equal_views a step takes the views of {least})"
-        raise InputError(
-            f"expected at least {'one batch' if least == 1 else f'{least} batches'} of {batch} "
-            f"pretraining images{counted}, the split has {images}; "
-            "lower global_batch or use more images"
-        )
-    return images // batch
-
-
-def _summarise(losses: list[Losses], epoch: int) -> dict[str, float]:
-    totals = torch.stack([step.total for step in losses]).cpu()
-    if not bool(torch.isfinite(totals).all()):
-        step = int(torch.nonzero(~torch.isfinite(totals))[0]) + 1
-        raise DivergedError(
-            f"the loss became {float(totals[step - 1])} in epoch {epoch}, step {step}; "
-            "a smaller optimizer.lr_base or a longer warm-up may help"
-        )
-    metrics = {"train/loss": float(totals.mean())}
-    for name in losses[0].terms:
-        term = torch.stack([step.terms[name] for step in losses])
-        metrics[f"train/loss/{name}"] = float(term.mean())
-    for name, sigma in losses[-1].sigmas.items():
-        metrics[f"train/sigma/{name}"] = float(sigma)
-    return metrics

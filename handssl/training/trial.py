@@ -12,6 +12,7 @@ from handssl.errors import DataError
 from handssl.evaluation import evaluate_encoder
 from handssl.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from handssl.training.config import PretrainConfig
+from handssl.training.execution import Execution
 from handssl.training.loop import Pretraining
 
 
@@ -39,18 +40,23 @@ class Trial:
         config: The resolved configuration.
         data: Folder of the packed splits.
         folder: Where the trial keeps its files.
-        device: Where to compute.
+        execution: How to compute it here.
 
     Raises:
         DataError: A checkpoint is damaged or belongs to another configuration.
     """
 
     def __init__(
-        self, config: PretrainConfig, data: Path, folder: Path, *, device: str = "cpu"
+        self,
+        config: PretrainConfig,
+        data: Path,
+        folder: Path,
+        *,
+        execution: Execution | None = None,
     ) -> None:
         self.config, self.folder = config, folder
         self._data = StudyData(data)
-        self._pretraining = Pretraining(config, self._data, device)
+        self._pretraining = Pretraining(config, self._data, execution)
         self._done: list[EpochResult] = self._restore()
 
     def epochs(self) -> Iterator[EpochResult]:

@@ -1,17 +1,11 @@
 """What is computed by one process and by several, in float64, for the tests to compare.
 
-`python -m tests.distributed.problems FOLDER` starts the several.
+Several of them are started by `tests.ranks`.
 """
 
 from __future__ import annotations
 
-import datetime
-import multiprocessing
-import sys
-from pathlib import Path
-
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from handssl.distributed import GlobalBatchNorm1d, gather, sum_over_ranks, use_global_batch_norm
@@ -107,7 +101,7 @@ def refused_pair(rank):
     return "accepted"
 
 
-def solve(world, rank):
+def solve(world, rank, folder=None):
     found = {"pair": refused_pair(rank)}
     for parts in ("equal", "unequal"):
         part = own_part(world, rank, parts)
@@ -116,38 +110,3 @@ def solve(world, rank):
         found[f"far; {parts}"] = far_from_zero(part)
         found[f"cumulative; {parts}"] = cumulative(part)
     return found
-
-
-def work(world, rank, folder):
-    """Be one of several processes: meet the others in a file, solve, leave the findings."""
-    dist.init_process_group(
-        "gloo",
-        store=dist.FileStore(str(folder / f"store{world}"), world),
-        rank=rank,
-        world_size=world,
-        timeout=datetime.timedelta(seconds=30),
-    )
-    torch.save(solve(world, rank), folder / f"{world}-{rank}.pt")
-    dist.barrier()
-    dist.destroy_process_group()
-
-
-def main(folder):
-    """Fork the processes: importing everything once takes most of the time."""
-    torch.set_num_threads(1)
-    context = multiprocessing.get_context("fork")
-    for world in WORLDS:
-        ranks = [context.Process(target=work, args=(world, r, folder)) for r in range(world)]
-        for process in ranks:
-            process.start()
-        for process in ranks:
-            process.join(timeout=40)
-        failed = [rank for rank, process in enumerate(ranks) if process.exitcode != 0]
-        for process in ranks:
-            process.kill()
-        if failed:
-            sys.exit(f"ranks {failed} of {world} failed")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

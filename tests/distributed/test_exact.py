@@ -1,16 +1,11 @@
 """Several processes compute what one computes, in float64."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
 from tests.distributed.problems import CASES, ROWS, WORLDS, own_part, solve
+from tests.ranks import found_by, solve_together
 
-ROOT = Path(__file__).parents[2]
 each_split = pytest.mark.parametrize("parts", ["equal", "unequal"])
 
 
@@ -22,26 +17,16 @@ def alone():
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):
-    """The folder of what several processes find; they meet in files and talk over the loopback."""
+    """The folder of what several processes find."""
     folder = tmp_path_factory.mktemp("ranks")
-    # As this process finds modules, and with no word to other machines.
-    paths = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
-    environment = {**os.environ, "PYTHONPATH": paths}
-    if Path("/sys/class/net/lo").exists():
-        environment["GLOO_SOCKET_IFNAME"] = "lo"
-    command = [sys.executable, "-m", "tests.distributed.problems", str(folder)]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=110, check=False
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    solve_together("tests.distributed.problems", folder, WORLDS)
     return folder
 
 
 @pytest.fixture(scope="module", params=WORLDS)
 def ranks(request, together):
     """What each of several processes finds."""
-    files = [together / f"{request.param}-{rank}.pt" for rank in range(request.param)]
-    return [torch.load(file, weights_only=True) for file in files]
+    return found_by(together, request.param)
 
 
 @each_split

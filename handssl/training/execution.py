@@ -1,0 +1,73 @@
+"""How a run is computed, apart from what it computes: no part of a trial's identity."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from handssl.config import Config
+from handssl.errors import InputError
+
+Precision = Literal["float32", "bf16", "float64"]
+_ROOM = 0.6  # of the free memory of a device that resident crops may take
+
+
+class Execution(Config):
+    """Speed against nothing: every setting gives the same trial, up to rounding.
+
+    Attributes:
+        device: `auto` takes the GPU where there is one.
+        precision: Of the encoder; `auto` is bf16 autocast on a GPU that has it, else float32.
+            Heads, losses, BatchNorm statistics and weights stay float32. float64 is for checks.
+        compile: Compile the encoder with torch.compile, once for all trials of a process; minutes
+            at the start, worth it on a GPU.
+        crops: Where packed crops live: mapped on the `host`, or copied to the `device`; `auto`
+            copies to a GPU where they take less than 60 % of what is free.
+    """
+
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bf16", "float64"] = "auto"
+    compile: bool = False
+    crops: Literal["auto", "host", "device"] = "auto"
+
+    def torch_device(self) -> torch.device:
+        """Return the device.
+
+        Raises:
+            InputError: There is no such device here.
+
+        Example:
+            >>> Execution(device="cpu").torch_device()
+            device(type='cpu')
+        """
+        name = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else None
+        try:
+            device = torch.device(name or self.device)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"device {self.device!r}: expected auto, cpu or a GPU of this machine, which "
+                f"cannot be used ({reason})"
+            ) from None
+        return device
+
+    def precision_on(self, device: torch.device) -> Precision:
+        """Return what `auto` means on a device.
+
+        Example:
+            >>> Execution().precision_on(torch.device("cpu"))
+            'float32'
+        """
+        if self.precision != "auto":
+            return self.precision
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        return "bf16" if fast else "float32"
+
+    def keeps_on(self, device: torch.device, size: int) -> bool:
+        """Say whether crops of `size` bytes are copied to the device."""
+        if self.crops != "auto" or device.type != "cuda":
+            return self.crops == "device" and device.type != "cpu"
+        free, _ = torch.cuda.mem_get_info(device)
+        return size < _ROOM * free
