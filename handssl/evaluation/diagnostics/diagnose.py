@@ -74,16 +74,7 @@ def diagnose(
         if probe is not None:
             metrics |= _named(_PLAIN, _own_error(probe, plain, scored))
         for name in TRANSFORMATIONS:
-            first, second = scored.view(name, 0), scored.view(name, 1)
-            metrics |= _named(name, invariance_measures(first.features, second.features))
-            if name in REGRESSABLE:
-                pairs = _pairs(fitted.view(name, 0), fitted.view(name, 1))
-                ranges = regressed_intervals(name, augmentation)
-                r2 = equivariance_r2(pairs, _pairs(first, second), name, ranges)
-                metrics |= _named(name, {"equivariance_r2": r2})
-            if probe is not None and name in _MOVING:
-                points = (_keypoints(probe, features) for features in (plain, first.features))
-                metrics |= _named(name, keypoint_measures(*points, first.matrix))
+            metrics |= _named(name, _of_transformation(name, fitted, scored, plain, probe))
         accuracy = readout_accuracy(fitted.quarter_turns(), scored.quarter_turns(), QUARTERS)
     return metrics | _named("rotate", {"quarter_turn_accuracy": accuracy})
 
@@ -145,6 +136,21 @@ def _check_images(data: StudyData, images: int) -> None:
 
 def _named(transformation: str, measures: Metrics) -> Metrics:
     return {f"diag/{measure}/{transformation}": value for measure, value in measures.items()}
+
+
+def _of_transformation(
+    name: str, fitted: Passes, scored: Passes, plain: torch.Tensor, probe: RidgeProbe | None
+) -> Metrics:
+    first, second = scored.view(name, 0), scored.view(name, 1)
+    measures = invariance_measures(first.features, second.features)
+    if name in REGRESSABLE:
+        pairs = _pairs(fitted.view(name, 0), fitted.view(name, 1))
+        ranges = regressed_intervals(name, scored.augmentation)
+        measures["equivariance_r2"] = equivariance_r2(pairs, _pairs(first, second), name, ranges)
+    if probe is not None and name in _MOVING:
+        before, after = _keypoints(probe, plain), _keypoints(probe, first.features)
+        measures |= keypoint_measures(before, after, first.matrix)
+    return measures
 
 
 def _pairs(first: EncodedView, second: EncodedView) -> Pairs:
