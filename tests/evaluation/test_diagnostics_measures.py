@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from handssl.augment import AugmentConfig, regressed_intervals, view_matrix
+from handssl.augment import regressed_intervals, view_matrix
 from handssl.augment.config import Interval
 from handssl.evaluation.diagnostics import (
     collapse_measures,
@@ -112,7 +112,7 @@ def test_features_that_are_theta_tell_the_relative_transformation(name):
 
 @pytest.mark.parametrize("name", REGRESSED)
 def test_constant_features_tell_nothing(name):
-    assert abs(score(name, lambda theta, _: torch.ones(len(theta), 4))) < 0.05
+    assert -0.2 < score(name, lambda theta, _: torch.ones(len(theta), 4)) <= 0.0
 
 
 @pytest.mark.parametrize("name", REGRESSED)
@@ -135,7 +135,7 @@ def test_lambda_is_chosen_on_the_rows_held_back():
     errors = [float((fit(x[held]) - y[held]).square().mean()) for fit in fits]
     chosen = fit_readout(x, y, held)
     assert float((chosen(x[held]) - y[held]).square().mean()) == min(errors)
-    assert 0 < errors.index(min(errors))
+    assert errors.index(min(errors)) > 0
 
 
 def test_r2_equals_its_definition_in_a_loop():
@@ -193,8 +193,3 @@ def test_keypoints_without_a_label_do_not_count():
     points = torch.zeros(1, 2, 2)
     truth = torch.tensor([[[0.25, 0.0], [9.0, 9.0]]])
     assert mean_distance_px(points, truth, torch.tensor([[True, False]])) == 32.0
-
-
-def test_default_ranges_are_those_of_the_configuration():
-    for name, count in REGRESSED.items():
-        assert len(regressed_intervals(name, AugmentConfig())) == count
