@@ -92,11 +92,9 @@ def test_effective_rank_equals_its_definition_in_a_loop():
 
 
 def test_constant_features_have_no_rank_no_spread_and_are_all_dead():
-    assert collapse_measures(torch.full((9, 4), 0.7)) == {
-        "uniformity": 0.0,
-        "effective_rank": 0.0,
-        "dead_share": 1.0,
-    }
+    assert collapse_measures(torch.full((9, 4), 0.7)) == pytest.approx(
+        {"uniformity": 0.0, "effective_rank": 0.0, "dead_share": 1.0}, abs=1e-12
+    )
     assert collapse_measures(torch.zeros(9, 4))["dead_share"] == 1.0
 
 

@@ -58,8 +58,8 @@ def uniformity(features: torch.Tensor) -> float:
         features: (N, D), N >= 2.
 
     Example:
-        >>> uniformity(torch.ones(4, 3))
-        0.0
+        >>> round(uniformity(torch.eye(2)), 6)
+        -4.0
 
     Reference:
         T. Wang, P. Isola, "Understanding contrastive representation learning through alignment and
@@ -68,9 +68,8 @@ def uniformity(features: torch.Tensor) -> float:
     unit = F.normalize(features.double(), dim=1)
     pairs = torch.triu_indices(len(unit), len(unit), offset=1)
     cosines = (unit @ unit.T)[pairs[0], pairs[1]].clamp(max=1.0)
-    return float(
-        torch.exp(-2.0 * (2.0 - 2.0 * cosines).clamp(min=1e-12)).mean().log().round(decimals=9)
-    )
+    # |f_i - f_j|^2 = 2 - 2 cos
+    return float(torch.exp(4.0 * cosines - 4.0).mean().log())
 
 
 def effective_rank(features: torch.Tensor) -> float:
