@@ -1,0 +1,35 @@
+"""What features keep and what they drop: measures that test the paper's hypothesis directly.
+
+Every measure is named `diag/<measure>/<transformation>`; `none` stands for untransformed images.
+"""
+
+from handssl.evaluation.diagnostics.diagnose import diagnose, diagnose_random_encoder, encoded_views
+from handssl.evaluation.diagnostics.geometry import (
+    collapse_measures,
+    effective_rank,
+    invariance_measures,
+    uniformity,
+)
+from handssl.evaluation.diagnostics.keypoints import keypoint_measures, mean_distance_px
+from handssl.evaluation.diagnostics.readout import (
+    equivariance_r2,
+    fit_readout,
+    readout_accuracy,
+    wrapped_r2,
+)
+
+__all__ = [
+    "collapse_measures",
+    "diagnose",
+    "diagnose_random_encoder",
+    "effective_rank",
+    "encoded_views",
+    "equivariance_r2",
+    "fit_readout",
+    "invariance_measures",
+    "keypoint_measures",
+    "mean_distance_px",
+    "readout_accuracy",
+    "uniformity",
+    "wrapped_r2",
+]

@@ -1,0 +1,167 @@
+"""All diagnostics of an encoder after an epoch, under the names they are tracked by."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from handssl.augment import REGRESSABLE, TRANSFORMATIONS, AugmentConfig, regressed_intervals
+from handssl.data.sample import Split
+from handssl.data.study_data import StudyData
+from handssl.errors import InputError
+from handssl.evaluation.diagnostics.geometry import collapse_measures, invariance_measures
+from handssl.evaluation.diagnostics.keypoints import keypoint_measures, mean_distance_px
+from handssl.evaluation.diagnostics.passes import QUARTERS, EncodedView, Passes, frozen
+from handssl.evaluation.diagnostics.readout import Pairs, equivariance_r2, readout_accuracy
+from handssl.evaluation.features import settle_batch_norm
+from handssl.evaluation.ridge import RidgeProbe
+from handssl.evaluation.targets import from_columns, pose_targets
+from handssl.models import EncoderConfig, build_encoder, initialise
+
+# Transformations that move keypoints; `scale` where there is one.
+_MOVING = tuple(name for name in ("rotate", "scale", "translate") if name in TRANSFORMATIONS)
+_LEAST_IMAGES = 8
+_PLAIN = "none"
+Metrics = dict[str, float]
+
+
+def diagnose(
+    encoder: nn.Module,
+    data: StudyData,
+    *,
+    augmentation: AugmentConfig,
+    view_px: int,
+    seed: int,
+    probe: RidgeProbe | None = None,
+    images: int = 256,
+) -> Metrics:
+    """Measure what features keep of every transformation, on images held out.
+
+    Read-outs are fitted on `probe` and scored on `select`, all else is measured on `select`. One
+    transformation is on at a time and applied to every view. The draws belong to the seed and the
+    sample alone: they are the same at every epoch and for every arm of a block.
+
+    Args:
+        encoder: Frozen for the purpose: BatchNorm statistics do not move, the mode is restored.
+        data: The packed splits.
+        augmentation: The trial's ranges.
+        view_px: Side of the encoder's input.
+        seed: The trial's seed.
+        probe: The fitted ridge probe; without it keypoints are not measured.
+        images: Of a split, at most; see `encoded_views` for what they cost.
+
+    Returns:
+        `diag/<measure>/<transformation>`: equivariance_r2 (regressable ones), invariance,
+        cosine_within, cosine_between, alignment (all), keypoint_gap_px, keypoint_unmoved_px (those
+        that move keypoints, with a probe), quarter_turn_accuracy (rotate); of untransformed images,
+        under `none`, uniformity, effective_rank, dead_share and keypoint_own_px.
+
+    Raises:
+        InputError: There are fewer than 8 images.
+
+    Reference:
+        Sec. 1 and 3.1.
+    """
+    _check_images(data, images)
+    splits: tuple[Split, Split] = ("probe", "select")
+    with frozen(encoder):
+        fitted, scored = (
+            Passes(encoder, data.store(split), augmentation, view_px, seed, images)
+            for split in splits
+        )
+        plain = scored.plain()
+        metrics = _named(_PLAIN, collapse_measures(plain))
+        if probe is not None:
+            metrics |= _named(_PLAIN, _own_error(probe, plain, scored))
+        for name in TRANSFORMATIONS:
+            metrics |= _named(name, _of_transformation(name, fitted, scored, plain, probe))
+        accuracy = readout_accuracy(fitted.quarter_turns(), scored.quarter_turns(), QUARTERS)
+    return metrics | _named("rotate", {"quarter_turn_accuracy": accuracy})
+
+
+def diagnose_random_encoder(
+    config: EncoderConfig,
+    data: StudyData,
+    *,
+    augmentation: AugmentConfig,
+    seed: int,
+    probe: RidgeProbe | None = None,
+    images: int = 256,
+) -> Metrics:
+    """Measure the block's initial network, BatchNorm settled on the pretraining images.
+
+    Args:
+        config: The encoder.
+        data: The packed splits.
+        augmentation: The block's ranges.
+        seed: The block's seed; the weights are those every arm of the block starts from.
+        probe: Fitted on this network's features, not on a trained one's.
+        images: Of a split, at most.
+
+    Returns:
+        As `diagnose`.
+    """
+    encoder = build_encoder(config)
+    initialise(encoder, seed=seed, prefix="encoder")
+    settle_batch_norm(encoder, data.store("pretrain"), view_px=config.input_px)
+    return diagnose(
+        encoder,
+        data,
+        augmentation=augmentation,
+        view_px=config.input_px,
+        seed=seed,
+        probe=probe,
+        images=images,
+    )
+
+
+def encoded_views(images: int) -> int:
+    """Return how many images `diagnose` encodes, forward alone, with splits that have enough.
+
+    Example:
+        >>> encoded_views(256) == 256 * (1 + 2 * (len(TRANSFORMATIONS) + len(REGRESSABLE)) + 2)
+        True
+    """
+    return images * (1 + 2 * (len(TRANSFORMATIONS) + len(REGRESSABLE)) + 2)
+
+
+def _check_images(data: StudyData, images: int) -> None:
+    least = min(images, len(data.store("probe")), len(data.store("select")))
+    if least < _LEAST_IMAGES:
+        raise InputError(
+            f"diagnose: expected at least {_LEAST_IMAGES} images of probe and select, got {least}; "
+            "raise images or pack more labelled samples"
+        )
+
+
+def _named(transformation: str, measures: Metrics) -> Metrics:
+    return {f"diag/{measure}/{transformation}": value for measure, value in measures.items()}
+
+
+def _of_transformation(
+    name: str, fitted: Passes, scored: Passes, plain: torch.Tensor, probe: RidgeProbe | None
+) -> Metrics:
+    first, second = scored.view(name, 0), scored.view(name, 1)
+    measures = invariance_measures(first.features, second.features)
+    if name in REGRESSABLE:
+        pairs = _pairs(fitted.view(name, 0), fitted.view(name, 1))
+        ranges = regressed_intervals(name, scored.augmentation)
+        measures["equivariance_r2"] = equivariance_r2(pairs, _pairs(first, second), name, ranges)
+    if probe is not None and name in _MOVING:
+        before, after = _keypoints(probe, plain), _keypoints(probe, first.features)
+        measures |= keypoint_measures(before, after, first.matrix)
+    return measures
+
+
+def _pairs(first: EncodedView, second: EncodedView) -> Pairs:
+    return first.features, second.features, first.theta, second.theta
+
+
+def _keypoints(probe: RidgeProbe, features: torch.Tensor) -> torch.Tensor:
+    return from_columns(probe.predict(features))[0]
+
+
+def _own_error(probe: RidgeProbe, plain: torch.Tensor, passes: Passes) -> Metrics:
+    target, rows = pose_targets(passes.store), torch.from_numpy(passes.chosen)
+    error = mean_distance_px(_keypoints(probe, plain), target.uv[rows], target.valid[rows])
+    return {"keypoint_own_px": error}
