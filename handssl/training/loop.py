@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,15 @@ from handssl.errors import DivergedError, InputError
 from handssl.evaluation.targets import pose_targets
 from handssl.models import build_encoder, initialise
 from handssl.objectives import Encoded, Losses, PoseTarget, Supervised, build_objective
-from handssl.optim import build, cosine_factor, decay_groups, peak_lr
+from handssl.optim import (
+    build,
+    decay_groups,
+    first_non_finite,
+    lr_factor,
+    named_weights_and_gradients,
+    peak_lr,
+    trust_metrics,
+)
 from handssl.randomness import permutation
 from handssl.training.config import PretrainConfig
 
@@ -74,8 +81,9 @@ class Pretraining:
         )
         self.steps_per_epoch = self._batches_per_epoch / self._pairs
         lr = peak_lr(config.optimizer.lr_base, config.global_batch)
-        groups = decay_groups([self.model], config.optimizer.weight_decay)
-        self.optimizer = build(config.optimizer.name, groups, lr=lr)
+        chosen = config.optimizer
+        groups = decay_groups([self.model], chosen.weight_decay, masks=chosen.masks)
+        self.optimizer = build(chosen.name, groups, lr=lr, **chosen.options())
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._lr_factor())
         self._make_view = make_views(
             config.augmentation,
@@ -94,15 +102,18 @@ class Pretraining:
 
         Returns:
             Means over the epoch: train/loss, train/loss/<term>, train/sigma/<term>, and train/lr,
-            train/views_per_step, train/encoder_views (of all epochs so far), train/views_per_s.
+            train/views_per_step, train/encoder_views (of all epochs so far), train/views_per_s;
+            train/trust/<statistic> of the last step, if the optimizer has trust ratios.
 
         Raises:
-            DivergedError: A loss is not finite; the first such step is named.
+            DivergedError: A loss or a weight is not finite; the first such step, and the first
+                such tensor after the epoch, are named.
         """
         self.model.train()
         start_s = time.perf_counter()
         losses = [self._step(indices, epoch) for indices in self._batches(epoch)]
-        metrics = _summarise(losses, epoch)
+        metrics = _summarise(losses, epoch, self.model)
+        metrics.update(trust_metrics(self.optimizer))
         views = len(losses) * self.views_per_step
         metrics["train/views_per_s"] = views / (time.perf_counter() - start_s)
         metrics["train/views_per_step"] = float(self.views_per_step)
@@ -170,10 +181,12 @@ class Pretraining:
 
     def _lr_factor(self) -> Callable[[int], float]:
         # Not a method of ours: the schedule would then hold us and every store we have mapped.
-        return partial(
-            cosine_factor,
-            warmup_steps=round(self.config.optimizer.warmup_epochs * self.steps_per_epoch),
+        chosen = self.config.optimizer
+        return lr_factor(
+            chosen.schedule,
+            warmup_steps=round(chosen.warmup_epochs * self.steps_per_epoch),
             total_steps=self.steps_until(self.config.epochs),
+            decay_share=chosen.decay_share,
         )
 
 
@@ -215,14 +228,23 @@ def _whole_batches(images: int, batch: int, *, least: int) -> int:
     return images // batch
 
 
-def _summarise(losses: list[Losses], epoch: int) -> dict[str, float]:
-    totals = torch.stack([step.total for step in losses]).cpu()
+def _check_finite(totals: torch.Tensor, epoch: int, model: nn.Module) -> None:
+    name = first_non_finite(named_weights_and_gradients(model))
+    help_text = "a smaller optimizer.lr_base or a longer warm-up may help"
     if not bool(torch.isfinite(totals).all()):
         step = int(torch.nonzero(~torch.isfinite(totals))[0]) + 1
+        where = f" (after the epoch, {name} is not finite)" if name else ""
         raise DivergedError(
-            f"the loss became {float(totals[step - 1])} in epoch {epoch}, step {step}; "
-            "a smaller optimizer.lr_base or a longer warm-up may help"
+            f"the loss became {float(totals[step - 1])} in epoch {epoch}, step {step}{where}; "
+            + help_text
         )
+    if name is not None:
+        raise DivergedError(f"{name} is not finite after epoch {epoch}; {help_text}")
+
+
+def _summarise(losses: list[Losses], epoch: int, model: nn.Module) -> dict[str, float]:
+    totals = torch.stack([step.total for step in losses]).cpu()
+    _check_finite(totals, epoch, model)
     metrics = {"train/loss": float(totals.mean())}
     for name in losses[0].terms:
         term = torch.stack([step.terms[name] for step in losses])
