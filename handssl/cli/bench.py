@@ -126,6 +126,29 @@ def _deliver(rates: Any, text: str, markdown: Path | None, *, as_json: bool) -> 
     click.echo(json.dumps(asdict(rates), indent=2) if as_json else text)
 
 
+@bench.command("optim")
+@click.option("--rounds", default=15, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Also to a file.")
+@click.option("--quiet", "-q", is_flag=True, help="No live progress; results only.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def bench_optim_command(rounds: int, markdown: Path | None, quiet: bool, as_json: bool) -> None:
+    """Measure one update of ResNet-18 by every optimizer, against torch's AdamW.
+
+    \b
+    Example:
+      handssl bench optim --markdown benchmarks/optim.md
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.bench.optim import bench_optim, text
+
+    with _phases(quiet) as on_progress:
+        rates = bench_optim(rounds, on_progress=on_progress("updates"))
+    page = text(rates)
+    if markdown is not None:
+        markdown.write_text(page, encoding="utf-8")
+    document = {name: asdict(rate) for name, rate in rates.items()}
+    click.echo(json.dumps(document, indent=2) if as_json else page)
+
+
 @contextmanager
 def _phases(quiet: bool) -> Iterator[Any]:
     """Give each phase a bar of its own."""

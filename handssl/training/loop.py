@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from handssl.errors import InputError
 from handssl.evaluation.targets import pose_targets
 from handssl.models import ResNet18, build_encoder, initialise
 from handssl.objectives import Losses, Objective, Supervised, build_objective
-from handssl.optim import build, cosine_factor, decay_groups, peak_lr
+from handssl.optim import build, decay_groups, lr_factor, peak_lr, trust_metrics
 from handssl.training.config import PretrainConfig
 from handssl.training.epoch_log import EpochLog
 from handssl.training.execution import Execution
@@ -70,8 +69,9 @@ class Pretraining:
         self.steps_per_epoch = self._batches_per_epoch / self._pairs
         self.views_per_step = config.global_batch * len(self.objective.draws)
         lr = peak_lr(config.optimizer.lr_base, config.global_batch)
-        groups = decay_groups([self.network], config.optimizer.weight_decay)
-        self.optimizer = build(config.optimizer.name, groups, lr=lr)
+        chosen = config.optimizer
+        groups = decay_groups([self.network], chosen.weight_decay, masks=chosen.masks)
+        self.optimizer = build(chosen.name, groups, lr=lr, **chosen.options())
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._lr_factor())
         self._parallel = data_parallel(self.network)
         if world_size() > 1:
@@ -87,7 +87,8 @@ class Pretraining:
         Returns:
             Means over the epoch: train/loss, train/loss/<term>, train/gradient_norm, and
             train/sigma/<term>, train/lr, train/views_per_step, train/encoder_views (of all epochs
-            so far), train/views_per_s, train/data_s (spent on reading crops and making views).
+            so far), train/views_per_s, train/data_s (spent on reading crops and making views);
+            train/trust/<statistic> of the last step, if the optimizer has trust ratios.
 
         Raises:
             DivergedError: A loss or gradient is not finite; the first such step is named.
@@ -100,7 +101,7 @@ class Pretraining:
             self._step(indices, epoch, log)
             if on_step is not None:
                 on_step(number, steps)
-        metrics = log.metrics()
+        metrics = log.metrics() | trust_metrics(self.optimizer)
         metrics["train/views_per_s"] = steps * self.views_per_step / (time.perf_counter() - start_s)
         metrics["train/data_s"] = self._feed.seconds
         metrics["train/views_per_step"] = float(self.views_per_step)
@@ -184,10 +185,12 @@ class Pretraining:
 
     def _lr_factor(self) -> Callable[[int], float]:
         # Not a method of ours: the schedule would then hold us and every store we have mapped.
-        return partial(
-            cosine_factor,
-            warmup_steps=round(self.config.optimizer.warmup_epochs * self.steps_per_epoch),
+        chosen = self.config.optimizer
+        return lr_factor(
+            chosen.schedule,
+            warmup_steps=round(chosen.warmup_epochs * self.steps_per_epoch),
             total_steps=self.steps_until(self.config.epochs),
+            decay_share=chosen.decay_share,
         )
 
 

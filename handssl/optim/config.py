@@ -1,0 +1,109 @@
+"""What the optimizer is and does: one strict configuration, with the defaults of every name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from handssl.config import Config
+from handssl.optim.groups import Masks
+from handssl.optim.schedules import DECAY_SHARE, ScheduleName
+
+OptimizerName = Literal["adam", "adam_larc", "lars", "lamb"]
+LarsPreset = Literal["paper", "large_batch"]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+# What each name reads besides rate and decay, and what it takes when nothing is said.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "adam": {"betas": (0.9, 0.999), "eps": 1e-8},
+    "adam_larc": {"betas": (0.9, 0.999), "eps": 1e-8, "trust_coefficient": 0.02},
+    "lars": {"momentum": 0.9, "trust_coefficient": 0.001, "preset": "paper"},
+    "lamb": {"betas": (0.9, 0.999), "eps": 1e-6},
+}
+_SCHEDULE_DEFAULTS: dict[str, dict[str, Any]] = {
+    "cosine": {},
+    "wsd": {"decay_share": DECAY_SHARE},
+}
+_ALWAYS = ("name", "lr_base", "weight_decay", "warmup_epochs")
+
+
+class OptimizerConfig(Config):
+    """How weights are updated.
+
+    An option left out has the default of the optimizer or schedule. One that is not read and is
+    given all the same is a mistake; one given at its default counts as left out, so that
+    configurations that train alike are equal. `lr_base` has one default for every name, fit for
+    the kinds of Adam; `lars` divides it by a trust coefficient of 0.001 and takes far larger ones.
+
+    Attributes:
+        name: What computes the update: `adam`; `adam_larc`, Adam behind a clip by trust ratio;
+            `lars`, SGD with momentum and trust ratios; `lamb`, Adam's update with trust ratios.
+        lr_base: Learning rate for a batch of one; the rate used is lr_base x sqrt(global batch).
+        weight_decay: Of weights; added to the gradient, for `lamb` to Adam's update.
+        warmup_epochs: Epochs of linear warm-up.
+        masks: Which tensors are decayed and adapted: `module`, weights of convolutions and linear
+            layers alone; `published`, by name as in the published code (see `decay_groups`).
+        schedule: After the warm-up: `cosine`, or `wsd`, constant until the last share falls to 0.
+        decay_share: `wsd`: share of the run in which the rate falls; 0.1.
+        betas: `adam`, `adam_larc`, `lamb`: decay of the two running means; 0.9, 0.999.
+        eps: Added to Adam's root; 1e-8, for `lamb` 1e-6.
+        momentum: `lars`: 0.9.
+        trust_coefficient: Share of its norm that a tensor moves: `adam_larc` 0.02, `lars` 0.001.
+        preset: `lars`: `paper` (|g| + wd |w| below the ratio's line) or `large_batch` (|g + wd w|).
+    """
+
+    name: OptimizerName = "adam"
+    lr_base: Annotated[float, Field(gt=0, le=1)] = 1e-4
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-6
+    warmup_epochs: Annotated[float, Field(ge=0)] = 10.0
+    masks: Masks = "module"
+    schedule: ScheduleName = "cosine"
+    decay_share: Annotated[float, Field(gt=0, le=0.5)] | None = None
+    betas: tuple[Share, Share] | None = None
+    eps: Annotated[float, Field(gt=0, le=1)] | None = None
+    momentum: Share | None = None
+    trust_coefficient: Annotated[float, Field(gt=0, le=10)] | None = None
+    preset: LarsPreset | None = None
+
+    @model_validator(mode="after")
+    def _reads_what_is_given(self) -> Self:
+        self._settle("optimizer", self.name, DEFAULTS)
+        self._settle("schedule", self.schedule, _SCHEDULE_DEFAULTS)
+        return self
+
+    def _settle(self, kind: str, name: str, defaults: dict[str, dict[str, Any]]) -> None:
+        """Refuse options that are not read; bring those at their default to the one form, None."""
+        for option in sorted(set().union(*defaults.values())):
+            given = getattr(self, option)
+            if given is not None and option not in defaults[name]:
+                readers = ", ".join(n for n in defaults if option in defaults[n])
+                raise ValueError(
+                    f"{kind} '{name}' does not read {option}, which is {given}; "
+                    f"leave it out or choose one of {readers}"
+                )
+            if given is not None and given == defaults[name][option]:
+                # The fields are frozen for others; nobody has seen this instance yet.
+                self.__dict__[option] = None
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Identities are hashes of this: an option that changes nothing must not change them.
+        fields = type(self).model_fields
+        values: dict[str, Any] = handler(self)
+        return {
+            key: value
+            for key, value in values.items()
+            if key in _ALWAYS or value != fields[key].default
+        }
+
+    def options(self) -> dict[str, Any]:
+        """Return every option that the named optimizer reads, defaults filled in.
+
+        Example:
+            >>> OptimizerConfig(name="lars", momentum=0.95).options()
+            {'momentum': 0.95, 'trust_coefficient': 0.001, 'preset': 'paper'}
+        """
+        defaults = DEFAULTS[self.name]
+        given = {option: getattr(self, option) for option in defaults}
+        return {o: defaults[o] if value is None else value for o, value in given.items()}
