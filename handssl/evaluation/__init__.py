@@ -1,7 +1,12 @@
 """Frozen features, the ridge probe and reference rows."""
 
 from handssl.evaluation.features import extract_features, settle_batch_norm
-from handssl.evaluation.probe import evaluate_encoder, evaluate_predictions
+from handssl.evaluation.probe import (
+    evaluate_encoder,
+    evaluate_predictions,
+    evaluate_probe,
+    fit_probe,
+)
 from handssl.evaluation.references import mean_pose, random_encoder
 from handssl.evaluation.ridge import RidgeProbe, choose_probe, ridge_path
 
@@ -10,7 +15,9 @@ __all__ = [
     "choose_probe",
     "evaluate_encoder",
     "evaluate_predictions",
+    "evaluate_probe",
     "extract_features",
+    "fit_probe",
     "mean_pose",
     "random_encoder",
     "ridge_path",

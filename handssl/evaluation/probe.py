@@ -31,6 +31,28 @@ def evaluate_encoder(
         As `evaluate_predictions` with prefix `ridge`, and `ridge/lambda_exponent`.
     """
     probe, selected = fit_probe(encoder, data, view_px=view_px)
+    return evaluate_probe(probe, selected, encoder, data, view_px=view_px, test=test)
+
+
+def evaluate_probe(
+    probe: RidgeProbe,
+    selected: torch.Tensor,
+    encoder: nn.Module,
+    data: StudyData,
+    *,
+    view_px: int,
+    test: bool,
+) -> dict[str, float]:
+    """Report a probe that `fit_probe` fitted; arguments and result as of `evaluate_encoder`.
+
+    Args:
+        probe: The probe.
+        selected: Features of `select`.
+        encoder: Asked for the features of `test` alone.
+        data: The packed splits.
+        view_px: Side of the encoder's input.
+        test: Whether `test` is opened.
+    """
     predictions: dict[Split, torch.Tensor] = {"select": probe.predict(selected)}
     if test:
         features = extract_features(encoder, data.store("test"), view_px=view_px)

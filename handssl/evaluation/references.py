@@ -7,10 +7,12 @@ initial network, its BatchNorm statistics set by one pass over the pretraining i
 
 from __future__ import annotations
 
+from handssl.augment import AugmentConfig
 from handssl.data.sample import Split
 from handssl.data.study_data import StudyData
+from handssl.evaluation.diagnostics import diagnose
 from handssl.evaluation.features import settle_batch_norm
-from handssl.evaluation.probe import evaluate_encoder, evaluate_predictions
+from handssl.evaluation.probe import evaluate_predictions, evaluate_probe, fit_probe
 from handssl.evaluation.targets import as_columns, complete_hands, pose_targets
 from handssl.models import EncoderConfig, build_encoder, initialise
 
@@ -32,18 +34,31 @@ def mean_pose(data: StudyData) -> dict[str, float]:
     return evaluate_predictions(predictions, data, prefix="mean")
 
 
-def random_encoder(config: EncoderConfig, data: StudyData, *, seed: int) -> dict[str, float]:
-    """Return the metrics of the ridge probe on the block's initial network.
+def random_encoder(
+    config: EncoderConfig, data: StudyData, *, seed: int, augmentation: AugmentConfig | None = None
+) -> dict[str, float]:
+    """Return the metrics of the ridge probe on the block's initial network, and its diagnostics.
 
     Args:
         config: The encoder.
         data: The packed splits.
         seed: The block's seed; the weights are those every arm of the block starts from.
+        augmentation: Ranges for the diagnostics; default: the documented ones.
 
     Returns:
-        As `mean_pose`, every protocol under `ridge/`.
+        As `mean_pose`, every protocol under `ridge/`, and `diag/<measure>/<transformation>`.
     """
     encoder = build_encoder(config)
     initialise(encoder, seed=seed, prefix="encoder")
     settle_batch_norm(encoder, data.store("pretrain"), view_px=config.input_px)
-    return evaluate_encoder(encoder, data, view_px=config.input_px, test=True)
+    view_px = config.input_px
+    probe, selected = fit_probe(encoder, data, view_px=view_px)
+    metrics = evaluate_probe(probe, selected, encoder, data, view_px=view_px, test=True)
+    return metrics | diagnose(
+        encoder,
+        data,
+        augmentation=augmentation or AugmentConfig(),
+        view_px=view_px,
+        seed=seed,
+        probe=probe,
+    )

@@ -113,7 +113,10 @@ def _reference(trial: PlannedTrial, data: Path) -> dict[str, float]:
     splits = StudyData(data)
     if trial.kind == "mean_pose":
         return mean_pose(splits)
-    return random_encoder(trial.config.encoder, splits, seed=trial.block)
+    config = trial.config
+    return random_encoder(
+        config.encoder, splits, seed=trial.block, augmentation=config.augmentation
+    )
 
 
 def _require_finite(metrics: Mapping[str, float]) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 from handssl.data.study_data import StudyData
 from handssl.errors import DataError
-from handssl.evaluation import evaluate_encoder
 from handssl.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from handssl.training.config import PretrainConfig
 from handssl.training.execution import Execution
 from handssl.training.loop import Pretraining
+from handssl.training.measures import diagnosis_stride, measure
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class EpochResult:
     Attributes:
         epoch: Counted from 1.
         metrics: Losses, the ridge probe under every protocol on `select`, the aliases median_mm
-            and mpje_mm; after the last epoch test_median_mm and test_mpje_mm too.
+            and mpje_mm, diagnostics where they are due; after the last epoch test_median_mm and
+            test_mpje_mm too.
     """
 
     epoch: int
@@ -57,6 +58,9 @@ class Trial:
         self.config, self.folder = config, folder
         self._data = StudyData(data)
         self._pretraining = Pretraining(config, self._data, execution)
+        self._stride = diagnosis_stride(
+            self._pretraining.steps_per_epoch * self._pretraining.views_per_step
+        )
         self._done: list[EpochResult] = self._restore()
 
     def epochs(self) -> Iterator[EpochResult]:
@@ -78,11 +82,12 @@ class Trial:
     def _run(self, epoch: int) -> EpochResult:
         metrics = self._pretraining.train_epoch(epoch)
         last = epoch == self.config.epochs
-        metrics |= evaluate_encoder(
+        metrics |= measure(
             self._pretraining.encoder,
             self._data,
-            view_px=self.config.encoder.input_px,
-            test=last,
+            self.config,
+            last=last,
+            diagnosed=last or epoch % self._stride == 0,
         )
         return EpochResult(epoch, metrics)
 

@@ -3,7 +3,7 @@
 Every measure is named `diag/<measure>/<transformation>`; `none` stands for untransformed images.
 """
 
-from handssl.evaluation.diagnostics.diagnose import diagnose, diagnose_random_encoder, encoded_views
+from handssl.evaluation.diagnostics.diagnose import diagnose, encoded_views
 from handssl.evaluation.diagnostics.geometry import (
     collapse_measures,
     effective_rank,
@@ -21,7 +21,6 @@ from handssl.evaluation.diagnostics.readout import (
 __all__ = [
     "collapse_measures",
     "diagnose",
-    "diagnose_random_encoder",
     "effective_rank",
     "encoded_views",
     "equivariance_r2",

@@ -13,10 +13,8 @@ from handssl.evaluation.diagnostics.geometry import collapse_measures, invarianc
 from handssl.evaluation.diagnostics.keypoints import keypoint_measures, mean_distance_px
 from handssl.evaluation.diagnostics.passes import QUARTERS, EncodedView, Passes, frozen
 from handssl.evaluation.diagnostics.readout import Pairs, equivariance_r2, readout_accuracy
-from handssl.evaluation.features import settle_batch_norm
 from handssl.evaluation.ridge import RidgeProbe
 from handssl.evaluation.targets import from_columns, pose_targets
-from handssl.models import EncoderConfig, build_encoder, initialise
 
 # Transformations that move keypoints; `scale` where there is one.
 _MOVING = tuple(name for name in ("rotate", "scale", "translate") if name in TRANSFORMATIONS)
@@ -77,42 +75,6 @@ def diagnose(
             metrics |= _named(name, _of_transformation(name, fitted, scored, plain, probe))
         accuracy = readout_accuracy(fitted.quarter_turns(), scored.quarter_turns(), QUARTERS)
     return metrics | _named("rotate", {"quarter_turn_accuracy": accuracy})
-
-
-def diagnose_random_encoder(
-    config: EncoderConfig,
-    data: StudyData,
-    *,
-    augmentation: AugmentConfig,
-    seed: int,
-    probe: RidgeProbe | None = None,
-    images: int = 256,
-) -> Metrics:
-    """Measure the block's initial network, BatchNorm settled on the pretraining images.
-
-    Args:
-        config: The encoder.
-        data: The packed splits.
-        augmentation: The block's ranges.
-        seed: The block's seed; the weights are those every arm of the block starts from.
-        probe: Fitted on this network's features, not on a trained one's.
-        images: Of a split, at most.
-
-    Returns:
-        As `diagnose`.
-    """
-    encoder = build_encoder(config)
-    initialise(encoder, seed=seed, prefix="encoder")
-    settle_batch_norm(encoder, data.store("pretrain"), view_px=config.input_px)
-    return diagnose(
-        encoder,
-        data,
-        augmentation=augmentation,
-        view_px=config.input_px,
-        seed=seed,
-        probe=probe,
-        images=images,
-    )
 
 
 def encoded_views(images: int) -> int:
