@@ -171,6 +171,12 @@ def test_quarter_turns_are_drawn_evenly():
     assert int(counts.min()) > 900
 
 
+def test_sobel_is_measured_against_the_untransformed_image(data):
+    metrics = run(Pixels(), data)
+    assert metrics["diag/invariance/sobel"] < 0.9
+    assert metrics["diag/invariance/blur"] > metrics["diag/invariance/sobel"]
+
+
 def test_a_blind_encoder_tells_nothing_and_one_of_pixels_drops_noise_first(data):
     class Blind(Pixels):
         def forward(self, images):

@@ -36,7 +36,9 @@ def diagnose(
     """Measure what features keep of every transformation, on images held out.
 
     Read-outs are fitted on `probe` and scored on `select`, all else is measured on `select`. One
-    transformation is on at a time and applied to every view. The draws belong to the seed and the
+    transformation is on at a time and applied to every view. Invariance to regressable ones is that
+    of two views, to the others, which training leaves out of half the views, that of a view and the
+    untransformed image. The draws belong to the seed and the
     sample alone: they are the same at every epoch and for every arm of a block.
 
     Args:
@@ -81,10 +83,12 @@ def encoded_views(images: int) -> int:
     """Return how many images `diagnose` encodes, forward alone, with splits that have enough.
 
     Example:
-        >>> encoded_views(256) == 256 * (1 + 2 * (len(TRANSFORMATIONS) + len(REGRESSABLE)) + 2)
+        >>> encoded_views(256) == 256 * (3 + len(TRANSFORMATIONS) + 3 * len(REGRESSABLE))
         True
     """
-    return images * (1 + 2 * (len(TRANSFORMATIONS) + len(REGRESSABLE)) + 2)
+    # Untransformed and two of quarter turns; one view of each transformation, and three more of
+    # the regressable: the second view, and both of the images that are fitted on.
+    return images * (3 + len(TRANSFORMATIONS) + 3 * len(REGRESSABLE))
 
 
 def _check_images(data: StudyData, images: int) -> None:
@@ -103,12 +107,15 @@ def _named(transformation: str, measures: Metrics) -> Metrics:
 def _of_transformation(
     name: str, fitted: Passes, scored: Passes, plain: torch.Tensor, probe: RidgeProbe | None
 ) -> Metrics:
-    first, second = scored.view(name, 0), scored.view(name, 1)
+    first = scored.view(name, 0)
+    if name not in REGRESSABLE:
+        # Two views by sobel are one and the same: here the untransformed image is the other view.
+        return invariance_measures(plain, first.features)
+    second = scored.view(name, 1)
     measures = invariance_measures(first.features, second.features)
-    if name in REGRESSABLE:
-        pairs = _pairs(fitted.view(name, 0), fitted.view(name, 1))
-        ranges = regressed_intervals(name, scored.augmentation)
-        measures["equivariance_r2"] = equivariance_r2(pairs, _pairs(first, second), name, ranges)
+    pairs = _pairs(fitted.view(name, 0), fitted.view(name, 1))
+    ranges = regressed_intervals(name, scored.augmentation)
+    measures["equivariance_r2"] = equivariance_r2(pairs, _pairs(first, second), name, ranges)
     if probe is not None and name in _MOVING:
         before, after = _keypoints(probe, plain), _keypoints(probe, first.features)
         measures |= keypoint_measures(before, after, first.matrix)
