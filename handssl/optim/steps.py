@@ -84,7 +84,8 @@ class Decay(_Plain):
             return
         if self.skip_still and batch.norms is not None:
             moving = (batch.norms[0] > 0) & (batch.norms[1] > 0)
-            decays = (moving * batch.weight_decay).to(batch.norms[0].dtype).unbind()
+            # In the dtype of the norms: a mask times a plain number would be float32.
+            decays = (moving.to(batch.norms[0].dtype) * batch.weight_decay).unbind()
             decayed = torch._foreach_mul(batch.parameters, decays)
             torch._foreach_add_(decayed, batch.updates)
             batch.updates = list(decayed)
