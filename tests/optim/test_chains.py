@@ -11,7 +11,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from handssl.errors import InputError
 from handssl.optim import ChainOptimizer, build, lr_factor, trust_metrics
 from handssl.optim.build import adam_chain
-from handssl.optim.finite import first_non_finite
 from tests.reference import optim as plain
 
 WD, LR, STEPS = 0.05, 0.3, 7
@@ -336,14 +335,3 @@ def test_a_closure_is_called_with_gradients_on():
 def test_an_option_that_is_not_read_is_refused_with_those_that_are():
     with pytest.raises(InputError, match="lars does not read 'eps'; valid: momentum"):
         build("lars", [], lr=0.1, eps=1e-3)
-
-
-def test_the_first_tensor_that_is_not_finite_is_named():
-    nan, inf = torch.tensor([0.0, math.nan, 1.0]), torch.tensor([[-math.inf]])
-    good = ("good", torch.full((3,), 3e38))
-    odd = [("count", torch.tensor(3)), ("empty", torch.empty(0))]
-    assert first_non_finite([good, *odd]) is None
-    assert first_non_finite([good, ("nan", nan), ("inf", inf)]) == "nan"
-    assert first_non_finite([good, ("inf", inf), ("nan", nan)]) == "inf"
-    assert first_non_finite([]) is None
-    assert first_non_finite([("half", torch.tensor(math.nan).half()), good]) == "half"

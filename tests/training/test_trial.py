@@ -90,6 +90,22 @@ def test_the_last_epoch_alone_opens_the_test_split(blob_data, tmp_path):
     assert ["test_median_mm" in r.metrics for r in results] == [False, False, True]
 
 
+def test_diagnostics_come_at_the_last_epoch_and_before_it_where_they_are_cheap(
+    blob_data, tmp_path, monkeypatch
+):
+    def diagnosed(folder):
+        results = Trial(config(), blob_data, folder).epochs()
+        return ["diag/effective_rank/none" in result.metrics for result in results]
+
+    assert diagnosed(tmp_path / "dear") == [False, False, True]
+    monkeypatch.setattr("handssl.training.measures.DIAGNOSED_IMAGES", 1)
+    monkeypatch.setattr(
+        "handssl.training.trial.measure",
+        lambda *a, diagnosed, **k: {"diag/effective_rank/none": 1.0} if diagnosed else {},
+    )
+    assert diagnosed(tmp_path / "cheap") == [True, True, True]
+
+
 def test_a_checkpoint_of_another_configuration_is_refused(blob_data, tmp_path):
     next(Trial(config(), blob_data, tmp_path).epochs())
     with pytest.raises(DataError, match="of another"):
