@@ -65,7 +65,7 @@ def bench_data_command(
             rounds=rounds,
             on_progress=on_progress,
         )
-    _deliver(rates, text(rates), markdown, as_json=as_json)
+    _deliver(asdict(rates), text(rates), markdown, as_json=as_json)
 
 
 @bench.command("augment")
@@ -104,7 +104,7 @@ def bench_augment_command(
             compositions=chosen or COMPOSITIONS,
             on_progress=on_progress,
         )
-    _deliver(rates, text(rates), markdown, as_json=as_json)
+    _deliver(asdict(rates), text(rates), markdown, as_json=as_json)
 
 
 def _composition(text: str) -> tuple[str, ...]:
@@ -119,18 +119,16 @@ def _composition(text: str) -> tuple[str, ...]:
     return names
 
 
-def _deliver(rates: Any, text: str, markdown: Path | None, *, as_json: bool) -> None:
+def _deliver(document: Any, text: str, markdown: Path | None, *, as_json: bool) -> None:
     """Print what was measured, and keep the page where asked for."""
     if markdown is not None:
         markdown.write_text(text, encoding="utf-8")
-    click.echo(json.dumps(asdict(rates), indent=2) if as_json else text)
+    click.echo(json.dumps(document, indent=2) if as_json else text)
 
 
 @bench.command("optim")
 @click.option("--rounds", default=15, show_default=True, type=click.IntRange(1, 1000))
-@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Also to a file.")
-@click.option("--quiet", "-q", is_flag=True, help="No live progress; results only.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@_outputs
 def bench_optim_command(rounds: int, markdown: Path | None, quiet: bool, as_json: bool) -> None:
     """Measure one update of ResNet-18 by every optimizer, against torch's AdamW.
 
@@ -142,11 +140,8 @@ def bench_optim_command(rounds: int, markdown: Path | None, quiet: bool, as_json
 
     with _phases(quiet) as on_progress:
         rates = bench_optim(rounds, on_progress=on_progress("updates"))
-    page = text(rates)
-    if markdown is not None:
-        markdown.write_text(page, encoding="utf-8")
     document = {name: asdict(rate) for name, rate in rates.items()}
-    click.echo(json.dumps(document, indent=2) if as_json else page)
+    _deliver(document, text(rates), markdown, as_json=as_json)
 
 
 @contextmanager
