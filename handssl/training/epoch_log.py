@@ -5,12 +5,12 @@ Nothing is read from the device before the epoch ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
-from handssl.distributed import all_ranks, sum_over_ranks, world_size
+from handssl.distributed import all_ranks, rank, sum_over_ranks, world_size
 from handssl.errors import DivergedError
 from handssl.objectives import Losses
 
@@ -39,6 +39,23 @@ class EpochLog:
         values = [losses.total, *losses.terms.values()]
         self._losses.append(torch.stack([value.detach() for value in values]))
         self._norms.append(gradient_norms(self._parameters))
+
+    def __len__(self) -> int:
+        return len(self._losses)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return what the steps so far have left, of all ranks; every rank must ask."""
+        return {
+            "losses": all_ranks(torch.stack(self._losses)).cpu(),
+            "norms": torch.stack(self._norms).cpu(),
+        }
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `state` returned; with other ranks than then, from the mean over them."""
+        losses, device = state["losses"], self._parameters[0].device
+        own = losses[rank()] if len(losses) == world_size() else losses.mean(0)
+        self._losses = list(own.to(device))
+        self._norms = list(state["norms"].to(device))
 
     def metrics(self) -> dict[str, float]:
         """Return means over the epoch: train/loss, train/loss/<term>, train/gradient_norm.

@@ -18,8 +18,14 @@ import torch
 from handssl.augment import composition_name, reach_boxes
 from handssl.data.store import PackedSplit
 from handssl.data.study_data import StudyData
-from handssl.distributed import accumulating, data_parallel, use_global_batch_norm, world_size
-from handssl.errors import InputError
+from handssl.distributed import (
+    accumulating,
+    data_parallel,
+    sum_over_ranks,
+    use_global_batch_norm,
+    world_size,
+)
+from handssl.errors import InputError, InterruptedStudyError
 from handssl.evaluation.targets import pose_targets
 from handssl.models import ResNet18, build_encoder, initialise
 from handssl.objectives import Losses, Objective, Supervised, build_objective
@@ -32,6 +38,8 @@ from handssl.training.network import Network
 from handssl.training.order import epoch_order, whole_batches
 
 OnStep = Callable[[int, int], None]
+MustStop = Callable[[], bool]
+_STEPS_BETWEEN_AGREEMENTS = 4
 
 
 class Pretraining:
@@ -52,6 +60,7 @@ class Pretraining:
     ) -> None:
         execution = execution or Execution(device="cpu")
         self.config, self.device = config, execution.torch_device()
+        self._partial: dict[str, Any] | None = None
         self.encoder, self.objective = _build(config)
         self.network = Network(self.encoder, self.objective, execution.precision_on(self.device))
         initialise(self.network, seed=config.seed)
@@ -77,12 +86,15 @@ class Pretraining:
         if world_size() > 1:
             self._rehearse()
 
-    def train_epoch(self, epoch: int, on_step: OnStep | None = None) -> dict[str, float]:
-        """Make one pass of updates.
+    def train_epoch(
+        self, epoch: int, on_step: OnStep | None = None, must_stop: MustStop | None = None
+    ) -> dict[str, float]:
+        """Make one pass of updates, or what is left of one that was stopped.
 
         Args:
             epoch: Counted from 1; fixes sample order and every draw of theta.
             on_step: Called with (steps done, steps of the epoch).
+            must_stop: Asked between steps, on every rank; one that says yes stops all.
 
         Returns:
             Means over the epoch: train/loss, train/loss/<term>, train/gradient_norm, and
@@ -92,17 +104,22 @@ class Pretraining:
 
         Raises:
             DivergedError: A loss or gradient is not finite; the first such step is named.
+            InterruptedStudyError: It was stopped; `state` holds the steps that were made.
         """
         self.network.train()
-        log, start_s = EpochLog(self.network, epoch), time.perf_counter()
+        log, start_s = self._open_log(epoch), time.perf_counter()
         self._feed.seconds = 0.0
-        steps = self._steps(epoch)
-        for number, indices in enumerate(self._batches(epoch), start=1):
+        steps, first = self._steps(epoch), len(log)
+        for number, indices in enumerate(self._batches(epoch, first), start=first + 1):
             self._step(indices, epoch, log)
             if on_step is not None:
                 on_step(number, steps)
+            if number < steps and self._is_stopped(number, must_stop):
+                self._partial = {"epoch": epoch, **log.state()}
+                raise InterruptedStudyError(f"stopped in epoch {epoch} after step {number}")
+        seconds = time.perf_counter() - start_s
         metrics = log.metrics() | trust_metrics(self.optimizer)
-        metrics["train/views_per_s"] = steps * self.views_per_step / (time.perf_counter() - start_s)
+        metrics["train/views_per_s"] = (steps - first) * self.views_per_step / seconds
         metrics["train/data_s"] = self._feed.seconds
         metrics["train/views_per_step"] = float(self.views_per_step)
         metrics["train/encoder_views"] = float(self.steps_until(epoch) * self.views_per_step)
@@ -122,6 +139,7 @@ class Pretraining:
             "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "partial": self._partial,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -129,6 +147,7 @@ class Pretraining:
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+        self._partial = state["partial"]
 
     def _step(self, indices: Indices, epoch: int, log: EpochLog) -> None:
         self.optimizer.zero_grad(set_to_none=True)
@@ -152,10 +171,28 @@ class Pretraining:
         share.backward()  # type: ignore[no-untyped-call]
         return Losses(losses.total.detach(), losses.terms, losses.sigmas)
 
-    def _batches(self, epoch: int) -> Iterator[Indices]:
+    def _open_log(self, epoch: int) -> EpochLog:
+        log, partial = EpochLog(self.network, epoch), self._partial
+        if partial is not None and partial["epoch"] == epoch:
+            log.load_state(partial)
+        self._partial = None
+        return log
+
+    def _is_stopped(self, step: int, must_stop: MustStop | None) -> bool:
+        if must_stop is None:
+            return False
+        if world_size() == 1:
+            return must_stop()
+        # All ranks have to agree, which makes them wait for each other: not after every step.
+        if step % _STEPS_BETWEEN_AGREEMENTS:
+            return False
+        asked = torch.tensor([float(must_stop())], device=self.device)
+        return bool(sum_over_ranks(asked) > 0)
+
+    def _batches(self, epoch: int, first: int = 0) -> Iterator[Indices]:
         batch = self.config.global_batch
         order = epoch_order(self.store, self._steps(epoch) * batch, self.config.seed, epoch)
-        return (order[i : i + batch] for i in range(0, len(order), batch))
+        return (order[i : i + batch] for i in range(first * batch, len(order), batch))
 
     def _steps(self, epoch: int) -> int:
         return self.steps_until(epoch) - self.steps_until(epoch - 1)

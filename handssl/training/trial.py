@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from handssl.data.study_data import StudyData
-from handssl.errors import DataError
+from handssl.distributed import rank
+from handssl.errors import DataError, InterruptedStudyError
 from handssl.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from handssl.training.config import PretrainConfig
 from handssl.training.execution import Execution
-from handssl.training.loop import Pretraining
+from handssl.training.loop import MustStop, OnStep, Pretraining
 from handssl.training.measures import diagnosis_stride, measure
 
 
@@ -63,39 +64,55 @@ class Trial:
         )
         self._done: list[EpochResult] = self._restore()
 
-    def epochs(self) -> Iterator[EpochResult]:
+    def epochs(
+        self, on_step: OnStep | None = None, must_stop: MustStop | None = None
+    ) -> Iterator[EpochResult]:
         """Yield a result for every epoch, those of an earlier run first, as recorded then.
+
+        With several ranks the first alone measures and writes; the others yield training losses.
+
+        Args:
+            on_step: Called with (steps done, steps of the epoch).
+            must_stop: Asked between steps.
 
         Yields:
             One result an epoch, from 1 to `config.epochs`.
 
         Raises:
             DivergedError: A loss is not finite.
+            InterruptedStudyError: It was stopped; the steps that were made are saved.
         """
         yield from list(self._done)
         for epoch in range(len(self._done) + 1, self.config.epochs + 1):
-            result = self._run(epoch)
+            try:
+                metrics = self._pretraining.train_epoch(epoch, on_step, must_stop)
+            except InterruptedStudyError:
+                self._save()
+                raise
+            result = EpochResult(epoch, metrics | self._measure(epoch))
             self._done.append(result)
             self._save()
             yield result
 
-    def _run(self, epoch: int) -> EpochResult:
-        metrics = self._pretraining.train_epoch(epoch)
+    def _measure(self, epoch: int) -> dict[str, float]:
+        if rank() > 0:
+            return {}
         last = epoch == self.config.epochs
-        metrics |= measure(
+        return measure(
             self._pretraining.encoder,
             self._data,
             self.config,
             last=last,
             diagnosed=last or epoch % self._stride == 0,
         )
-        return EpochResult(epoch, metrics)
 
     @property
     def _checkpoint(self) -> Path:
         return self.folder / "checkpoint.pt"
 
     def _save(self) -> None:
+        if rank() > 0:
+            return
         state: dict[str, Any] = {
             "configuration": self.config.model_dump(mode="json"),
             "fingerprint": self._data.fingerprint,

@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 
 from handssl.data.study_data import StudyData
-from handssl.errors import DivergedError, InputError
+from handssl.distributed import world_size
+from handssl.errors import DivergedError, InputError, InterruptedStudyError
 from handssl.training import Execution, PretrainConfig, Pretraining
 
 SMALL = {
@@ -62,6 +63,18 @@ def resumed(arm, data):
     return {"epochs": rows, "model": dict(state["model"])}
 
 
+def stopped(arm, data, rank):
+    """The first epoch in float32, stopped after its fourth step at the word of the last rank."""
+    first = Pretraining(config(arm, global_batch=8), data)
+    try:
+        first.train_epoch(1, must_stop=lambda: rank == world_size() - 1)
+    except InterruptedStudyError:
+        again = Pretraining(config(arm, global_batch=8), data)
+        again.load_state(first.state())
+        return {"stopped": True, "epoch": numbers(again.train_epoch(1))}
+    return {"stopped": False}
+
+
 def diverged(data, rank):
     """The message of every rank when the data of one of them are not finite."""
     run = Pretraining(config("contrastive"), data)
@@ -103,6 +116,9 @@ def solve(world, rank, folder):
         found["local statistics"] = curves("contrastive", data, batch_norm="local")
     found["whole"] = curves("odd batch", data, precision="auto")
     found["resumed"] = resumed("odd batch", data)
+    found["stopped"] = stopped("contrastive", data, rank)
+    whole = Pretraining(config("contrastive", global_batch=8), data)
+    found["not stopped"] = numbers(whole.train_epoch(1))
     found["diverged"] = diverged(data, rank)
     found["refused"] = refused(data)
     return found

@@ -72,6 +72,12 @@ def test_a_run_taken_up_after_every_epoch_ends_with_the_same_bits(ranks):
         assert all(torch.equal(v, model[n]) for n, v in found["resumed"]["model"].items())
 
 
+def test_one_rank_stops_all_and_the_epoch_goes_on_to_the_same_bits(ranks):
+    for found in ranks:
+        assert found["stopped"]["stopped"]
+        assert found["stopped"]["epoch"] == found["not stopped"]
+
+
 def test_ranks_whose_loss_is_not_finite_are_named_on_all(ranks):
     for found in ranks:
         assert "became nan on every rank in epoch 1, step 1" in found["diverged"]

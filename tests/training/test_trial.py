@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from handssl.data.study_data import StudyData
-from handssl.errors import DataError, DivergedError, InputError
+from handssl.errors import DataError, DivergedError, InputError, InterruptedStudyError
 from handssl.models import ResNet18
 from handssl.training import PretrainConfig, Pretraining, Trial
 from handssl.training.order import epoch_order
@@ -66,6 +66,21 @@ def test_a_trial_stopped_after_an_epoch_continues_to_the_same_numbers(blob_data,
     del halted
     continued = list(Trial(arm, blob_data, tmp_path / "halted").epochs())
     assert [r.epoch for r in continued] == [1, 2, 3]
+    assert [deterministic(r.metrics) for r in continued] == whole
+
+
+@pytest.mark.parametrize("objective", ["contrastive", "relative"])
+def test_a_trial_stopped_within_an_epoch_continues_to_the_same_numbers(
+    blob_data, tmp_path, objective
+):
+    arm = config(objective, ["rotate"])
+    whole = [deterministic(r.metrics) for r in Trial(arm, blob_data, tmp_path / "whole").epochs()]
+    for stops in (3, 2, 1):  # in the first epoch, in the second, and between two steps of it
+        halted = Trial(arm, blob_data, tmp_path / "halted")
+        steps = iter(range(stops))
+        with pytest.raises(InterruptedStudyError, match="stopped in epoch"):
+            list(halted.epochs(must_stop=lambda steps=steps: next(steps, None) is None))
+    continued = list(Trial(arm, blob_data, tmp_path / "halted").epochs())
     assert [deterministic(r.metrics) for r in continued] == whole
 
 
