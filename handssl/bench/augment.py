@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from handssl.augment import (
+    PAPER_SEVEN,
     TRANSFORMATIONS,
     AugmentConfig,
     Backend,
@@ -29,6 +30,7 @@ VIEW_PX = 128
 _BACKENDS: tuple[Backend, ...] = ("tensor", "opencv")
 COMPOSITIONS: tuple[tuple[str, ...], ...] = (
     TRANSFORMATIONS,
+    PAPER_SEVEN,
     ("color_jitter", "rotate", "translate"),
 )
 
