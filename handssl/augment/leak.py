@@ -7,24 +7,20 @@ objective is solved without looking at the hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 
 from handssl.augment.backends import Backend, make_views
 from handssl.augment.config import REGRESSABLE, AugmentConfig, Border
+from handssl.augment.leak_features import FEATURES, Readout
 from handssl.augment.leak_images import Images, crops_without_cues
 from handssl.data.crops import CONTEXT, CROP_PX
 from handssl.errors import InputError
 
-Readout = Literal["pixels", "statistics"]
 LIMIT_R2 = 0.05
 """What a read-out may know of theta: five percent of its variance."""
 
-_PIXELS, _CELLS, _LEVELS = 16, 4, 3
-_EPS = 1e-6  # far below the square of one grey level
 _PENALTIES = [10.0 ** (power / 2) for power in range(-8, 13)]
 
 
@@ -46,7 +42,8 @@ def leak(
     """Return how much of theta a ridge reads from one view of images without cues.
 
     R2 = 1 - sum (theta - predicted)^2 / sum (theta - mean)^2 on views the ridge was not fitted
-    on, averaged over the parameters of the transformation; about 0 without a leak, 1 at most.
+    on, of theta or of its distance from the middle of its range, whichever is told better; the
+    mean over the parameters of the transformation. About 0 without a leak, 1 at most.
 
     Args:
         transformation: One of `REGRESSABLE`.
@@ -86,7 +83,7 @@ def leak(
 
 
 def read_out(views: torch.Tensor, theta: torch.Tensor, readout: Readout) -> float:
-    """Return the held-out R2 of a ridge from views to theta, the mean over the parameters.
+    """Return the held-out R2 of a ridge from views to theta, as `leak` defines it.
 
     The first half of the views fits the ridge; its penalty is the best of a grid by leaving out
     one view at a time, in closed form.
@@ -94,8 +91,7 @@ def read_out(views: torch.Tensor, theta: torch.Tensor, readout: Readout) -> floa
     Args:
         views: float (B, C, P, P), B at least 4.
         theta: (B, k), what one view each was made with.
-        readout: `pixels`: the grey view averaged to 16 x 16; `statistics`: log energies and
-            correlations of derivatives of first and second order, at three scales in 4 x 4 cells.
+        readout: From `handssl.augment.leak_features`.
 
     Raises:
         InputError: There is no such read-out, or there are too few views.
@@ -104,13 +100,19 @@ def read_out(views: torch.Tensor, theta: torch.Tensor, readout: Readout) -> floa
         raise InputError(f"readout must be one of {', '.join(get_args(Readout))}, got {readout!r}.")
     if len(views) < 4:
         raise InputError(f"expected at least 4 views to fit and predict, got {len(views)}.")
-    parts = [_FEATURES[readout](part.mean(1, keepdim=True)) for part in views.split(128)]
-    features, targets = torch.cat(parts).double(), theta.double()
-    fit = len(views) // 2
+    parts = [FEATURES[readout](part.mean(1, keepdim=True)) for part in views.split(128)]
+    features, theta = torch.cat(parts).double(), theta.double()
+    # Softness tells how far a view was turned, not which way: worth half of a sign, and learnt.
+    distance = (theta - (theta.amax(0) + theta.amin(0)) / 2).abs()
+    told = [_held_out_r2(features, targets) for targets in (theta, distance)]
+    return float(torch.maximum(*told).mean())
+
+
+def _held_out_r2(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    fit = len(features) // 2
     predicted = _ridge(features[:fit], targets[:fit], features[fit:])
     residual = (predicted - targets[fit:]).square().sum(0)
-    total = (targets[fit:] - targets[fit:].mean(0)).square().sum(0)
-    return float((1.0 - residual / total).mean())
+    return 1.0 - residual / (targets[fit:] - targets[fit:].mean(0)).square().sum(0)
 
 
 def _ridge(x: torch.Tensor, y: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
@@ -127,38 +129,3 @@ def _ridge(x: torch.Tensor, y: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
         if error < best:
             best, chosen = error, values / (values.square() + penalty * len(x))
     return mean + (new - centre) / spread @ (vt.T @ (chosen[:, None] * projected))
-
-
-def _pixels(grey: torch.Tensor) -> torch.Tensor:
-    return F.adaptive_avg_pool2d(grey, _PIXELS).flatten(1)
-
-
-def _statistics(grey: torch.Tensor) -> torch.Tensor:
-    """Return energies and correlations of derivatives; they see sharpness and direction."""
-    features = []
-    for _ in range(_LEVELS):
-        d = F.conv2d(grey, _DERIVATIVES.to(grey))
-        energies = F.adaptive_avg_pool2d(d.square(), _CELLS) + _EPS
-        features.append(energies.log())
-        for one, other in _PAIRS:
-            product = F.adaptive_avg_pool2d(d[:, one] * d[:, other], _CELLS)
-            features.append((product / (energies[:, one] * energies[:, other]).sqrt())[:, None])
-        grey = F.avg_pool2d(grey, 2)
-    return torch.cat([feature.flatten(1) for feature in features], dim=1)
-
-
-def _derivative_kernels() -> torch.Tensor:
-    """Return d/dx, d/dy, d2/dx2, d2/dy2, d2/dxdy as (5, 1, 3, 3)."""
-    point, slope = torch.tensor([0.0, 1.0, 0.0]), torch.tensor([-0.5, 0.0, 0.5])
-    bend = torch.tensor([1.0, -2.0, 1.0])
-    pairs = ((point, slope), (slope, point), (point, bend), (bend, point), (slope, slope))
-    return torch.stack([torch.outer(down, across) for down, across in pairs])[:, None]
-
-
-_DERIVATIVES = _derivative_kernels()
-# Products that, with the squares, tell how energy is spread over directions, to the fourth order.
-_PAIRS = ((0, 1), (2, 3), (2, 4), (3, 4))
-_FEATURES: dict[Readout, Callable[[torch.Tensor], torch.Tensor]] = {
-    "pixels": _pixels,
-    "statistics": _statistics,
-}
