@@ -1,0 +1,47 @@
+"""The read-out of the leak test, by solving the normal equations for every penalty and left-out row."""
+
+import numpy as np
+
+
+def solve(x, y, penalty):
+    """Ridge with an intercept that is not penalised: weights and intercept."""
+    centre, mean = x.mean(0), y.mean(0)
+    gram = (x - centre).T @ (x - centre) + penalty * np.eye(x.shape[1])
+    weights = np.linalg.solve(gram, (x - centre).T @ (y - mean))
+    return weights, mean - centre @ weights
+
+
+def left_out_error(x, y, penalty):
+    """Mean squared error of rows that the ridge did not see.
+
+    The penalty's own centring is that of all rows, as the closed form has it.
+    """
+    centred, target = x - x.mean(0), y - y.mean(0)
+    gram = centred.T @ centred + penalty * np.eye(x.shape[1])
+    hat = centred @ np.linalg.solve(gram, centred.T) + 1.0 / len(x)
+    total = 0.0
+    for row in range(len(x)):
+        fitted = sum(hat[row, other] * target[other] for other in range(len(x)))
+        total = total + ((target[row] - fitted) / (1.0 - hat[row, row])) ** 2
+    return total / len(x)
+
+
+def held_out_r2(features, targets):
+    """R2 on the second half of a ridge fitted on the first."""
+    fit = len(features) // 2
+    x, y = features[:fit], targets[:fit]
+    x_mean, spread = x.mean(0), x.std(0, ddof=1)
+    x, new = (x - x_mean) / spread, (features[fit:] - x_mean) / spread
+    penalties = [10.0 ** (power / 2) * fit for power in range(-8, 13)]
+    errors = [(left_out_error(x, y, p) / y.var(0, ddof=1)).sum() for p in penalties]
+    weights, intercept = solve(x, y, penalties[int(np.argmin(errors))])
+    residual = ((new @ weights + intercept - targets[fit:]) ** 2).sum(0)
+    return 1 - residual / ((targets[fit:] - targets[fit:].mean(0)) ** 2).sum(0)
+
+
+def read_out_pixels(views, theta):
+    """R2 of theta or of its distance from the middle, whichever is larger; mean of parameters."""
+    features = views.mean(1).reshape(len(views), -1)
+    middle = (theta.max(0) + theta.min(0)) / 2
+    told = [held_out_r2(features, y) for y in (theta, np.abs(theta - middle))]
+    return np.maximum(*told).mean()
