@@ -35,7 +35,8 @@ def draw_transformations(
 
 
 def _procedural(seed: int) -> Hands:
-    spec = ProceduralSpec(pretrain=STEPS, probe=0, select=0, test=0, image_px=224, seed=seed)
+    # The first hand of subjects 4 is open, so that every finger is seen to move.
+    spec = ProceduralSpec(pretrain=STEPS, probe=0, select=0, test=0, image_px=224, seed=4 + seed)
     reader = ProceduralReader(spec)
     packed = [crop_sample(reader[index], CROP_PX, CONTEXT) for index in range(STEPS)]
     crops = torch.from_numpy(np.stack([crop for crop, _ in packed])).permute(0, 3, 1, 2)
