@@ -49,7 +49,8 @@ def leak(
         transformation: One of `REGRESSABLE`.
         border: What lies outside the stored crop; replaces the one of `config`.
         images: From `crops_without_cues`.
-        readout: `pixels`, or `statistics` of fine structure, which are not linear in pixels.
+        readout: `pixels`; or, not linear in pixels, `structure`: edges and directions of the view
+            at 32 x 32; or `statistics` at full resolution, which also see resampling.
         config: Ranges; default: the documented ones.
         context: Side of the stored crop in box sides.
         crop_px: Side of the stored crop.

@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-Readout = Literal["pixels", "statistics"]
+Readout = Literal["pixels", "structure", "statistics"]
 
-_PIXELS, _CELLS, _LEVELS, _TILE_PX = 16, 4, 3, 16
+_PIXELS, _COARSE_PX, _CELLS, _LEVELS, _TILE_PX = 16, 32, 4, 3, 16
 _EPS = 1e-6  # far below the square of one grey level
 
 
@@ -24,6 +24,20 @@ def pixels(grey: torch.Tensor) -> torch.Tensor:
         (B, 256).
     """
     return F.adaptive_avg_pool2d(grey, _PIXELS).flatten(1)
+
+
+def structure(grey: torch.Tensor) -> torch.Tensor:
+    """Return the statistics of the view averaged to 32 x 32.
+
+    They show edges, mirrored halves and directions, not how single pixels were resampled.
+
+    Args:
+        grey: float (B, 1, P, P), P at least 32.
+
+    Returns:
+        (B, 720).
+    """
+    return statistics(F.adaptive_avg_pool2d(grey, _COARSE_PX))
 
 
 def statistics(grey: torch.Tensor) -> torch.Tensor:
@@ -79,5 +93,6 @@ _DERIVATIVES = _derivative_kernels()
 _PAIRS = ((0, 1), (2, 3), (2, 4), (3, 4))
 FEATURES: dict[Readout, Callable[[torch.Tensor], torch.Tensor]] = {
     "pixels": pixels,
+    "structure": structure,
     "statistics": statistics,
 }
