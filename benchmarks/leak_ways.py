@@ -36,13 +36,19 @@ class Way:
     after_px: float = 0.0
     noise: float = 0.0
 
-    def __call__(self, crop: np.ndarray, matrix: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def __call__(
+        self, crop: np.ndarray, matrix: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
         """Make one grey view, uint8."""
         size = (self.view_px * self.finer,) * 2
         if self.before_px:
             crop = cv2.GaussianBlur(crop, (0, 0), self.before_px)
         view = cv2.warpAffine(
-            crop, matrix, size, flags=self.taps | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT
+            crop,
+            matrix,
+            size,
+            flags=self.taps | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT,
         )
         if self.finer > 1:
             view = cv2.resize(view, (self.view_px,) * 2, interpolation=cv2.INTER_AREA)

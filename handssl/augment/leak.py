@@ -101,7 +101,7 @@ def read_out(views: torch.Tensor, theta: torch.Tensor, readout: Readout) -> floa
         raise InputError(f"readout must be one of {', '.join(get_args(Readout))}, got {readout!r}.")
     if len(views) < 4:
         raise InputError(f"expected at least 4 views to fit and predict, got {len(views)}.")
-    parts = [FEATURES[readout](part.mean(1, keepdim=True)) for part in views.split(128)]
+    parts = [FEATURES[readout](part.mean(1, keepdim=True)) for part in torch.split(views, 128)]
     features, theta = torch.cat(parts).double(), theta.double()
     # Softness tells how far a view was turned, not which way: worth half of a sign, and learnt.
     distance = (theta - (theta.amax(0) + theta.amin(0)) / 2).abs()
@@ -129,4 +129,7 @@ def _ridge(x: torch.Tensor, y: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
         error = float((left_out.square().mean(0) / y.var(0)).sum())
         if error < best:
             best, chosen = error, values / (values.square() + penalty * len(x))
-    return mean + (new - centre) / spread @ (vt.T @ (chosen[:, None] * projected))
+    predicted: torch.Tensor = mean + (new - centre) / spread @ (
+        vt.T @ (chosen[:, None] * projected)
+    )
+    return predicted

@@ -77,7 +77,8 @@ def _spectrum(grey: torch.Tensor) -> torch.Tensor:
     tiles = grey[:, 0].unfold(1, _TILE_PX, _TILE_PX // 2).unfold(2, _TILE_PX, _TILE_PX // 2)
     tiles = (tiles - tiles.mean((3, 4), keepdim=True)) * window * window[:, None]
     power = torch.fft.rfft2(tiles).abs().square().mean((1, 2))
-    return (power + _EPS).log().flatten(1)
+    spectrum: torch.Tensor = (power + _EPS).log().flatten(1)
+    return spectrum
 
 
 def _derivative_kernels() -> torch.Tensor:

@@ -102,7 +102,8 @@ def _isotropic(rng: np.random.Generator, side_px: int) -> NDArray[np.float32]:
     white = torch.from_numpy(rng.standard_normal((torus_px, torus_px), dtype=np.float32))
     field = torch.fft.irfft2(torch.fft.rfft2(white) * _amplitude(torus_px))
     cut = field[:side_px, :side_px]
-    return (cut / field.std()).numpy()
+    unit: NDArray[np.float32] = (cut / field.std()).numpy()
+    return unit
 
 
 def _amplitude(side_px: int) -> torch.Tensor:

@@ -70,7 +70,9 @@ def transformation_sheet(
     if len(hands.crops) == 0:
         raise InputError("expected at least one hand to show transformations on, got none.")
     if cell_px < 64:
-        raise InputError(f"cell_px must be 64 or more, so that captions can be read, got {cell_px}.")
+        raise InputError(
+            f"cell_px must be 64 or more, so that captions can be read, got {cell_px}."
+        )
     config, count = config or AugmentConfig(), len(hands.crops)
     rows = [
         _draw(strip, hands, config, cell_px)

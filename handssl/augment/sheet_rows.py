@@ -93,9 +93,7 @@ def pair_strips(
         seed: Of what is drawn.
     """
     ids = torch.arange(PAIRS)
-    a, b = (
-        draw_theta(config, [name], ids, seed=seed, epoch=1, view=view)[name] for view in (0, 1)
-    )
+    a, b = (draw_theta(config, [name], ids, seed=seed, epoch=1, view=view)[name] for view in (0, 1))
     told = target(name, a[:, 1:], b[:, 1:])
     return [
         _pair(name, config, torch.stack((a[row], b[row])), told[row], row % hands)

@@ -48,6 +48,4 @@ def _stored(store: PackedStore, split: str, seed: int) -> Hands:
     packed = store.split(split)  # type: ignore[arg-type]  # it names what it does not know
     chosen = np.sort(np.random.default_rng(seed).permutation(len(packed))[:STEPS])
     uv = packed.label("uv")[chosen].astype(np.float64) if store.manifest.labelled else None
-    return Hands(
-        packed.crops(chosen), uv, packed.label("valid")[chosen], store.manifest.context
-    )
+    return Hands(packed.crops(chosen), uv, packed.label("valid")[chosen], store.manifest.context)

@@ -1,4 +1,4 @@
-"""The read-out of the leak test, by solving the normal equations for every penalty and left-out row."""
+"""The read-out of the leak test, from normal equations and one left-out row after the other."""
 
 import numpy as np
 
