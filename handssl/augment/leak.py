@@ -105,31 +105,34 @@ def read_out(views: torch.Tensor, theta: torch.Tensor, readout: Readout) -> floa
     features, theta = torch.cat(parts).double(), theta.double()
     # Softness tells how far a view was turned, not which way: worth half of a sign, and learnt.
     distance = (theta - (theta.amax(0) + theta.amin(0)) / 2).abs()
-    told = [_held_out_r2(features, targets) for targets in (theta, distance)]
-    return float(torch.maximum(*told).mean())
+    told = _held_out_r2(features, torch.cat((theta, distance), dim=1))
+    return float(torch.maximum(*told.chunk(2)).mean())
 
 
 def _held_out_r2(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Fit on the first half, return the R2 of each target on the second."""
     fit = len(features) // 2
-    predicted = _ridge(features[:fit], targets[:fit], features[fit:])
+    centre, spread = features[:fit].mean(0), features[:fit].std(0) + 1e-9
+    x, mean = (features - centre) / spread, targets[:fit].mean(0)
+    predicted = mean + x[fit:] @ (x[:fit].T @ _dual_weights(x[:fit], targets[:fit] - mean))
     residual = (predicted - targets[fit:]).square().sum(0)
     return 1.0 - residual / (targets[fit:] - targets[fit:].mean(0)).square().sum(0)
 
 
-def _ridge(x: torch.Tensor, y: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
-    """Predict y for new rows with the penalty that predicts each left-out row best."""
-    centre, spread, mean = x.mean(0), x.std(0) + 1e-9, y.mean(0)
-    u, values, vt = torch.linalg.svd((x - centre) / spread, full_matrices=False)
-    projected = u.T @ (y - mean)
-    best, chosen = float("inf"), torch.zeros_like(values)
+def _dual_weights(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Return (x x' + penalty)^-1 y, each column with the penalty that predicts left-out rows best.
+
+    A left-out row's error is its residual divided by one minus its leverage.
+    """
+    values, u = torch.linalg.eigh(x @ x.T)
+    projected, values = u.T @ y, values.clamp(min=0.0)[:, None]
+    best, weights = torch.full_like(y[:1], torch.inf), torch.zeros_like(y)
     for penalty in _PENALTIES:
-        shrink = values.square() / (values.square() + penalty * len(x))
-        leverage = u.square() @ shrink + 1.0 / len(x)
-        left_out = (y - mean - u @ (shrink[:, None] * projected)) / (1.0 - leverage)[:, None]
-        error = float((left_out.square().mean(0) / y.var(0)).sum())
-        if error < best:
-            best, chosen = error, values / (values.square() + penalty * len(x))
-    predicted: torch.Tensor = mean + (new - centre) / spread @ (
-        vt.T @ (chosen[:, None] * projected)
-    )
-    return predicted
+        inverse = 1.0 / (values + penalty * len(x))
+        leverage = u.square() @ (values * inverse) + 1.0 / len(x)
+        dual = u @ (inverse * projected)
+        # The residual of a ridge is its penalty times its dual weights.
+        left_out = penalty * len(x) * dual / (1.0 - leverage)
+        error = left_out.square().mean(0, keepdim=True)
+        best, weights = torch.minimum(best, error), torch.where(error < best, dual, weights)
+    return weights

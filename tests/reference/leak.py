@@ -33,10 +33,14 @@ def held_out_r2(features, targets):
     x_mean, spread = x.mean(0), x.std(0, ddof=1)
     x, new = (x - x_mean) / spread, (features[fit:] - x_mean) / spread
     penalties = [10.0 ** (power / 2) * fit for power in range(-8, 13)]
-    errors = [(left_out_error(x, y, p) / y.var(0, ddof=1)).sum() for p in penalties]
-    weights, intercept = solve(x, y, penalties[int(np.argmin(errors))])
-    residual = ((new @ weights + intercept - targets[fit:]) ** 2).sum(0)
-    return 1 - residual / ((targets[fit:] - targets[fit:].mean(0)) ** 2).sum(0)
+    told = []
+    for column in range(targets.shape[1]):
+        own, held = y[:, [column]], targets[fit:, [column]]
+        errors = [left_out_error(x, own, p).sum() for p in penalties]
+        weights, intercept = solve(x, own, penalties[int(np.argmin(errors))])
+        residual = ((new @ weights + intercept - held) ** 2).sum()
+        told.append(1 - residual / ((held - held.mean()) ** 2).sum())
+    return np.array(told)
 
 
 def read_out_pixels(views, theta):
