@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--count", type=int, default=1000, help="Views of each case.")
     arguments = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     text = document(
         list(border_rows(arguments.count)), list(resampling_rows(arguments.count)), arguments.count
     )

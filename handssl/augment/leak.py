@@ -21,6 +21,7 @@ from handssl.errors import InputError
 LIMIT_R2 = 0.05
 """What a read-out may know of theta: five percent of its variance."""
 
+_FOLDS = 3
 _PENALTIES = [10.0 ** (power / 2) for power in range(-8, 13)]
 
 
@@ -42,8 +43,9 @@ def leak(
     """Return how much of theta a ridge reads from one view of images without cues.
 
     R2 = 1 - sum (theta - predicted)^2 / sum (theta - mean)^2 on views the ridge was not fitted
-    on, of theta or of its distance from the middle of its range, whichever is told better; the
-    mean over the parameters of the transformation. About 0 without a leak, 1 at most.
+    on, the mean over the parameters of the transformation. Of theta, of its distance from the
+    middle of its range, and of that folded twice more, what is told best counts. About 0 without
+    a leak, 1 at most.
 
     Args:
         transformation: One of `REGRESSABLE`.
@@ -103,10 +105,13 @@ def read_out(views: torch.Tensor, theta: torch.Tensor, readout: Readout) -> floa
         raise InputError(f"expected at least 4 views to fit and predict, got {len(views)}.")
     parts = [FEATURES[readout](part.mean(1, keepdim=True)) for part in torch.split(views, 128)]
     features, theta = torch.cat(parts).double(), theta.double()
-    # Softness tells how far a view was turned, not which way: worth half of a sign, and learnt.
-    distance = (theta - (theta.amax(0) + theta.amin(0)) / 2).abs()
-    told = _held_out_r2(features, torch.cat((theta, distance), dim=1))
-    return float(torch.maximum(*told.chunk(2)).mean())
+    # Softness tells how far a view was turned, not which way; a square border tells the angle
+    # up to quarter turns. Hence theta folded at the middle of its range, again and again.
+    folds = [theta]
+    for _ in range(_FOLDS):
+        folds.append((folds[-1] - (folds[-1].amax(0) + folds[-1].amin(0)) / 2).abs())
+    told = _held_out_r2(features, torch.cat(folds, dim=1))
+    return float(told.reshape(1 + _FOLDS, -1).amax(0).mean())
 
 
 def _held_out_r2(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ from handssl.errors import InputError
 from tests.reference import leak as naive
 
 GEOMETRIC = [name for name in ("rotate", "translate", "scale") if name in REGRESSABLE]
-SMALL = {"crop_px": 72, "view_px": 48, "count": 500}
+SMALL = {"crop_px": 72, "view_px": 48, "count": 400}
 DEFAULT = AugmentConfig().border
 
 
@@ -132,3 +132,12 @@ def test_nonsense_is_refused(change, words):
     arguments |= change
     with pytest.raises(InputError, match=words):
         leak(arguments.pop("transformation"), view_px=32, **arguments)
+
+
+def test_an_angle_told_up_to_quarter_turns_is_found():
+    wide = AugmentConfig(rotate=Rotate(angle_rad=Interval(low=-math.pi, high=math.pi)))
+    told = leak(
+        "rotate", border="black", images="constant", config=wide, context=1.0,
+        readout="structure", crop_px=72, view_px=48, count=500,
+    )  # fmt: skip
+    assert told > 0.5
