@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from handssl.cli.options import parse_changes
-from handssl.errors import DataError
+from handssl.errors import DataError, InputError
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _STORAGE = click.option(
@@ -112,23 +112,40 @@ def info(store: Path, storage: Path | None, as_json: bool) -> None:
 
 
 @data.command()
-@click.argument("store", type=click.Path(path_type=Path))
+@click.argument("store", type=click.Path(path_type=Path), required=False)
+@click.option("--transformations", is_flag=True, help="Each over its range, and pairs of views.")
 @click.option("--split", default="probe", show_default=True)
 @click.option("--count", default=24, show_default=True, type=click.IntRange(1, 400))
 @click.option("--seed", default=0, show_default=True, help="Which images are drawn.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A PNG file.")
 @_STORAGE
 def show(
-    store: Path, split: str, count: int, seed: int, out: Path | None, storage: Path | None
+    store: Path | None,
+    transformations: bool,
+    split: str,
+    count: int,
+    seed: int,
+    out: Path | None,
+    storage: Path | None,
 ) -> None:
     """Draw a contact sheet of a STORE, with skeletons.
 
+    With --transformations the sheet shows what each of them does over its range, then pairs of
+    views with their relative targets; without a STORE on procedural hands.
+
     \b
-    Example:
+    Examples:
       handssl data show freihand --split select --out sheet.png
+      handssl data show --transformations --out transformations.png
+      handssl data show freihand --transformations
     """  # noqa: D301  (click's mark for a block it must not wrap)
+    if transformations:
+        click.echo(_show_transformations(store, split, seed, out, storage))
+        return
     from handssl.cli.packing import draw_sheet
 
+    if store is None:
+        raise InputError("expected a STORE to show, or --transformations, which needs none.")
     opened = _open(store, storage)
     path = out or Path(f"{opened.folder.name}-{split}.png")
     draw_sheet(opened, split, count, seed, path)
@@ -185,6 +202,18 @@ def write_imitation(layout: str, root: Path, changes: tuple[str, ...], quiet: bo
     from handssl.cli.packing import write_layout
 
     click.echo(write_layout(layout, root, parse_changes(changes), quiet=quiet))
+
+
+def _show_transformations(
+    store: Path | None, split: str, seed: int, out: Path | None, storage: Path | None
+) -> Path:
+    from handssl.cli.transformations import draw_transformations
+
+    opened = None if store is None else _open(store, storage)
+    named = "" if opened is None else f"{opened.folder.name}-"
+    path = out or Path(f"{named}transformations.png")
+    draw_transformations(opened, split, seed, path)
+    return path
 
 
 def _open(store: Path, storage: Path | None) -> Any:

@@ -1,0 +1,51 @@
+"""Draw what the transformations do, on hands of a store or on procedural ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from handssl.augment.sheet import STEPS, Hands, transformation_sheet
+from handssl.data.crops import CONTEXT, CROP_PX, crop_sample
+from handssl.data.procedural import ProceduralReader, ProceduralSpec
+from handssl.data.sheet import write_sheet
+from handssl.objectives import relative_target
+
+if TYPE_CHECKING:
+    from handssl.data import PackedStore
+
+
+def draw_transformations(
+    store: PackedStore | None, split: str, seed: int, path: Path, *, cell_px: int = 176
+) -> None:
+    """Write the sheet of transformations.
+
+    Args:
+        store: Whose crops are shown; None: procedural hands, without any data.
+        split: Of the store.
+        seed: Which hands are shown and what is drawn.
+        path: The PNG file.
+        cell_px: Side of a view on the sheet.
+    """
+    hands = _procedural(seed) if store is None else _stored(store, split, seed)
+    write_sheet(path, transformation_sheet(hands, relative_target, cell_px=cell_px, seed=seed))
+
+
+def _procedural(seed: int) -> Hands:
+    # The first hand of subjects 4 is open, so that every finger is seen to move.
+    spec = ProceduralSpec(pretrain=STEPS, probe=0, select=0, test=0, image_px=224, seed=4 + seed)
+    reader = ProceduralReader(spec)
+    packed = [crop_sample(reader[index], CROP_PX, CONTEXT) for index in range(STEPS)]
+    crops = torch.from_numpy(np.stack([crop for crop, _ in packed])).permute(0, 3, 1, 2)
+    uv, valid = (np.stack([row[key] for _, row in packed]) for key in ("uv", "valid"))
+    return Hands(crops.contiguous(), uv, valid, CONTEXT)
+
+
+def _stored(store: PackedStore, split: str, seed: int) -> Hands:
+    packed = store.split(split)  # type: ignore[arg-type]  # it names what it does not know
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(packed))[:STEPS])
+    uv = packed.label("uv")[chosen].astype(np.float64) if store.manifest.labelled else None
+    return Hands(packed.crops(chosen), uv, packed.label("valid")[chosen], store.manifest.context)
