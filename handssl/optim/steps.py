@@ -6,7 +6,7 @@ that depend on data stay tensors on their device: no step waits for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -28,6 +28,7 @@ class Batch:
         norms: |w| and |update| when they were measured, (N,) each.
         ratios: Trust ratios, (N,).
         clipped: Whether the clip acts, (N,).
+        scales: What the updates are multiplied by, (N,).
     """
 
     parameters: list[Tensor]
@@ -40,7 +41,7 @@ class Batch:
     norms: tuple[Tensor, Tensor] | None = None
     ratios: Tensor | None = None
     clipped: Tensor | None = None
-    scales: Tensor | None = field(default=None, repr=False)
+    scales: Tensor | None = None
 
     def kept(self, name: str) -> list[Tensor]:
         """Return the tensors of a name that are kept between updates, zeros at first."""
