@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from handssl.optim.steps import Batch, Plain
 
@@ -53,11 +54,23 @@ class AdamMoments(Plain):
         torch._foreach_mul_(second, beta_2)
         torch._foreach_addcmul_(second, batch.updates, batch.updates, 1 - beta_2)
         counts = _count(batch.states)
-        roots = torch._foreach_sqrt(second)
+        roots = _roots(batch, second)
         # m / (1 - b1^t) over sqrt(v / (1 - b2^t)) + eps, with the scalars moved into the root.
         torch._foreach_mul_(roots, [_bias(beta_1, t) / _bias(beta_2, t) ** 0.5 for t in counts])
         torch._foreach_add_(roots, [self.eps * _bias(beta_1, t) for t in counts])
-        batch.updates, batch.owned = list(torch._foreach_div(first, roots)), True
+        # Memory freshly taken costs more than the pass that it would save, hence no division.
+        torch._foreach_reciprocal_(roots)
+        torch._foreach_mul_(roots, first)
+        batch.updates, batch.owned = roots, True
+
+
+def _roots(batch: Batch, second: list[Tensor]) -> list[Tensor]:
+    """Return the roots, written over the updates where these are nobody else's."""
+    if not batch.owned:
+        return list(torch._foreach_sqrt(second))
+    torch._foreach_copy_(batch.updates, second)
+    torch._foreach_sqrt_(batch.updates)
+    return batch.updates
 
 
 def _count(states: Sequence[dict[str, Any]]) -> list[int]:
