@@ -12,12 +12,11 @@ from handssl.config import nearest
 from handssl.errors import InputError
 from handssl.optim.chain import ChainOptimizer
 from handssl.optim.config import DEFAULTS, LarsPreset
+from handssl.optim.moments import AdamMoments, Momentum
 from handssl.optim.steps import (
-    AdamMoments,
     ClipByRate,
     Decay,
     MeasureNorms,
-    Momentum,
     Scale,
     Step,
     TrustRatio,

@@ -24,7 +24,7 @@ class ChainOptimizer(torch.optim.Optimizer):
         lr: Learning rate.
 
     Example:
-        >>> from handssl.optim.steps import Momentum
+        >>> from handssl.optim.moments import Momentum
         >>> w = torch.nn.Parameter(torch.tensor([1.0]))
         >>> optimizer = ChainOptimizer([{"params": [w]}], [Momentum(0.9)], lr=0.5)
         >>> w.sum().backward()

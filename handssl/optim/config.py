@@ -61,7 +61,7 @@ class OptimizerConfig(Config):
     schedule: ScheduleName = "cosine"
     decay_share: Annotated[float, Field(gt=0, le=0.5)] | None = None
     betas: tuple[Share, Share] | None = None
-    eps: Annotated[float, Field(gt=0, le=1)] | None = None
+    eps: Annotated[float, Field(ge=1e-16, le=1)] | None = None
     momentum: Share | None = None
     trust_coefficient: Annotated[float, Field(gt=0, le=10)] | None = None
     preset: LarsPreset | None = None

@@ -6,8 +6,7 @@ that depend on data stay tensors on their device: no step waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -29,6 +28,7 @@ class Batch:
         norms: |w| and |update| when they were measured, (N,) each.
         ratios: Trust ratios, (N,).
         clipped: Whether the clip acts, (N,).
+        scales: What the updates are multiplied by, (N,).
     """
 
     parameters: list[Tensor]
@@ -41,7 +41,7 @@ class Batch:
     norms: tuple[Tensor, Tensor] | None = None
     ratios: Tensor | None = None
     clipped: Tensor | None = None
-    scales: Tensor | None = field(default=None, repr=False)
+    scales: Tensor | None = None
 
     def kept(self, name: str) -> list[Tensor]:
         """Return the tensors of a name that are kept between updates, zeros at first."""
@@ -64,12 +64,14 @@ class Step(Protocol):
         ...
 
 
-class _Plain:
+class Plain:
+    """A step that leaves the learning rate to others."""
+
     takes_rate = False
 
 
 @dataclass(frozen=True)
-class Decay(_Plain):
+class Decay(Plain):
     """u <- u + wd w.
 
     Args:
@@ -98,7 +100,7 @@ class Decay(_Plain):
         batch.owned = True
 
 
-class MeasureNorms(_Plain):
+class MeasureNorms(Plain):
     """|w| and |u|, the Euclidean norms of every tensor that is adapted."""
 
     def __call__(self, batch: Batch) -> None:
@@ -111,7 +113,7 @@ class MeasureNorms(_Plain):
 
 
 @dataclass(frozen=True)
-class TrustRatio(_Plain):
+class TrustRatio(Plain):
     """r = eta |w| / (|u| + wd |w| + eps), and 1 where |w| or |u| is 0.
 
     Args:
@@ -137,7 +139,7 @@ class TrustRatio(_Plain):
         batch.scales = batch.ratios
 
 
-class ClipByRate(_Plain):
+class ClipByRate(Plain):
     """r <- r / lr; scale = min(r, 1), and 1 where |w| or |u| is 0: the rate itself is the bound."""
 
     def __call__(self, batch: Batch) -> None:
@@ -150,7 +152,7 @@ class ClipByRate(_Plain):
         batch.clipped = batch.scales < 1
 
 
-class Scale(_Plain):
+class Scale(Plain):
     """u <- scale u."""
 
     def __call__(self, batch: Batch) -> None:
@@ -162,63 +164,3 @@ class Scale(_Plain):
         else:
             batch.updates = list(torch._foreach_mul(batch.updates, batch.scales.unbind()))
         batch.owned = True
-
-
-@dataclass(frozen=True)
-class Momentum:
-    """v <- mu v + lr u; u <- v: the rate is inside the buffer, old updates keep their own.
-
-    Args:
-        momentum: mu.
-    """
-
-    momentum: float
-    takes_rate = True
-
-    def __call__(self, batch: Batch) -> None:
-        """Fold the updates into what is kept."""
-        buffers = batch.kept("momentum")
-        torch._foreach_mul_(buffers, self.momentum)
-        torch._foreach_add_(buffers, batch.updates, alpha=batch.lr)
-        batch.updates, batch.owned = buffers, False
-
-
-@dataclass(frozen=True)
-class AdamMoments(_Plain):
-    """u <- m / (sqrt(v) + eps) with both means freed of their bias towards 0.
-
-    Args:
-        betas: Decay of the means of u and u^2.
-        eps: Added to the root.
-
-    Reference:
-        D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, Algorithm 1.
-    """
-
-    betas: tuple[float, float]
-    eps: float
-
-    def __call__(self, batch: Batch) -> None:
-        """Fold the updates into the means and return their quotient."""
-        first, second = batch.kept("exp_avg"), batch.kept("exp_avg_sq")
-        beta_1, beta_2 = self.betas
-        torch._foreach_lerp_(first, batch.updates, 1 - beta_1)
-        torch._foreach_mul_(second, beta_2)
-        torch._foreach_addcmul_(second, batch.updates, batch.updates, 1 - beta_2)
-        counts = _count(batch.states)
-        roots = torch._foreach_sqrt(second)
-        # m / (1 - b1^t) over sqrt(v / (1 - b2^t)) + eps, with the scalars moved into the root.
-        torch._foreach_mul_(roots, [_bias(beta_1, t) / _bias(beta_2, t) ** 0.5 for t in counts])
-        torch._foreach_add_(roots, [self.eps * _bias(beta_1, t) for t in counts])
-        batch.updates, batch.owned = list(torch._foreach_div(first, roots)), True
-
-
-def _count(states: Sequence[dict[str, Any]]) -> list[int]:
-    """Count this update in every state; a plain number, as nothing on the device needs it."""
-    for state in states:
-        state["step"] = state.get("step", 0) + 1
-    return [state["step"] for state in states]
-
-
-def _bias(beta: float, count: int) -> float:
-    return float(1 - beta**count)
