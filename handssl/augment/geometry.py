@@ -118,7 +118,8 @@ def move_camera(
     to_view = torch.linalg.inv(_pixels_to_boxes(view_px, 1.0 / view_px, camera))
     last = camera.new_tensor([0.0, 0.0, 1.0]).expand(len(matrix), 1, 3)
     back = torch.cat((matrix.to(camera.dtype), last), dim=1)
-    return to_view @ torch.linalg.inv(back) @ to_boxes @ camera
+    seen: torch.Tensor = to_view @ torch.linalg.inv(back) @ to_boxes @ camera
+    return seen
 
 
 def _pixels_to_boxes(side_px: int, pixel_boxes: float, like: torch.Tensor) -> torch.Tensor:

@@ -43,8 +43,15 @@ def trial_id(config: PretrainConfig, data_fingerprint: str, *, kind: str = "tria
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
+# Options that came later: at these values they leave older results their identity.
+_UNCHANGED = {"accumulation": 1, "batch_norm": "global"}
+
+
 def _determining(config: PretrainConfig) -> dict[str, Any]:
     values = config.canonical().model_dump(mode="json")
+    for name, value in _UNCHANGED.items():
+        if values[name] == value:
+            del values[name]
     for name in set(TRANSFORMATIONS) - set(config.composition):
         del values["augmentation"][name]
     return values

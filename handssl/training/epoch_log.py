@@ -5,6 +5,7 @@ Nothing is read from the device before the epoch ends.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -67,6 +68,7 @@ class EpochLog:
         """
         losses, norms = torch.stack(self._losses), torch.stack(self._norms)
         self._require_finite(all_ranks(losses).cpu(), norms.cpu())
+        self._require_finite_weights()
         means = (sum_over_ranks(losses) / world_size()).mean(0).tolist()
         metrics = {"train/loss": means[0]}
         metrics |= {f"train/loss/{n}": m for n, m in zip(self._last.terms, means[1:], strict=True)}
@@ -83,6 +85,22 @@ class EpochLog:
         step = int(torch.nonzero(broken)[0])
         what = self._bad_loss(losses[:, step]) or self._bad_gradient(norms[step])
         raise DivergedError(f"{what} in epoch {self._epoch}, step {step + 1}; {_ADVICE}")
+
+    @torch.no_grad()
+    def _require_finite_weights(self) -> None:
+        norms = torch.stack(torch._foreach_norm(self._parameters)).tolist()
+        bad = [
+            (n, value)
+            for n, value in zip(self._names, norms, strict=True)
+            if not math.isfinite(value)
+        ]
+        if bad:
+            name, value = bad[0]
+            others = f" and of {len(bad) - 1} more tensors" if len(bad) > 1 else ""
+            raise DivergedError(
+                f"the norm of the weight {name}{others} became {value} after epoch {self._epoch}; "
+                f"{_ADVICE}"
+            )
 
     def _bad_loss(self, losses: torch.Tensor) -> str:
         """Losses are (ranks, 1 + terms)."""

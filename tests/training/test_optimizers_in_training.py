@@ -3,7 +3,6 @@
 import math
 
 import pytest
-import torch
 
 from handssl.data.study_data import StudyData
 from handssl.errors import DivergedError
@@ -31,7 +30,7 @@ def config(**optimizer):
 
 
 def deterministic(metrics):
-    return {name: value for name, value in metrics.items() if name != "train/views_per_s"}
+    return {name: value for name, value in metrics.items() if not name.endswith("_s")}
 
 
 @each_optimizer
@@ -71,24 +70,22 @@ def test_the_schedule_of_a_run_is_the_one_named(blob_data):
 
 def test_weights_that_are_not_finite_after_an_epoch_end_the_run_by_name(blob_data):
     run = Pretraining(config(), StudyData(blob_data))
-    weight = run.encoder.conv1.weight
-    run.optimizer.register_step_post_hook(lambda *_: weight.data.fill_(math.inf))
-    with pytest.raises(DivergedError, match=r"encoder\.conv1\.weight is not finite"):
-        run.train_epoch(1)
-
-
-def test_a_loss_that_is_not_finite_names_a_tensor_too(blob_data):
-    run = Pretraining(config(), StudyData(blob_data))
-    with torch.no_grad():
-        run.encoder.conv1.weight[0, 0, 0, 0] = math.nan
-    with pytest.raises(DivergedError, match=r"step 1 \(after the epoch, gradient of .* not finite"):
+    weight, steps = run.encoder.conv1.weight, iter(range(3))
+    run.optimizer.register_step_post_hook(
+        lambda *_: next(steps, None) is None and weight.data.fill_(math.inf)
+    )
+    expected = r"weight encoder\.conv1\.weight became inf after epoch 1"
+    with pytest.raises(DivergedError, match=expected):
         run.train_epoch(1)
 
 
 def test_options_that_change_nothing_leave_the_identity_of_a_trial():
+    """The literal is the identity of a result on disk: it changes with NUMERICS_VERSION alone."""
     usual = trial_id(PretrainConfig(), "00")
     written = {"masks": "module", "schedule": "cosine", "eps": 1e-8}
     assert trial_id(PretrainConfig.parse({"optimizer": written}), "00") == usual
+    assert trial_id(PretrainConfig(accumulation=1, batch_norm="global"), "00") == usual
+    assert trial_id(PretrainConfig(accumulation=2), "00") != usual
     assert usual == "e3f030cdb12b2351"
     for change in ({"masks": "published"}, {"schedule": "wsd"}, {"name": "lamb"}, {"eps": 1e-3}):
         assert trial_id(PretrainConfig.parse({"optimizer": change}), "00") != usual
