@@ -16,8 +16,8 @@ def document(borders: Rows, ways: Rows, count: int) -> str:
 def _head(count: int) -> str:
     return (
         "# What one view tells of its own theta\n\n"
-        f"Written by `benchmarks/leak.py --markdown benchmarks/leak.md`; {count} views a case, half "
-        "of them held out; crops of 192 px, views of 128 px.\n\n"
+        f"Written by `benchmarks/leak.py --markdown benchmarks/leak.md`; {count} views a case, "
+        "half of them held out; crops of 192 px, views of 128 px.\n\n"
         f"{describe()}\n"
     )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from torch import nn
@@ -10,7 +13,19 @@ from handssl.augment import plain_view
 from handssl.data.store import PackedSplit
 
 
-@torch.no_grad()
+@contextmanager
+def frozen(encoder: nn.Module) -> Iterator[None]:
+    """Hold an encoder in evaluation mode without gradients; every module's mode is restored."""
+    modes = [(module, module.training) for module in encoder.modules()]
+    encoder.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 def extract_features(
     encoder: nn.Module, store: PackedSplit, *, view_px: int, batch: int = 256
 ) -> torch.Tensor:
@@ -29,14 +44,12 @@ def extract_features(
         float32 (N, dim), on the CPU.
     """
     device = next(encoder.parameters()).device
-    was_training = encoder.training
-    encoder.eval()
     rows, buffer = [], store.buffer(min(batch, len(store)))
-    for indices in np.array_split(np.arange(len(store)), max(1, -(-len(store) // batch))):
-        crops = store.crops(indices, out=buffer).to(device)
-        views = plain_view(crops, view_px=view_px, context=store.manifest.context)
-        rows.append(encoder(views).float().cpu())
-    encoder.train(was_training)
+    with frozen(encoder):
+        for indices in np.array_split(np.arange(len(store)), max(1, -(-len(store) // batch))):
+            crops = store.crops(indices, out=buffer).to(device)
+            views = plain_view(crops, view_px=view_px, context=store.manifest.context)
+            rows.append(encoder(views).float().cpu())
     return torch.cat(rows)
 
 

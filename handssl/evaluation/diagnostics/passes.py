@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,25 +19,13 @@ from handssl.augment import (
     view_matrix,
 )
 from handssl.data.store import PackedSplit
+from handssl.evaluation.features import frozen
 from handssl.randomness import derive_key, uniforms
 
 QUARTERS = 4
 _BATCH = 128
 # Draws are the same at every epoch, so that a curve shows the encoder alone.
 _EPOCH = 0
-
-
-@contextmanager
-def frozen(encoder: nn.Module) -> Iterator[None]:
-    """Hold an encoder in evaluation mode without gradients; every module's mode is restored."""
-    modes = [(module, module.training) for module in encoder.modules()]
-    encoder.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @dataclass(frozen=True)

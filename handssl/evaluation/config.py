@@ -1,0 +1,80 @@
+"""Which linear layer is fitted, and on what: options of a probe and what they do to its name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from handssl.config import Config
+
+Rate = Annotated[float, Field(gt=0, le=1)]
+
+
+class ProbeConfig(Config):
+    """A probe and the conditions it is fitted under.
+
+    `sgd` is the paper's: Adam on L1(uv) + 5 L1(z), uv in pixels of a 128 px box. Every point of its
+    grid is trained, as one batched model, and the one with the least primary error on `select` is
+    taken. The published code leaves the encoder's BatchNorm in training mode while it fits; here
+    frozen means frozen.
+
+    Attributes:
+        name: `ridge`, closed form, or `sgd`.
+        augmentation: `off` fits on untransformed images; `geometric` adds views that are
+            translated, rotated and scaled, labels with them.
+        views: `geometric`: views of every image, besides the untransformed one.
+        lr: `sgd`: learning rates of the grid, each falling to 0 as half a cosine.
+        weight_decay: `sgd`: coupled weight decays of the grid.
+        epochs: `sgd`: passes over `probe`.
+        batch: `sgd`: images of one update.
+        seed: Of the order of samples and of the views; the same for every arm.
+    """
+
+    name: Literal["ridge", "sgd"] = "ridge"
+    augmentation: Literal["off", "geometric"] = "off"
+    views: Annotated[int, Field(ge=1, le=64)] = 4
+    lr: tuple[Rate, ...] = (1e-4, 5e-4, 2.5e-3)
+    weight_decay: tuple[Annotated[float, Field(ge=0, le=1)], ...] = (0.0, 2e-4)
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 50
+    batch: Annotated[int, Field(ge=1, le=65_536)] = 128
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    def suffix(self, box: str) -> str:
+        """Return what the conditions add to the id of every protocol; nothing for the usual ones.
+
+        Args:
+            box: Where the crop boxes come from: `labels` or `detector`.
+
+        Example:
+            >>> ProbeConfig().suffix("labels"), ProbeConfig(augmentation="geometric").suffix(
+            ...     "detector"
+            ... )
+            ('', '_aug_boxdet')
+        """
+        fitted = "" if self.augmentation == "off" else "_aug"
+        return fitted + ("" if box == "labels" else "_boxdet")
+
+
+def probe_id(trial_id: str, data_fingerprint: str, config: ProbeConfig) -> str:
+    """Name the result of a probe: by encoder, data it is fitted and scored on, and options.
+
+    A new probe of a known encoder never pretrains again.
+
+    Args:
+        trial_id: Of the encoder.
+        data_fingerprint: Of the labelled data.
+        config: Of the probe.
+
+    Returns:
+        16 hexadecimal characters.
+
+    Example:
+        >>> probe_id("a", "b", ProbeConfig()) == probe_id("a", "b", ProbeConfig(name="sgd"))
+        False
+    """
+    content = {"trial": trial_id, "data": data_fingerprint, "probe": config.model_dump(mode="json")}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
