@@ -22,6 +22,7 @@ LIMIT_R2 = 0.05
 """What a read-out may know of theta: five percent of its variance."""
 
 _FOLDS = 3
+_FARTHEST = 10.0  # deviations
 _PENALTIES = [10.0 ** (power / 2) for power in range(-8, 13)]
 
 
@@ -118,7 +119,9 @@ def _held_out_r2(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Fit on the first half, return the R2 of each target on the second."""
     fit = len(features) // 2
     centre, spread = features[:fit].mean(0), features[:fit].std(0) + 1e-9
-    x, mean = (features - centre) / spread, targets[:fit].mean(0)
+    # What rests in one half and moves in the other would be divided by next to nothing.
+    x = ((features - centre) / spread).clamp(-_FARTHEST, _FARTHEST)
+    mean = targets[:fit].mean(0)
     predicted = mean + x[fit:] @ (x[:fit].T @ _dual_weights(x[:fit], targets[:fit] - mean))
     residual = (predicted - targets[fit:]).square().sum(0)
     return 1.0 - residual / (targets[fit:] - targets[fit:].mean(0)).square().sum(0)
