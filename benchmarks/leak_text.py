@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from handssl.augment.leak import LIMIT_R2
 from handssl.bench.environment import describe
 
@@ -81,7 +83,8 @@ def _way_table(rows: Rows) -> list[str]:
     for row in rows:
         told = " | ".join(_told([row[name]]) for name in ("noise", "isotropic", "sharp"))
         detail = float(row["fine"]) / float(rows[0]["fine"])
-        lines.append(f"| {row['way']} | {told} | {100 * detail:.0f} % | {row['us']:.0f} |")
+        left = "–" if math.isnan(detail) else f"{100 * detail:.0f} %"
+        lines.append(f"| {row['way']} | {told} | {left} | {row['us']:.0f} |")
     return lines
 
 
