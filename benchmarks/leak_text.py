@@ -38,26 +38,32 @@ Inside the crop no border tells anything, and `reflect` loses nothing where `dis
 mirrored halves. Views that leave the crop far enough (translation of +-0.3 in a crop of 1.25, a
 tenth of the view mirrored): training refuses such compositions before it starts. Sources that ended
 early (rotation, a seventh of the view mirrored): the border of the view has no part in it, the
-mirror lies in the store; `black` shows the same pixels. There `disc` passes, because the mirrored
-strip lies where it masks: with many crops whose `outside` is large, train with `disc`, or leave
-those crops out. `black` fails wherever a view leaves the crop.
+mirror lies in the store; `black` shows the same pixels. `disc` leaves less of the mirrored strip
+(8 % of the view) and passes: with many crops whose `outside` is large, train with `disc`, or leave
+those crops out. `black` fails wherever a view leaves the crop. A read-out finds less than there is,
+the less the fewer views it is fitted on: a number beyond the limit proves a leak, one below does
+not prove that there is none.
 
 ## Resampling
 
 Rotation within +-45 degrees, inside the crop, border `reflect`; statistics at full resolution.
 *Noise*: independent source pixels after the packing warp. *Isotropic*: soft by 1 px, no noise but
 the rounding to bytes. *Sharp*: independent crop pixels. *Detail left*: root mean square of
-differences of neighbours in isotropic images, relative to the first row.
+differences of neighbours in isotropic images, relative to the first row. Times are of one grey
+view on one thread of a machine that others used too; they rank, no more.
 """
 
 _END = """
-Bilinear interpolation tells the angle, nearly all of it, whatever the packing: it softens fine
-structure in fringes whose period and direction follow the map. Translation is not told (the tests
+Bilinear interpolation tells the angle, or how far from zero it is, nearly exactly, from crops cut at
+fractions of a pixel and at whole pixels alike: it softens fine structure in fringes whose period
+and direction follow the map. Translation is not told (the tests
 check it): a shift has one phase in all of a view. Better interpolation does not help, nor does a
 blur of the crop, after which the rounding to bytes is the noise. What helps takes away the
 frequencies in which the fringes are: a blur of the view by 1.25 px, for a quarter of the fine
-detail, or a view with fewer pixels than the crop has, averaged over areas. The read-out is linear
-in statistics made for this: it bounds what an encoder could use, it does not say that one does.
+detail; by 1 px with noise of 4 of 255; or a view of half as many pixels a side, averaged over
+areas. The statistics are made for this and are blind to strength: they show what is there to be
+used, not that an encoder uses it. They do not tell the two packings apart, though training did
+(crops cut at whole pixels gave the worse features), so strength matters too.
 Recommended: keep the pipeline, and compare downstream errors of relative rotation with a view
 blurred by 1.25 px, as an ablation, before any default changes.
 """
