@@ -54,8 +54,8 @@ view on one thread of a machine that others used too; they rank, no more.
 """
 
 _END = """
-Bilinear interpolation tells the angle, or how far from zero it is, nearly exactly, from crops cut at
-fractions of a pixel and at whole pixels alike: it softens fine structure in fringes whose period
+Bilinear interpolation tells the angle, or how far from zero it is, nearly exactly, with crops cut
+at fractions of a pixel and at whole pixels alike: it softens fine structure in fringes whose period
 and direction follow the map. Translation is not told (the tests
 check it): a shift has one phase in all of a view. Better interpolation does not help, nor does a
 blur of the crop, after which the rounding to bytes is the noise. What helps takes away the

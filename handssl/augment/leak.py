@@ -67,8 +67,9 @@ def leak(
         InputError: The transformation has no theta to read, or an argument is out of range.
 
     Example:
-        >>> leak("rotate", border="reflect", images="constant", crop_px=48, view_px=32, count=60)
-        0.0
+        >>> size = {"crop_px": 48, "view_px": 32, "count": 200}
+        >>> leak("rotate", border="reflect", images="constant", **size) < LIMIT_R2
+        True
     """
     if transformation not in REGRESSABLE:
         raise InputError(
