@@ -2,6 +2,7 @@
 
 from handssl.augment.backends import Backend, choose_backend, make_views
 from handssl.augment.config import (
+    PAPER_SEVEN,
     REGRESSABLE,
     TRANSFORMATIONS,
     AugmentConfig,
@@ -10,10 +11,18 @@ from handssl.augment.config import (
     regressed_intervals,
 )
 from handssl.augment.draws import Draw, Theta, draw_theta
-from handssl.augment.geometry import move_points, outside_share, reach_boxes, view_matrix
+from handssl.augment.geometry import (
+    move_camera,
+    move_points,
+    outside_share,
+    reach_boxes,
+    view_matrix,
+    visible,
+)
 from handssl.augment.views import View, ViewMaker, plain_view
 
 __all__ = [
+    "PAPER_SEVEN",
     "REGRESSABLE",
     "TRANSFORMATIONS",
     "AugmentConfig",
@@ -27,10 +36,12 @@ __all__ = [
     "composition_name",
     "draw_theta",
     "make_views",
+    "move_camera",
     "move_points",
     "outside_share",
     "plain_view",
     "reach_boxes",
     "regressed_intervals",
     "view_matrix",
+    "visible",
 ]

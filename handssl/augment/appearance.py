@@ -1,4 +1,6 @@
-"""The transformations that change pixel values: color_jitter, blur, sobel, noise, cutout.
+"""The transformations that change pixel values.
+
+They are color_jitter, color_drop, blur, sobel, noise and cutout.
 
 Each takes images float (B, 3, P, P) in [0, 1], RGB, and its columns of theta (B, k), and returns
 images of the same shape in [0, 1]. None synchronises with the host.
@@ -29,6 +31,18 @@ def color_jitter(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     saturation = (saturation * torch.exp(log_saturation)).clamp(0.0, 1.0)
     value = (value * torch.exp(log_value) + offset).clamp(0.0, 1.0)
     return hsv_to_rgb(hue + shift, saturation, value)
+
+
+def color_drop(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+    """Return the grey image on three equal channels.
+
+    Args:
+        images: (B, 3, P, P).
+        theta: (B, 0), unused.
+    """
+    red, green, blue = images.unbind(1)
+    grey = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    return grey[:, None].expand_as(images)
 
 
 def rgb_to_hsv(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -15,8 +15,22 @@ from pydantic import Field, model_validator
 
 from handssl.config import Config
 
-Transformation = Literal["blur", "color_jitter", "cutout", "noise", "rotate", "sobel", "translate"]
+Transformation = Literal[
+    "blur",
+    "color_drop",
+    "color_jitter",
+    "cutout",
+    "noise",
+    "rotate",
+    "scale",
+    "sobel",
+    "translate",
+]
 TRANSFORMATIONS: tuple[Transformation, ...] = get_args(Transformation)
+# What the paper compares; the published version of it added color_drop and scale.
+PAPER_SEVEN: tuple[Transformation, ...] = tuple(
+    name for name in TRANSFORMATIONS if name not in ("color_drop", "scale")
+)
 Border = Literal["disc", "reflect", "black"]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -59,6 +73,7 @@ class _Ranged(Config):
 LIMITS: dict[str, dict[str, tuple[float, float]]] = {
     "Translate": {"x_boxes": (-0.5, 0.5), "y_boxes": (-0.5, 0.5)},
     "Rotate": {"angle_rad": (-math.pi, math.pi)},
+    "Scale": {"log_factor": (-1.0, 1.0)},
     "ColorJitter": {
         "hue_turns": (-0.5, 0.5),
         "log_saturation": (-3.0, 3.0),
@@ -86,6 +101,17 @@ class Rotate(_Ranged):
     probability: Probability = 1.0
 
 
+class Scale(_Ranged):
+    """Enlarge the image about the view's centre; theta = natural log of the factor.
+
+    The published code draws the margin of the crop box from 0.9 to 1.5, a span of 5/3; the default
+    has the same span, symmetric about the identity.
+    """
+
+    log_factor: Interval = Interval(low=-math.log(5 / 3) / 2, high=math.log(5 / 3) / 2)
+    probability: Probability = 1.0
+
+
 class ColorJitter(_Ranged):
     """Shift hue, scale saturation and value, offset value; all four add up along theta.
 
@@ -98,6 +124,10 @@ class ColorJitter(_Ranged):
     log_value: Interval = Interval(low=-0.4, high=0.4)
     value_offset: Interval = Interval(low=-0.1, high=0.1)
     probability: Probability = 1.0
+
+
+class ColorDrop(_Ranged):
+    """Replace the image by its grey levels on three equal channels; no parameter."""
 
 
 class Cutout(_Ranged):
@@ -132,7 +162,9 @@ class AugmentConfig(Config):
 
     translate: Translate = Translate()
     rotate: Rotate = Rotate()
+    scale: Scale = Scale()
     color_jitter: ColorJitter = ColorJitter()
+    color_drop: ColorDrop = ColorDrop()
     cutout: Cutout = Cutout()
     sobel: Sobel = Sobel()
     noise: Noise = Noise()
@@ -144,6 +176,7 @@ class AugmentConfig(Config):
 REGRESSABLE: dict[str, tuple[str, ...]] = {
     "translate": ("x_boxes", "y_boxes"),
     "rotate": ("angle_rad",),
+    "scale": ("log_factor",),
     "color_jitter": ("hue_turns", "log_saturation", "log_value", "value_offset"),
 }
 

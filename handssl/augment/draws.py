@@ -78,6 +78,7 @@ def intervals_of(config: AugmentConfig, transformation: str) -> tuple[Interval, 
     return {
         "cutout": (config.cutout.side_views, UNIT, UNIT, UNIT),
         "sobel": (),
+        "color_drop": (),
         "noise": (config.noise.sigma,),
         "blur": (config.blur.sigma_views,),
     }[transformation]

@@ -1,11 +1,13 @@
-"""One geometric warp: translation and rotation as one affine map and one resampling.
+"""One geometric warp: translation, scale and rotation as one affine map and one resampling.
 
 Coordinates are in box sides with the origin at the box centre, x right and y down. A point p of
-the stored crop appears in the view at q = R(angle) (p - t), so the view's q shows p = t + R(-angle)
-q. The same matrix moves keypoints.
+the stored crop appears in the view at q = f R(angle) (p - t), so the view's q shows p = t +
+R(-angle) q / f. The same matrix moves keypoints and cameras.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the customary name
@@ -20,7 +22,7 @@ def view_matrix(theta: Theta, like: torch.Tensor) -> torch.Tensor:
     """Return the map from view to stored crop, both in box sides.
 
     Args:
-        theta: From `draw_theta`; without `translate` and `rotate` the map is the identity.
+        theta: From `draw_theta`; without `translate`, `scale` and `rotate` the map is the identity.
         like: float (B, ...), gives batch size, dtype and device.
 
     Returns:
@@ -30,6 +32,8 @@ def view_matrix(theta: Theta, like: torch.Tensor) -> torch.Tensor:
     offset = theta["translate"][:, 1:] if "translate" in theta else like.new_zeros(len(like), 2)
     cos, sin = torch.cos(angle), torch.sin(angle)
     turn = torch.stack((torch.stack((cos, sin), -1), torch.stack((-sin, cos), -1)), -2)
+    if "scale" in theta:
+        turn = turn * torch.exp(-theta["scale"][:, 1])[:, None, None]
     return torch.cat((turn, offset[..., None]), dim=-1)
 
 
@@ -68,7 +72,61 @@ def move_points(points: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
     Returns:
         (B, J, 2), box sides from the view's centre.
     """
-    return (points - matrix[:, None, :, 2]) @ matrix[:, :, :2]
+    moved = (points - matrix[:, None, :, 2]) @ matrix[:, :, :2]
+    # The inverse of R(-angle) / f is its transpose over its determinant.
+    (a, b), (c, d) = (row.unbind(-1) for row in matrix[:, :, :2].unbind(1))
+    area = a * d - b * c
+    # A pure rotation has one but for rounding; it must not move points by its last bits.
+    unscaled = (area - 1.0).abs() <= 4.0 * torch.finfo(area.dtype).eps
+    return moved / torch.where(unscaled, torch.ones_like(area), area)[:, None, None]
+
+
+def visible(
+    points: torch.Tensor, matrix: torch.Tensor, valid: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return which keypoints lie inside a view.
+
+    Args:
+        points: (B, J, 2), in the stored crop, box sides from the box centre.
+        matrix: (B, 2, 3) from `view_matrix`.
+        valid: bool (B, J), which keypoints are labelled; default: all.
+
+    Returns:
+        bool (B, J).
+    """
+    inside = (move_points(points, matrix).abs() <= 0.5).all(-1)
+    return inside if valid is None else inside & valid
+
+
+def move_camera(
+    camera: torch.Tensor, matrix: torch.Tensor, *, view_px: int, crop_px: int, context: float
+) -> torch.Tensor:
+    """Return the intrinsic matrix of the camera that sees the view, roll included.
+
+    Args:
+        camera: (B, 3, 3), of the stored crop; pixel (0, 0) has its centre at the origin.
+        matrix: (B, 2, 3) from `view_matrix`.
+        view_px: Side of the view.
+        crop_px: Side of the stored crop.
+        context: Side of the stored crop in box sides.
+
+    Returns:
+        (B, 3, 3), K' = A K with A the map from crop pixels to view pixels. Where the view is
+        turned, K' is not upper triangular: points keep the axes of the source camera.
+    """
+    to_boxes = _pixels_to_boxes(crop_px, context / crop_px, camera)
+    to_view = torch.linalg.inv(_pixels_to_boxes(view_px, 1.0 / view_px, camera))
+    last = camera.new_tensor([0.0, 0.0, 1.0]).expand(len(matrix), 1, 3)
+    back = torch.cat((matrix.to(camera.dtype), last), dim=1)
+    return to_view @ torch.linalg.inv(back) @ to_boxes @ camera
+
+
+def _pixels_to_boxes(side_px: int, pixel_boxes: float, like: torch.Tensor) -> torch.Tensor:
+    """Return the map (3, 3) from pixels, counted from centres, to box sides from the middle."""
+    offset = -pixel_boxes * (side_px - 1) / 2
+    return like.new_tensor(
+        [[pixel_boxes, 0.0, offset], [0.0, pixel_boxes, offset], [0.0, 0.0, 1.0]]
+    )
 
 
 def outside_share(matrix: torch.Tensor, *, context: float) -> torch.Tensor:
@@ -94,6 +152,8 @@ def reach_boxes(config: AugmentConfig, composition: tuple[str, ...]) -> float:
     half = 0.5 * float(torch.cos(torch.tensor(turn)) + torch.sin(torch.tensor(turn)))
     moves = (config.translate.x_boxes, config.translate.y_boxes)
     shift = max(max(abs(move.low), abs(move.high)) for move in moves)
+    if "scale" in composition:
+        half *= max(math.exp(-config.scale.log_factor.low), 1.0)
     return 2.0 * (half + (shift if "translate" in composition else 0.0))
 
 

@@ -12,7 +12,7 @@ from handssl.augment.draws import Draw, Theta, draw_theta, number_of
 from handssl.augment.geometry import view_matrix, warp
 
 # Order of application after the geometric warp, whatever the order in which a study names them.
-APPEARANCE_ORDER = ("color_jitter", "blur", "sobel", "noise", "cutout")
+APPEARANCE_ORDER = ("color_jitter", "color_drop", "blur", "sobel", "noise", "cutout")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -136,6 +136,7 @@ def normalise(images: torch.Tensor) -> torch.Tensor:
 
 _CHANGES = {
     "color_jitter": appearance.color_jitter,
+    "color_drop": appearance.color_drop,
     "blur": appearance.blur,
     "sobel": appearance.sobel,
     "cutout": appearance.cutout,

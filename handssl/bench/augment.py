@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from handssl.augment import (
-    TRANSFORMATIONS,
+    PAPER_SEVEN,
     AugmentConfig,
     Backend,
     composition_name,
@@ -51,7 +51,7 @@ def bench_augment(
     *,
     images: int = 256,
     rounds: int = 7,
-    compositions: Sequence[Sequence[str]] = (TRANSFORMATIONS, _GEOMETRY_AND_COLOUR),
+    compositions: Sequence[Sequence[str]] = (PAPER_SEVEN, _GEOMETRY_AND_COLOUR),
     on_progress: Callable[[str], OnProgress] | None = None,
 ) -> AugmentRates:
     """Measure views of 128 px from crops of 192 px, all ways in turns.

@@ -31,7 +31,7 @@ def relative_target(
     the division. Adding a constant to theta_b adds it to the target (Eq. 4).
 
     Args:
-        transformation: One of translate, rotate, color_jitter.
+        transformation: One of translate, rotate, scale, color_jitter.
         theta_a: (B, k), parameters of the first view.
         theta_b: (B, k), parameters of the second view.
         ranges: One view's interval of each parameter; default: the documented defaults.
