@@ -99,7 +99,9 @@ def resampling_rows(count: int) -> Iterator[dict[str, object]]:
             views, theta, per_view_us = turned_views(way, crops)
             row[images] = read_out(views, theta, "statistics")
             fine = (views.diff(dim=3).square().mean() / views.var()).sqrt()
-            row |= {"fine": float(fine), "us": per_view_us} if images == "isotropic" else {}
+            if images == "isotropic":
+                alike = way.view_px == VIEW_PX and not way.noise
+                row |= {"fine": float(fine) if alike else math.nan, "us": per_view_us}
         yield row
 
 

@@ -22,6 +22,7 @@ LIMIT_R2 = 0.05
 """What a read-out may know of theta: five percent of its variance."""
 
 _FOLDS = 3
+_FARTHEST = 10.0  # deviations
 _PENALTIES = [10.0 ** (power / 2) for power in range(-8, 13)]
 
 
@@ -66,8 +67,9 @@ def leak(
         InputError: The transformation has no theta to read, or an argument is out of range.
 
     Example:
-        >>> leak("rotate", border="reflect", images="constant", crop_px=48, view_px=32, count=60)
-        0.0
+        >>> size = {"crop_px": 48, "view_px": 32, "count": 200}
+        >>> leak("rotate", border="reflect", images="constant", **size) < LIMIT_R2
+        True
     """
     if transformation not in REGRESSABLE:
         raise InputError(
@@ -118,7 +120,9 @@ def _held_out_r2(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Fit on the first half, return the R2 of each target on the second."""
     fit = len(features) // 2
     centre, spread = features[:fit].mean(0), features[:fit].std(0) + 1e-9
-    x, mean = (features - centre) / spread, targets[:fit].mean(0)
+    # What rests in one half and moves in the other would be divided by next to nothing.
+    x = ((features - centre) / spread).clamp(-_FARTHEST, _FARTHEST)
+    mean = targets[:fit].mean(0)
     predicted = mean + x[fit:] @ (x[:fit].T @ _dual_weights(x[:fit], targets[:fit] - mean))
     residual = (predicted - targets[fit:]).square().sum(0)
     return 1.0 - residual / (targets[fit:] - targets[fit:].mean(0)).square().sum(0)

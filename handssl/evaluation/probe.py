@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -10,10 +11,22 @@ from torch import nn
 from handssl.data.sample import Split
 from handssl.data.store import PackedSplit
 from handssl.data.study_data import StudyData
+from handssl.evaluation.config import ProbeConfig
 from handssl.evaluation.features import extract_features
-from handssl.evaluation.ridge import RidgeProbe, choose_probe, ridge_path
+from handssl.evaluation.fitting_views import moved_features
+from handssl.evaluation.ridge import LinearProbe, choose_probe, ridge_path
+from handssl.evaluation.sgd import sgd_probes
 from handssl.evaluation.targets import as_columns, complete_hands, from_columns, pose_targets
+from handssl.objectives import PoseTarget
 from handssl.pose import OFFICIAL, PRIMARY, PROTOCOLS, PoseLabels, pose_metrics
+
+
+class FeaturesOf(Protocol):
+    """What computes the features of a split, as `extract_features` does."""
+
+    def __call__(self, encoder: nn.Module, store: PackedSplit, *, view_px: int) -> torch.Tensor:
+        """Return float32 (N, dim)."""
+        ...
 
 
 def evaluate_encoder(
@@ -35,7 +48,7 @@ def evaluate_encoder(
 
 
 def evaluate_probe(
-    probe: RidgeProbe,
+    probe: LinearProbe,
     selected: torch.Tensor,
     encoder: nn.Module,
     data: StudyData,
@@ -43,7 +56,7 @@ def evaluate_probe(
     view_px: int,
     test: bool,
 ) -> dict[str, float]:
-    """Report a probe that `fit_probe` fitted; arguments and result as of `evaluate_encoder`.
+    """Report a ridge probe that `fit_probe` fitted; the rest is as of `evaluate_encoder`.
 
     Args:
         probe: The probe.
@@ -58,31 +71,52 @@ def evaluate_probe(
         features = extract_features(encoder, data.store("test"), view_px=view_px)
         predictions["test"] = probe.predict(features)
     metrics = evaluate_predictions(predictions, data, prefix="ridge")
-    return metrics | {"ridge/lambda_exponent": probe.exponent}
+    return metrics | probe.chosen()
 
 
 def fit_probe(
-    encoder: nn.Module, data: StudyData, *, view_px: int
-) -> tuple[RidgeProbe, torch.Tensor]:
-    """Fit the ridge probe on the complete hands of `probe`, choose lambda on `select`.
+    encoder: nn.Module,
+    data: StudyData,
+    *,
+    view_px: int,
+    config: ProbeConfig | None = None,
+    features_of: FeaturesOf = extract_features,
+) -> tuple[LinearProbe, torch.Tensor]:
+    """Fit a probe on `probe`, and choose its one free setting on `select`.
+
+    Ridge takes the hands of `probe` whose joints all have a label, sgd all joints that have one.
 
     Args:
         encoder: Frozen for the purpose.
         data: The packed splits.
         view_px: Side of the encoder's input.
+        config: Which probe; default: ridge on untransformed images.
+        features_of: Computes features, or has kept them.
 
     Returns:
         The probe, and the features of `select`, which it was chosen on.
     """
-    fitted = extract_features(encoder, data.store("probe"), view_px=view_px)
-    selected = extract_features(encoder, data.store("select"), view_px=view_px)
+    config = config or ProbeConfig()
+    features = features_of(encoder, data.store("probe"), view_px=view_px)
+    selected = features_of(encoder, data.store("select"), view_px=view_px)
     target = pose_targets(data.store("probe"))
-    rows = complete_hands(target)
-    probes = ridge_path(fitted[rows], as_columns(target)[rows])
-    probe = choose_probe(
-        probes, selected, lambda columns: primary_mm(columns, data.store("select"))
-    )
+    if config.augmentation == "geometric":
+        more, moved = moved_features(encoder, data.store("probe"), config, view_px=view_px)
+        features, target = torch.cat((features, more)), _joined(target, moved)
+    probes: Sequence[LinearProbe]
+    if config.name == "sgd":
+        probes = sgd_probes(features, as_columns(target), target.valid, config)
+    else:
+        rows = complete_hands(target)
+        probes = ridge_path(features[rows], as_columns(target)[rows])
+    store = data.store("select")
+    probe = choose_probe(probes, selected, lambda columns: primary_mm(columns, store))
     return probe, selected
+
+
+def _joined(first: PoseTarget, second: PoseTarget) -> PoseTarget:
+    parts = zip((first.uv, first.z, first.valid), (second.uv, second.z, second.valid), strict=True)
+    return PoseTarget(*(torch.cat(pair) for pair in parts))
 
 
 def evaluate_predictions(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -32,6 +33,10 @@ class RidgeProbe:
     def predict(self, features: torch.Tensor) -> torch.Tensor:
         """Return (N, T) predictions for features (N, D)."""
         return ((features.double() - self.mean) / self.scale) @ self.weight + self.intercept
+
+    def chosen(self) -> dict[str, float]:
+        """Return what was chosen on `select`, by the name it is tracked under."""
+        return {"ridge/lambda_exponent": self.exponent}
 
 
 def ridge_path(features: torch.Tensor, targets: torch.Tensor) -> list[RidgeProbe]:
@@ -68,15 +73,27 @@ def ridge_path(features: torch.Tensor, targets: torch.Tensor) -> list[RidgeProbe
     return probes
 
 
+class LinearProbe(Protocol):
+    """A fitted linear layer, whatever fitted it."""
+
+    def predict(self, features: torch.Tensor) -> torch.Tensor:
+        """Return (N, T) predictions for features (N, D)."""
+        ...
+
+    def chosen(self) -> dict[str, float]:
+        """Return what was chosen on `select`, by the names it is tracked under."""
+        ...
+
+
 def choose_probe(
-    probes: list[RidgeProbe],
+    probes: Sequence[LinearProbe],
     features: torch.Tensor,
     error: Callable[[torch.Tensor], float],
-) -> RidgeProbe:
-    """Return the probe with the least error on `select`; ties go to the larger lambda.
+) -> LinearProbe:
+    """Return the probe with the least error on `select`; ties go to the later: the larger lambda.
 
     Args:
-        probes: From `ridge_path`.
+        probes: All points of a grid.
         features: (M, D), of the split `select`.
         error: Scores predictions (M, T); lower is better.
     """

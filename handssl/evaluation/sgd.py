@@ -46,6 +46,10 @@ class SgdProbe:
         raw = ((features.double() - self.mean) / self.scale) @ self.weight + self.bias
         return raw * self.spread + self.middle
 
+    def chosen(self) -> dict[str, float]:
+        """Return what was chosen on `select`, by the names it is tracked under."""
+        return {"sgd/lr": self.point[0], "sgd/weight_decay": self.point[1]}
+
 
 def grid_of(config: ProbeConfig) -> list[tuple[float, float]]:
     """Return the (learning rate, weight decay) of every point, in order.
@@ -158,4 +162,4 @@ def _standardised(
 def _batches(count: int, config: ProbeConfig) -> Iterator[torch.Tensor]:
     for epoch in range(1, config.epochs + 1):
         order = torch.from_numpy(permutation(count, "probe", config.seed, epoch))
-        yield from order.split(config.batch)
+        yield from torch.split(order, config.batch)

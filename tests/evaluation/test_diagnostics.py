@@ -23,8 +23,8 @@ from handssl.evaluation.diagnostics import (
     encoded_views,
     keypoint_measures,
 )
-from handssl.evaluation.diagnostics.passes import Passes, frozen, quarter_turns_of
-from handssl.evaluation.features import settle_batch_norm
+from handssl.evaluation.diagnostics.passes import Passes, quarter_turns_of
+from handssl.evaluation.features import frozen, settle_batch_norm
 from handssl.evaluation.probe import fit_probe
 from handssl.models import EncoderConfig, ResNet18, initialise
 

@@ -31,7 +31,7 @@ def held_out_r2(features, targets):
     fit = len(features) // 2
     x, y = features[:fit], targets[:fit]
     x_mean, spread = x.mean(0), x.std(0, ddof=1)
-    x, new = (x - x_mean) / spread, (features[fit:] - x_mean) / spread
+    x, new = (np.clip((f - x_mean) / spread, -10, 10) for f in (x, features[fit:]))
     penalties = [10.0 ** (power / 2) * fit for power in range(-8, 13)]
     told = []
     for column in range(targets.shape[1]):

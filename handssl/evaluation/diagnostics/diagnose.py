@@ -11,9 +11,10 @@ from handssl.data.study_data import StudyData
 from handssl.errors import InputError
 from handssl.evaluation.diagnostics.geometry import collapse_measures, invariance_measures
 from handssl.evaluation.diagnostics.keypoints import keypoint_measures, mean_distance_px
-from handssl.evaluation.diagnostics.passes import QUARTERS, EncodedView, Passes, frozen
+from handssl.evaluation.diagnostics.passes import QUARTERS, EncodedView, Passes
 from handssl.evaluation.diagnostics.readout import Pairs, equivariance_r2, readout_accuracy
-from handssl.evaluation.ridge import RidgeProbe
+from handssl.evaluation.features import frozen
+from handssl.evaluation.ridge import LinearProbe
 from handssl.evaluation.targets import from_columns, pose_targets
 
 # Transformations that move keypoints; `scale` where there is one.
@@ -30,7 +31,7 @@ def diagnose(
     augmentation: AugmentConfig,
     view_px: int,
     seed: int,
-    probe: RidgeProbe | None = None,
+    probe: LinearProbe | None = None,
     images: int = 256,
 ) -> Metrics:
     """Measure what features keep of every transformation, on images held out.
@@ -105,7 +106,7 @@ def _named(transformation: str, measures: Metrics) -> Metrics:
 
 
 def _of_transformation(
-    name: str, fitted: Passes, scored: Passes, plain: torch.Tensor, probe: RidgeProbe | None
+    name: str, fitted: Passes, scored: Passes, plain: torch.Tensor, probe: LinearProbe | None
 ) -> Metrics:
     first = scored.view(name, 0)
     if name not in REGRESSABLE:
@@ -126,11 +127,11 @@ def _pairs(first: EncodedView, second: EncodedView) -> Pairs:
     return first.features, second.features, first.theta, second.theta
 
 
-def _keypoints(probe: RidgeProbe, features: torch.Tensor) -> torch.Tensor:
+def _keypoints(probe: LinearProbe, features: torch.Tensor) -> torch.Tensor:
     return from_columns(probe.predict(features))[0]
 
 
-def _own_error(probe: RidgeProbe, plain: torch.Tensor, passes: Passes) -> Metrics:
+def _own_error(probe: LinearProbe, plain: torch.Tensor, passes: Passes) -> Metrics:
     target, rows = pose_targets(passes.store), torch.from_numpy(passes.chosen)
     error = mean_distance_px(_keypoints(probe, plain), target.uv[rows], target.valid[rows])
     return {"keypoint_own_px": error}

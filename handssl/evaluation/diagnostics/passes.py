@@ -19,7 +19,6 @@ from handssl.augment import (
     view_matrix,
 )
 from handssl.data.store import PackedSplit
-from handssl.evaluation.features import frozen
 from handssl.randomness import derive_key, uniforms
 
 QUARTERS = 4
