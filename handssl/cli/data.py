@@ -82,6 +82,7 @@ def pack_dataset(name: str, root: Path | None, changes: tuple[str, ...], **rest:
       interhand    cameras=all|colour|grey  complete=true  frames_every=N  cameras_every=N
       folder       boxes=FILE.csv  pattern=GLOB, e.g. session1/**/*.png
       npz          none; the arrays a .npz may hold are listed in docs/data.md
+      all labelled  boxes=FILE.csv  cut crops around a detector's boxes (id,x,y,width,height)
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.cli.packing import pack_and_tell
     from handssl.data import open_reader

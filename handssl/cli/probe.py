@@ -8,6 +8,15 @@ from typing import Any
 
 import click
 
+from handssl.cli.options import parse_changes
+
+_SET = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change an option of the probe: views, lr, weight_decay, epochs, batch, seed.",
+)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -24,6 +33,22 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help="Packed data to probe on; default: what the trial was trained with.",
 )
 @click.option(
+    "--probe",
+    "name",
+    type=click.Choice(["ridge", "sgd"]),
+    default="ridge",
+    show_default=True,
+    help="Closed form, or the paper's: Adam over a grid of rates and decays.",
+)
+@click.option(
+    "--augmentation",
+    type=click.Choice(["off", "geometric"]),
+    default="off",
+    show_default=True,
+    help="Fit on moved views too; part of the protocol's id (_aug).",
+)
+@_SET
+@click.option(
     "--export",
     "layout",
     type=click.Choice(["freihand"]),
@@ -35,26 +60,39 @@ def probe(
     trial: str,
     storage: Path | None,
     store: Path | None,
+    name: str,
+    augmentation: str,
+    changes: tuple[str, ...],
     layout: str | None,
     out: Path,
     as_json: bool,
 ) -> None:
     """Probe the encoder of a finished TRIAL: its id, or the start of it.
 
-    The ridge probe is fitted on the split probe, lambda chosen on select; errors are told for
-    select and test, and for FreiHAND's evaluation images where the store has them. The trial's
-    own record stays as it is.
+    The probe is fitted on the split probe, its free setting chosen on select; errors are told for
+    select and test, and for FreiHAND's evaluation images where the store has them. The encoder is
+    frozen, the trial's own record stays as it is, features are kept for the next probe.
 
     \b
     Examples:
       handssl probe 3f2a
+      handssl probe 3f2a --probe sgd --set epochs=100
       handssl probe 3f2a --store freihand --export freihand --out pred.zip
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.cli.probing import export_freihand, print_errors, probe_trial
+    from handssl.evaluation.config import ProbeConfig
     from handssl.sweep.storage import resolve_storage
 
-    found = probe_trial(trial, resolve_storage(storage), store)
-    document: dict[str, Any] = {"trial_id": found.trial_id, "errors": found.errors}
+    values = {"name": name, "augmentation": augmentation, **parse_changes(changes)}
+    config = ProbeConfig.parse(values, where="handssl probe")
+    found = probe_trial(trial, resolve_storage(storage), store, config)
+    document: dict[str, Any] = {
+        "trial_id": found.trial_id,
+        "probe_id": found.probe_id,
+        "probe": config.model_dump(mode="json"),
+        "chosen": found.chosen,
+        "errors": found.errors,
+    }
     if layout is not None:
         document["export"] = export_freihand(found, out)
     if as_json:

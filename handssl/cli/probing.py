@@ -17,12 +17,13 @@ from handssl.data.sample import Split
 from handssl.data.store import PackedSplit
 from handssl.data.study_data import StudyData
 from handssl.errors import DataError, InputError
+from handssl.evaluation.config import ProbeConfig, probe_id
 from handssl.evaluation.export import (
     OFFICIAL_COUNT,
     freihand_predictions,
     write_freihand_predictions,
 )
-from handssl.evaluation.features import extract_features
+from handssl.evaluation.feature_cache import FeatureCache
 from handssl.evaluation.probe import crop_pixels, fit_probe, protocol_metrics
 from handssl.evaluation.targets import from_columns
 from handssl.models import build_encoder
@@ -40,24 +41,31 @@ class Probed:
 
     Attributes:
         trial_id: Of the encoder.
+        probe_id: Of this result.
         data: What it was probed on.
         columns: Predictions (N, 63) of every reported split.
         errors: By split, then `<protocol>/<statistic>_<unit>`.
+        chosen: What was chosen on `select`.
     """
 
     trial_id: str
+    probe_id: str
     data: StudyData
     columns: dict[Split, torch.Tensor]
     errors: dict[Split, dict[str, float]]
+    chosen: dict[str, float]
 
 
-def probe_trial(name: str, storage: Path, store: Path | None) -> Probed:
-    """Fit the ridge probe on a trial's encoder.
+def probe_trial(
+    name: str, storage: Path, store: Path | None, config: ProbeConfig | None = None
+) -> Probed:
+    """Fit a probe on a trial's encoder; features of untransformed images are kept in the storage.
 
     Args:
         name: Start of the trial's id.
         storage: Root of all results.
         store: Packed data, by folder, name or fingerprint; None takes the trial's own.
+        config: Which probe; default: ridge.
 
     Raises:
         InputError: No trial or store, or more than one, has that name.
@@ -67,19 +75,29 @@ def probe_trial(name: str, storage: Path, store: Path | None) -> Probed:
     data = StudyData(
         _folder(record, storage) if store is None else named_store(store, storage).folder
     )
-    config = PretrainConfig.parse(record.config)
-    encoder = build_encoder(config.encoder)
+    config = config or ProbeConfig()
+    trained = PretrainConfig.parse(record.config)
+    encoder = build_encoder(trained.encoder)
     load_weights(encoder, _weights(TrialStore(storage).folder(record.trial_id)))
-    view_px = config.encoder.input_px
-    fitted, _ = fit_probe(encoder, data, view_px=view_px)
+    view_px = trained.encoder.input_px
+    features_of = FeatureCache(storage / "features")
+    fitted, _ = fit_probe(encoder, data, view_px=view_px, config=config, features_of=features_of)
     splits = [name for name in _REPORTED if name in data.labelled.manifest.splits]
     columns = {
-        split: fitted.predict(extract_features(encoder, data.store(split), view_px=view_px))
+        split: fitted.predict(features_of(encoder, data.store(split), view_px=view_px))
         for split in splits
     }
-    protocols = [*PROTOCOLS, *OFFICIAL]
-    errors = {s: protocol_metrics(columns[s], data.store(s), protocols) for s in splits}
-    return Probed(record.trial_id, data, columns, errors)
+    errors = {split: _errors(columns[split], data.store(split), config) for split in splits}
+    name = probe_id(record.trial_id, data.labelled.manifest.fingerprint, config)
+    return Probed(record.trial_id, name, data, columns, errors, fitted.chosen())
+
+
+def _errors(columns: torch.Tensor, split: PackedSplit, config: ProbeConfig) -> dict[str, float]:
+    """Return errors by protocol, its id with what the probe's conditions add to it."""
+    suffix = config.suffix(split.manifest.box)
+    found = protocol_metrics(columns, split, [*PROTOCOLS, *OFFICIAL])
+    parts = ((name.partition("/"), value) for name, value in found.items())
+    return {f"{protocol}{suffix}/{rest}": value for (protocol, _, rest), value in parts}
 
 
 def export_freihand(probed: Probed, path: Path) -> dict[str, Any]:
@@ -125,6 +143,8 @@ def print_errors(probed: Probed) -> None:
         table.add_row(*name.split("/"), *shown)
     for name, value in F_SCORES.items():
         table.add_row(name, value)
+    for name, chosen in probed.chosen.items():
+        table.add_row("chosen on select", name.replace("/", " "), f"{chosen:g}")
     Console(width=max(100, Console().width)).print(table)
 
 

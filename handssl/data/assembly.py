@@ -52,6 +52,7 @@ def assemble(reader: Reader, folder: Path, *, recipe: str, crop_px: int, context
         splits={name: len(splits[name]) for name in reader.splits},
         split_rule=reader.split_rule,
         labelled="uv" in labels,
+        box=getattr(reader, "box", "labels"),
         mirrored=int(labels["mirrored"].sum()),
         damaged=len(damage),
         outside_share=float(labels["outside"].mean()),

@@ -60,12 +60,15 @@ def box_of(sample: Sample) -> tuple[Floats, float]:
     """Return centre (x, y) and side of a sample's crop box in pixels of its image.
 
     The box is the square of 1.25 times the larger extent of the valid joints, centred on their
-    bounding box; without labels it is the sample's own, else the largest square at the centre.
+    bounding box; without labels, or where a detector's box comes first, it is the sample's own,
+    else the largest square at the centre.
 
     Raises:
         DataError: The joints coincide, or none is valid.
     """
-    if sample.uv is not None and sample.valid.any():
+    if sample.box is not None and sample.box_first:
+        centre, side_px = np.array(sample.box[:2]), sample.box[2]
+    elif sample.uv is not None and sample.valid.any():
         joints = sample.uv if sample.valid.all() else sample.uv[sample.valid]
         low, high = joints.min(axis=0), joints.max(axis=0)
         centre, side_px = (low + high) / 2, BOX_MARGIN * max((high - low).tolist())

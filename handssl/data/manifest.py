@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from handssl.config import Config
 from handssl.data.sample import Reader, Split
@@ -30,6 +31,7 @@ class Manifest(Config):
         splits: Samples of each split.
         split_rule: By which unit the splits are divided.
         labelled: Whether any sample has labels.
+        box: Where crop boxes of labelled images come from: `labels`, or a `detector`.
         mirrored: Left hands that were made right ones.
         damaged: Samples that were skipped; `damaged.txt` says which and why.
         outside_share: Share of stored pixels that lay outside their source images.
@@ -49,6 +51,7 @@ class Manifest(Config):
     splits: dict[Split, int]
     split_rule: str
     labelled: bool
+    box: Literal["labels", "detector"] = "labels"
     mirrored: int
     damaged: int
     outside_share: float

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from handssl.config import nearest
+from handssl.data.detected import DetectedReader
 from handssl.data.folder import FolderReader
 from handssl.data.freihand import FreihandReader
 from handssl.data.interhand import InterhandReader
@@ -59,7 +60,8 @@ def open_reader(name: str, root: Path | str | None = None, **options: Any) -> Re
         name: As for `open_dataset`.
         root: Where the files are.
         options: Fields of `ProceduralSpec`, or keywords of the reader: `rule`, `versions`,
-            `evaluation_root` (freihand), those of `InterhandOptions` (interhand), `boxes` (folder).
+            `evaluation_root` (freihand), those of `InterhandOptions` (interhand), `boxes` (a CSV of
+            a detector: all that are on disk; see `FolderReader` and `DetectedReader`).
 
     Returns:
         The reader.
@@ -72,6 +74,7 @@ def open_reader(name: str, root: Path | str | None = None, **options: Any) -> Re
         raise InputError(f"unknown dataset {name!r}{nearest(name, NAMES)}")
     if name == "procedural":
         return ProceduralReader(ProceduralSpec.parse(options))
+    boxes = options.pop("boxes", None) if name != "folder" else None
     reader, expected = _ON_DISK[name]
     if root is None:
         raise InputError(f"{name}: expected a root, {expected}")
@@ -81,4 +84,5 @@ def open_reader(name: str, root: Path | str | None = None, **options: Any) -> Re
         raise InputError(
             f"{name}: unknown option {unknown[0]!r}{nearest(unknown[0], valid or ['none'])}"
         )
-    return reader(Path(root), **options)
+    opened = reader(Path(root), **options)
+    return opened if boxes is None else DetectedReader(opened, Path(boxes))

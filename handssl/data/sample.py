@@ -37,6 +37,7 @@ class Sample:
         mirrored: The left hand was made a right one: image, labels and camera are mirrored.
         box: (centre x, centre y, side) of the crop box in pixels, where the labels do not give
             one, e.g. from a detector; or None.
+        box_first: The crop is cut around `box` even where there are labels.
     """
 
     image: NDArray[np.uint8]
@@ -50,6 +51,7 @@ class Sample:
     side: Literal["right", "left"] = "right"
     mirrored: bool = False
     box: tuple[float, float, float] | None = None
+    box_first: bool = False
 
 
 @runtime_checkable

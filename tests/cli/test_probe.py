@@ -126,3 +126,23 @@ def test_damaged_weights_are_told(run, storage):
         path.write_bytes(whole)
     assert code == 3
     assert "expected weights of this encoder" in err
+
+
+def test_the_papers_probe_is_fitted_beside_and_its_conditions_are_named(run):
+    code, out, _ = run(
+        *(TRIAL[:4], "--probe", "sgd", "--augmentation", "geometric"),
+        *("--set", "epochs=2", "--set", "views=1", "--json"),
+    )
+    assert code == 0
+    found = json.loads(out)
+    assert found["probe"]["name"] == "sgd"
+    assert set(found["chosen"]) == {"sgd/lr", "sgd/weight_decay"}
+    assert found["errors"]["select"]["root_gtroot_20_aug/median_mm"] > 0
+    plain = json.loads(run(TRIAL[:4], "--json")[1])
+    assert plain["probe_id"] != found["probe_id"]
+
+
+def test_a_mistake_in_the_options_of_a_probe_is_told(run):
+    code, _, err = run(TRIAL[:4], "--set", "epoch=2")
+    assert code == 2
+    assert "did you mean 'epochs'" in err
