@@ -53,7 +53,7 @@ class OptimizerConfig(Config):
         preset: `lars`: `paper` (|g| + wd |w| below the ratio's line) or `large_batch` (|g + wd w|).
     """
 
-    name: OptimizerName = "adam"
+    name: OptimizerName = "adam_larc"
     lr_base: Annotated[float, Field(gt=0, le=1)] = 1e-4
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-6
     warmup_epochs: Annotated[float, Field(ge=0)] = 10.0

@@ -8,6 +8,7 @@ numbers are those of one. The loop knows nothing of Ray or MLflow and writes not
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -67,7 +68,7 @@ class Pretraining:
         if isinstance(self.objective, Supervised):
             self.objective.standardise(pose_targets(data.store("probe")))
         self.store = _crops_of(data.store(self.objective.split), execution, self.device)
-        _check_reach(config, self.store.manifest.context)
+        _check_reach(config, self.store)
         self._feed = Feed(config, self.objective, self.store, self.device)
         self._settle(execution)
         # A step of four views counts as two, so that arms stay comparable.
@@ -262,11 +263,14 @@ def _mean(parts: list[Losses]) -> Losses:
     return Losses(total, terms, parts[-1].sigmas)
 
 
-def _check_reach(config: PretrainConfig, context: float) -> None:
+def _check_reach(config: PretrainConfig, store: PackedSplit) -> None:
+    context, crop_px = store.manifest.context, store.manifest.crop_px
     reach = reach_boxes(config.augmentation, config.composition)
     if reach > context:
+        enough = math.ceil(reach * 20) / 20
         raise InputError(
             f"expected transformations that stay within the stored crop of {context:g} box sides, "
-            f"the ranges of {composition_name(config.composition)} reach {reach:.3f}; "
-            "narrow the ranges or pack the data with a larger context"
+            f"the ranges of {composition_name(config.composition)} reach {reach:.3f}; narrow the "
+            f"ranges, or pack the data with --context {enough:g} --crop-px "
+            f"{math.ceil(crop_px * enough / context)}, which keeps the resolution"
         )

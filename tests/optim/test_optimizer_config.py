@@ -14,7 +14,10 @@ from tests.reference import optim as plain
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"momentum": 0.5}, "'adam' does not read momentum, which is 0.5.*one of lars"),
+        (
+            {"name": "adam", "momentum": 0.5},
+            "'adam' does not read momentum, which is 0.5.*one of lars",
+        ),
         ({"name": "lars", "eps": 1e-3}, "'lars' does not read eps.*one of adam, adam_larc, lamb"),
         ({"name": "lamb", "trust_coefficient": 0.1}, "'lamb' does not read trust_coefficient"),
         ({"name": "adam_larc", "preset": "paper"}, "does not read preset"),
