@@ -32,6 +32,12 @@ class DivergedError(HandsslError):
 
 
 class InterruptedStudyError(HandsslError):
-    """A study was interrupted on request; what finished is kept. Exit code 130."""
+    """A study was interrupted by Ctrl-C; what finished is kept. Exit code 130."""
 
     exit_code = 130
+
+
+class PausedStudyError(InterruptedStudyError):
+    """SIGTERM or the end of its time stopped a run; the same command goes on. Exit code 75."""
+
+    exit_code = 75

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,45 +16,54 @@ from rich.console import Console
 
 from handssl.cli.live import LiveProgress
 from handssl.cli.summary import Summary, summarise, write_markdown
-from handssl.errors import InterruptedStudyError
-from handssl.sweep.runner import run
+from handssl.errors import InterruptedStudyError, PausedStudyError
+from handssl.sweep.runner import run as run_study
 
 if TYPE_CHECKING:
     from handssl.sweep.result import StudyResult
+    from handssl.sweep.run_config import RunConfig
     from handssl.sweep.study import Study
 
 
 def execute(
-    study: Study,
+    study: Study | RunConfig,
     storage: Path | None,
     tracking_uri: str | None,
     *,
     quiet: bool,
     as_json: bool,
     markdown: Path | None,
+    run: Callable[..., StudyResult] = run_study,
+    **options: Any,
 ) -> int:
     """Run a study and print its results.
 
     Args:
-        study: What to run.
+        study: What to run: a study, or what `run` takes.
         storage: Folder of the results, or None for the default.
         tracking_uri: MLflow store, or None for the default.
         quiet: No live progress.
         as_json: One JSON document instead of the table.
         markdown: A file that gets the results too.
+        run: Runs it.
+        options: Further arguments of `run`.
 
     Returns:
         Exit code: 0, or 1 if a trial failed.
 
     Raises:
         InterruptedStudyError: It was interrupted; the message says how to go on.
+        PausedStudyError: Likewise, by SIGTERM or because its time was over.
     """
     errors = Console(stderr=True)
     with LiveProgress(errors, quiet=quiet) as progress:
-        result = run(study, storage=storage, tracking_uri=tracking_uri, on_event=progress)
+        result = run(
+            study, storage=storage, tracking_uri=tracking_uri, on_event=progress, **options
+        )
     if result.interrupted:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the message is left to be said
-        raise InterruptedStudyError(interruption_message(result, sys.argv))
+        kind = InterruptedStudyError if result.stopped_by == "SIGINT" else PausedStudyError
+        raise kind(interruption_message(result, sys.argv))
     summary = summarise(result)
     if markdown is not None:
         write_markdown(summary, markdown)

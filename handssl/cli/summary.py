@@ -84,18 +84,18 @@ def _summarise(
     facts = {"MLflow UI": show} | study_facts(records, storage)
     write_html(rows, path, title=f"Study {study}", facts=facts)
     check = order_check(rows)
-    order = str(check)
+    # Without the references there is no order to speak of.
+    order = str(check) if any(row.kind == "reference" for row in rows) else ""
     return Summary(
         table=terminal_table(rows),
-        lines=("", order, "", f"Page:      {path}", f"MLflow UI: {show}"),
+        lines=(*(("", order) if order else ()), "", f"Page:      {path}", f"MLflow UI: {show}"),
         document={
             "study": study,
             "storage": str(storage),
             "tracking_uri": tracking_uri,
             "page": str(path),
             "mlflow_ui": show,
-            "order": order,
-            "order_held": check.held,
+            **({"order": order, "order_held": check.held} if order else {}),
             "trials": [record.model_dump(mode="json") for record in records],
         },
         markdown=_markdown(study, rows, order, study_facts(records, storage)),
@@ -110,8 +110,7 @@ def _markdown(study: str, rows: Sequence[Row], order: str, facts: Mapping[str, s
         headline(rows),
         f"Written by {command}.",
         markdown_table(rows).strip(),
-        "## Order",
-        "```text\n" + order + "\n```",
+        *(["## Order", "```text\n" + order + "\n```"] if order else []),
         "## Settings and environment",
         "\n".join(listed),
     ]

@@ -50,6 +50,15 @@ class EpochEnded:
 
 
 @dataclass(frozen=True)
+class StepEnded:
+    """A trial has made `done` of the `total` steps of its epoch; from a run alone."""
+
+    trial: PlannedTrial
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Ended:
     """A trial is over; `median_mm` is its last, `message` says why if it diverged or failed."""
 
@@ -70,5 +79,5 @@ class Tick:
     """Nothing new: the sweep is alive; comes several times a second."""
 
 
-Event = Preparing | Planned | Started | EpochEnded | Ended | Stopping | Tick
+Event = Preparing | Planned | Started | StepEnded | EpochEnded | Ended | Stopping | Tick
 OnEvent = Callable[[Event], None]

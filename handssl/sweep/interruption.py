@@ -29,6 +29,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.requested = False
+        self.signal: signal.Signals | None = None
         self._at_once = False
         self._previous: dict[signal.Signals, Any] = {}
 
@@ -69,5 +70,6 @@ class Interruption:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         first, self.requested = not self.requested, True
+        self.signal = self.signal or signal.Signals(number)
         if first and self._at_once:
             raise KeyboardInterrupt

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from handssl.sweep.events import Ended, EpochEnded, Event, Planned, Preparing, Started
+from handssl.sweep.events import (
+    Ended,
+    EpochEnded,
+    Event,
+    Planned,
+    Preparing,
+    Started,
+    StepEnded,
+)
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.scheduler import PRIMARY
 
@@ -29,6 +38,8 @@ class Progress:
     _waiting: dict[str, float] = field(default_factory=dict)
     _epoch_s: list[float] = field(default_factory=list)
     _preparing: str = "starting"
+    _step: tuple[int, int] | None = None
+    _metrics: Mapping[str, float] = field(default_factory=dict)
 
     def apply(self, event: Event) -> None:
         """Take in one event."""
@@ -40,6 +51,8 @@ class Progress:
             case Started(trial, epoch):
                 self.running[trial.trial_id] = (trial, epoch)
                 self._waiting.pop(trial.trial_id, None)
+            case StepEnded(_, done, total):
+                self._step = (done, total)
             case EpochEnded():
                 self._count(event)
             case Ended(trial):
@@ -77,11 +90,29 @@ class Progress:
         parts = [
             f"{self.done}/{self.total} trials",
             running or "starting workers",
+            *self._details(),
             f"best {self.best[0]} {self.best[1]:.1f} mm" if self.best else "best: none yet",
             f"{clock(elapsed_s)} elapsed",
             f"about {clock(left)} left" if left is not None else "time left: measuring",
         ]
         return " | ".join(parts)
+
+    def _details(self) -> list[str]:
+        """Return what there is room for where one trial runs alone."""
+        if self.total > 1:
+            return []
+        parts = [f"step {self._step[0]}/{self._step[1]}"] if self._step else []
+        known = self._metrics
+        if "train/loss" in known:
+            parts.append(f"loss {known['train/loss']:.3f}")
+        if known.get("train/views_per_s"):
+            waited = known["train/data_s"] * known["train/views_per_s"] / self._views(known)
+            parts += [f"{known['train/views_per_s']:,.0f} views/s", f"{waited:.0%} on data"]
+        return parts
+
+    def _views(self, known: Mapping[str, float]) -> float:
+        steps = self._step[1] if self._step else 1
+        return max(1.0, steps * known["train/views_per_step"])
 
     def _plan(self, event: Planned) -> None:
         self.total, self._slots = len(event.trials), event.slots
@@ -90,6 +121,7 @@ class Progress:
 
     def _count(self, event: EpochEnded) -> None:
         trial, value = event.trial, event.metrics.get(PRIMARY, math.nan)
+        self._metrics = event.metrics
         self.running[trial.trial_id] = (trial, event.epoch)
         if trial.epochs and math.isfinite(event.seconds):
             self._epoch_s.append(event.seconds)

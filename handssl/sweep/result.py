@@ -25,7 +25,8 @@ class StudyResult:
         tracking_uri: Of the MLflow store.
         records: One for each trial that was started, in the order of the plan.
         planned: Trials of the plan.
-        interrupted: Whether Ctrl-C or SIGTERM ended the run before the plan was done.
+        interrupted: Whether the run ended before the plan was done.
+        stopped_by: What ended it then: SIGINT, SIGTERM or time.
     """
 
     study: Study
@@ -34,6 +35,7 @@ class StudyResult:
     records: tuple[TrialRecord, ...]
     planned: int
     interrupted: bool = False
+    stopped_by: str = ""
 
     @property
     def failed(self) -> tuple[TrialRecord, ...]:

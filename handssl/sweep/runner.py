@@ -49,16 +49,19 @@ def run(
     """
     folder = resolve_storage(storage)
     with locked(folder), Interruption() as interruption:
-        sweep = _Sweep(study, folder, tracking_uri or default_tracking_uri(folder), interruption)
-        try:
-            sweep.run(on_event or _ignore)
-        except (KeyboardInterrupt, InterruptedStudyError):
-            sweep.interrupted = True
-        return sweep.result()
+        sweep = Sweep(study, folder, tracking_uri or default_tracking_uri(folder), interruption)
+        return sweep.until_interrupted(on_event or _ignore)
 
 
-class _Sweep:
-    """One call of `run`."""
+class Sweep:
+    """One call of `run`.
+
+    Args:
+        study: What to run.
+        storage: Folder of the results.
+        tracking_uri: MLflow store.
+        interruption: Asked whether to end.
+    """
 
     def __init__(
         self, study: Study, storage: Path, tracking_uri: str, interruption: Interruption
@@ -67,6 +70,14 @@ class _Sweep:
         self.interruption, self.interrupted = interruption, False
         self.store = TrialStore(storage)
         self.trials: tuple[PlannedTrial, ...] = ()
+
+    def until_interrupted(self, on_event: OnEvent) -> StudyResult:
+        """Do everything, or what comes before an interruption; return what there is then."""
+        try:
+            self.run(on_event)
+        except (KeyboardInterrupt, InterruptedStudyError):
+            self.interrupted = True
+        return self.result()
 
     def run(self, on_event: OnEvent) -> None:
         """Do everything that is still to be done."""
@@ -87,13 +98,23 @@ class _Sweep:
             on_event(Planned(self.study, self.trials, missing, slots=1))
             return
         try:
-            with ray_cluster() as cluster:
-                self.interruption.listen()
-                self.interruption.raise_if_requested()
-                on_event(Planned(self.study, self.trials, missing, cluster.slots))
-                self._tune(missing, recorder, cluster, data, on_event)
+            self.execute(missing, recorder, data, on_event)
         finally:
             recorder.close()
+
+    def execute(
+        self,
+        missing: tuple[PlannedTrial, ...],
+        recorder: Recorder,
+        data: Path,
+        on_event: OnEvent,
+    ) -> None:
+        """Run what is missing: here, in Ray Tune."""
+        with ray_cluster() as cluster:
+            self.interruption.listen()
+            self.interruption.raise_if_requested()
+            on_event(Planned(self.study, self.trials, missing, cluster.slots))
+            self._tune(missing, recorder, cluster, data, on_event)
 
     def result(self) -> StudyResult:
         """Return what the record holds of this plan."""
@@ -102,7 +123,11 @@ class _Sweep:
         return StudyResult(
             *(self.study, self.storage, self.tracking_uri, records, len(self.trials)),
             interrupted=self.interrupted,
+            stopped_by=self._stopped_by() if self.interrupted else "",
         )
+
+    def _stopped_by(self) -> str:
+        return self.interruption.signal.name if self.interruption.signal else "time"
 
     @cached_property
     def tracker(self) -> MlflowTracker:
