@@ -134,6 +134,11 @@ class Pretraining:
         """
         return self._batches_per_epoch * epoch // self._pairs
 
+    @property
+    def steps_made(self) -> int:
+        """Updates so far, those of earlier runs included."""
+        return int(self.schedule.last_epoch)
+
     def state(self) -> dict[str, Any]:
         """Return all that the next epoch depends on besides configuration and data."""
         return {

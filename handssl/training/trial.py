@@ -10,7 +10,7 @@ from typing import Any
 from handssl.data.study_data import StudyData
 from handssl.distributed import rank
 from handssl.errors import DataError, InterruptedStudyError
-from handssl.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from handssl.training.checkpoint import Checkpoints, save_weights
 from handssl.training.config import PretrainConfig
 from handssl.training.execution import Execution
 from handssl.training.loop import MustStop, OnStep, Pretraining
@@ -35,8 +35,8 @@ class EpochResult:
 class Trial:
     """One resolved configuration with one seed, on one machine.
 
-    The folder holds `checkpoint.pt`, replaced after every epoch, and when the trial is complete
-    `encoder.safetensors`. A trial opened on a folder with a checkpoint continues after its epoch.
+    The folder holds the last two checkpoints, one after every epoch, and when the trial is complete
+    `encoder.safetensors`. A trial opened on a folder with a checkpoint goes on where it was made.
 
     Args:
         config: The resolved configuration.
@@ -57,7 +57,7 @@ class Trial:
         execution: Execution | None = None,
     ) -> None:
         self.config, self.folder = config, folder
-        self._data = StudyData(data)
+        self._data, self._checkpoints = StudyData(data), Checkpoints(folder)
         self._pretraining = Pretraining(config, self._data, execution)
         self._stride = diagnosis_stride(
             self._pretraining.steps_per_epoch * self._pretraining.views_per_step
@@ -106,10 +106,6 @@ class Trial:
             diagnosed=last or epoch % self._stride == 0,
         )
 
-    @property
-    def _checkpoint(self) -> Path:
-        return self.folder / "checkpoint.pt"
-
     def _save(self) -> None:
         if rank() > 0:
             return
@@ -122,17 +118,17 @@ class Trial:
         if len(self._done) == self.config.epochs:
             # Before the checkpoint: a trial whose checkpoint is complete has its weights on disk.
             save_weights(self._pretraining.encoder, self.folder / "encoder.safetensors")
-        save_checkpoint(state, self._checkpoint)
+        self._checkpoints.save(state, self._pretraining.steps_made)
 
     def _restore(self) -> list[EpochResult]:
-        if not self._checkpoint.exists():
+        state = self._checkpoints.latest()
+        if state is None:
             return []
-        state = load_checkpoint(self._checkpoint)
         mine = (self.config.model_dump(mode="json"), self._data.fingerprint)
         if (state["configuration"], state["fingerprint"]) != mine:
             raise DataError(
-                f"{self._checkpoint}: expected a checkpoint of this configuration and data, found "
-                "one of another; use another folder or remove the file"
+                f"{self.folder}: expected checkpoints of this configuration and data, found some "
+                "of another; use another folder or remove them"
             )
         self._pretraining.load_state(state["pretraining"])
         return [EpochResult(i, metrics) for i, metrics in enumerate(state["results"], start=1)]

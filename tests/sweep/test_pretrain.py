@@ -124,7 +124,7 @@ def test_the_time_that_was_given_ends_it_cleanly(config, tmp_path, monkeypatch, 
     assert code == 75
     assert "Continue with:" in capfd.readouterr().err
     (record,) = TrialStore(tmp_path).all()
-    assert (tmp_path / "trials" / record.trial_id / "checkpoint.pt").is_file()
+    assert len(list((tmp_path / "trials" / record.trial_id).glob("checkpoint-*.pt"))) == 1
 
 
 def test_two_runs_in_one_storage_are_refused(config, tmp_path):

@@ -127,15 +127,6 @@ def test_a_checkpoint_of_another_configuration_is_refused(blob_data, tmp_path):
         Trial(config(seed=2), blob_data, tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
-def test_a_damaged_checkpoint_is_named_and_not_executed(blob_data, tmp_path, content):
-    next(Trial(config(), blob_data, tmp_path).epochs())
-    path = tmp_path / "checkpoint.pt"
-    path.write_bytes(path.read_bytes()[:2000] if content is None else content)
-    with pytest.raises(DataError, match="cannot read it"):
-        Trial(config(), blob_data, tmp_path)
-
-
 def test_a_loss_that_is_not_finite_is_reported_as_diverged_with_its_step(blob_data, monkeypatch):
     run = Pretraining(config(), StudyData(blob_data))
     with torch.no_grad():
