@@ -144,6 +144,69 @@ def bench_optim_command(rounds: int, markdown: Path | None, quiet: bool, as_json
     _deliver(document, text(rates), markdown, as_json=as_json)
 
 
+@bench.command("train")
+@click.argument("config", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="As for pretrain.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--precision", default="auto", show_default=True)
+@click.option("--compile", "compiled", is_flag=True, help="torch.compile the encoder.")
+@click.option(
+    "--threads", default=1, show_default=True, type=click.IntRange(1), help="Of the host."
+)
+@click.option("--steps", default=8, show_default=True, type=click.IntRange(1))
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100))
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="For the data.")
+@_outputs
+def bench_train_command(
+    config: Path | None,
+    changes: tuple[str, ...],
+    device: str,
+    precision: str,
+    compiled: bool,
+    threads: int,
+    steps: int,
+    rounds: int,
+    folder: Path | None,
+    markdown: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Measure training steps against the same network on views that are there already.
+
+    Without a CONFIG, which is as for `handssl pretrain`, the demo's run is measured.
+
+    \b
+    Examples:
+      handssl bench train --markdown benchmarks/train.md
+      handssl bench train --device cuda --set pretrain.encoder.width=64 --set pretrain.global_batch=512
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.bench.train import bench_train, text
+    from handssl.cli.options import parse_changes
+    from handssl.sweep.run_config import RunConfig
+    from handssl.training import Execution
+
+    given = _demo_run() if config is None else RunConfig.load(config)
+    settings = {"device": device, "precision": precision, "compile": compiled}
+    with _phases(quiet) as on_progress:
+        rates = bench_train(
+            folder or Path(gettempdir()),
+            given.merged(parse_changes(changes)).pretrain,
+            execution=Execution.parse(settings, where="handssl bench train"),
+            steps=steps,
+            rounds=rounds,
+            threads=threads,
+            on_progress=on_progress,
+        )
+    _deliver(asdict(rates), text(rates), markdown, as_json=as_json)
+
+
+def _demo_run() -> Any:
+    from handssl.sweep.run_config import RunConfig
+    from tune_spaces import demo
+
+    return RunConfig(pretrain=demo.study().pretrain)
+
+
 @contextmanager
 def _phases(quiet: bool) -> Iterator[Any]:
     """Give each phase a bar of its own."""

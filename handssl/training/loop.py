@@ -69,7 +69,7 @@ class Pretraining:
             self.objective.standardise(pose_targets(data.store("probe")))
         self.store = _crops_of(data.store(self.objective.split), execution, self.device)
         _check_reach(config, self.store)
-        self._feed = Feed(config, self.objective, self.store, self.device)
+        self.feed = Feed(config, self.objective, self.store, self.device)
         self._settle(execution)
         # A step of four views counts as two, so that arms stay comparable.
         self._pairs = max(2, len(self.objective.draws)) // 2 if config.equal_views else 1
@@ -109,10 +109,10 @@ class Pretraining:
         """
         self.network.train()
         log, start_s = self._open_log(epoch), time.perf_counter()
-        self._feed.seconds = 0.0
+        self.feed.seconds = 0.0
         steps, first = self._steps(epoch), len(log)
-        for number, indices in enumerate(self._batches(epoch, first), start=first + 1):
-            self._step(indices, epoch, log)
+        for number, indices in enumerate(self.batches(epoch, first), start=first + 1):
+            log.add(self.step(indices, epoch))
             if on_step is not None:
                 on_step(number, steps)
             if number < steps and self._is_stopped(number, must_stop):
@@ -121,7 +121,7 @@ class Pretraining:
         seconds = time.perf_counter() - start_s
         metrics = log.metrics() | trust_metrics(self.optimizer)
         metrics["train/views_per_s"] = (steps - first) * self.views_per_step / seconds
-        metrics["train/data_s"] = self._feed.seconds
+        metrics["train/data_s"] = self.feed.seconds
         metrics["train/views_per_step"] = float(self.views_per_step)
         metrics["train/encoder_views"] = float(self.steps_until(epoch) * self.views_per_step)
         metrics["train/lr"] = float(self.schedule.get_last_lr()[0])
@@ -155,11 +155,21 @@ class Pretraining:
         self.schedule.load_state_dict(state["schedule"])
         self._partial = state["partial"]
 
-    def _step(self, indices: Indices, epoch: int, log: EpochLog) -> None:
+    def step(self, indices: Indices, epoch: int) -> Losses:
+        """Make one update.
+
+        Args:
+            indices: Positions of the global batch.
+            epoch: Counted from 1; with the samples it fixes every draw of theta.
+
+        Returns:
+            The losses of this rank's share.
+        """
         self.optimizer.zero_grad(set_to_none=True)
-        log.add(self._backward(indices, epoch))
+        losses = self._backward(indices, epoch)
         self.optimizer.step()
         self.schedule.step()
+        return losses
 
     def _backward(self, indices: Indices, epoch: int) -> Losses:
         """Leave the gradients of a global batch; return its losses, those of this rank's share."""
@@ -172,7 +182,7 @@ class Pretraining:
         return _mean(found)
 
     def _backward_part(self, part: Indices, epoch: int) -> Losses:
-        losses: Losses = self._parallel(*self._feed(part, epoch))
+        losses: Losses = self._parallel(*self.feed(part, epoch))
         share = losses.total / self.config.accumulation
         share.backward()  # type: ignore[no-untyped-call]
         return Losses(losses.total.detach(), losses.terms, losses.sigmas)
@@ -195,7 +205,8 @@ class Pretraining:
         asked = torch.tensor([float(must_stop())], device=self.device)
         return bool(sum_over_ranks(asked) > 0)
 
-    def _batches(self, epoch: int, first: int = 0) -> Iterator[Indices]:
+    def batches(self, epoch: int, first: int = 0) -> Iterator[Indices]:
+        """Return the global batches of an epoch from its step `first` on, as positions."""
         batch = self.config.global_batch
         order = epoch_order(self.store, self._steps(epoch) * batch, self.config.seed, epoch)
         return (order[i : i + batch] for i in range(first * batch, len(order), batch))

@@ -78,7 +78,7 @@ def stopped(arm, data, rank):
 def diverged(data, rank):
     """The message of every rank when the data of one of them are not finite."""
     run = Pretraining(config("contrastive"), data)
-    feed = run._feed
+    feed = run.feed
 
     def poisoned(indices, epoch):
         views, target = feed(indices, epoch)
@@ -87,7 +87,7 @@ def diverged(data, rank):
         return views, target
 
     poisoned.seconds = 0.0
-    run._feed = poisoned
+    run.feed = poisoned
     try:
         run.train_epoch(1)
     except DivergedError as error:

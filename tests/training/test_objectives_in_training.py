@@ -72,7 +72,7 @@ def test_a_mixed_trial_stopped_after_an_epoch_continues_to_the_same_numbers(blob
 
 def views_of(values, folder):
     run = Pretraining(config(values), StudyData(folder))
-    return run._feed(next(iter(run._batches(1))), 1)[0]
+    return run.feed(next(iter(run.batches(1))), 1)[0]
 
 
 def test_the_contrastive_pair_shares_one_draw_of_what_is_predicted(blob_data):
@@ -159,7 +159,7 @@ def test_an_odd_number_of_batches_is_shared_out_over_epochs(blob_data):
         Pretraining(config(values, global_batch=20), StudyData(blob_data))
         for values in ({"composition": ["rotate"]}, MIXED)
     )
-    assert [len(list(four._batches(epoch))) for epoch in (1, 2, 3, 4)] == [1, 2, 1, 2]
+    assert [len(list(four.batches(epoch))) for epoch in (1, 2, 3, 4)] == [1, 2, 1, 2]
     views = [run.train_epoch(2)["train/encoder_views"] for run in (pair, four)]
     assert views == [240.0, 240.0]
 

@@ -166,7 +166,7 @@ def test_arms_of_a_block_share_initial_encoder_and_sample_order(blob_data):
     )
     for a, b in zip(one.encoder.parameters(), other.encoder.parameters(), strict=True):
         assert torch.equal(a, b)
-    assert [i.tolist() for i in one._batches(1)] == [i.tolist() for i in other._batches(1)]
+    assert [i.tolist() for i in one.batches(1)] == [i.tolist() for i in other.batches(1)]
 
 
 def test_an_epoch_visits_every_sample_once_and_a_small_split_again_in_another_order(blob_data):

@@ -1,0 +1,219 @@
+"""How fast a run trains, against the same network on views that are there already."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+from handssl.augment import PAPER_SEVEN, TRANSFORMATIONS, View, composition_name
+from handssl.bench.disk import scratch
+from handssl.bench.environment import describe
+from handssl.bench.rates import OnProgress, Rate, in_turns
+from handssl.data.config import ProceduralData
+from handssl.data.preparation import prepare
+from handssl.data.study_data import StudyData
+from handssl.objectives import PoseTarget
+from handssl.training import Execution, PretrainConfig, Pretraining
+
+_LEAST = 16  # images of a split that is not trained on
+COMPOSITIONS: tuple[tuple[str, ...], ...] = (
+    ("color_jitter", "rotate", "translate"),
+    PAPER_SEVEN,
+    TRANSFORMATIONS,
+)
+
+
+@dataclass(frozen=True)
+class TrainRates:
+    """Views a second of every way.
+
+    Attributes:
+        config: The run, but for its composition.
+        device: Where.
+        threads: Of the host, for both ways.
+        steps: Of one measurement.
+        ways: Composition to way (step, limit, views, network, update) to rate.
+        peak_bytes: Largest memory of the process on the host, or allocated on the GPU.
+    """
+
+    config: dict[str, Any]
+    device: str
+    threads: int
+    steps: int
+    ways: dict[str, dict[str, Rate]]
+    peak_bytes: int
+
+
+def bench_train(
+    folder: Path,
+    config: PretrainConfig,
+    *,
+    execution: Execution,
+    compositions: Sequence[tuple[str, ...]] = COMPOSITIONS,
+    steps: int = 8,
+    rounds: int = 5,
+    threads: int = 1,
+    on_progress: Callable[[str], OnProgress],
+) -> TrainRates:
+    """Measure steps of a run on procedural hands.
+
+    The limit is the same network, objective and optimizer on views made beforehand: no crops are
+    read, no view is made, nothing is written down.
+
+    Args:
+        folder: Where the data are made; left empty.
+        config: The run; its composition is replaced.
+        execution: Device, precision.
+        compositions: What is measured.
+        steps: Of one measurement.
+        rounds: Times that each is measured.
+        threads: Of torch on the host.
+        on_progress: Gives a callback of (done, total) for each phase.
+
+    Returns:
+        The rates.
+    """
+    device = execution.torch_device()
+    ways: dict[str, dict[str, Rate]] = {}
+    with scratch(folder) as place, _threads(threads):
+        data = _data(place, config, on_progress("rendering"))
+        for composition in compositions:
+            name = composition_name(composition)
+            arm = PretrainConfig.parse(
+                {**config.model_dump(mode="json"), "composition": list(composition)}
+            )
+            run = Pretraining(arm, data, execution)
+            ways[name] = in_turns(
+                _ways(run, steps), rounds=rounds, on_progress=on_progress(f"training {name}")
+            )
+    return TrainRates(
+        config.model_dump(mode="json"), str(device), threads, steps, ways, _peak(device)
+    )
+
+
+def _data(place: Path, config: PretrainConfig, tell: OnProgress) -> StudyData:
+    side = config.encoder.input_px * 7 // 4
+    described = ProceduralData(
+        pretrain=max(256, config.global_batch),
+        **dict.fromkeys(("probe", "select", "test"), _LEAST),
+        image_px=max(64, side),
+        crop_px=side,
+        context=2.15,  # all nine transformations stay within it
+    )
+    return StudyData(prepare(described, place, lambda _, done, total: tell(done, total)))
+
+
+def _ways(run: Pretraining, steps: int) -> Mapping[str, Callable[[], int]]:
+    """Return whole steps, the limit, and the parts of a step alone, all of them warm."""
+    bench = _Steps(run, steps)
+    ways = {
+        "step": bench.step,
+        "limit": bench.limit,
+        "views": bench.views,
+        "network": bench.network,
+        "update": bench.update,
+    }
+    for way in ways.values():
+        way()
+    return ways
+
+
+class _Steps:
+    """The same batches again and again."""
+
+    def __init__(self, run: Pretraining, steps: int) -> None:
+        self._run, self._steps = run, steps
+        self._batch = next(iter(run.batches(1)))
+        self._ready: tuple[list[View], PoseTarget | None] = run.feed(self._batch, 1)
+        run.network.train()
+
+    def step(self) -> int:
+        """Make whole steps."""
+        return self._repeat(lambda: self._run.step(self._batch, 1))
+
+    def limit(self) -> int:
+        """Make steps on views that are there."""
+
+        def one() -> None:
+            self._run.optimizer.zero_grad(set_to_none=True)
+            self._backward()
+            self._run.optimizer.step()
+
+        return self._repeat(one)
+
+    def views(self) -> int:
+        """Make views alone."""
+        return self._repeat(lambda: self._run.feed(self._batch, 1))
+
+    def network(self) -> int:
+        """Go forward and back alone."""
+        return self._repeat(self._backward)
+
+    def update(self) -> int:
+        """Update the weights alone."""
+        self._backward()
+        return self._repeat(self._run.optimizer.step)
+
+    def _backward(self) -> None:
+        losses = self._run.network(*self._ready)
+        losses.total.backward()
+
+    def _repeat(self, way: Callable[[], Any]) -> int:
+        for _ in range(self._steps):
+            way()
+        if self._run.device.type == "cuda":
+            torch.cuda.synchronize(self._run.device)
+        return self._steps * self._run.views_per_step
+
+
+@contextmanager
+def _threads(count: int) -> Any:
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
+
+
+def _peak(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def text(rates: TrainRates) -> str:
+    """Return the Markdown page of what was measured."""
+    encoder = rates.config["encoder"]
+    lines = [
+        "# Training steps",
+        "",
+        f"Objective {rates.config['objective']}, ResNet-18 of width {encoder['width']}, views of "
+        f"{encoder['input_px']} px, global batch {rates.config['global_batch']}, "
+        f"{rates.config['optimizer']['name']}; {rates.device}, {rates.threads} thread"
+        f"{'s' if rates.threads > 1 else ''}. *Limit*: the same network, objective and optimizer "
+        "on views made beforehand. Medians of rounds taken in turns; ratios are of one run. "
+        f"Peak memory {rates.peak_bytes / 1e9:.1f} GB.",
+        "",
+        describe(),
+        "",
+        "| composition | views/s | limit | share | views alone | network alone | update alone |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, ways in rates.ways.items():
+        share = ways["step"].per_s / ways["limit"].per_s
+        parts = " | ".join(f"{ways[way].per_s:,.0f}" for way in ("views", "network", "update"))
+        lines.append(
+            f"| {name} | {ways['step'].per_s:,.0f} | {ways['limit'].per_s:,.0f} | {share:.0%} "
+            f"| {parts} |"
+        )
+    return "\n".join(lines) + "\n"
