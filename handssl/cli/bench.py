@@ -178,7 +178,7 @@ def bench_train_command(
     \b
     Examples:
       handssl bench train --markdown benchmarks/train.md
-      handssl bench train --device cuda --set pretrain.encoder.width=64 --set pretrain.global_batch=512
+      handssl bench train run.yaml --device cuda --set pretrain.global_batch=512
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.bench.train import bench_train, text
     from handssl.cli.options import parse_changes
