@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from handssl.data.study_data import StudyData
 from handssl.errors import DataError
 from handssl.evaluation import evaluate_encoder
-from handssl.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from handssl.training.checkpoints import CheckpointFolder, RunState
+from handssl.training.checkpoints.format import other_version
 from handssl.training.config import PretrainConfig
 from handssl.training.loop import Pretraining
+from handssl.training.weights import save_weights
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class EpochResult:
 class Trial:
     """One resolved configuration with one seed, on one machine.
 
-    The folder holds `checkpoint.pt`, replaced after every epoch, and when the trial is complete
-    `encoder.safetensors`. A trial opened on a folder with a checkpoint continues after its epoch.
+    The folder holds `checkpoints/`, one after every epoch and the newest two kept, and when the
+    trial is complete `encoder.safetensors`. A trial opened on such a folder continues after the
+    epoch of the newest intact checkpoint.
 
     Args:
         config: The resolved configuration.
@@ -42,7 +44,7 @@ class Trial:
         device: Where to compute.
 
     Raises:
-        DataError: A checkpoint is damaged or belongs to another configuration.
+        DataError: No checkpoint is intact, or it belongs to another configuration or version.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Trial:
         self.config, self.folder = config, folder
         self._data = StudyData(data)
         self._pretraining = Pretraining(config, self._data, device)
+        self._checkpoints = CheckpointFolder(folder / "checkpoints")
         self._done: list[EpochResult] = self._restore()
 
     def epochs(self) -> Iterator[EpochResult]:
@@ -61,6 +64,7 @@ class Trial:
 
         Raises:
             DivergedError: A loss is not finite.
+            DataError: A checkpoint cannot be written; the earlier ones are kept.
         """
         yield from list(self._done)
         for epoch in range(len(self._done) + 1, self.config.epochs + 1):
@@ -80,31 +84,33 @@ class Trial:
         )
         return EpochResult(epoch, metrics)
 
-    @property
-    def _checkpoint(self) -> Path:
-        return self.folder / "checkpoint.pt"
-
     def _save(self) -> None:
-        state: dict[str, Any] = {
-            "configuration": self.config.model_dump(mode="json"),
-            "fingerprint": self._data.fingerprint,
-            "results": [result.metrics for result in self._done],
-            "pretraining": self._pretraining.state(),
-        }
         if len(self._done) == self.config.epochs:
             # Before the checkpoint: a trial whose checkpoint is complete has its weights on disk.
             save_weights(self._pretraining.encoder, self.folder / "encoder.safetensors")
-        save_checkpoint(state, self._checkpoint)
+        state = RunState(
+            epoch=len(self._done),
+            training=self._pretraining.state(),
+            configuration=self.config.model_dump(mode="json"),
+            fingerprint=self._data.fingerprint,
+            results=[result.metrics for result in self._done],
+        )
+        self._checkpoints.save(state)
 
     def _restore(self) -> list[EpochResult]:
-        if not self._checkpoint.exists():
-            return []
-        state = load_checkpoint(self._checkpoint)
+        state = self._checkpoints.latest()
+        if state is None:
+            return self._without_checkpoint()
         mine = (self.config.model_dump(mode="json"), self._data.fingerprint)
-        if (state["configuration"], state["fingerprint"]) != mine:
+        if (state.configuration, state.fingerprint) != mine:
             raise DataError(
-                f"{self._checkpoint}: expected a checkpoint of this configuration and data, found "
-                "one of another; use another folder or remove the file"
+                f"{self._checkpoints.path}: expected checkpoints of this configuration and data, "
+                "found some of another; use another folder or remove this one"
             )
-        self._pretraining.load_state(state["pretraining"])
-        return [EpochResult(i, metrics) for i, metrics in enumerate(state["results"], start=1)]
+        self._pretraining.load_state(state.training)
+        return [EpochResult(i, metrics) for i, metrics in enumerate(state.results, start=1)]
+
+    def _without_checkpoint(self) -> list[EpochResult]:
+        if (old := self.folder / "checkpoint.pt").exists():
+            raise other_version(old, "1")
+        return []

@@ -99,7 +99,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(blob_data, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
 def test_a_damaged_checkpoint_is_named_and_not_executed(blob_data, tmp_path, content):
     next(Trial(config(), blob_data, tmp_path).epochs())
-    path = tmp_path / "checkpoint.pt"
+    path = tmp_path / "checkpoints" / "epoch-00001.ckpt"
     path.write_bytes(path.read_bytes()[:2000] if content is None else content)
     with pytest.raises(DataError, match="cannot read it"):
         Trial(config(), blob_data, tmp_path)
