@@ -10,7 +10,8 @@ from handssl.data.study_data import StudyData
 from handssl.errors import DataError
 from handssl.evaluation import evaluate_encoder
 from handssl.training.checkpoints import CheckpointFolder, RunState
-from handssl.training.checkpoints.format import other_version
+from handssl.training.checkpoints.reading import other_version
+from handssl.training.checkpoints.writing import remove_orphans
 from handssl.training.config import PretrainConfig
 from handssl.training.loop import Pretraining
 from handssl.training.weights import save_weights
@@ -53,6 +54,7 @@ class Trial:
         self.config, self.folder = config, folder
         self._data = StudyData(data)
         self._pretraining = Pretraining(config, self._data, device)
+        remove_orphans(folder)
         self._checkpoints = CheckpointFolder(folder / "checkpoints")
         self._done: list[EpochResult] = self._restore()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from handssl.errors import DataError, InputError
-from handssl.training.checkpoints.format import DamagedError, encode, read
+from handssl.training.checkpoints.format import encode
+from handssl.training.checkpoints.reading import DamagedError, read
 from handssl.training.checkpoints.state import RunState
 from handssl.training.checkpoints.writing import remove_orphans, write_whole
 
@@ -114,20 +115,22 @@ class CheckpointFolder:
         return f"it is now {aside.name}"
 
     def _prune(self, newest: Path) -> None:
-        """Remove what is beyond `keep` or `max_bytes`, damaged files first."""
-        others = [path for path in self.files() if path != newest]
-        candidates = others[: self.keep - 1] + self._damaged_files()[: self.keep]
-        room = self.max_bytes
-        stays = {newest}
-        total = newest.stat().st_size
-        for path in candidates:
-            total += path.stat().st_size
-            if room is None or total <= room:
-                stays.add(path)
-        for path in [*others, *self._damaged_files()]:
+        stays = set(self._kept(newest))
+        for path in [*self.files(), *self._damaged_files()]:
             if path not in stays:
                 with contextlib.suppress(OSError):
                     path.unlink()
+
+    def _kept(self, newest: Path) -> Iterator[Path]:
+        """Yield the one just written, then others and damaged ones while they fit."""
+        yield newest
+        total_bytes = newest.stat().st_size
+        others = [path for path in self.files() if path != newest][: self.keep - 1]
+        for path in [*others, *self._damaged_files()[: self.keep]]:
+            total_bytes += path.stat().st_size
+            if self.max_bytes is not None and total_bytes > self.max_bytes:
+                return
+            yield path
 
     def _damaged_files(self) -> list[Path]:
         return sorted(self.path.glob(_FILES + _DAMAGED), key=_epoch, reverse=True)

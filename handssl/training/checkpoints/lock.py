@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -10,6 +11,7 @@ import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 from handssl.errors import DataError, InputError
 
@@ -57,6 +59,10 @@ class RunLock:
     def __del__(self) -> None:
         self.release()
 
+    def __reduce__(self) -> NoReturn:
+        # A copy in another process would close a descriptor that is not its own.
+        raise TypeError("a RunLock belongs to its process and cannot be sent to another")
+
     def release(self) -> None:
         """Let another run in; again does nothing. In a forked child the parent keeps the lock."""
         # Closed, not unlocked: an unlock through a copy of the descriptor would end it for all.
@@ -68,7 +74,6 @@ class RunLock:
         descriptor = self._open()
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _write_holder(descriptor)
         except BlockingIOError:
             holder = _holder(descriptor)
             os.close(descriptor)
@@ -79,6 +84,8 @@ class RunLock:
         except OSError as error:
             os.close(descriptor)
             raise self._unusable(error) from None
+        with contextlib.suppress(OSError):  # on a full disk the lock holds without a name
+            _write_holder(descriptor)
         return descriptor
 
     def _open(self) -> int:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from handssl.errors import DataError
 
+_PARTIAL = "*.tmp-[0-9]*-" + 8 * "[0-9a-f]"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -30,21 +31,12 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None], *, size_bytes: in
     Raises:
         DataError: The disk is full or the place cannot be written; no temporary file is left.
     """
-    partial = path.with_name(f"{path.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("xb") as file:
-            _claim(file)
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-            partial.replace(path)
+        _write_and_rename(path, write)
         flush_folder(path.parent)
     except OSError as error:
         raise _refused(path, error, size_bytes) from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def remove_orphans(folder: Path) -> list[Path]:
@@ -59,7 +51,7 @@ def remove_orphans(folder: Path) -> list[Path]:
     Returns:
         What was removed.
     """
-    return [path for path in sorted(folder.glob("*.tmp-*")) if _removed(path)]
+    return [path for path in sorted(folder.glob(_PARTIAL)) if _removed(path)]
 
 
 def flush_folder(folder: Path) -> None:
@@ -74,10 +66,29 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _claim(file: BinaryIO) -> None:
-    # Without locks on this file system orphans are not collected, which costs space alone.
-    with contextlib.suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _write_and_rename(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    partial = path.with_name(f"{path.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        with _claimed(partial) as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+            partial.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _claimed(partial: Path) -> BinaryIO:
+    """Create and lock a file; again if it was taken for an orphan before the lock."""
+    while True:
+        file = partial.open("xb")
+        # Without locks on this file system orphans are not collected, which costs space alone.
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()
 
 
 def _removed(path: Path) -> bool:
@@ -93,14 +104,12 @@ def _removed(path: Path) -> bool:
 def _refused(path: Path, error: OSError, size_bytes: int) -> DataError:
     if error.errno not in _FULL:
         return DataError(
-            f"{path}: expected to write a checkpoint, cannot ({error.strerror}); "
+            f"{path}: expected to write it, cannot ({error.strerror}); "
             "choose a folder that can be written"
         )
+    existing = next(folder for folder in path.absolute().parents if folder.exists())
+    free_bytes = shutil.disk_usage(existing).free
     return DataError(
-        f"{path}: expected room for {size_bytes} bytes, the disk is full ({_free_bytes(path)} bytes "
-        "free); earlier checkpoints are kept: make room and continue"
+        f"{path}: expected room for {size_bytes} bytes, the disk is full "
+        f"({free_bytes} bytes free); earlier checkpoints are kept: make room and continue"
     )
-
-
-def _free_bytes(path: Path) -> int:
-    return shutil.disk_usage(path.parent if path.parent.exists() else path.anchor).free
