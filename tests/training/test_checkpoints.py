@@ -229,7 +229,7 @@ def test_damage_of_all_checkpoints_is_refused_now_and_the_next_time(tmp_path):
     for path in paths:
         flip(path, -1)
     for _ in range(2):
-        with pytest.raises(DataError, match="no intact checkpoint is left in .* remove that"):
+        with pytest.raises(DataError, match=r"no intact checkpoint is left in .* remove that"):
             folder.latest()
     assert len(list(tmp_path.glob("*.damaged"))) == 3
 
@@ -339,7 +339,7 @@ def test_a_failure_while_writing_leaves_the_old_file_and_no_other(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(DataError, match="cannot .* choose a folder that can be written"):
+    with pytest.raises(DataError, match=r"cannot .* choose a folder that can be written"):
         CheckpointFolder(tmp_path / "file" / "deep").save(run_state(1))
 
 

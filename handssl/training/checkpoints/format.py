@@ -84,22 +84,22 @@ def encode(state: Any) -> Encoded:
     # Wide numbers first: each then starts at a multiple of its width.
     names = sorted(tensors, key=lambda name: -tensors[name].element_size())
     metadata = {"sha256": NO_DIGEST.decode(), "version": str(VERSION), "state": text}
-    header: dict[str, Any] = {"__metadata__": metadata}
-    end = 0
-    for name in names:
-        begin, end = end, end + tensors[name].nbytes
-        header[name] = _entry(name, tensors[name], begin, end)
-    content = json.dumps(header, separators=(",", ":")).encode()
+    table = _table({name: tensors[name] for name in names})
+    content = json.dumps({"__metadata__": metadata, **table}, separators=(",", ":")).encode()
     content += b" " * (-len(content) % 8)
     length = len(content).to_bytes(LENGTH_BYTES, "little")
     return Encoded(length + content, tuple(tensors[name] for name in names))
 
 
-def _entry(name: str, tensor: torch.Tensor, begin: int, end: int) -> dict[str, Any]:
-    if tensor.dtype not in _DTYPES or tensor.layout != torch.strided:
-        raise TypeError(f"{name}: cannot keep a tensor of {tensor.dtype}, {tensor.layout}")
-    shape = list(tensor.shape)
-    return {"dtype": _DTYPES[tensor.dtype], "shape": shape, "data_offsets": [begin, end]}
+def _table(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
+    table, end = {}, 0
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _DTYPES or tensor.layout != torch.strided:
+            raise TypeError(f"{name}: cannot keep a tensor of {tensor.dtype}, {tensor.layout}")
+        begin, end = end, end + tensor.nbytes
+        dtype, shape = _DTYPES[tensor.dtype], list(tensor.shape)
+        table[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+    return table
 
 
 def _content(tensor: torch.Tensor) -> memoryview:
