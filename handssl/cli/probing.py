@@ -29,8 +29,8 @@ from handssl.evaluation.targets import from_columns
 from handssl.models import build_encoder
 from handssl.pose import F_SCORES, OFFICIAL, PHALANX, PROTOCOLS, ROOT, encode_2_5d
 from handssl.tracking.record import TrialRecord, TrialStore
-from handssl.training.checkpoint import load_weights
 from handssl.training.config import PretrainConfig
+from handssl.training.weights import load_weights
 
 _REPORTED: tuple[Split, ...] = ("select", "test", "evaluation")
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from handssl.errors import InputError
+from handssl.errors import DataError, InputError
 
 DEFAULT_STORAGE = Path("handssl-runs")
 
@@ -42,28 +41,13 @@ def locked(storage: Path) -> Iterator[None]:
     Raises:
         InputError: The folder cannot be written, or another process holds it.
     """
+    from handssl.training.checkpoints import RunLock  # with torch, which looking up needs not
+
     try:
-        storage.mkdir(parents=True, exist_ok=True)
-        file = (storage / "lock").open("a+", encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{storage}: expected a folder to write results to, cannot use it "
-            f"({error.strerror}); choose another with --storage"
-        ) from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise InputError(_held(storage, file.read().strip())) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        lock = RunLock(storage)
+    except DataError as error:
+        raise InputError(f"{error}; choose another folder with --storage") from None
+    except InputError as error:
+        raise InputError(f"{error} with --storage") from None
+    with lock:
         yield
-
-
-def _held(storage: Path, pid: str) -> str:
-    return (
-        f"{storage}: another run writes here (process {pid or 'unknown'}); "
-        "wait until it ends, stop it with Ctrl-C, or choose another folder with --storage"
-    )

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from handssl.data.study_data import StudyData
 from handssl.distributed import rank
 from handssl.errors import DataError, InterruptedStudyError
-from handssl.training.checkpoint import Checkpoints, save_weights
+from handssl.training.checkpoints import CheckpointFolder, RunState
+from handssl.training.checkpoints.reading import other_version
+from handssl.training.checkpoints.writing import remove_orphans
 from handssl.training.config import PretrainConfig
 from handssl.training.execution import Execution
 from handssl.training.loop import MustStop, OnStep, Pretraining
 from handssl.training.measures import diagnosis_stride, measure
+from handssl.training.weights import save_weights
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,9 @@ class EpochResult:
 class Trial:
     """One resolved configuration with one seed, on one machine.
 
-    The folder holds the last two checkpoints, one after every epoch, and when the trial is complete
-    `encoder.safetensors`. A trial opened on a folder with a checkpoint goes on where it was made.
+    The folder holds `checkpoints/`, one after every epoch or where it was stopped, the newest two
+    kept, and when the trial is complete `encoder.safetensors`. A trial opened on such a folder goes
+    on from the newest intact checkpoint.
 
     Args:
         config: The resolved configuration.
@@ -45,7 +48,7 @@ class Trial:
         execution: How to compute it here.
 
     Raises:
-        DataError: A checkpoint is damaged or belongs to another configuration.
+        DataError: No checkpoint is intact, or it belongs to another configuration or version.
     """
 
     def __init__(
@@ -57,11 +60,14 @@ class Trial:
         execution: Execution | None = None,
     ) -> None:
         self.config, self.folder = config, folder
-        self._data, self._checkpoints = StudyData(data), Checkpoints(folder)
+        self._data = StudyData(data)
         self._pretraining = Pretraining(config, self._data, execution)
         self._stride = diagnosis_stride(
             self._pretraining.steps_per_epoch * self._pretraining.views_per_step
         )
+        if rank() == 0:
+            remove_orphans(folder)
+        self._checkpoints = CheckpointFolder(folder / "checkpoints")
         self._done: list[EpochResult] = self._restore()
 
     def epochs(
@@ -109,26 +115,33 @@ class Trial:
     def _save(self) -> None:
         if rank() > 0:
             return
-        state: dict[str, Any] = {
-            "configuration": self.config.model_dump(mode="json"),
-            "fingerprint": self._data.fingerprint,
-            "results": [result.metrics for result in self._done],
-            "pretraining": self._pretraining.state(),
-        }
         if len(self._done) == self.config.epochs:
             # Before the checkpoint: a trial whose checkpoint is complete has its weights on disk.
             save_weights(self._pretraining.encoder, self.folder / "encoder.safetensors")
-        self._checkpoints.save(state, self._pretraining.steps_made)
+        self._checkpoints.save(
+            RunState(
+                epoch=len(self._done),
+                training=self._pretraining.state(),
+                configuration=self.config.model_dump(mode="json"),
+                fingerprint=self._data.fingerprint,
+                results=[result.metrics for result in self._done],
+            )
+        )
 
     def _restore(self) -> list[EpochResult]:
         state = self._checkpoints.latest()
         if state is None:
-            return []
+            return self._without_checkpoint()
         mine = (self.config.model_dump(mode="json"), self._data.fingerprint)
-        if (state["configuration"], state["fingerprint"]) != mine:
+        if (state.configuration, state.fingerprint) != mine:
             raise DataError(
-                f"{self.folder}: expected checkpoints of this configuration and data, found some "
-                "of another; use another folder or remove them"
+                f"{self._checkpoints.path}: expected checkpoints of this configuration and data, "
+                "found some of another; use another folder or remove this one"
             )
-        self._pretraining.load_state(state["pretraining"])
-        return [EpochResult(i, metrics) for i, metrics in enumerate(state["results"], start=1)]
+        self._pretraining.load_state(state.training)
+        return [EpochResult(i, metrics) for i, metrics in enumerate(state.results, start=1)]
+
+    def _without_checkpoint(self) -> list[EpochResult]:
+        if (old := self.folder / "checkpoint.pt").exists():
+            raise other_version(old, "1")
+        return []

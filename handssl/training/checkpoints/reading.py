@@ -1,0 +1,87 @@
+"""Checkpoints are read after their digest was found right, and execute nothing."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from handssl.errors import DataError
+from handssl.training.checkpoints.format import DIGEST, LENGTH_BYTES, NO_DIGEST, START, VERSION
+from handssl.training.checkpoints.tree import restore
+
+_FORMAT_1 = b"PK\x03\x04"  # it was a zip file
+
+
+class DamagedError(DataError):
+    """A checkpoint is not as it was written."""
+
+
+def read(path: Path) -> Any:
+    """Read a checkpoint after its digest was found right.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What `encode` was given, tensors on the CPU.
+
+    Raises:
+        DamagedError: The content is not as written.
+        DataError: The file cannot be opened, or is of another version of the format.
+    """
+    content = _content(path)
+    if content.startswith(_FORMAT_1):
+        raise other_version(path, "1")
+    if reason := _damage(content):
+        raise DamagedError(f"{path}: expected a checkpoint of handssl, cannot read it ({reason})")
+    metadata = _metadata(content)
+    if metadata["version"] != str(VERSION):
+        raise other_version(path, metadata["version"])
+    return restore(metadata["state"], safetensors.torch.load(content))
+
+
+def other_version(path: Path, version: str) -> DataError:
+    """Return the error for a checkpoint of another version of handssl.
+
+    Args:
+        path: The file.
+        version: Of its format.
+    """
+    return DataError(
+        f"{path}: expected a checkpoint of format {VERSION}, found format {version}; continue with "
+        "the version of handssl that wrote it, or remove the file to start again"
+    )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        # A sector that cannot be read is damage; a file that may not be read is not.
+        kind = DamagedError if error.errno == errno.EIO else DataError
+        raise kind(
+            f"{path}: expected a checkpoint of handssl, cannot read it ({error.strerror})"
+        ) from None
+
+
+def _damage(content: bytes) -> str:
+    if len(content) < DIGEST.stop:
+        return f"only {len(content)} bytes are left"
+    if content[LENGTH_BYTES : DIGEST.start] != START:
+        return "it does not start as one"
+    digest = hashlib.sha256(content[: DIGEST.start] + NO_DIGEST)
+    digest.update(memoryview(content)[DIGEST.stop :])
+    if digest.hexdigest().encode() != content[DIGEST]:
+        return "its content does not fit its SHA-256"
+    return ""
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    length = int.from_bytes(content[:LENGTH_BYTES], "little")
+    header = json.loads(content[LENGTH_BYTES : LENGTH_BYTES + length])
+    return dict(header["__metadata__"])

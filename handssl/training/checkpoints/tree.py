@@ -1,0 +1,101 @@
+"""Nested values as one line of text and tensors by name, and back to the last bit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+
+_TENSOR, _TUPLE, _DICT = "tensor", "tuple", "dict"
+
+
+def flatten(value: Any) -> tuple[str, dict[str, torch.Tensor]]:
+    """Take the tensors out of a nested value.
+
+    Args:
+        value: Dicts with str or int keys, lists, tuples, tensors, str, bool, int, float, None.
+
+    Returns:
+        JSON in which each tensor is a reference, and the tensors by the path of their keys.
+
+    Raises:
+        TypeError: A value is of another type.
+
+    Example:
+        >>> text, tensors = flatten({"step": 3, "model": {"bias": torch.zeros(2)}})
+        >>> list(tensors)
+        ['model.bias']
+        >>> restore(text, tensors)["model"]["bias"]
+        tensor([0., 0.])
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    # Python writes a float with the digits that give it back, infinities and NaN included.
+    return json.dumps(_take(value, "", tensors), separators=(",", ":")), tensors
+
+
+def restore(text: str, tensors: dict[str, torch.Tensor]) -> Any:
+    """Put the tensors back where `flatten` took them.
+
+    Args:
+        text: From `flatten`.
+        tensors: By the same names.
+    """
+    return _put(json.loads(text), tensors)
+
+
+def _take(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, torch.Tensor):
+        name = _free_name(path, tensors)
+        tensors[name] = value
+        return {_TENSOR: name, "channels_last": True} if _channels_last(value) else {_TENSOR: name}
+    if isinstance(value, dict):
+        return {_DICT: [[_key(k), _take(v, _join(path, k), tensors)] for k, v in value.items()]}
+    if isinstance(value, list | tuple):
+        items = [_take(item, _join(path, i), tensors) for i, item in enumerate(value)]
+        return items if isinstance(value, list) else {_TUPLE: items}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{path}: expected tensors and plain values, got {type(value).__name__}")
+
+
+def _put(node: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(node, list):
+        return [_put(item, tensors) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if _DICT in node:
+        return {key: _put(value, tensors) for key, value in node[_DICT]}
+    if _TUPLE in node:
+        return tuple(_put(item, tensors) for item in node[_TUPLE])
+    tensor = tensors[node[_TENSOR]]
+    if "channels_last" in node:
+        return tensor.contiguous(memory_format=torch.channels_last)
+    return tensor
+
+
+def _key(key: Any) -> str | int:
+    if type(key) in (str, int):
+        return key  # type: ignore[no-any-return]
+    raise TypeError(f"expected keys of type str or int, got {key!r}")
+
+
+def _join(path: str, key: object) -> str:
+    return f"{path}.{key}" if path else str(key)
+
+
+def _free_name(path: str, tensors: dict[str, torch.Tensor]) -> str:
+    """Return the path, numbered where two differ only by a dot in a key or by the key's type."""
+    name, number = path, 1
+    while name in tensors or name == "__metadata__":
+        number += 1
+        name = f"{path}#{number}"
+    return name
+
+
+def _channels_last(tensor: torch.Tensor) -> bool:
+    return (
+        tensor.dim() == 4
+        and not tensor.is_contiguous()
+        and tensor.is_contiguous(memory_format=torch.channels_last)
+    )

@@ -1,0 +1,50 @@
+"""Weights alone, as safetensors: written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+import safetensors.torch
+from torch import nn
+
+from handssl.errors import DataError
+from handssl.training.checkpoints.writing import write_whole
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Write a module's weights as safetensors, whole or not at all.
+
+    Args:
+        module: Whose state is written under torch's names.
+        path: Final name.
+
+    Raises:
+        DataError: The disk is full or the place cannot be written.
+    """
+    weights = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+    content = safetensors.torch.save(weights)
+    write_whole(path, lambda file: _write(file, content), size_bytes=len(content))
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Fill a module with weights that `save_weights` wrote.
+
+    Args:
+        module: Of the same architecture.
+        path: The file.
+
+    Raises:
+        DataError: The file is missing or damaged, or belongs to another architecture.
+    """
+    try:
+        safetensors.torch.load_model(module, path)
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"{path}: expected weights of this encoder, found others ({reason})"
+        ) from None
+
+
+def _write(file: BinaryIO, content: bytes) -> None:
+    file.write(content)
