@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import torch
 
-from handssl.augment.config import AugmentConfig
+from handssl.augment.config import AugmentConfig, refuse_flips
 from handssl.augment.opencv import OpenCvViewMaker
 from handssl.augment.views import ViewMaker
 from handssl.errors import InputError
@@ -50,9 +50,10 @@ def make_views(
         backend: `auto`, `tensor` or `opencv`.
 
     Raises:
-        InputError: There is no such backend.
+        InputError: There is no such backend, or the composition names a flip.
     """
     if backend not in get_args(Backend):
         raise InputError(f"backend must be one of {', '.join(get_args(Backend))}, got {backend!r}.")
+    refuse_flips(composition)
     maker = _MAKERS[choose_backend(device) if backend == "auto" else backend]
     return maker(config, composition, seed, view_px, context)

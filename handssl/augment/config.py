@@ -11,9 +11,10 @@ import math
 from collections.abc import Iterable
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from handssl.config import Config
+from handssl.errors import InputError
 
 Transformation = Literal[
     "blur",
@@ -31,6 +32,37 @@ TRANSFORMATIONS: tuple[Transformation, ...] = get_args(Transformation)
 PAPER_SEVEN: tuple[Transformation, ...] = tuple(
     name for name in TRANSFORMATIONS if name not in ("color_drop", "scale")
 )
+FLIPS = ("flip", "hflip", "horizontal_flip", "mirror", "vertical_flip", "vflip")
+
+
+def _no_flip(name: object) -> object:
+    if name in FLIPS:
+        raise ValueError(
+            f"{name} is no transformation of hands, which are chiral: the mirror image of a right "
+            f"hand is a left hand, so its handedness and the x axis of its pose would be wrong; "
+            f"leave it out"
+        )
+    return name
+
+
+def refuse_flips(composition: Iterable[str]) -> None:
+    """Explain why a composition cannot name a flip, wherever it does not pass a configuration.
+
+    Raises:
+        InputError: A name means a mirrored image.
+
+    Example:
+        >>> refuse_flips(("rotate", "translate"))
+    """
+    for name in composition:
+        try:
+            _no_flip(name)
+        except ValueError as error:
+            raise InputError(f"composition: {error}.") from None
+
+
+# A composition as configurations take it: known names, and a reason where a flip is asked for.
+Composition = tuple[Annotated[Transformation, BeforeValidator(_no_flip)], ...]
 Border = Literal["disc", "reflect", "black"]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
