@@ -50,10 +50,18 @@ def make_views(
         backend: `auto`, `tensor` or `opencv`.
 
     Raises:
-        InputError: There is no such backend, or the composition names a flip.
+        InputError: There is no such backend, it has no quirks and some are on, or the
+            composition names a flip.
     """
     if backend not in get_args(Backend):
         raise InputError(f"backend must be one of {', '.join(get_args(Backend))}, got {backend!r}.")
     refuse_flips(composition)
-    maker = _MAKERS[choose_backend(device) if backend == "auto" else backend]
+    quirks = config.quirks.on
+    if quirks and backend == "opencv":
+        raise InputError(
+            f"The OpenCV backend has no quirks, got {', '.join(quirks)}: choose tensor or auto."
+        )
+    if backend == "auto":
+        backend = "tensor" if quirks else choose_backend(device)
+    maker = _MAKERS[backend]
     return maker(config, composition, seed, view_px, context)

@@ -9,10 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from handssl.augment.quirks import Quirks
 from handssl.config import Config
 from handssl.errors import InputError
 
@@ -190,6 +197,7 @@ class AugmentConfig(Config):
     Attributes:
         border: What lies where the stored crop ends: mirrored pixels (`reflect`), black, or both
             views masked to the inscribed disc (`disc`).
+        quirks: What the published code does otherwise; all off, and left out of what is stored.
     """
 
     translate: Translate = Translate()
@@ -202,6 +210,46 @@ class AugmentConfig(Config):
     noise: Noise = Noise()
     blur: Blur = Blur()
     border: Border = "reflect"
+    quirks: Quirks = Quirks()
+
+    @classmethod
+    def preset(cls, name: str) -> Self:
+        """Return `paper`, the defaults, or `paper_code`: its ranges, border and `Quirks`.
+
+        Raises:
+            InputError: There is no such preset.
+
+        Example:
+            >>> AugmentConfig.preset("paper") == AugmentConfig()
+            True
+        """
+        if name not in ("paper", "paper_code"):
+            raise InputError(f"preset must be paper or paper_code, got {name!r}.")
+        return cls.parse(_PAPER_CODE if name == "paper_code" else {})
+
+    @model_serializer(mode="wrap")
+    def _without_quirks(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Identities are hashes of this: switches that are off must not change them.
+        values: dict[str, Any] = handler(self)
+        if not self.quirks.on:
+            values.pop("quirks", None)
+        return values
+
+
+# One-sided where the code is; its 0 to 14 px of the source image become the reach of `Translate`.
+_PAPER_CODE: dict[str, Any] = {
+    "translate": {name: {"low": 0.0, "high": 0.15} for name in ("x_boxes", "y_boxes")},
+    "scale": {"log_factor": {"low": math.log(1.25 / 1.5), "high": math.log(1.25 / 0.9)}},
+    "color_jitter": {
+        "log_saturation": {"low": -3.0, "high": 0.0},
+        "log_value": {"low": math.log(0.5), "high": 0.0},
+        "value_offset": {"low": 5 / 255, "high": 20 / 255},
+    },
+    "cutout": {"side_views": {"low": 0.0, "high": 0.16}},
+    "noise": {"sigma": {"low": 24.999 / 255, "high": 25.001 / 255}},
+    "border": "black",
+    "quirks": dict.fromkeys(Quirks.model_fields, True),
+}
 
 
 # The parameters a relative head regresses, in the order of theta.
