@@ -19,6 +19,7 @@ from handssl.augment.geometry import (
     view_matrix,
     visible,
 )
+from handssl.augment.quirks import Quirks
 from handssl.augment.views import View, ViewMaker, plain_view
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Backend",
     "Draw",
     "Interval",
+    "Quirks",
     "Theta",
     "View",
     "ViewMaker",

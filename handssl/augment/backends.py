@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import torch
 
-from handssl.augment.config import AugmentConfig
+from handssl.augment.config import AugmentConfig, refuse_flips
 from handssl.augment.opencv import OpenCvViewMaker
 from handssl.augment.views import ViewMaker
 from handssl.errors import InputError
@@ -50,9 +50,18 @@ def make_views(
         backend: `auto`, `tensor` or `opencv`.
 
     Raises:
-        InputError: There is no such backend.
+        InputError: There is no such backend, it has no quirks and some are on, or the
+            composition names a flip.
     """
     if backend not in get_args(Backend):
         raise InputError(f"backend must be one of {', '.join(get_args(Backend))}, got {backend!r}.")
-    maker = _MAKERS[choose_backend(device) if backend == "auto" else backend]
+    refuse_flips(composition)
+    quirks = config.quirks.on
+    if quirks and backend == "opencv":
+        raise InputError(
+            f"The OpenCV backend has no quirks, got {', '.join(quirks)}: choose tensor or auto."
+        )
+    if backend == "auto":
+        backend = "tensor" if quirks else choose_backend(device)
+    maker = _MAKERS[backend]
     return maker(config, composition, seed, view_px, context)

@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from handssl.augment.quirks import Quirks
 from handssl.config import Config
+from handssl.errors import InputError
 
 Transformation = Literal[
     "blur",
@@ -31,6 +39,37 @@ TRANSFORMATIONS: tuple[Transformation, ...] = get_args(Transformation)
 PAPER_SEVEN: tuple[Transformation, ...] = tuple(
     name for name in TRANSFORMATIONS if name not in ("color_drop", "scale")
 )
+FLIPS = ("flip", "hflip", "horizontal_flip", "mirror", "vertical_flip", "vflip")
+
+
+def _no_flip(name: object) -> object:
+    if name in FLIPS:
+        raise ValueError(
+            f"{name} is no transformation of hands, which are chiral: the mirror image of a right "
+            f"hand is a left hand, so its handedness and the x axis of its pose would be wrong; "
+            f"leave it out"
+        )
+    return name
+
+
+def refuse_flips(composition: Iterable[str]) -> None:
+    """Explain why a composition cannot name a flip, wherever it does not pass a configuration.
+
+    Raises:
+        InputError: A name means a mirrored image.
+
+    Example:
+        >>> refuse_flips(("rotate", "translate"))
+    """
+    for name in composition:
+        try:
+            _no_flip(name)
+        except ValueError as error:
+            raise InputError(f"composition: {error}.") from None
+
+
+# A composition as configurations take it: known names, and a reason where a flip is asked for.
+Composition = tuple[Annotated[Transformation, BeforeValidator(_no_flip)], ...]
 Border = Literal["disc", "reflect", "black"]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -158,6 +197,7 @@ class AugmentConfig(Config):
     Attributes:
         border: What lies where the stored crop ends: mirrored pixels (`reflect`), black, or both
             views masked to the inscribed disc (`disc`).
+        quirks: What the published code does otherwise; all off, and left out of what is stored.
     """
 
     translate: Translate = Translate()
@@ -170,6 +210,46 @@ class AugmentConfig(Config):
     noise: Noise = Noise()
     blur: Blur = Blur()
     border: Border = "reflect"
+    quirks: Quirks = Quirks()
+
+    @classmethod
+    def preset(cls, name: str) -> Self:
+        """Return `paper`, the defaults, or `paper_code`: its ranges, border and `Quirks`.
+
+        Raises:
+            InputError: There is no such preset.
+
+        Example:
+            >>> AugmentConfig.preset("paper") == AugmentConfig()
+            True
+        """
+        if name not in ("paper", "paper_code"):
+            raise InputError(f"preset must be paper or paper_code, got {name!r}.")
+        return cls.parse(_PAPER_CODE if name == "paper_code" else {})
+
+    @model_serializer(mode="wrap")
+    def _without_quirks(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Identities are hashes of this: switches that are off must not change them.
+        values: dict[str, Any] = handler(self)
+        if not self.quirks.on:
+            values.pop("quirks", None)
+        return values
+
+
+# One-sided where the code is; its 0 to 14 px of the source image become the reach of `Translate`.
+_PAPER_CODE: dict[str, Any] = {
+    "translate": {name: {"low": 0.0, "high": 0.15} for name in ("x_boxes", "y_boxes")},
+    "scale": {"log_factor": {"low": math.log(1.25 / 1.5), "high": math.log(1.25 / 0.9)}},
+    "color_jitter": {
+        "log_saturation": {"low": -3.0, "high": 0.0},
+        "log_value": {"low": math.log(0.5), "high": 0.0},
+        "value_offset": {"low": 5 / 255, "high": 20 / 255},
+    },
+    "cutout": {"side_views": {"low": 0.0, "high": 0.16}},
+    "noise": {"sigma": {"low": 24.999 / 255, "high": 25.001 / 255}},
+    "border": "black",
+    "quirks": dict.fromkeys(Quirks.model_fields, True),
+}
 
 
 # The parameters a relative head regresses, in the order of theta.

@@ -11,7 +11,13 @@ from collections.abc import Iterable, Mapping
 
 import torch
 
-from handssl.augment.config import REGRESSABLE, AugmentConfig, Interval, regressed_intervals
+from handssl.augment.config import (
+    REGRESSABLE,
+    AugmentConfig,
+    Interval,
+    refuse_flips,
+    regressed_intervals,
+)
 from handssl.randomness import derive_key, uniforms
 
 Theta = Mapping[str, torch.Tensor]
@@ -46,6 +52,9 @@ def draw_theta(
         applied and 0 where it is not, then its k parameters. Where it is not applied, regressable
         parameters are 0, the identity.
 
+    Raises:
+        InputError: The composition names a flip.
+
     Example:
         >>> theta = draw_theta(
         ...     AugmentConfig(), ["rotate"], torch.tensor([5]), seed=1, epoch=1, view=0
@@ -53,6 +62,8 @@ def draw_theta(
         >>> theta["rotate"].shape
         torch.Size([1, 2])
     """
+    composition = tuple(composition)
+    refuse_flips(composition)
     return {
         name: _draw_one(
             config, name, ids, derive_key("theta", seed, epoch, number_of(view, name), name)

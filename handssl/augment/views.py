@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import torch
 
-from handssl.augment import appearance
+from handssl.augment import appearance, quirks
 from handssl.augment.config import AugmentConfig
 from handssl.augment.draws import Draw, Theta, draw_theta, number_of
 from handssl.augment.geometry import view_matrix, warp
 
 # Order of application after the geometric warp, whatever the order in which a study names them.
 APPEARANCE_ORDER = ("color_jitter", "color_drop", "blur", "sobel", "noise", "cutout")
+_NO_QUIRKS = quirks.Quirks()
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -61,6 +62,8 @@ class ViewMaker:
         theta = draw_theta(
             self.config, self.composition, ids, seed=self.seed, epoch=epoch, view=view
         )
+        if self.config.quirks.integer_degrees and "rotate" in theta:
+            theta["rotate"] = quirks.whole_degrees(theta["rotate"])
         matrix = view_matrix(theta, crops.new_empty(len(crops), dtype=torch.float32))
         # Without noise the key is not used, and a mapping has no number for it.
         number = number_of(view, "noise") if "noise" in theta else 0
@@ -95,7 +98,9 @@ class ViewMaker:
             context=self.context,
             border=self.config.border,
         )
-        return normalise(change_appearance(images, theta, ids, key=key))
+        return normalise(
+            change_appearance(images, theta, ids, key=key, switches=self.config.quirks)
+        )
 
 
 def plain_view(crops: torch.Tensor, *, view_px: int, context: float) -> torch.Tensor:
@@ -106,7 +111,12 @@ def plain_view(crops: torch.Tensor, *, view_px: int, context: float) -> torch.Te
 
 
 def change_appearance(
-    images: torch.Tensor, theta: Theta, ids: torch.Tensor, *, key: int
+    images: torch.Tensor,
+    theta: Theta,
+    ids: torch.Tensor,
+    *,
+    key: int,
+    switches: quirks.Quirks = _NO_QUIRKS,
 ) -> torch.Tensor:
     """Apply the drawn appearance transformations in the fixed order.
 
@@ -115,17 +125,31 @@ def change_appearance(
         theta: From `draw_theta`; a sample whose first column is 0 passes unchanged.
         ids: int64 (B,), sample ids.
         key: Address of the noise field.
+        switches: What is done as in the published code.
     """
-    for name in APPEARANCE_ORDER:
+    for name in quirks.PUBLISHED_ORDER if switches.published_order else APPEARANCE_ORDER:
         if name in theta:
             applied, parameters = theta[name][:, 0], theta[name][:, 1:]
-            changed = (
-                appearance.noise(images, parameters, ids, key=key)
-                if name == "noise"
-                else _CHANGES[name](images, parameters)
-            )
+            changed = _change(name, images, parameters, ids, key, switches)
             images = torch.where(applied[:, None, None, None] > 0, changed, images)
     return images
+
+
+def _change(
+    name: str,
+    images: torch.Tensor,
+    parameters: torch.Tensor,
+    ids: torch.Tensor,
+    key: int,
+    switches: quirks.Quirks,
+) -> torch.Tensor:
+    if name == "noise":
+        add = quirks.noise if switches.wrapping_noise else appearance.noise
+        return add(images, parameters, ids, key=key)
+    change = quirks.sobel if name == "sobel" and switches.wrapping_sobel else _CHANGES[name]
+    if switches.swapped_channels and name in ("color_jitter", "color_drop", "sobel"):
+        return change(images.flip(1), parameters).flip(1)
+    return change(images, parameters)
 
 
 def normalise(images: torch.Tensor) -> torch.Tensor:

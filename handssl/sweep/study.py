@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from handssl.augment import REGRESSABLE, composition_name
-from handssl.augment.config import Transformation
+from handssl.augment.config import Composition, Transformation
 from handssl.config import Config
 from handssl.data.config import DataConfig, ProceduralData
 from handssl.objectives import INVERTIBLE, ObjectiveName
@@ -32,9 +32,9 @@ class Cell(Config):
         'relative rotate+translate'
     """
 
-    composition: tuple[Transformation, ...] = ()
+    composition: Composition = ()
     objective: ObjectiveName = "contrastive"
-    relative_on: tuple[Transformation, ...] = ()
+    relative_on: Composition = ()
     exempt: bool = False
 
     @property

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from handssl.augment import REGRESSABLE, AugmentConfig, composition_name
-from handssl.augment.config import Transformation
+from handssl.augment.config import Composition, Transformation
 from handssl.config import Config
 from handssl.errors import InputError
 from handssl.models import EncoderConfig, HeadConfig
@@ -48,14 +48,14 @@ class PretrainConfig(Config):
             makes the result depend on the number of workers.
     """
 
-    composition: tuple[Transformation, ...] = ()
+    composition: Composition = ()
     objective: ObjectiveName = "contrastive"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     epochs: Annotated[int, Field(ge=1, le=10000)] = 100
     global_batch: Annotated[int, Field(ge=2, le=65536)] = 2048
     temperature: Annotated[float, Field(gt=0, le=100)] = 0.5
     relative: RelativeConfig = RelativeConfig()
-    relative_on: tuple[Transformation, ...] = ()
+    relative_on: Composition = ()
     mixed: MixedPairs = "split"
     contrastive_weight: Weighting = "learned"
     equal_views: bool = True

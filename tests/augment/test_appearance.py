@@ -100,3 +100,9 @@ def test_noise_belongs_to_the_sample_and_not_to_its_place_in_the_batch():
     alone = appearance.noise(grey[:1], sigma[:1], torch.tensor([9]), key=3)
     assert torch.equal(together[1:2], alone)
     assert not torch.equal(together[0], together[1])
+
+
+def test_color_drop_equals_the_naive_grey_level():
+    x = images()
+    expected = [naive.color_drop(image) for image in x.numpy()]
+    assert_rows_equal(appearance.color_drop(x, torch.empty(3, 0)), expected)

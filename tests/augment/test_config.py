@@ -1,9 +1,13 @@
 """Ranges and names that are refused, and how."""
 
 import pytest
+import torch
 
-from handssl.augment import AugmentConfig, composition_name
+from handssl.augment import AugmentConfig, composition_name, draw_theta, make_views
+from handssl.augment.config import FLIPS
 from handssl.errors import InputError
+from handssl.sweep.study import Cell
+from handssl.training.config import PretrainConfig
 
 
 def test_a_reversed_range_is_refused_with_its_path():
@@ -30,6 +34,23 @@ def test_a_range_beyond_its_documented_limits_is_refused(name, field, high):
 def test_a_flip_is_no_transformation_because_hands_are_chiral():
     with pytest.raises(InputError, match="flip: unknown key"):
         AugmentConfig.parse({"flip": {}})
+
+
+ASKED = {
+    "a pretraining": lambda names: PretrainConfig.parse({"composition": names}),
+    "a cell": lambda names: Cell.parse({"composition": "+".join(names)}),
+    "views": lambda names: make_views(AugmentConfig(), names, seed=1, view_px=8, context=1.75),
+    "draws": lambda names: draw_theta(
+        AugmentConfig(), names, torch.arange(2), seed=1, epoch=1, view=0
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FLIPS)
+@pytest.mark.parametrize("who", sorted(ASKED))
+def test_a_composition_that_names_a_flip_is_told_that_hands_are_chiral(who, name):
+    with pytest.raises(InputError, match=f"{name} is no .* chiral: .* right hand is a left hand"):
+        ASKED[who](("rotate", name))
 
 
 def test_a_composition_is_written_in_one_order_however_it_is_named():

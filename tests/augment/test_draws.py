@@ -25,6 +25,13 @@ def test_a_draw_belongs_to_its_sample_and_not_to_its_place_in_the_batch(name):
     assert torch.equal(draw([name], ids=shuffled)[name], draw([name])[name][shuffled])
 
 
+@pytest.mark.parametrize("name", TRANSFORMATIONS)
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_the_parts_of_the_ranks_are_the_draws_of_the_whole_batch(name, ranks):
+    parts = [draw([name], ids=part)[name] for part in IDS[:100].chunk(ranks)]
+    assert torch.equal(torch.cat(parts), draw([name])[name][:100])
+
+
 @pytest.mark.parametrize("change", [{"seed": 2}, {"epoch": 2}, {"view": 1}])
 def test_seed_epoch_and_view_each_give_other_draws(change):
     assert not torch.equal(draw(["rotate"])["rotate"], draw(["rotate"], **change)["rotate"])

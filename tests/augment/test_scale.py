@@ -75,3 +75,11 @@ def test_the_first_view_and_the_difference_add_up_to_the_second(name):
         for view in (0, 1)
     )
     assert torch.allclose(a + (b - a), b, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["rotate", "scale"])
+def test_the_difference_applied_after_the_first_view_gives_the_second(name):
+    first, second = (torch.tensor([[1.0, value]], dtype=torch.float64) for value in (0.1, -0.15))
+    one, step, two = (view_matrix({name: theta}, LIKE) for theta in (first, second - first, second))
+    moved = move_points(move_points(POINTS, one), step)
+    np.testing.assert_allclose(moved.numpy(), move_points(POINTS, two).numpy(), atol=1e-12)

@@ -106,3 +106,13 @@ def moved_point(point, offset, angle_rad):
     dx, dy = point[0] - offset[0], point[1] - offset[1]
     cos, sin = math.cos(angle_rad), math.sin(angle_rad)
     return cos * dx - sin * dy, sin * dx + cos * dy
+
+
+def color_drop(image):
+    """Grey level on three channels, pixel by pixel."""
+    out = np.empty_like(image)
+    for y in range(image.shape[1]):
+        for x in range(image.shape[2]):
+            red, green, blue = image[:, y, x]
+            out[:, y, x] = 0.299 * red + 0.587 * green + 0.114 * blue
+    return out

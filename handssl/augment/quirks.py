@@ -1,0 +1,85 @@
+"""What the published code does and its paper does not say: each a switch, all off by default.
+
+Tensor backend alone. Not reproduced, because a packed crop no longer has what they need: sobel,
+cut-out and blur before the crop, boxes clamped or cut at the border of the source image, offsets
+in pixels of the source image, rotation about the mean joint, cut-out centred on a joint with its
+axes swapped (here the centre is uniform, so a swap changes nothing). Not implemented, though crops
+would allow it: hue and saturation multiplied by uniform factors (`color_jitter` adds to hue and to
+log saturation), the blur's fixed window, relative targets in raw units and modulo 360 degrees.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from handssl.augment.appearance import _LUMA
+from handssl.config import Config
+from handssl.randomness import normal_fields
+
+PUBLISHED_ORDER = ("sobel", "cutout", "blur", "color_jitter", "noise", "color_drop")
+
+
+class Quirks(Config):
+    """Switches of `AugmentConfig.preset("paper_code")`.
+
+    Attributes:
+        integer_degrees: Angles are rounded down to whole degrees, image and target alike.
+        published_order: Appearance changes in the order sobel, cutout, blur, color_jitter, noise,
+            color_drop, all of them after the warp.
+        swapped_channels: color_jitter, color_drop and sobel take red for blue.
+        wrapping_sobel: The sum of both derivatives, of either sign, modulo 256 grey levels.
+        wrapping_noise: Negative noise is dropped; levels beyond 255 start again at 0.
+    """
+
+    integer_degrees: bool = False
+    published_order: bool = False
+    swapped_channels: bool = False
+    wrapping_sobel: bool = False
+    wrapping_noise: bool = False
+
+    @property
+    def on(self) -> tuple[str, ...]:
+        """Return the names of the switches that are on."""
+        return tuple(name for name in type(self).model_fields if getattr(self, name))
+
+
+def whole_degrees(rotate: torch.Tensor) -> torch.Tensor:
+    """Round the angles (column 1, radians) of a draw (B, 2) down to whole degrees."""
+    return torch.cat((rotate[:, :1], torch.deg2rad(torch.floor(torch.rad2deg(rotate[:, 1:])))), 1)
+
+
+def sobel(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+    """Return the sum of both derivatives of the grey image, wrapped to bytes.
+
+    Args:
+        images: (B, 3, P, P) in [0, 1].
+        theta: (B, 0), unused.
+    """
+    red, green, blue = images.unbind(1)
+    grey = torch.round(255.0 * (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue))
+    g = F.pad(grey[:, None], (1, 1, 1, 1), mode="reflect")
+    rows = g[..., :-2, :] + 2.0 * g[..., 1:-1, :] + g[..., 2:, :]
+    columns = g[..., :-2] + 2.0 * g[..., 1:-1] + g[..., 2:]
+    total = rows[..., 2:] - rows[..., :-2] + columns[..., 2:, :] - columns[..., :-2, :]
+    return (torch.remainder(total, 256.0) / 255.0).expand_as(images)
+
+
+def noise(
+    images: torch.Tensor, theta: torch.Tensor, ids: torch.Tensor, *, key: int
+) -> torch.Tensor:
+    """Add the positive part of Gaussian noise in whole levels, wrapped to bytes.
+
+    Args:
+        images: (B, 3, P, P) in [0, 1].
+        theta: (B, 1), sigma.
+        ids: int64 (B,), sample ids.
+        key: From `appearance.noise_key`.
+    """
+    batch, channels, height, width = images.shape
+    field = normal_fields(ids, math.prod(images.shape[1:]), key)
+    field = field.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
+    added = torch.round(255.0 * theta[:, :, None, None] * field).clamp(min=0.0)
+    return torch.remainder(torch.round(255.0 * images) + added, 256.0) / 255.0
