@@ -13,6 +13,7 @@ import math
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from handssl.augment.constants import constant
 from handssl.randomness import derive_key, normal_fields
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -105,9 +106,9 @@ def sobel(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
         images: (B, 3, P, P).
         theta: (B, 0), unused.
     """
-    luma = images.new_tensor(_LUMA)[None, :, None, None]
+    luma = constant(_LUMA, images)[None, :, None, None]
     grey = F.pad((images * luma).sum(1, keepdim=True), (1, 1, 1, 1), mode="reflect")
-    smooth, slope = images.new_tensor([1.0, 2.0, 1.0]) / 4, images.new_tensor([-1.0, 0.0, 1.0])
+    smooth, slope = constant((0.25, 0.5, 0.25), images), constant((-1.0, 0.0, 1.0), images)
     across = F.conv2d(grey, torch.outer(smooth, slope)[None, None])
     down = F.conv2d(grey, torch.outer(slope, smooth)[None, None])
     return torch.sqrt(across**2 + down**2 + _EPS).clamp(max=1.0).expand_as(images)

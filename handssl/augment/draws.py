@@ -18,6 +18,7 @@ from handssl.augment.config import (
     refuse_flips,
     regressed_intervals,
 )
+from handssl.augment.constants import constant
 from handssl.randomness import derive_key, uniforms
 
 Theta = Mapping[str, torch.Tensor]
@@ -98,8 +99,8 @@ def intervals_of(config: AugmentConfig, transformation: str) -> tuple[Interval, 
 def _draw_one(config: AugmentConfig, name: str, ids: torch.Tensor, key: int) -> torch.Tensor:
     intervals = intervals_of(config, name)
     draws = uniforms(ids, 1 + len(intervals), key)
-    low = draws.new_tensor([interval.low for interval in intervals])
-    width = draws.new_tensor([interval.width for interval in intervals])
+    low = constant(tuple(interval.low for interval in intervals), draws)
+    width = constant(tuple(interval.width for interval in intervals), draws)
     applied = (draws[:, :1] < getattr(config, name).probability).to(draws.dtype)
     parameters = low + width * draws[:, 1:]
     if name in REGRESSABLE:

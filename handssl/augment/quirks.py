@@ -5,7 +5,8 @@ cut-out and blur before the crop, boxes clamped or cut at the border of the sour
 in pixels of the source image, rotation about the mean joint, cut-out centred on a joint with its
 axes swapped (here the centre is uniform, so a swap changes nothing). Not implemented, though crops
 would allow it: hue and saturation multiplied by uniform factors (`color_jitter` adds to hue and to
-log saturation), the blur's fixed window, relative targets in raw units and modulo 360 degrees.
+log saturation), the blur's fixed window. Targets in raw units and modulo 360 degrees are an option
+of the relative objective (`RelativeConfig.targets`).
 """
 
 from __future__ import annotations

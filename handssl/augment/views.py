@@ -8,6 +8,7 @@ import torch
 
 from handssl.augment import appearance, quirks
 from handssl.augment.config import AugmentConfig
+from handssl.augment.constants import constant
 from handssl.augment.draws import Draw, Theta, draw_theta, number_of
 from handssl.augment.geometry import view_matrix, warp
 
@@ -154,7 +155,7 @@ def _change(
 
 def normalise(images: torch.Tensor) -> torch.Tensor:
     """Subtract the mean and divide by the deviation of each channel."""
-    mean, std = (images.new_tensor(values)[None, :, None, None] for values in (MEAN, STD))
+    mean, std = (constant(values, images)[None, :, None, None] for values in (MEAN, STD))
     return (images - mean) / std
 
 

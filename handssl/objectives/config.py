@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, Self, get_args
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from handssl.config import Config
 
@@ -20,8 +22,25 @@ class RelativeConfig(Config):
         order: Predict theta_b - theta_a and its negative from the swapped pair, or the first alone.
         weighting: `learned` is Eq. 3; `fixed` gives every transformation the weight 1, so targets
             in units of their range decide what counts.
+        targets: `normalised`, signed, wrapped and in units of their range; or `published`, what the
+            published code predicts (see `published_target`), which has one order only.
     """
 
     norm: Literal["l1", "l2"] = "l1"
     order: Literal["both", "one"] = "both"
     weighting: Weighting = "learned"
+    targets: Literal["normalised", "published"] = "normalised"
+
+    @model_validator(mode="after")
+    def _has_an_order(self) -> Self:
+        if self.targets == "published" and self.order == "both":
+            raise ValueError("targets 'published' have no negative: order must be 'one'")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Identities are hashes of this: an option at its default must not change them.
+        values: dict[str, Any] = handler(self)
+        if self.targets == "normalised":
+            values.pop("targets", None)
+        return values

@@ -13,7 +13,7 @@ from handssl.distributed import global_mean
 from handssl.models import HeadConfig, RelativeHead
 from handssl.objectives.config import RelativeConfig
 from handssl.objectives.interface import Encoded, Losses, PoseTarget
-from handssl.objectives.targets import regressed_ranges, relative_target
+from handssl.objectives.targets import published_target, regressed_ranges, relative_target
 from handssl.objectives.weights import build_weights
 
 
@@ -58,7 +58,7 @@ class RelativeLoss(nn.Module):
         """
         losses = {}
         for name, head in self.heads.items():
-            target = relative_target(name, theta_a[name], theta_b[name], ranges=self.ranges[name])
+            target = self._target(name, theta_a[name], theta_b[name])
             if self.options.order == "one":
                 losses[name] = self._distance(head(h_a, h_b) - target)
                 continue
@@ -66,6 +66,11 @@ class RelativeLoss(nn.Module):
             predicted = head(torch.cat((h_a, h_b)), torch.cat((h_b, h_a)))
             losses[name] = self._distance(predicted - torch.cat((target, -target)))
         return losses
+
+    def _target(self, name: str, theta_a: torch.Tensor, theta_b: torch.Tensor) -> torch.Tensor:
+        if self.options.targets == "published":
+            return published_target(name, theta_a, theta_b)
+        return relative_target(name, theta_a, theta_b, ranges=self.ranges[name])
 
     def of_pair(self, first: Encoded, second: Encoded) -> dict[str, torch.Tensor]:
         """Return L_t of two views with what was drawn for them."""

@@ -14,6 +14,7 @@ from handssl.augment import (
     composition_name,
     regressed_intervals,
 )
+from handssl.augment.constants import constant
 from handssl.config import nearest
 from handssl.errors import InputError
 
@@ -57,9 +58,45 @@ def relative_target(
             f"relative_target: expected theta of shape (B, {len(intervals)}) for "
             f"{transformation}, got {tuple(theta_a.shape)} and {tuple(theta_b.shape)}"
         )
-    period = theta_a.new_tensor(_PERIODS.get(transformation, (math.inf,) * len(intervals)))
-    width = theta_a.new_tensor([interval.width for interval in intervals])
+    period = constant(_PERIODS.get(transformation, (math.inf,) * len(intervals)), theta_a)
+    width = constant(tuple(interval.width for interval in intervals), theta_a)
     return wrap(theta_b - theta_a, period) / width
+
+
+def published_target(
+    transformation: str, theta_a: torch.Tensor, theta_b: torch.Tensor
+) -> torch.Tensor:
+    """Return the first view's parameters against the second's, as the published code has them.
+
+    rotate: (a - b) mod 360 in degrees, so that -1 becomes 359; translate: a - b in pixels of a box
+    of 128 px (there: of the source image); color_jitter: differences of hue in turns (there: of a
+    factor), of the factors of saturation and value, and of the offset in levels of 255; scale: the
+    ratio of the crop margins. No unit is like another.
+
+    Args:
+        transformation: One of `REGRESSABLE`.
+        theta_a: (B, k), parameters of the first view.
+        theta_b: (B, k), parameters of the second view.
+
+    Returns:
+        (B, k).
+
+    Example:
+        >>> a, b = torch.tensor([[0.0]]), torch.tensor([[math.radians(1.0)]])
+        >>> round(float(published_target("rotate", a, b)), 2)
+        359.0
+    """
+    if transformation == "rotate":
+        return torch.remainder(torch.rad2deg(theta_a - theta_b), 360.0)
+    if transformation == "scale":
+        return torch.exp(theta_b - theta_a)
+    if transformation == "translate":
+        return 128.0 * (theta_a - theta_b)
+    raw = [
+        torch.stack((t[:, 0], t[:, 1].exp(), t[:, 2].exp(), 255.0 * t[:, 3]), dim=1)
+        for t in (theta_a, theta_b)
+    ]
+    return raw[0] - raw[1]
 
 
 def wrap(difference: torch.Tensor, period: torch.Tensor) -> torch.Tensor:
