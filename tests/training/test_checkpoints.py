@@ -113,11 +113,27 @@ def test_tensors_of_keys_that_read_alike_stay_apart(tmp_path):
     assert [int(t) for t in (back["a"]["b"], *list(back.values())[1:])] == [1, 2, 3, 4, 5]
 
 
-def test_a_tensor_with_channels_last_keeps_its_order_in_memory(tmp_path):
-    images = torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (8, 8, 1, 1), (2, 1, 3, 3)])
+def test_a_tensor_with_channels_last_keeps_its_order_in_memory(tmp_path, shape):
+    images = torch.empty(shape, memory_format=torch.channels_last).copy_(torch.rand(shape))
     back = read(written({"images": images}, tmp_path / "c"))["images"]
     assert back.stride() == images.stride()
     assert torch.equal(back, images)
+
+
+def test_a_part_or_a_repetition_of_a_tensor_is_kept_without_the_rest(tmp_path):
+    whole = torch.arange(1000.0).reshape(10, 100)
+    state = {"part": whole[::2, 3:5], "repeated": whole[:1, :1].expand(4, 5)}
+    path = written(state, tmp_path / "c")
+    assert path.stat().st_size < 1000
+    back = read(path)
+    assert all(torch.equal(back[name], state[name]) for name in state)
+
+
+@pytest.mark.parametrize("dtype", [torch.complex128, torch.float8_e4m3fn])
+def test_a_tensor_of_a_type_the_format_has_not_is_named(dtype):
+    with pytest.raises(TypeError, match=r"model\.odd: cannot keep a tensor of torch"):
+        encode({"model": {"odd": torch.zeros(2, dtype=dtype)}})
 
 
 def test_other_tools_read_the_weights_by_their_names(tmp_path):
