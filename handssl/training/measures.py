@@ -61,7 +61,7 @@ def diagnosis_stride(views_per_epoch: float) -> int:
         >>> diagnosis_stride(2 * 130_240)
         1
         >>> diagnosis_stride(2 * 2048)
-        7
+        5
     """
     work = _PASSES_OF_TRAINING * views_per_epoch
     return max(1, math.ceil(encoded_views(DIAGNOSED_IMAGES) / (_SHARE * work)))

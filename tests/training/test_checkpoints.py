@@ -1,20 +1,23 @@
 """What a checkpoint keeps, how damage shows, which checkpoints stay."""
 
 import errno
+import fcntl
 import logging
 import math
 import os
+import re
 import shutil
 import stat
 import struct
 import subprocess
+from pathlib import Path
 
 import pytest
 import safetensors
 import torch
 
 from handssl.errors import DataError, InputError
-from handssl.training.checkpoints import CheckpointFolder, RunState
+from handssl.training.checkpoints import CheckpointFolder, RunLock, RunState
 from handssl.training.checkpoints.format import DIGEST, LENGTH_BYTES, encode
 from handssl.training.checkpoints.reading import DamagedError, read
 from handssl.training.checkpoints.writing import remove_orphans, write_whole
@@ -66,7 +69,7 @@ def run_state(epoch, *, numbers=8, **changes):
         },
         "configuration": {"seed": 1},
         "fingerprint": "f" * 32,
-        "results": [{"loss": 1 / n} for n in range(1, epoch + 1)],
+        "results": [{"loss": 1 / epoch}],
     }
     return RunState(**{**values, **changes})
 
@@ -113,11 +116,27 @@ def test_tensors_of_keys_that_read_alike_stay_apart(tmp_path):
     assert [int(t) for t in (back["a"]["b"], *list(back.values())[1:])] == [1, 2, 3, 4, 5]
 
 
-def test_a_tensor_with_channels_last_keeps_its_order_in_memory(tmp_path):
-    images = torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (8, 8, 1, 1), (2, 1, 3, 3)])
+def test_a_tensor_with_channels_last_keeps_its_order_in_memory(tmp_path, shape):
+    images = torch.empty(shape, memory_format=torch.channels_last).copy_(torch.rand(shape))
     back = read(written({"images": images}, tmp_path / "c"))["images"]
     assert back.stride() == images.stride()
     assert torch.equal(back, images)
+
+
+def test_a_part_or_a_repetition_of_a_tensor_is_kept_without_the_rest(tmp_path):
+    whole = torch.arange(1000.0).reshape(10, 100)
+    state = {"part": whole[::2, 3:5], "repeated": whole[:1, :1].expand(4, 5)}
+    path = written(state, tmp_path / "c")
+    assert path.stat().st_size < 1000
+    back = read(path)
+    assert all(torch.equal(back[name], state[name]) for name in state)
+
+
+@pytest.mark.parametrize("dtype", [torch.complex128, torch.float8_e4m3fn])
+def test_a_tensor_of_a_type_the_format_has_not_is_named(dtype):
+    with pytest.raises(TypeError, match=r"model\.odd: cannot keep a tensor of torch"):
+        encode({"model": {"odd": torch.zeros(2, dtype=dtype)}})
 
 
 def test_other_tools_read_the_weights_by_their_names(tmp_path):
@@ -187,7 +206,9 @@ def test_a_folder_without_checkpoints_has_no_latest_and_is_not_made(tmp_path):
 
 
 def test_epochs_beyond_five_digits_are_ordered_by_number(tmp_path):
-    folder, _ = filled(tmp_path, [99999, 100000], keep=2)
+    folder = CheckpointFolder(tmp_path)
+    for epoch in (99999, 100000):
+        folder.save(run_state(epoch))
     assert folder.latest().epoch == 100000
 
 
@@ -322,6 +343,63 @@ def test_the_temporary_file_of_a_living_writer_is_left_alone(tmp_path):
     write_whole(tmp_path / "c", write, size_bytes=7)
     assert found == [([], 1)]
     assert (tmp_path / "c").read_bytes() == b"content"
+
+
+def test_a_writer_whose_file_was_collected_before_its_lock_takes_another(tmp_path, monkeypatch):
+    real, taken = fcntl.flock, []
+
+    def flock(file, operation):
+        if not taken:
+            (path,) = tmp_path.glob("*.tmp-*")
+            taken.append(path)
+            path.unlink()
+        real(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    write_whole(tmp_path / "c", lambda file: file.write(b"content"), size_bytes=7)
+    assert len(taken) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_file_system_without_locks_has_checkpoints_but_no_run_lock(tmp_path, monkeypatch):
+    def flock(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    folder, _ = filled(tmp_path, [1])
+    assert folder.latest().epoch == 1
+    with pytest.raises(DataError, match="file system with locks"):
+        RunLock(tmp_path)
+
+
+def test_a_damaged_file_that_cannot_be_renamed_is_passed_over_all_the_same(tmp_path, monkeypatch):
+    notes = []
+    folder, paths = filled(tmp_path, on_note=notes.append)
+    flip(paths[-1], -1)
+
+    def replace(path, target):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(type(tmp_path), "replace", replace)
+    assert folder.latest().epoch == 2
+    assert "could not be renamed (Read-only file system)" in notes[0]
+
+
+def test_new_folders_are_flushed_into_their_parents(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr("handssl.training.checkpoints.writing.flush_folder", flushed.append)
+    written({"epoch": 1}, tmp_path / "a" / "b" / "c")
+    assert flushed == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+
+
+def test_the_example_of_the_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = Path(__file__).parents[2] / "docs" / "checkpoints.md"
+    weights, run = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    written({"model": {"encoder": {"conv1": {"weight": torch.ones(1)}}}}, Path("epoch-00012.ckpt"))
+    CheckpointFolder(tmp_path / "run" / "checkpoints").save(run_state(1))
+    for code in (weights, run):
+        exec(compile(code, page.name, "exec"), {})
 
 
 def test_a_failure_while_writing_leaves_the_old_file_and_no_other(tmp_path):

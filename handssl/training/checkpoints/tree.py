@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-_TENSOR, _TUPLE, _DICT = "tensor", "tuple", "dict"
+_TENSOR, _STRIDE, _TUPLE, _DICT = "tensor", "stride", "tuple", "dict"
 
 
 def flatten(value: Any) -> tuple[str, dict[str, torch.Tensor]]:
@@ -20,7 +20,7 @@ def flatten(value: Any) -> tuple[str, dict[str, torch.Tensor]]:
         JSON in which each tensor is a reference, and the tensors by the path of their keys.
 
     Raises:
-        TypeError: A value is of another type.
+        TypeError: A value is of another type, or a tensor sparse.
 
     Example:
         >>> text, tensors = flatten({"step": 3, "model": {"bias": torch.zeros(2)}})
@@ -48,7 +48,7 @@ def _take(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, torch.Tensor):
         name = _free_name(path, tensors)
         tensors[name] = value
-        return {_TENSOR: name, "channels_last": True} if _channels_last(value) else {_TENSOR: name}
+        return {_TENSOR: name, **_order_in_memory(value, path)}
     if isinstance(value, dict):
         return {_DICT: [[_key(k), _take(v, _join(path, k), tensors)] for k, v in value.items()]}
     if isinstance(value, list | tuple):
@@ -69,9 +69,10 @@ def _put(node: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if _TUPLE in node:
         return tuple(_put(item, tensors) for item in node[_TUPLE])
     tensor = tensors[node[_TENSOR]]
-    if "channels_last" in node:
-        return tensor.contiguous(memory_format=torch.channels_last)
-    return tensor
+    if _STRIDE not in node:
+        return tensor
+    ordered = torch.empty_strided(tensor.shape, node[_STRIDE], dtype=tensor.dtype)
+    return ordered.copy_(tensor)
 
 
 def _key(key: Any) -> str | int:
@@ -93,9 +94,10 @@ def _free_name(path: str, tensors: dict[str, torch.Tensor]) -> str:
     return name
 
 
-def _channels_last(tensor: torch.Tensor) -> bool:
-    return (
-        tensor.dim() == 4
-        and not tensor.is_contiguous()
-        and tensor.is_contiguous(memory_format=torch.channels_last)
-    )
+def _order_in_memory(tensor: torch.Tensor, path: str) -> dict[str, list[int]]:
+    """Return the strides where they are not those of rows: kernels choose their sums by them."""
+    if tensor.layout != torch.strided:
+        raise TypeError(f"{path}: expected a dense tensor, got {tensor.layout}")
+    stride = torch.empty_like(tensor, device="meta").stride()
+    by_rows = torch.empty(tensor.shape, device="meta").stride()
+    return {} if stride == by_rows else {_STRIDE: list(stride)}

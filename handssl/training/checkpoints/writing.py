@@ -32,7 +32,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None], *, size_bytes: in
         DataError: The disk is full or the place cannot be written; no temporary file is left.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         _write_and_rename(path, write)
         flush_folder(path.parent)
     except OSError as error:
@@ -64,6 +64,14 @@ def flush_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def _make_folder(folder: Path) -> None:
+    """Create a folder that lasts: a flushed file in a folder that is lost is lost too."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        flush_folder(folder.parent)
 
 
 def _write_and_rename(path: Path, write: Callable[[BinaryIO], None]) -> None:
