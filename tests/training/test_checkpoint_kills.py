@@ -20,6 +20,8 @@ from pathlib import Path
 import torch
 from handssl.training.checkpoints import CheckpointFolder, RunState
 
+torch.set_num_threads(1)  # a fork of a process with a pool of threads waits for them for ever
+
 def state(epoch, numbers):
     model = {f"layer{i}": torch.full((numbers,), float(epoch + i)) for i in range(4)}
     return RunState(epoch, {"model": model}, {"seed": 1}, "f", [{"loss": 0.1 * epoch}])
@@ -118,7 +120,11 @@ lock = module.RunLock(Path(sys.argv[1]))
 
 def output(script, *args):
     done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, args)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, *map(str, args)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
     )
     assert done.returncode == 0, done.stderr
     return [int(word) for word in done.stdout.split()]
