@@ -20,6 +20,8 @@ from pathlib import Path
 import torch
 from handssl.training.checkpoints import CheckpointFolder, RunState
 
+torch.set_num_threads(1)  # a forked child has none of the threads of its parent
+
 def state(epoch, numbers):
     model = {f"layer{i}": torch.full((numbers,), float(epoch + i)) for i in range(4)}
     return RunState(epoch, {"model": model}, {"seed": 1}, "f", [{"loss": 0.1 * epoch}])
