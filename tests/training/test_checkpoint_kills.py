@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from handssl.training.checkpoints import CheckpointFolder, RunState
 
-torch.set_num_threads(1)  # a fork of a process with a pool of threads waits for them for ever
+torch.set_num_threads(1)  # a forked child has none of the threads of its parent
 
 def state(epoch, numbers):
     model = {f"layer{i}": torch.full((numbers,), float(epoch + i)) for i in range(4)}
@@ -181,10 +181,13 @@ def test_a_second_process_is_refused_by_name_until_the_first_is_killed(tmp_path)
 
 def test_the_lock_dies_with_its_process_though_a_forked_child_lives_on(tmp_path):
     fork = """
+out, into = os.pipe()
 child = os.fork()
 if child == 0:
+    os.write(into, b"1")  # it has run far enough to have let go of the lock
     sys.stdin.read()
     os._exit(0)
+os.read(out, 1)
 print(os.getpid(), child, flush=True)
 sys.stdin.read()
 """
