@@ -16,7 +16,7 @@ import torch.nn.functional as F  # noqa: N812
 from handssl.augment.constants import constant
 from handssl.randomness import derive_key, normal_fields
 
-_LUMA = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)
 _EPS = 1e-8
 
 
@@ -42,7 +42,7 @@ def color_drop(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
         theta: (B, 0), unused.
     """
     red, green, blue = images.unbind(1)
-    grey = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    grey = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
     return grey[:, None].expand_as(images)
 
 
@@ -106,7 +106,7 @@ def sobel(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
         images: (B, 3, P, P).
         theta: (B, 0), unused.
     """
-    luma = constant(_LUMA, images)[None, :, None, None]
+    luma = constant(LUMA, images)[None, :, None, None]
     grey = F.pad((images * luma).sum(1, keepdim=True), (1, 1, 1, 1), mode="reflect")
     smooth, slope = constant((0.25, 0.5, 0.25), images), constant((-1.0, 0.0, 1.0), images)
     across = F.conv2d(grey, torch.outer(smooth, slope)[None, None])

@@ -241,6 +241,7 @@ _PAPER_CODE: dict[str, Any] = {
     "translate": {name: {"low": 0.0, "high": 0.15} for name in ("x_boxes", "y_boxes")},
     "scale": {"log_factor": {"low": math.log(1.25 / 1.5), "high": math.log(1.25 / 0.9)}},
     "color_jitter": {
+        "hue_turns": {"low": -0.5, "high": 0.5},
         "log_saturation": {"low": -3.0, "high": 0.0},
         "log_value": {"low": math.log(0.5), "high": 0.0},
         "value_offset": {"low": 5 / 255, "high": 20 / 255},

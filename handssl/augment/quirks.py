@@ -3,10 +3,10 @@
 Tensor backend alone. Not reproduced, because a packed crop no longer has what they need: sobel,
 cut-out and blur before the crop, boxes clamped or cut at the border of the source image, offsets
 in pixels of the source image, rotation about the mean joint, cut-out centred on a joint with its
-axes swapped (here the centre is uniform, so a swap changes nothing). Not implemented, though crops
-would allow it: hue and saturation multiplied by uniform factors (`color_jitter` adds to hue and to
-log saturation), the blur's fixed window. Targets in raw units and modulo 360 degrees are an option
-of the relative objective (`RelativeConfig.targets`).
+axes swapped (here the centre is uniform, so a swap changes nothing). Drawn otherwise: factors of
+saturation and value are uniform in their logarithm. Alike without a switch: the window of the blur,
+a tenth of the side. Targets in raw units and modulo 360 degrees are an option of the relative
+objective (`RelativeConfig.targets`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import math
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from handssl.augment.appearance import _LUMA
+from handssl.augment.appearance import LUMA, hsv_to_rgb, rgb_to_hsv
 from handssl.config import Config
 from handssl.randomness import normal_fields
 
@@ -30,6 +30,8 @@ class Quirks(Config):
         integer_degrees: Angles are rounded down to whole degrees, image and target alike.
         published_order: Appearance changes in the order sobel, cutout, blur, color_jitter, noise,
             color_drop, all of them after the warp.
+        multiplied_hue: Hue is multiplied by 0.505 + 0.99 hue_turns, in [0.01, 1], instead of
+            shifted: it only ever falls, towards red.
         swapped_channels: color_jitter, color_drop and sobel take red for blue.
         wrapping_sobel: The sum of both derivatives, of either sign, modulo 256 grey levels.
         wrapping_noise: Negative noise is dropped; levels beyond 255 start again at 0.
@@ -37,6 +39,7 @@ class Quirks(Config):
 
     integer_degrees: bool = False
     published_order: bool = False
+    multiplied_hue: bool = False
     swapped_channels: bool = False
     wrapping_sobel: bool = False
     wrapping_noise: bool = False
@@ -52,6 +55,20 @@ def whole_degrees(rotate: torch.Tensor) -> torch.Tensor:
     return torch.cat((rotate[:, :1], torch.deg2rad(torch.floor(torch.rad2deg(rotate[:, 1:])))), 1)
 
 
+def color_jitter(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+    """Multiply hue, saturation and value, offset value.
+
+    Args:
+        images: (B, 3, P, P) in [0, 1].
+        theta: (B, 4), as `ColorJitter` defines it; hue_turns in [-0.5, 0.5] gives the factor.
+    """
+    hue, saturation, value = rgb_to_hsv(images)
+    turns, log_saturation, log_value, offset = (t[:, None, None] for t in theta.unbind(1))
+    saturation = (saturation * torch.exp(log_saturation)).clamp(0.0, 1.0)
+    value = (value * torch.exp(log_value) + offset).clamp(0.0, 1.0)
+    return hsv_to_rgb(hue * (0.505 + 0.99 * turns), saturation, value)
+
+
 def sobel(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Return the sum of both derivatives of the grey image, wrapped to bytes.
 
@@ -60,7 +77,7 @@ def sobel(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
         theta: (B, 0), unused.
     """
     red, green, blue = images.unbind(1)
-    grey = torch.round(255.0 * (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue))
+    grey = torch.round(255.0 * (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue))
     g = F.pad(grey[:, None], (1, 1, 1, 1), mode="reflect")
     rows = g[..., :-2, :] + 2.0 * g[..., 1:-1, :] + g[..., 2:, :]
     columns = g[..., :-2] + 2.0 * g[..., 1:-1] + g[..., 2:]

@@ -147,7 +147,11 @@ def _change(
     if name == "noise":
         add = quirks.noise if switches.wrapping_noise else appearance.noise
         return add(images, parameters, ids, key=key)
-    change = quirks.sobel if name == "sobel" and switches.wrapping_sobel else _CHANGES[name]
+    change = _CHANGES[name]
+    if name == "sobel" and switches.wrapping_sobel:
+        change = quirks.sobel
+    elif name == "color_jitter" and switches.multiplied_hue:
+        change = quirks.color_jitter
     if switches.swapped_channels and name in ("color_jitter", "color_drop", "sobel"):
         return change(images.flip(1), parameters).flip(1)
     return change(images, parameters)

@@ -42,6 +42,15 @@ def test_wrapping_noise_drops_what_is_negative_and_starts_again_at_zero():
     assert (found < IMAGES.numpy()).any()
 
 
+@pytest.mark.parametrize("turns", [-0.5, 0.1, 0.5])
+def test_multiplied_hue_is_a_factor_of_each_pixels_hue(turns):
+    found = changed({"color_jitter": on(turns, -0.4, -0.2, 0.05)}, multiplied_hue=True)
+    factors = (0.505 + 0.99 * turns, math.exp(-0.4), math.exp(-0.2))
+    for image, view in zip(IMAGES.numpy(), found.numpy(), strict=True):
+        expected = reference.color_jitter(image, *factors, 0.05)
+        np.testing.assert_allclose(view, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["color_jitter", "color_drop", "sobel"])
 def test_swapped_channels_take_red_for_blue(name):
     parameters = on(0.05, 0.2, 0.1, 0.02)[:, 1:] if name == "color_jitter" else on()[:, 1:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import colorsys
+
 import numpy as np
 
 from tests.reference.augment import _mirror
@@ -22,6 +24,17 @@ def sobel(image):
                     total += (kernel[i][j] + kernel[j][i]) * level
             out[y, x] = total % 256
     return np.stack([out] * 3) / 255.0
+
+
+def color_jitter(image, factor, saturation, value, offset):
+    """Hue, saturation and value multiplied, value offset, pixel by pixel; image in [0, 1]."""
+    out = np.empty_like(image)
+    for y in range(image.shape[1]):
+        for x in range(image.shape[2]):
+            h, s, v = colorsys.rgb_to_hsv(*image[:, y, x])
+            s, v = min(1.0, s * saturation), min(1.0, max(0.0, v * value + offset))
+            out[:, y, x] = colorsys.hsv_to_rgb(h * factor, s, v)
+    return out
 
 
 def noise(image, field, sigma):
