@@ -36,6 +36,14 @@ def test_points_that_moved_with_the_image_come_back_to_where_they_were(name):
     assert torch.allclose(came_back, expected, atol=1e-12)
 
 
+def test_points_of_an_enlarged_and_moved_view_come_back_to_where_they_were():
+    scale, shift = torch.full((4, 1), 0.2), torch.randn(4, 2) * 0.1
+    points, moved = points_of_extent_one(4), view(4, scale=scale, translate=shift)
+    came_back = undo(move_points(points, moved.matrix).flatten(1), moved)
+    expected = torch.nn.functional.normalize(points.flatten(1), dim=1)
+    assert torch.allclose(came_back, expected, atol=1e-12)
+
+
 def test_a_turn_and_a_shift_both_come_back_where_the_turn_leaves_the_extent():
     angle = torch.full((3, 1), math.pi / 2)
     shift = torch.tensor([[0.1, -0.05], [0.0, 0.15], [-0.1, 0.0]])
