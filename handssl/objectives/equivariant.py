@@ -25,8 +25,8 @@ def undo(z: torch.Tensor, view: Encoded) -> torch.Tensor:
     With points q_i of the L2-normalised z, their mean m and their extent e (largest minus smallest,
     along each axis): p_i = R(-angle) (q_i - m) + m + e t, then L2-normalised over all points. A
     view shows q = R(angle) (p - t), so t is added. m and e carry no gradient. What is not in the
-    composition or not applied has angle 0 and t = 0. Scale needs nothing: a view enlarged by f shows
-    q = f R(angle) (p - t), e is enlarged as well, and the norm takes f away.
+    composition or not applied has angle 0 and t = 0. Scale needs nothing: a view enlarged by f
+    shows q = f R(angle) (p - t), e is enlarged as well, and the norm takes f away.
 
     Args:
         z: (B, D), D even; coordinates alternate x, y.
