@@ -19,7 +19,7 @@ from handssl.augment.config import (
     regressed_intervals,
 )
 from handssl.augment.constants import constant
-from handssl.randomness import derive_key, uniforms
+from handssl.randomness import derive_key, uniform_sets
 
 Theta = Mapping[str, torch.Tensor]
 # Which draw a view takes: one number for all, or one for each transformation.
@@ -63,13 +63,17 @@ def draw_theta(
         >>> theta["rotate"].shape
         torch.Size([1, 2])
     """
-    composition = tuple(composition)
-    refuse_flips(composition)
+    names = sorted(composition)
+    refuse_flips(names)
+    if not names:
+        return {}
+    intervals = [intervals_of(config, name) for name in names]
+    keys = [derive_key("theta", seed, epoch, number_of(view, name), name) for name in names]
+    # All at once: a pass over a small batch costs its calls, not its numbers.
+    draws = uniform_sets(ids, 1 + max(map(len, intervals)), keys)
     return {
-        name: _draw_one(
-            config, name, ids, derive_key("theta", seed, epoch, number_of(view, name), name)
-        )
-        for name in sorted(composition)
+        name: _within(own, getattr(config, name).probability, drawn, keep=name not in REGRESSABLE)
+        for name, own, drawn in zip(names, intervals, draws.unbind(), strict=True)
     }
 
 
@@ -96,13 +100,12 @@ def intervals_of(config: AugmentConfig, transformation: str) -> tuple[Interval, 
     }[transformation]
 
 
-def _draw_one(config: AugmentConfig, name: str, ids: torch.Tensor, key: int) -> torch.Tensor:
-    intervals = intervals_of(config, name)
-    draws = uniforms(ids, 1 + len(intervals), key)
+def _within(
+    intervals: tuple[Interval, ...], probability: float, draws: torch.Tensor, *, keep: bool
+) -> torch.Tensor:
+    """Return theta from uniform numbers; without `keep` it is 0 where it is not applied."""
     low = constant(tuple(interval.low for interval in intervals), draws)
     width = constant(tuple(interval.width for interval in intervals), draws)
-    applied = (draws[:, :1] < getattr(config, name).probability).to(draws.dtype)
-    parameters = low + width * draws[:, 1:]
-    if name in REGRESSABLE:
-        parameters = parameters * applied
-    return torch.cat((applied, parameters), dim=1)
+    applied = (draws[:, :1] < probability).to(draws.dtype)
+    parameters = low + width * draws[:, 1 : 1 + len(intervals)]
+    return torch.cat((applied, parameters if keep else parameters * applied), dim=1)

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from handssl.randomness.addresses import derive_key, numpy_generator, permutation
     from handssl.randomness.fields import normal_field, normal_fields
-    from handssl.randomness.streams import normals, philox, torch_generator, uniforms
+    from handssl.randomness.streams import (
+        normals,
+        philox,
+        torch_generator,
+        uniform_sets,
+        uniforms,
+    )
 
 _HOME = {
     "derive_key": "addresses",
@@ -26,6 +32,7 @@ _HOME = {
     "permutation": "addresses",
     "philox": "streams",
     "torch_generator": "streams",
+    "uniform_sets": "streams",
     "uniforms": "streams",
 }
 
@@ -38,6 +45,7 @@ __all__ = [
     "permutation",
     "philox",
     "torch_generator",
+    "uniform_sets",
     "uniforms",
 ]
 

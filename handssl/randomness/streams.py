@@ -7,6 +7,7 @@ SC 2011 (Philox-4x32 with ten rounds).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 
@@ -37,18 +38,24 @@ def philox(counter: torch.Tensor, key: int) -> torch.Tensor:
         >>> [hex(int(w)) for w in philox(torch.zeros(4, dtype=torch.int64), 0)]
         ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
+    return _philox(counter, key & _MASK, key >> 32)
+
+
+def _philox(
+    counter: torch.Tensor, low: int | torch.Tensor, high: int | torch.Tensor
+) -> torch.Tensor:
+    """Apply it under the keys (low, high), which broadcast against the counters."""
     a, b, c, d = counter.unbind(-1)
-    key_low, key_high = key & _MASK, key >> 32
     for _ in range(_ROUNDS):
         # A 64-bit product wraps as two's complement; masking after the shift recovers its words.
         first, second = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]
         a, b, c, d = (
-            ((second >> 32) & _MASK) ^ b ^ key_low,
+            ((second >> 32) & _MASK) ^ b ^ low,
             second & _MASK,
-            ((first >> 32) & _MASK) ^ d ^ key_high,
+            ((first >> 32) & _MASK) ^ d ^ high,
             first & _MASK,
         )
-        key_low, key_high = (key_low + _WEYL[0]) & _MASK, (key_high + _WEYL[1]) & _MASK
+        low, high = (low + _WEYL[0]) & _MASK, (high + _WEYL[1]) & _MASK
     return torch.stack((a, b, c, d), dim=-1)
 
 
@@ -68,12 +75,38 @@ def uniforms(ids: torch.Tensor, count: int, key: int) -> torch.Tensor:
         >>> bool((uniforms(torch.tensor([9]), 3, key=1) == both[1:]).all())
         True
     """
+    return uniform_sets(ids, count, (key,))[0]
+
+
+def uniform_sets(ids: torch.Tensor, count: int, keys: Sequence[int]) -> torch.Tensor:
+    """Draw uniform numbers for each sample under each of several keys, all in one pass.
+
+    Args:
+        ids: int64 (B,), sample ids in [0, 2^63).
+        count: Numbers for each sample and key.
+        keys: K keys from `derive_key`.
+
+    Returns:
+        float32 (K, B, count) in [0, 1); entry i is `uniforms(ids, count, keys[i])`.
+
+    Example:
+        >>> ids = torch.tensor([7, 9])
+        >>> sets = uniform_sets(ids, 3, [1, 2])
+        >>> bool((sets[1] == uniforms(ids, 3, key=2)).all())
+        True
+    """
     blocks = torch.arange(math.ceil(count / 4), device=ids.device)
-    rows = ids[:, None].expand(-1, len(blocks))
+    rows = ids[:, None].expand(len(keys), -1, len(blocks))
     low, high = rows & _MASK, (rows >> 32) & _MASK
     counter = torch.stack((low, high, blocks.expand_as(low), torch.zeros_like(low)), dim=-1)
-    words = philox(counter, key).flatten(1)[:, :count]
+    words = _philox(counter, *_key_words(keys, ids.device)).flatten(2)[..., :count]
     return (words >> 8).to(torch.float32) * 2.0**-24
+
+
+def _key_words(keys: Sequence[int], device: torch.device) -> torch.Tensor:
+    """Return the low and the high words, int64 (2, K, 1, 1); the host does not wait for a GPU."""
+    words = ([key & _MASK for key in keys], [key >> 32 for key in keys])
+    return torch.tensor(words).to(device, non_blocking=True)[:, :, None, None]
 
 
 def normals(ids: torch.Tensor, count: int, key: int) -> torch.Tensor:
