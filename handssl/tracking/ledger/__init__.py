@@ -1,0 +1,10 @@
+"""The ledger: what was claimed, reported and decided, in one transactional database.
+
+SQLite in the storage on one machine, PostgreSQL by URL for a cluster. It decides; MLflow shows.
+"""
+
+from handssl.tracking.ledger.claims import Claims
+from handssl.tracking.ledger.ledger import Ledger
+from handssl.tracking.ledger.log import LogEntry, StudyLog
+
+__all__ = ["Claims", "Ledger", "LogEntry", "StudyLog"]

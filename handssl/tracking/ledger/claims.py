@@ -1,0 +1,82 @@
+"""Claims with a lease: two drivers that want the same trial at once run it once."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select, update
+
+from handssl.tracking.ledger.database import Database
+from handssl.tracking.ledger.tables import claims
+
+LEASE_S = 60.0
+
+
+class Claims:
+    """Who works on which trial, until when.
+
+    A claim that is not renewed ends by itself, so that the trials of a driver that was killed go
+    to the next. Time is that of the database, where all who claim see the same clock.
+
+    Args:
+        database: Of the ledger.
+        owner: Of this process's claims; default: host, process and a random part.
+        lease_s: How long a claim holds without being renewed.
+    """
+
+    def __init__(
+        self, database: Database, *, owner: str | None = None, lease_s: float = LEASE_S
+    ) -> None:
+        self._database, self.lease_s = database, lease_s
+        self.owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+    def take(self, trial_ids: Sequence[str]) -> frozenset[str]:
+        """Claim trials; return those that are this owner's now, the others being held by another.
+
+        Args:
+            trial_ids: Which.
+        """
+        wanted = list(trial_ids)
+        if not wanted:
+            return frozenset()
+        with self._database.begin() as connection:
+            now_s = self._database.now_s(connection)
+            until_s = now_s + self.lease_s
+            rows = [{"trial_id": one, "owner": self.owner, "until_s": until_s} for one in wanted]
+            self._database.add_all(connection, claims, rows)
+            free = (claims.c.owner == self.owner) | (claims.c.until_s < now_s)
+            change = update(claims).where(claims.c.trial_id.in_(wanted), free)
+            connection.execute(change.values(owner=self.owner, until_s=until_s))
+            mine = select(claims.c.trial_id).where(
+                claims.c.trial_id.in_(wanted), claims.c.owner == self.owner
+            )
+            return frozenset(connection.scalars(mine))
+
+    def renew(self) -> frozenset[str]:
+        """Hold every claim of this owner for another lease; return the trials.
+
+        One that is missing was taken over by another, because this owner was silent too long.
+        """
+        with self._database.begin() as connection:
+            until_s = self._database.now_s(connection) + self.lease_s
+            mine = claims.c.owner == self.owner
+            connection.execute(update(claims).where(mine).values(until_s=until_s))
+            return frozenset(connection.scalars(select(claims.c.trial_id).where(mine)))
+
+    def release(self, trial_ids: Sequence[str] | None = None) -> None:
+        """Let go of trials, or of all."""
+        mine = claims.c.owner == self.owner
+        if trial_ids is not None:
+            mine &= claims.c.trial_id.in_(list(trial_ids))
+        with self._database.begin() as connection:
+            connection.execute(delete(claims).where(mine))
+
+    def holders(self) -> dict[str, str]:
+        """Return the owner of every trial that is held now."""
+        with self._database.begin(reading=True) as connection:
+            held = claims.c.until_s >= self._database.now_s(connection)
+            rows = connection.execute(select(claims.c.trial_id, claims.c.owner).where(held))
+            return {row.trial_id: row.owner for row in rows}

@@ -1,0 +1,168 @@
+"""The database below the ledger: SQLite or PostgreSQL, with errors that say what to do."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from handssl.errors import DataError, InputError
+from handssl.tracking.ledger.tables import SCHEMA_VERSION, about, metadata
+
+_BUSY_S = 30.0
+
+
+class Database:
+    """Opens the ledger's database and makes its tables where they are missing.
+
+    Args:
+        url: SQLAlchemy URL, `sqlite:///FILE` or `postgresql://USER@HOST/NAME`.
+
+    Raises:
+        InputError: The URL is none, or names another kind of database.
+        DataError: The database cannot be reached, is damaged, or is of another version.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine, self.name = _engine(url)
+        # Whoever forgets to close it leaves no connection behind.
+        self._finalizer = weakref.finalize(self, self._engine.dispose)
+        with self.begin() as connection:
+            metadata.create_all(connection)
+            self.add(connection, about, {"key": "schema", "value": str(SCHEMA_VERSION)})
+            found = connection.scalar(select(about.c.value).where(about.c.key == "schema"))
+        if found != str(SCHEMA_VERSION):
+            raise DataError(
+                f"ledger {self.name}: expected tables of version {SCHEMA_VERSION}, found {found}; "
+                "use the version of handssl that wrote it, or another storage"
+            )
+
+    @contextmanager
+    def begin(self, *, reading: bool = False) -> Iterator[Connection]:
+        """Give a connection in a transaction of its own: all of it happens, or nothing.
+
+        Args:
+            reading: Nothing is written, so nobody has to wait.
+
+        Raises:
+            DataError: The database says no; what to do is said.
+        """
+        try:
+            with self._engine.execution_options(reading=reading).begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise DataError(f"ledger {self.name}: {_reason(error)}") from None
+
+    def add(self, connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+        """Insert a row unless one with its key is there.
+
+        Returns:
+            Whether it was inserted.
+        """
+        return self.add_all(connection, table, [row]) == 1
+
+    def add_all(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> int:
+        """Insert the rows whose keys are not there yet; return how many these were."""
+        statement = self._insert(table).values([dict(row) for row in rows])
+        statement = statement.on_conflict_do_nothing().returning(*table.primary_key.columns)
+        return len(connection.execute(statement).all())
+
+    def put(self, connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+        """Insert a row, or replace the one with its key."""
+        keys = [column.name for column in table.primary_key]
+        rest = {name: value for name, value in row.items() if name not in keys}
+        statement = self._insert(table).values(**row)
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
+
+    def now_s(self, connection: Connection) -> float:
+        """Return the time by the clock that all who use this database share, in Unix seconds."""
+        if self._engine.dialect.name == "sqlite":
+            return time.time()
+        return float(connection.scalar(select(func.extract("epoch", func.clock_timestamp()))))
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._finalizer()
+
+    def _insert(self, table: Table) -> Any:
+        dialect = sqlite if self._engine.dialect.name == "sqlite" else postgresql
+        return dialect.insert(table)
+
+
+def _engine(url: str) -> tuple[Engine, str]:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise InputError(_expected(url)) from None
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(url, Path(parsed.database or "")), str(parsed.database)
+    if parsed.get_backend_name() != "postgresql":
+        raise InputError(_expected(url))
+    try:
+        engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    except ImportError:
+        raise InputError(
+            "a PostgreSQL ledger needs psycopg: install it with `pip install 'handssl[postgres]'`"
+        ) from None
+    return engine, parsed.render_as_string(hide_password=True)
+
+
+def _expected(url: str) -> str:
+    return (
+        f"ledger: expected sqlite:///FILE or postgresql://USER@HOST/NAME, got {url!r}; without "
+        "one it is SQLite in the storage"
+    )
+
+
+def _sqlite(url: str, file: Path) -> Engine:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"ledger {file}: {error.strerror}; choose another storage") from None
+    engine = create_engine(url, connect_args={"timeout": _BUSY_S})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    # Readers go on while one writes, and what is committed outlives a power cut.
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    # The driver's own transactions begin late: two writers that have read could both fail.
+    connection.isolation_level = None
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("reading")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    text = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    for sign, advice in _ADVICE.items():
+        if sign in text:
+            return f"{text}; {advice}"
+    return text
+
+
+_ADVICE = {
+    "disk is full": "free some space and run the same command again, nothing recorded is lost",
+    "malformed": "restore it from a backup, or move it away to start anew",
+    "not a database": "restore it from a backup, or move it away to start anew",
+    "readonly": "choose a storage that can be written",
+    "unable to open": "choose a storage that can be written",
+    "locked": "another process keeps it; is the storage on a network file system? "
+    "Use a PostgreSQL ledger there",
+    "connection": "is the server up, and is the URL right?",
+}

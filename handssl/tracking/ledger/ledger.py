@@ -1,0 +1,145 @@
+"""Records of trials, their epochs and the log of their study: read and written as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, update
+
+from handssl.tracking.ledger.claims import Claims
+from handssl.tracking.ledger.database import Database
+from handssl.tracking.ledger.log import LogEntry, StudyLog
+from handssl.tracking.ledger.tables import log, points, trials
+from handssl.tracking.record import EpochMetrics, TrialRecord
+
+
+class Ledger:
+    """The always-on record of every trial below one storage.
+
+    Args:
+        storage: Root of all results.
+        url: Of the database; default: SQLite in the storage.
+
+    Attributes:
+        claims: Who works on which trial.
+
+    Raises:
+        InputError: The URL is not one.
+        DataError: The database cannot be used.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Ledger(Path(folder)).all()
+        ()
+    """
+
+    def __init__(self, storage: Path, url: str | None = None) -> None:
+        self.storage = storage
+        self._database = Database(url or default_ledger_url(storage))
+        self.claims = Claims(self._database)
+
+    def folder(self, trial_id: str) -> Path:
+        """Return where a trial keeps its files."""
+        return self.storage / "trials" / trial_id
+
+    def load(self, trial_id: str) -> TrialRecord | None:
+        """Return a trial's record, None if it was never started."""
+        found = self.load_all([trial_id])
+        return found[0] if found else None
+
+    def load_all(self, trial_ids: Sequence[str]) -> tuple[TrialRecord, ...]:
+        """Return the records of those trials that were started, ordered by trial id."""
+        return self._select(trials.c.trial_id.in_(list(trial_ids)))
+
+    def all(self, study: str | None = None) -> tuple[TrialRecord, ...]:
+        """Return every record, or those that a study was the first to run, by trial id."""
+        return self._select() if study is None else self._select(trials.c.study == study)
+
+    def save(self, record: TrialRecord) -> None:
+        """Replace a trial's record as a whole."""
+        with self._database.begin() as connection:
+            self._database.put(connection, trials, record.model_dump(mode="json"))
+
+    def report(
+        self, record: TrialRecord, metrics: Mapping[str, float], *entries: LogEntry
+    ) -> TrialRecord:
+        """Add an epoch to a trial and entries to its study's log, all of it or nothing.
+
+        Args:
+            record: The trial, with the number of the epoch that has ended.
+            metrics: Of that epoch.
+            entries: For the log.
+
+        Returns:
+            The record as it stands now; an epoch that is already there is left as it is.
+        """
+        with self._database.begin() as connection:
+            row = {"trial_id": record.trial_id, "epoch": record.epoch, "metrics": dict(metrics)}
+            if self._database.add(connection, points, row):
+                record = record.model_copy(update={"metrics": dict(metrics)})
+                self._database.put(connection, trials, record.model_dump(mode="json"))
+            self._add_entries(connection, entries)
+        return record
+
+    def append_epoch(self, trial_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Add an epoch; one that is already there is left as it is."""
+        row = {"trial_id": trial_id, "epoch": epoch, "metrics": dict(metrics)}
+        with self._database.begin() as connection:
+            self._database.add(connection, points, row)
+
+    def append(self, *entries: LogEntry) -> None:
+        """Add entries to a study's log; those that are there already are left as they are."""
+        with self._database.begin() as connection:
+            self._add_entries(connection, entries)
+
+    def history(self, trial_id: str) -> list[EpochMetrics]:
+        """Return the epochs recorded so far, in order of epoch."""
+        return self.histories([trial_id]).get(trial_id, [])
+
+    def histories(self, trial_ids: Sequence[str]) -> dict[str, list[EpochMetrics]]:
+        """Return the epochs of several trials at once, in order of epoch."""
+        query = select(points).where(points.c.trial_id.in_(list(trial_ids)))
+        found: dict[str, list[EpochMetrics]] = {}
+        with self._database.begin(reading=True) as connection:
+            for row in connection.execute(query.order_by(points.c.trial_id, points.c.epoch)):
+                entry = EpochMetrics(epoch=row.epoch, metrics=row.metrics)
+                found.setdefault(row.trial_id, []).append(entry)
+        return found
+
+    def log(self, study: str, stage: str) -> StudyLog:
+        """Return what a stage's scheduler has seen, in order."""
+        query = select(log).where(log.c.study == study, log.c.stage == stage).order_by(log.c.number)
+        with self._database.begin(reading=True) as connection:
+            rows = connection.execute(query).all()
+        return tuple(
+            LogEntry(row.study, row.stage, row.trial_id, row.kind, row.epoch, row.value)
+            for row in rows
+        )
+
+    def set_run(self, trial_id: str, mlflow_run_id: str) -> None:
+        """Remember the MLflow run of a trial, whatever else has changed meanwhile."""
+        change = update(trials).where(trials.c.trial_id == trial_id)
+        with self._database.begin() as connection:
+            connection.execute(change.values(mlflow_run_id=mlflow_run_id))
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._database.close()
+
+    def _select(self, *conditions: Any) -> tuple[TrialRecord, ...]:
+        query = select(trials).where(*conditions).order_by(trials.c.trial_id)
+        with self._database.begin(reading=True) as connection:
+            rows = connection.execute(query).mappings().all()
+        return tuple(TrialRecord.model_validate(dict(row)) for row in rows)
+
+    def _add_entries(self, connection: Any, entries: Sequence[LogEntry]) -> None:
+        if entries:
+            self._database.add_all(connection, log, [entry._asdict() for entry in entries])
+
+
+def default_ledger_url(storage: Path) -> str:
+    """Return the ledger that belongs to a storage folder."""
+    return f"sqlite:///{storage / 'ledger.db'}"

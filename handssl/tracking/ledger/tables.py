@@ -1,0 +1,79 @@
+"""The ledger's tables.
+
+trials   one row a trial, under its trial_id: how it stands, and who works on it until when
+points   one row an epoch of a trial, never changed once written
+log      what a study's scheduler has seen, in order, never changed once written
+studies  one row a study: its plan, and what was asked of it while it runs
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Column, Float, Integer, MetaData, String, Table, UniqueConstraint
+
+# Raise it when a table changes; an older ledger is then refused with a word on what to do.
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("trial_id", String(64), primary_key=True),
+    Column("study", String(64), nullable=False, index=True),
+    Column("stage", String(64), nullable=False),
+    Column("cell", String(200), nullable=False),
+    Column("composition", String(200), nullable=False),
+    Column("objective", String(32), nullable=False),
+    Column("block", Integer, nullable=False),
+    Column("outcome", String(16), nullable=False, index=True),
+    Column("epoch", Integer, nullable=False),
+    Column("epochs", Integer, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("mlflow_run_id", String(64)),
+    Column("tags", JSON, nullable=False),
+    Column("config", JSON, nullable=False),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("trial_id", String(64), primary_key=True),
+    Column("owner", String(200), nullable=False, index=True),
+    Column("until_s", Float, nullable=False),
+)
+
+points = Table(
+    "points",
+    metadata,
+    Column("trial_id", String(64), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("metrics", JSON, nullable=False),
+)
+
+log = Table(
+    "log",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("study", String(64), nullable=False),
+    Column("stage", String(64), nullable=False),
+    Column("trial_id", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("value", Float),
+    UniqueConstraint("study", "stage", "trial_id", "kind", "epoch"),
+)
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("plan", JSON, nullable=False),
+    Column("asked", String(16), nullable=False),
+)
+
+about = Table(
+    "about",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("value", String(200), nullable=False),
+)

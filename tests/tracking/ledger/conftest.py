@@ -1,0 +1,56 @@
+"""Every ledger test runs on both databases."""
+
+import pytest
+
+from handssl.tracking import TrialRecord
+from handssl.tracking.ledger import Ledger
+from tests.postgresql import postgres_server
+
+ID = "0123456789abcdef"
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    server = postgres_server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request, tmp_path):
+    """A fresh ledger's URL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    import psycopg
+
+    server = request.getfixturevalue("postgresql")
+    name = f"t{abs(hash(str(tmp_path))):x}"
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return server.url.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
+def ledger(ledger_url, tmp_path):
+    opened = Ledger(tmp_path, ledger_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def record():
+    def make(**changes):
+        values = {
+            "trial_id": ID,
+            "study": "s",
+            "stage": "objectives",
+            "cell": "relative rotate",
+            "composition": "rotate",
+            "objective": "relative",
+            "block": 1,
+            "outcome": "running",
+            "epochs": 3,
+        }
+        return TrialRecord.parse({**values, **changes})
+
+    return make
