@@ -1,4 +1,4 @@
-"""A study: cells to compare, seeds to repeat them with, and when a cell may be stopped early."""
+"""A study: stages of cells to compare, seeds to repeat them with, and when cells may stop."""
 
 from __future__ import annotations
 
@@ -6,86 +6,16 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from handssl.augment import REGRESSABLE, composition_name
-from handssl.augment.config import Composition, Transformation
-from handssl.config import Config
+from handssl.config import Config, nearest
 from handssl.data.config import DataConfig, ProceduralData
-from handssl.objectives import INVERTIBLE, ObjectiveName
+from handssl.errors import InputError
+from handssl.sweep.cells import Cell, Seed, Slug
+from handssl.sweep.stages import CellsStage, Selections, Stage, StageBase, with_settings
+from handssl.sweep.stages.explicit import cells_differ
 from handssl.training.config import PretrainConfig
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-
-
-class Cell(Config):
-    """One point of a stage's design.
-
-    Attributes:
-        composition: The transformations that are on; YAML also takes `rotate+translate`.
-        objective: What the encoder is trained for; `mixed` with all on one objective becomes it.
-        relative_on: `mixed`: the transformations on the relative objective, the others being on
-            the contrastive one.
-        exempt: Never stopped early, because it is compared with a rival at equal epochs.
-
-    Example:
-        >>> Cell.parse({"composition": "translate+rotate", "objective": "relative"}).label
-        'relative rotate+translate'
-    """
-
-    composition: Composition = ()
-    objective: ObjectiveName = "contrastive"
-    relative_on: Composition = ()
-    exempt: bool = False
-
-    @property
-    def label(self) -> str:
-        """What tables and runs call the cell: objective, then composition."""
-        if self.objective == "supervised" and not self.composition:
-            return "supervised"
-        label = f"{self.objective} {composition_name(self.composition)}"
-        return f"{label} ({composition_name(self.relative_on)})" if self.relative_on else label
-
-    @field_validator("composition", "relative_on", mode="before")
-    @classmethod
-    def _from_text(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return () if value in ("", "none") else tuple(value.split("+"))
-
-    @field_validator("composition", "relative_on")
-    @classmethod
-    def _canonical(cls, value: tuple[Transformation, ...]) -> tuple[Transformation, ...]:
-        if len(set(value)) != len(value):
-            raise ValueError("a transformation is named twice")
-        return tuple(sorted(value))
-
-    @model_validator(mode="after")
-    def _has_parameters(self) -> Self:
-        if self.objective == "relative" and not set(self.composition) & set(REGRESSABLE):
-            raise ValueError(
-                f"objective 'relative' needs one of {', '.join(REGRESSABLE)} in the composition"
-            )
-        if self.objective == "equivariant" and not set(self.composition) & set(INVERTIBLE):
-            raise ValueError(
-                f"objective 'equivariant' needs one of {', '.join(INVERTIBLE)} in the composition"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _divides_its_composition(self) -> Self:
-        chosen, others = set(self.relative_on), set(self.composition)
-        if self.objective != "mixed" and chosen:
-            raise ValueError(f"relative_on belongs to objective 'mixed', not {self.objective!r}")
-        if not chosen <= others & set(REGRESSABLE):
-            raise ValueError(
-                "relative_on: expected transformations of the composition with parameters "
-                f"({', '.join(REGRESSABLE)}), got {composition_name(self.relative_on)}"
-            )
-        if self.objective == "mixed" and (not chosen or chosen == others):
-            # All on one objective is that objective: the same trial, under its own name.
-            pure = "relative" if chosen else "contrastive"
-            self.__dict__.update(objective=pure, relative_on=())
-        return self
+__all__ = ["Cell", "Halving", "Seed", "Slug", "Study"]
+_OF_CELLS = ("composition", "objective", "relative_on", "seed")
 
 
 class Halving(Config):
@@ -105,10 +35,11 @@ class Study(Config):
 
     Attributes:
         name: Of the MLflow experiment.
-        stage: Of the parent run.
         data: The images, by what determines them.
         pretrain: What all cells share; composition, objective and seed come from the cells.
-        cells: The arms.
+        stages: In order; the cells of one may follow from what an earlier one has chosen.
+        stage: With `cells`, in place of `stages`: the name of the only one.
+        cells: Its cells.
         blocks: Seeds; every cell runs once with each.
         halving: When cells without a rival may be stopped; None runs all to the end.
         references: Add mean pose, random encoder and supervised to every block.
@@ -122,10 +53,11 @@ class Study(Config):
     """
 
     name: Slug
-    stage: Slug = "objectives"
     data: DataConfig = ProceduralData()
     pretrain: PretrainConfig = PretrainConfig()
-    cells: tuple[Cell, ...]
+    stages: tuple[Stage, ...] = ()
+    stage: Slug = "objectives"
+    cells: tuple[Cell, ...] = ()
     blocks: tuple[Seed, ...] = (1,)
     halving: Halving | None = Halving()
     references: bool = True
@@ -134,8 +66,7 @@ class Study(Config):
     @classmethod
     def _leaves_to_cells(cls, value: PretrainConfig) -> PretrainConfig:
         default = PretrainConfig()
-        names = ("composition", "objective", "relative_on", "seed")
-        taken = [name for name in names if getattr(value, name) != getattr(default, name)]
+        taken = [name for name in _OF_CELLS if getattr(value, name) != getattr(default, name)]
         if taken:
             raise ValueError(f"{', '.join(taken)} belong to cells and blocks, leave them out here")
         return value
@@ -143,14 +74,7 @@ class Study(Config):
     @field_validator("cells")
     @classmethod
     def _cells_differ(cls, value: tuple[Cell, ...]) -> tuple[Cell, ...]:
-        # Not Field(min_length=1): pydantic would add it to the mistakes inside a cell.
-        if not value:
-            raise ValueError("expected at least 1 cell")
-        labels = [cell.label for cell in value]
-        twice = sorted({label for label in labels if labels.count(label) > 1})
-        if twice:
-            raise ValueError(f"listed twice: {', '.join(twice)}")
-        return value
+        return cells_differ(value) if value else value
 
     @field_validator("blocks")
     @classmethod
@@ -168,12 +92,68 @@ class Study(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _either_stages_or_cells(self) -> Self:
+        if bool(self.stages) == bool(self.cells):
+            raise ValueError(
+                "expected stages or cells, got both"
+                if self.cells
+                else "expected at least 1 cell, or stages"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _follows_from_earlier(self) -> Self:
+        names: list[str] = []
+        for stage in self.stages:
+            for needed in stage.needs:
+                if needed not in names:
+                    raise ValueError(
+                        f"stage {stage.name}: after {needed!r}, expected an earlier stage"
+                        f"{nearest(needed, names)}"
+                    )
+            if stage.name in names:
+                raise ValueError(f"two stages are called {stage.name!r}")
+            names.append(stage.name)
+        return self
+
+    @model_validator(mode="after")
+    def _searches_on_seeds_of_its_own(self) -> Self:
+        for stage in self.stages:
+            shared = set(stage.blocks(self.blocks)) & set(self.blocks)
+            if stage.kind == "hyperparameters" and shared:
+                raise ValueError(
+                    f"stage {stage.name}: seeds {sorted(shared)} are blocks that are reported, "
+                    "choose others"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _known_cells_can_be_run(self) -> Self:
+        for stage in self.all_stages:
+            if not stage.needs:
+                for cell in stage.cells({}):
+                    try:
+                        self.config(cell, self.blocks[0])
+                    except InputError as error:
+                        raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """The stages; a study of cells alone has one."""
+        return self.stages or (CellsStage(name=self.stage, all=self.cells),)
+
+    def resolve(self, stage: StageBase, before: Selections) -> tuple[Cell, ...]:
+        """Return the cells of a stage, given what earlier stages have chosen."""
+        return tuple(with_settings(cell, before) for cell in stage.cells(before))
+
     def config(self, cell: Cell, block: int) -> PretrainConfig:
         """Return the resolved configuration of a cell in a block.
 
         Parameters of transformations that are off are at their defaults: they determine nothing.
         """
-        values = self.pretrain.model_dump(mode="json")
+        values = self.pretrain.merged(cell.settings).model_dump(mode="json")
         kept = {*cell.composition, "border"}
         values["augmentation"] = {k: v for k, v in values["augmentation"].items() if k in kept}
         values |= {"composition": cell.composition, "objective": cell.objective, "seed": block}

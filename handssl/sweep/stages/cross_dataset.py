@@ -1,0 +1,55 @@
+"""Sec. 4.4: does pretraining on more unlabelled hands carry over to another dataset?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from handssl.config import Config
+from handssl.data.config import DataConfig
+from handssl.sweep.cells import Cell, Slug
+from handssl.sweep.stages.base import Selections, StageBase
+
+
+class DataSet(Config):
+    """Images to pretrain and to probe on.
+
+    Attributes:
+        data: Which.
+        settings: Dotted keys of the pretraining that differ there. Larger sets make more updates
+            in an epoch: to compare at equal updates, say `{epochs: ...}`.
+    """
+
+    data: DataConfig
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class CrossDatasetStage(StageBase):
+    """The best cell of an earlier stage on other data, beside itself on the study's.
+
+    Attributes:
+        kind: `cross_dataset`.
+        after: The stage whose best cell it is.
+        sets: The other data.
+
+    Reference:
+        Paper, Sec. 4.4.
+    """
+
+    kind: Literal["cross_dataset"] = "cross_dataset"
+    name: Slug = "cross_dataset"
+    after: Slug = "compositions"
+    sets: Annotated[tuple[DataSet, ...], Field(min_length=1)]
+
+    def cells(self, before: Selections) -> tuple[Cell, ...]:
+        """Return the best cell on the study's data, then on each other; none is ever stopped."""
+        best = before[self.after].best
+        if best is None:
+            return ()
+        own = best.merged({"exempt": True})
+        return (own, *(_moved(own, one) for one in self.sets))
+
+
+def _moved(cell: Cell, one: DataSet) -> Cell:
+    return cell.model_copy(update={"data": one.data, "settings": cell.settings | one.settings})

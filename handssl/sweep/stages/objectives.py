@@ -1,0 +1,94 @@
+"""Sec. 4.2: which transformation to be invariant to, and which to be equivariant to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Literal
+
+from handssl.augment import PAPER_SEVEN, REGRESSABLE
+from handssl.augment.config import Composition
+from handssl.objectives import ObjectiveName
+from handssl.sweep.cells import Cell, Slug
+from handssl.sweep.stages.base import Finding, Selection, Selections, StageBase, best_cell
+
+RIVALS: tuple[ObjectiveName, ObjectiveName] = ("contrastive", "relative")
+
+
+class ObjectivesStage(StageBase):
+    """Every transformation alone under both objectives, where it has parameters.
+
+    The two arms of a transformation are rivals: they are compared at equal epochs in the same
+    blocks, so neither is stopped early. The objective with the lesser mean of the primary measure
+    over the blocks is the transformation's; one without parameters is contrastive.
+
+    Attributes:
+        kind: `objectives`.
+        transformations: Which to compare; the paper's seven give ten cells.
+
+    Example:
+        >>> len(ObjectivesStage().cells({}))
+        10
+        >>> [cell.label for cell in ObjectivesStage().cells({}) if not cell.exempt]
+        ['contrastive blur', 'contrastive cutout', 'contrastive noise', 'contrastive sobel']
+
+    Reference:
+        Paper, Sec. 4.2.
+    """
+
+    kind: Literal["objectives"] = "objectives"
+    name: Slug = "objectives"
+    transformations: Composition = tuple(PAPER_SEVEN)
+
+    def cells(self, before: Selections) -> tuple[Cell, ...]:
+        """Return the contrastive cells, then the relative ones."""
+        rivals = [name for name in self.transformations if name in REGRESSABLE]
+        alone = [Cell(composition=(name,), exempt=name in rivals) for name in self.transformations]
+        relative = [Cell(composition=(n,), objective="relative", exempt=True) for n in rivals]
+        return (*alone, *relative)
+
+    def select(self, findings: Sequence[Finding]) -> Selection:
+        """Choose the objective of every transformation; also the best cell."""
+        chosen = [_better(name, findings) for name in self.transformations]
+        best = best_cell(findings)
+        return Selection(
+            stage=self.name,
+            objective_of={name: objective for name, objective, _ in chosen},
+            best=best[0] if best else None,
+            reasons=tuple(reason for *_, reason in chosen),
+        )
+
+
+def _better(name: str, findings: Sequence[Finding]) -> tuple[str, ObjectiveName, str]:
+    """Return the transformation, its objective and why."""
+    if name not in REGRESSABLE:
+        return name, "contrastive", f"{name}: contrastive, it has no parameters to predict"
+    arms = [_by_block(findings, name, objective) for objective in RIVALS]
+    blocks = sorted(set(arms[0]) & set(arms[1]))
+    if not blocks:
+        return name, "contrastive", f"{name}: contrastive, no block has both arms complete"
+    means = [fmean(arm[block] for block in blocks) for arm in arms]
+    winner = RIVALS[means[1] < means[0]]
+    values = " and ".join(
+        f"{objective} {_mm(mean)}" for objective, mean in zip(RIVALS, means, strict=True)
+    )
+    return name, winner, f"{name}: {winner}; {values} over {_count(blocks)}"
+
+
+def _by_block(findings: Sequence[Finding], name: str, objective: str) -> dict[int, float]:
+    return {
+        finding.block: finding.final_mm
+        for finding in findings
+        if finding.cell.composition == (name,)
+        and finding.cell.objective == objective
+        and not math.isnan(finding.final_mm)
+    }
+
+
+def _mm(value: float) -> str:
+    return f"{value:.2f} mm" if math.isfinite(value) else "diverged"
+
+
+def _count(blocks: Sequence[int]) -> str:
+    return f"{len(blocks)} block{'s' if len(blocks) > 1 else ''}"
