@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import resource
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +18,8 @@ from handssl.augment import PAPER_SEVEN, TRANSFORMATIONS, View, composition_name
 from handssl.bench.disk import scratch
 from handssl.bench.environment import describe
 from handssl.bench.rates import OnProgress, Rate, in_turns
+from handssl.bench.scaling import bench_scaling
+from handssl.bench.scaling import text as scaling_text
 from handssl.data.config import ProceduralData
 from handssl.data.preparation import prepare
 from handssl.data.study_data import StudyData
@@ -41,6 +45,7 @@ class TrainRates:
         steps: Of one measurement.
         ways: Composition to way (step, limit, views, network, update) to rate.
         peak_bytes: Largest memory of the process on the host, or allocated on the GPU.
+        scaling: Number of workers to rate, of the first composition.
     """
 
     config: dict[str, Any]
@@ -49,6 +54,7 @@ class TrainRates:
     steps: int
     ways: dict[str, dict[str, Rate]]
     peak_bytes: int
+    scaling: dict[int, Rate]
 
 
 def bench_train(
@@ -60,6 +66,7 @@ def bench_train(
     steps: int = 8,
     rounds: int = 5,
     threads: int = 1,
+    workers: Sequence[int] = (),
     on_progress: Callable[[str], OnProgress],
 ) -> TrainRates:
     """Measure steps of a run on procedural hands.
@@ -75,6 +82,7 @@ def bench_train(
         steps: Of one measurement.
         rounds: Times that each is measured.
         threads: Of torch on the host.
+        workers: Numbers of processes to measure the first composition with.
         on_progress: Gives a callback of (done, total) for each phase.
 
     Returns:
@@ -86,19 +94,35 @@ def bench_train(
         data = _data(place, config, on_progress("rendering"))
         for composition in compositions:
             name = composition_name(composition)
-            arm = PretrainConfig.parse(
-                {**config.model_dump(mode="json"), "composition": list(composition)}
-            )
-            run = Pretraining(arm, data, execution)
+            run = Pretraining(_arm(config, composition), StudyData(data), execution)
             ways[name] = in_turns(
                 _ways(run, steps), rounds=rounds, on_progress=on_progress(f"training {name}")
             )
-    return TrainRates(
-        config.model_dump(mode="json"), str(device), threads, steps, ways, _peak(device)
-    )
+        peak_bytes = _peak(device)
+        scaling = bench_scaling(
+            data,
+            _arm(config, compositions[0]),
+            execution=execution,
+            workers=workers,
+            steps=steps,
+            rounds=rounds,
+            threads=threads,
+            on_progress=on_progress("scaling") if workers else _quietly,
+        )
+    settings = config.model_dump(mode="json")
+    return TrainRates(settings, str(device), threads, steps, ways, peak_bytes, scaling)
 
 
-def _data(place: Path, config: PretrainConfig, tell: OnProgress) -> StudyData:
+def _quietly(done: int, total: int) -> None:
+    pass
+
+
+def _arm(config: PretrainConfig, composition: Sequence[str]) -> PretrainConfig:
+    values = {**config.model_dump(mode="json"), "composition": list(composition)}
+    return PretrainConfig.parse(values)
+
+
+def _data(place: Path, config: PretrainConfig, tell: OnProgress) -> Path:
     side = config.encoder.input_px * 7 // 4
     described = ProceduralData(
         pretrain=max(256, config.global_batch),
@@ -107,7 +131,7 @@ def _data(place: Path, config: PretrainConfig, tell: OnProgress) -> StudyData:
         crop_px=side,
         context=2.15,  # all nine transformations stay within it
     )
-    return StudyData(prepare(described, place, lambda _, done, total: tell(done, total)))
+    return prepare(described, place, lambda _, done, total: tell(done, total))
 
 
 def _ways(run: Pretraining, steps: int) -> Mapping[str, Callable[[], int]]:
@@ -216,4 +240,25 @@ def text(rates: TrainRates) -> str:
             f"| {name} | {ways['step'].per_s:,.0f} | {ways['limit'].per_s:,.0f} | {share:.0%} "
             f"| {parts} |"
         )
+    if rates.scaling:
+        lines += ["", "Workers, each a process; the global batch is the same:", ""]
+        lines.append(scaling_text(rates.scaling).rstrip())
     return "\n".join(lines) + "\n"
+
+
+def csv_text(rates: TrainRates) -> str:
+    """Return every rate as a row, for tables and plots elsewhere."""
+    rows = [
+        (composition, way, 1, rate)
+        for composition, ways in rates.ways.items()
+        for way, rate in ways.items()
+    ]
+    first = next(iter(rates.ways))
+    rows += [(first, "step", count, rate) for count, rate in rates.scaling.items()]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("composition", "way", "workers", "views_per_s", "least", "largest", "on"))
+    for composition, way, count, rate in rows:
+        least, largest = rate.spread
+        writer.writerow((composition, way, count, rate.per_s, least, largest, describe()))
+    return out.getvalue()

@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from handssl.errors import InputError
+
 
 @click.group()
 def bench() -> None:
@@ -155,6 +157,10 @@ def bench_optim_command(rounds: int, markdown: Path | None, quiet: bool, as_json
 )
 @click.option("--steps", default=8, show_default=True, type=click.IntRange(1))
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100))
+@click.option("--workers", default="", metavar="N,N", help="Also with so many processes: 1,2.")
+@click.option(
+    "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="A row each."
+)
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="For the data.")
 @_outputs
 def bench_train_command(
@@ -166,6 +172,8 @@ def bench_train_command(
     threads: int,
     steps: int,
     rounds: int,
+    workers: str,
+    csv_file: Path | None,
     folder: Path | None,
     markdown: Path | None,
     quiet: bool,
@@ -177,10 +185,10 @@ def bench_train_command(
 
     \b
     Examples:
-      handssl bench train --markdown benchmarks/train.md
+      handssl bench train --workers 1,2 --markdown benchmarks/train.md --csv benchmarks/train.csv
       handssl bench train run.yaml --device cuda --set pretrain.global_batch=512
     """  # noqa: D301  (click's mark for a block it must not wrap)
-    from handssl.bench.train import bench_train, text
+    from handssl.bench.train import bench_train, csv_text, text
     from handssl.cli.options import parse_changes
     from handssl.sweep.run_config import RunConfig
     from handssl.training import Execution
@@ -195,9 +203,19 @@ def bench_train_command(
             steps=steps,
             rounds=rounds,
             threads=threads,
+            workers=_numbers(workers),
             on_progress=on_progress,
         )
+    if csv_file is not None:
+        csv_file.write_text(csv_text(rates), encoding="utf-8")
     _deliver(asdict(rates), text(rates), markdown, as_json=as_json)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    words = [word for word in text.split(",") if word.strip()]
+    if not all(word.strip().isdigit() and int(word) > 0 for word in words):
+        raise InputError(f"--workers: expected numbers such as 1,2, got {text!r}")
+    return tuple(map(int, words))
 
 
 def _demo_run() -> Any:

@@ -1,0 +1,88 @@
+"""How the rate of training grows with the number of workers, the global batch being the same."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from handssl.bench.rates import OnProgress, Rate
+from handssl.data.study_data import StudyData
+from handssl.distributed.together import together
+from handssl.training import Execution, PretrainConfig, Pretraining
+
+
+def bench_scaling(
+    data: Path,
+    config: PretrainConfig,
+    *,
+    execution: Execution,
+    workers: Sequence[int],
+    steps: int,
+    rounds: int,
+    threads: int,
+    on_progress: OnProgress,
+) -> dict[int, Rate]:
+    """Measure whole steps with several numbers of workers, each a process of this machine.
+
+    Args:
+        data: Packed splits.
+        config: The run.
+        execution: Device, precision; on GPUs each worker has its own.
+        workers: Numbers of processes.
+        steps: Of one measurement.
+        rounds: Measurements of each number.
+        threads: Of torch in each worker.
+        on_progress: Called with (numbers done, in all).
+
+    Returns:
+        Views a second of all workers together, by number of workers.
+    """
+    backend = "nccl" if execution.torch_device().type == "cuda" else "gloo"
+    found = {}
+    for done, count in enumerate(workers, start=1):
+        settings = (data, config, execution, steps, rounds, threads)
+        (seconds, *_) = together(_seconds, count, *settings, backend=backend)
+        views = steps * seconds.pop()
+        rates = [views / one for one in seconds]
+        found[count] = Rate(str(count), statistics.median(rates), (min(rates), max(rates)))
+        on_progress(done, len(workers))
+    return found
+
+
+def _seconds(
+    data: Path,
+    config: PretrainConfig,
+    execution: Execution,
+    steps: int,
+    rounds: int,
+    threads: int,
+) -> list[float]:
+    """Return the seconds of each round, then the views of a step."""
+    torch.set_num_threads(threads)
+    run = Pretraining(config, StudyData(data), execution)
+    run.network.train()
+    batch = next(run.batches(1))
+    found = []
+    for _ in range(rounds + 1):
+        start_s = time.perf_counter()
+        for _ in range(steps):
+            run.step(batch, 1)
+        if run.device.type == "cuda":
+            torch.cuda.synchronize(run.device)
+        found.append(time.perf_counter() - start_s)
+    return [*found[1:], float(run.views_per_step)]
+
+
+def text(rates: dict[int, Rate]) -> str:
+    """Return a Markdown table; efficiency is the rate over that of one worker, for each worker."""
+    alone = rates[min(rates)].per_s / min(rates)
+    lines = ["| workers | views/s | efficiency |", "|---:|---:|---:|"]
+    lines += [
+        f"| {count} | {rate.per_s:,.0f} | {rate.per_s / (count * alone):.0%} |"
+        for count, rate in rates.items()
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,118 @@
+"""Several processes of this machine as ranks of one group, for measurements and checks."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing import connection, get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from handssl.errors import HandsslError
+
+_LOOPBACK = Path("/sys/class/net/lo")
+
+
+class RanksError(HandsslError):
+    """The processes did not finish together."""
+
+
+def together(
+    work: Callable[..., Any],
+    count: int,
+    *arguments: Any,
+    backend: str = "gloo",
+    timeout_s: float = 600.0,
+) -> list[Any]:
+    """Call `work(*arguments)` in several processes that form a process group.
+
+    They meet in a file and talk on loopback; none outlives the call.
+
+    Args:
+        work: A function of a module; what it returns is small.
+        count: Processes.
+        arguments: For each, small.
+        backend: `gloo`, or `nccl` where each has a GPU.
+        timeout_s: For all of it.
+
+    Returns:
+        What each returned, by rank.
+
+    Raises:
+        RanksError: One failed or died, or the time was over; the others are ended.
+    """
+    context = get_context("spawn")
+    with tempfile.TemporaryDirectory(prefix="handssl-ranks-") as folder:
+        lines = [context.Pipe(duplex=False) for _ in range(count)]
+        ranks = [
+            context.Process(
+                target=_rank, args=(work, arguments, rank, count, backend, folder, sender)
+            )
+            for rank, (_, sender) in enumerate(lines)
+        ]
+        for process, (_, sender) in zip(ranks, lines, strict=True):
+            process.start()
+            sender.close()  # so that the end of the process ends the line
+        try:
+            return _heard([receiver for receiver, _ in lines], time.monotonic() + timeout_s)
+        finally:
+            for process in ranks:
+                process.kill()
+                process.join()
+
+
+def _heard(lines: list[Any], end_s: float) -> list[Any]:
+    found: dict[int, Any] = {}
+    while len(found) < len(lines):
+        open_lines = [line for rank, line in enumerate(lines) if rank not in found]
+        ready = connection.wait(open_lines, timeout=max(0.0, end_s - time.monotonic()))
+        if not ready:
+            silent = [rank for rank in range(len(lines)) if rank not in found]
+            raise RanksError(f"ranks {silent} of {len(lines)} did not answer in time")
+        for rank, line in enumerate(lines):
+            if line not in ready:
+                continue
+            try:
+                done, found[rank] = line.recv()
+            except EOFError:
+                raise RanksError(f"rank {rank} of {len(lines)} ended without a word") from None
+            if not done:
+                raise RanksError(f"rank {rank} of {len(lines)}: {found[rank]}")
+    return [found[rank] for rank in range(len(lines))]
+
+
+def _rank(
+    work: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    rank: int,
+    count: int,
+    backend: str,
+    folder: str,
+    line: Any,
+) -> None:
+    if _LOOPBACK.exists():
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    if backend == "nccl":
+        torch.cuda.set_device(rank)
+    try:
+        dist.init_process_group(
+            backend,
+            store=dist.FileStore(  # type: ignore[attr-defined]
+                f"{folder}/store", count
+            ),
+            rank=rank,
+            world_size=count,
+            timeout=datetime.timedelta(seconds=120),
+        )
+        line.send((True, work(*arguments)))
+        # A rank that ends while others still read from it would break their last collective.
+        dist.barrier()
+        dist.destroy_process_group()
+    except Exception as error:
+        line.send((False, f"{type(error).__name__}: {error}"))
