@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from handssl.augment import composition_name
+from handssl.data.config import DataConfig
+from handssl.sweep.cells import Cell
 from handssl.sweep.identity import trial_id
-from handssl.sweep.study import Cell, Study
+from handssl.sweep.stages import Selections, Stage
+from handssl.sweep.study import Study
 from handssl.training.config import PretrainConfig
 
 Kind = Literal["trial", "mean_pose", "random_encoder"]
@@ -25,6 +29,8 @@ class PlannedTrial:
         config: Resolved configuration.
         exempt: Never stopped early.
         kind: `trial`, or the reference it is.
+        stage: Name of the stage that asks for it.
+        data: The images, where they are not the study's.
     """
 
     trial_id: str
@@ -33,6 +39,8 @@ class PlannedTrial:
     config: PretrainConfig
     exempt: bool = True
     kind: Kind = "trial"
+    stage: str = ""
+    data: DataConfig | None = None
 
     @property
     def composition(self) -> str:
@@ -51,11 +59,7 @@ class PlannedTrial:
 
 
 def plan_study(study: Study, data_fingerprint: str) -> tuple[PlannedTrial, ...]:
-    """List a study's trials: block after block, exempt cells first, references last.
-
-    Exempt cells run longest, so starting them first leaves no core idle at the end. References
-    take a moment only: at the start they would end while the next actor is still being made, and
-    Tune then drops that actor.
+    """List the trials of all stages that do not wait for another's choice.
 
     Args:
         study: The study.
@@ -64,29 +68,72 @@ def plan_study(study: Study, data_fingerprint: str) -> tuple[PlannedTrial, ...]:
     Returns:
         Every trial once.
     """
+    known = [stage for stage in study.all_stages if not stage.needs]
     return tuple(
-        trial for block in study.blocks for trial in _plan_block(study, block, data_fingerprint)
+        trial
+        for stage in known
+        for trial in plan_stage(study, stage, {}, lambda data: data_fingerprint)
     )
 
 
-def _plan_block(study: Study, block: int, fingerprint: str) -> list[PlannedTrial]:
-    cells = sorted(study.cells, key=lambda cell: not cell.exempt)
-    untrained: tuple[Kind, ...] = ()
-    if study.references:
-        untrained = ("mean_pose", "random_encoder")
-        cells = [SUPERVISED, *(cell for cell in cells if cell.label != SUPERVISED.label)]
-    return [
-        *(_trial(study, cell, block, fingerprint) for cell in cells),
-        *(_reference(study, kind, block, fingerprint) for kind in untrained),
-    ]
+def plan_stage(
+    study: Study, stage: Stage, before: Selections, fingerprint_of: Callable[[DataConfig], str]
+) -> tuple[PlannedTrial, ...]:
+    """List a stage's trials: block after block, exempt cells first, references last.
+
+    Exempt cells run longest, so starting them first leaves no core idle at the end. References
+    take a moment only: at the start they would end while the next actor is still being made, and
+    Tune then drops that actor.
+
+    Args:
+        study: The study.
+        stage: One of its stages.
+        before: What earlier stages have chosen.
+        fingerprint_of: Gives the fingerprint of a dataset.
+
+    Returns:
+        Every trial once.
+    """
+    planner = _Planner(study, stage, study.resolve(stage, before), fingerprint_of)
+    blocks = enumerate(stage.blocks(study.blocks))
+    return tuple(trial for position, block in blocks for trial in planner.block(position, block))
 
 
-def _reference(study: Study, kind: Kind, block: int, fingerprint: str) -> PlannedTrial:
-    config = PretrainConfig(encoder=study.pretrain.encoder, seed=block)
-    name = trial_id(config, fingerprint, kind=kind)
-    return PlannedTrial(name, kind.replace("_", " "), block, config, kind=kind)
+@dataclass(frozen=True)
+class _Planner:
+    study: Study
+    stage: Stage
+    cells: tuple[Cell, ...]
+    fingerprint_of: Callable[[DataConfig], str]
 
+    def block(self, position: int, block: int) -> list[PlannedTrial]:
+        exempt = self.stage.exempt(self.cells, position)
+        cells = sorted(self.cells, key=lambda cell: cell.label not in exempt)
+        untrained: tuple[Kind, ...] = ()
+        if self._has_references:
+            untrained = ("mean_pose", "random_encoder")
+            cells = [SUPERVISED, *(cell for cell in cells if cell.label != SUPERVISED.label)]
+            exempt |= {SUPERVISED.label}
+        return [
+            *(self._trial(cell, block, exempt=cell.label in exempt) for cell in cells),
+            *(self._reference(kind, block) for kind in untrained),
+        ]
 
-def _trial(study: Study, cell: Cell, block: int, fingerprint: str) -> PlannedTrial:
-    config = study.config(cell, block)
-    return PlannedTrial(trial_id(config, fingerprint), cell.label, block, config, cell.exempt)
+    @property
+    def _has_references(self) -> bool:
+        """Once in every block of the study: with the first stage that has these blocks."""
+        own = [s.name for s in self.study.all_stages if s.kind != "hyperparameters"]
+        return self.study.references and self.stage.name in own[:1]
+
+    def _reference(self, kind: Kind, block: int) -> PlannedTrial:
+        config = PretrainConfig(encoder=self.study.pretrain.encoder, seed=block)
+        name = trial_id(config, self.fingerprint_of(self.study.data), kind=kind)
+        label = kind.replace("_", " ")
+        return PlannedTrial(name, label, block, config, kind=kind, stage=self.stage.name)
+
+    def _trial(self, cell: Cell, block: int, *, exempt: bool) -> PlannedTrial:
+        config = self.study.config(cell, block)
+        name = trial_id(config, self.fingerprint_of(cell.data or self.study.data))
+        return PlannedTrial(
+            name, cell.label, block, config, exempt, stage=self.stage.name, data=cell.data
+        )
