@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from handssl.augment import PAPER_SEVEN, REGRESSABLE
+from handssl.augment import PAPER_SEVEN
 from handssl.data.config import PackedData, ProceduralData
 from handssl.sweep.study import Halving, Study
 from handssl.training.config import PretrainConfig
@@ -41,31 +41,17 @@ def study(
         InputError: A transformation is unknown or a value out of range; all mistakes are listed.
 
     Example:
-        >>> len(study().cells)
+        >>> stage = study().all_stages[0]
+        >>> len(stage.cells({}))
         10
-        >>> [cell.label for cell in study().cells if not cell.exempt]
-        ['contrastive blur', 'contrastive cutout', 'contrastive noise', 'contrastive sobel']
     """
     return Study.parse(
         {
             "name": name,
-            "stage": "objectives",
-            "cells": _cells(transformations),
+            "stages": [{"kind": "objectives", "transformations": tuple(transformations)}],
             "blocks": tuple(blocks),
             "data": data or ProceduralData(),
             "pretrain": pretrain or PretrainConfig(),
             "halving": halving or Halving(),
         }
     )
-
-
-def _cells(transformations: Sequence[str]) -> list[dict[str, object]]:
-    rivals = [name for name in transformations if name in REGRESSABLE]
-    contrastive = [
-        {"composition": (name,), "objective": "contrastive", "exempt": name in rivals}
-        for name in transformations
-    ]
-    relative = [
-        {"composition": (name,), "objective": "relative", "exempt": True} for name in rivals
-    ]
-    return [*contrastive, *relative]

@@ -15,7 +15,7 @@ from handssl.errors import InputError
 if TYPE_CHECKING:
     from handssl.sweep.study import Study
 
-NAMES = ("demo", "objectives", "smoke")
+NAMES = ("compositions", "demo", "objectives", "paper", "published", "smoke")
 
 
 @click.group()
@@ -35,7 +35,7 @@ def run_study(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Run STUDY, a YAML file or one of: demo, objectives, smoke.
+    """Run STUDY, a YAML file or one of: compositions, demo, objectives, paper, published, smoke.
 
     Trials that an earlier run finished, of this or another study, are not run again.
 
@@ -71,11 +71,14 @@ def load_study(source: str) -> Study:
 
 
 def _named(name: str) -> Study:
-    from tune_spaces import demo, objectives, smoke
+    from tune_spaces import compositions, demo, objectives, paper, published, smoke
 
     studies: dict[str, Callable[[], Study]] = {
+        "compositions": compositions.study,
         "demo": demo.study,
         "objectives": objectives.study,
+        "paper": paper.study,
+        "published": published.study,
         "smoke": smoke.study,
     }
     return studies[name]()

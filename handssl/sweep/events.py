@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from handssl.sweep.plan import PlannedTrial
+from handssl.sweep.stages import Selection
 from handssl.sweep.study import Study
 
 Outcome = Literal["completed", "stopped", "diverged", "failed"]
@@ -23,12 +24,20 @@ class Preparing:
 
 @dataclass(frozen=True)
 class Planned:
-    """The plan stands: all trials, those no earlier run has finished, and how many run at once."""
+    """A stage's plan stands: its trials, those nobody has finished, and how many run at once."""
 
     study: Study
     trials: tuple[PlannedTrial, ...]
     missing: tuple[PlannedTrial, ...]
     slots: int
+    stage: str = ""
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A stage is over and has chosen."""
+
+    selection: Selection
 
 
 @dataclass(frozen=True)
@@ -79,5 +88,5 @@ class Tick:
     """Nothing new: the sweep is alive; comes several times a second."""
 
 
-Event = Preparing | Planned | Started | StepEnded | EpochEnded | Ended | Stopping | Tick
+Event = Preparing | Planned | Started | StepEnded | EpochEnded | Ended | Selected | Stopping | Tick
 OnEvent = Callable[[Event], None]

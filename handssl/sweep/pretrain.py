@@ -16,6 +16,7 @@ from handssl.sweep.recorder import Recorder
 from handssl.sweep.result import StudyResult
 from handssl.sweep.run_config import RunConfig
 from handssl.sweep.runner import Sweep
+from handssl.sweep.stages import Stage
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.training import Execution
 
@@ -72,17 +73,18 @@ class _Alone(Sweep):
 
     def execute(
         self,
+        stage: Stage,
+        trials: tuple[PlannedTrial, ...],
         missing: tuple[PlannedTrial, ...],
         recorder: Recorder,
-        data: Path,
         on_event: OnEvent,
     ) -> None:
         """Train here, or on workers."""
-        on_event(Planned(self.study, self.trials, missing, slots=1))
+        on_event(Planned(self.study, trials, missing, slots=1, stage=stage.name))
         for trial in missing:
             recorder.start(trial)
             folder = self.storage / "trials" / trial.trial_id
-            rows = self._rows(trial, data, folder, on_event)
+            rows = self._rows(trial, self.places.folder(trial), folder, on_event)
             self._record(trial, rows, recorder, folder)
 
     def _record(

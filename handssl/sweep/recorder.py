@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from handssl.sweep.events import Ended, EpochEnded, OnEvent, Outcome, Started
@@ -22,7 +22,7 @@ class Recorder:
         store: The local record, which decides.
         tracker: MLflow, which shows; it never makes a trial fail.
         on_event: Told what was recorded.
-        data: Tags that say what the trials read.
+        data: Gives tags that say what a trial reads.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class Recorder:
         store: TrialStore,
         tracker: Any,
         on_event: OnEvent,
-        data: Mapping[str, str] | None = None,
+        data: Callable[[PlannedTrial], dict[str, str]] = lambda trial: {},
     ) -> None:
         self._study, self._store, self._tracker = study, store, tracker
-        self._on_event, self._data = on_event, dict(data or {})
+        self._on_event, self._data = on_event, data
         self._running: dict[str, TrialRecord] = {}
 
     def missing(self, trials: tuple[PlannedTrial, ...]) -> tuple[PlannedTrial, ...]:
@@ -92,7 +92,7 @@ class Recorder:
         return TrialRecord(
             trial_id=trial.trial_id,
             study=self._study.name,
-            stage=self._study.stage,
+            stage=trial.stage or self._study.stage,
             cell=trial.cell,
             composition=trial.composition,
             objective=trial.objective,
@@ -101,5 +101,5 @@ class Recorder:
             epoch=0,
             epochs=trial.epochs,
             config=trial.config.model_dump(mode="json"),
-            tags=self._data,
+            tags=self._data(trial),
         )

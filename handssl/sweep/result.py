@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from handssl.sweep.stages import Selection
 from handssl.sweep.study import Study
 from handssl.tracking.record import TrialRecord
 
@@ -27,6 +28,7 @@ class StudyResult:
         planned: Trials of the plan.
         interrupted: Whether the run ended before the plan was done.
         stopped_by: What ended it then: SIGINT, SIGTERM or time.
+        selections: What each stage that is over has chosen, in order.
     """
 
     study: Study
@@ -36,6 +38,7 @@ class StudyResult:
     planned: int
     interrupted: bool = False
     stopped_by: str = ""
+    selections: tuple[Selection, ...] = ()
 
     @property
     def failed(self) -> tuple[TrialRecord, ...]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from pathlib import Path
 
-from handssl.data.preparation import prepare
-from handssl.data.study_data import StudyData
 from handssl.errors import InterruptedStudyError
-from handssl.sweep.events import Event, OnEvent, Planned, Preparing, Stopping, Tick
+from handssl.sweep.events import Event, OnEvent, Planned, Selected, Stopping, Tick
 from handssl.sweep.interruption import Interruption
-from handssl.sweep.local_ray import Cluster, available_cpus, ray_cluster
-from handssl.sweep.plan import PlannedTrial, plan_study
+from handssl.sweep.local_ray import Cluster, ray_cluster
+from handssl.sweep.places import Places
+from handssl.sweep.plan import PlannedTrial, plan_stage
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.result import StudyResult
-from handssl.sweep.scheduler import BlockHalving
+from handssl.sweep.scheduler import PRIMARY, BlockHalving
+from handssl.sweep.stages import Finding, Selection, Stage
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.sweep.study import Study
 from handssl.sweep.tuning import Bridge, tune_trials
@@ -70,6 +71,7 @@ class Sweep:
         self.interruption, self.interrupted = interruption, False
         self.store = TrialStore(storage)
         self.trials: tuple[PlannedTrial, ...] = ()
+        self.selections: dict[str, Selection] = {}
 
     def until_interrupted(self, on_event: OnEvent) -> StudyResult:
         """Do everything, or what comes before an interruption; return what there is then."""
@@ -80,48 +82,80 @@ class Sweep:
         return self.result()
 
     def run(self, on_event: OnEvent) -> None:
-        """Do everything that is still to be done."""
+        """Do everything that is still to be done, stage after stage."""
         with self.interruption.at_once():
-            data = prepare(
-                self.study.data,
-                self.storage,
-                lambda phase, done, total: on_event(Preparing(phase, done, total)),
-                workers=available_cpus(),
+            self.places = Places(self.study, self.storage, on_event)
+            stages = self.study.all_stages
+            self.trials = tuple(
+                trial
+                for stage in stages
+                if not stage.needs
+                for trial in plan_stage(self.study, stage, {}, self.places.fingerprint)
             )
-            splits = StudyData(data)
-            self.trials = plan_study(self.study, splits.fingerprint)
-        recorder = Recorder(self.study, self.store, self.tracker, on_event, splits.tags())
+        recorder = Recorder(self.study, self.store, self.tracker, on_event, self.places.tags)
         if self.store.all():
             self.tracker.sync(self.store)
-        missing = recorder.missing(self.trials)
-        if not missing:
-            on_event(Planned(self.study, self.trials, missing, slots=1))
-            return
         try:
-            self.execute(missing, recorder, data, on_event)
+            for stage in stages:
+                if not self._can_choose_from(stage.needs):
+                    break
+                self._run_stage(stage, recorder, on_event)
         finally:
             recorder.close()
 
+    def _run_stage(self, stage: Stage, recorder: Recorder, on_event: OnEvent) -> None:
+        with self.interruption.at_once():
+            trials = plan_stage(self.study, stage, self.selections, self.places.fingerprint)
+        others = [trial for trial in self.trials if trial.stage != stage.name]
+        self.trials = (*others, *trials)
+        missing = recorder.missing(trials)
+        if missing:
+            self.execute(stage, trials, missing, recorder, on_event)
+        else:
+            on_event(Planned(self.study, trials, missing, slots=1, stage=stage.name))
+        self.selections[stage.name] = stage.select(self._findings(stage))
+        on_event(Selected(self.selections[stage.name]))
+
+    def _can_choose_from(self, needed: tuple[str, ...]) -> bool:
+        """Say whether no trial of these stages has failed: what follows would rest on a gap."""
+        asked = [trial.trial_id for trial in self.trials if trial.stage in needed]
+        return all(record.outcome != "failed" for record in map(self.store.load, asked) if record)
+
+    def _findings(self, stage: Stage) -> list[Finding]:
+        cells = {cell.label: cell for cell in self.study.resolve(stage, self.selections)}
+        found = []
+        for trial in self.trials:
+            record = self.store.load(trial.trial_id)
+            if trial.stage == stage.name and trial.cell in cells and record is not None:
+                value = record.metrics.get(PRIMARY, math.nan)
+                found.append(
+                    Finding(cells[trial.cell], trial.block, record.outcome, record.epoch, value)
+                )
+        return found
+
     def execute(
         self,
+        stage: Stage,
+        trials: tuple[PlannedTrial, ...],
         missing: tuple[PlannedTrial, ...],
         recorder: Recorder,
-        data: Path,
         on_event: OnEvent,
     ) -> None:
-        """Run what is missing: here, in Ray Tune."""
+        """Run what is missing of a stage: here, in Ray Tune."""
         with ray_cluster() as cluster:
             self.interruption.listen()
             self.interruption.raise_if_requested()
-            on_event(Planned(self.study, self.trials, missing, cluster.slots))
-            self._tune(missing, recorder, cluster, data, on_event)
+            on_event(Planned(self.study, trials, missing, cluster.slots, stage=stage.name))
+            self._tune(trials, missing, recorder, cluster, on_event)
 
     def result(self) -> StudyResult:
         """Return what the record holds of this plan."""
-        loaded = (self.store.load(trial.trial_id) for trial in self.trials)
-        records = tuple(record for record in loaded if record is not None)
+        # A trial that two stages ask for is one trial.
+        names = dict.fromkeys(trial.trial_id for trial in self.trials)
+        records = tuple(filter(None, map(self.store.load, names)))
         return StudyResult(
-            *(self.study, self.storage, self.tracking_uri, records, len(self.trials)),
+            *(self.study, self.storage, self.tracking_uri, records, len(names)),
+            selections=tuple(self.selections.values()),
             interrupted=self.interrupted,
             stopped_by=self._stopped_by() if self.interrupted else "",
         )
@@ -136,10 +170,10 @@ class Sweep:
 
     def _tune(
         self,
+        trials: tuple[PlannedTrial, ...],
         missing: tuple[PlannedTrial, ...],
         recorder: Recorder,
         cluster: Cluster,
-        data: Path,
         on_event: OnEvent,
     ) -> None:
         def on_step() -> None:
@@ -150,21 +184,23 @@ class Sweep:
                 # delay the end of every process.
                 raise KeyboardInterrupt if cluster.owned else InterruptedStudyError("interrupted")
 
-        scheduler = BlockHalving(self.study, self.trials)
-        self._replay(scheduler, {trial.trial_id for trial in missing})
+        scheduler = BlockHalving(self.study, trials)
+        self._replay(scheduler, trials, {trial.trial_id for trial in missing})
         by_id = {trial.trial_id: trial for trial in missing}
         tune_trials(
             missing,
             scheduler=scheduler,
             callback=Bridge(by_id, recorder, on_step),
             cluster=cluster,
-            data=data,
+            data={trial.trial_id: self.places.folder(trial) for trial in missing},
             storage=self.storage,
         )
 
-    def _replay(self, scheduler: BlockHalving, missing: set[str]) -> None:
+    def _replay(
+        self, scheduler: BlockHalving, trials: tuple[PlannedTrial, ...], missing: set[str]
+    ) -> None:
         """Let the scheduler judge as if it had seen the finished trials; the others report anew."""
-        for trial in self.trials:
+        for trial in trials:
             if trial.trial_id not in missing:
                 for entry in self.store.history(trial.trial_id):
                     scheduler.decide(trial.trial_id, {"epoch": entry.epoch, **entry.metrics})

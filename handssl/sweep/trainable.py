@@ -29,7 +29,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         config: Result,
         *,
         trials: Mapping[str, PlannedTrial],
-        data: Path,
+        data: Mapping[str, Path],
         storage: Path,
         threads: int,
     ) -> None:
@@ -38,7 +38,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         Args:
             config: Holds the first `trial_id`.
             trials: The plan.
-            data: Packed splits.
+            data: Packed splits of each trial.
             storage: Where trials have their folders.
             threads: CPUs of this actor.
         """
@@ -46,7 +46,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
 
         torch.set_num_threads(threads)
         # Names that the base class does not use; it has a `_storage` of its own.
-        self._plan, self._data_folder, self._trials_folder = trials, data, storage / "trials"
+        self._plan, self._places, self._trials_folder = trials, data, storage / "trials"
         self.reset_config(config)
 
     def reset_config(self, new_config: Result) -> bool:
@@ -54,7 +54,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         trial = self._plan[new_config["trial_id"]]
         self._trial_folder = self._trials_folder / trial.trial_id
         self._epoch, self._epochs = 0, trial.epochs
-        self._results = trial_results(trial, self._data_folder, self._trial_folder)
+        self._results = trial_results(trial, self._places[trial.trial_id], self._trial_folder)
         return True
 
     def step(self) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def tune_trials(
     scheduler: BlockHalving,
     callback: Bridge,
     cluster: Cluster,
-    data: Path,
+    data: Mapping[str, Path],
     storage: Path,
 ) -> None:
     """Run trials in reused actors until each has an outcome.
@@ -81,7 +81,7 @@ def tune_trials(
         scheduler: Decides who goes on.
         callback: Is told everything.
         cluster: How many run at once, with what.
-        data: Packed splits.
+        data: Packed splits of each trial.
         storage: Where the trials keep their folders.
     """
     trainable = tune.with_parameters(

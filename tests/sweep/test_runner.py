@@ -10,7 +10,7 @@ import pytest
 import ray
 from mlflow import MlflowClient
 
-from handssl.sweep import runner
+from handssl.sweep import places, runner
 from handssl.sweep.events import EpochEnded, Event, Planned, Started, Tick
 from handssl.sweep.result import StudyResult
 from handssl.sweep.study import Study
@@ -57,7 +57,7 @@ def runs(
     storage = tmp_path_factory.mktemp("runs")
     larger = STUDY.merged({"cells": [*STUDY.model_dump(mode="json")["cells"], {}]})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "prepare", lambda *_, **__: blob_data)
+        patch.setattr(places, "prepare", lambda *_, **__: blob_data)
         results = []
         for study in (STUDY, larger):
             events: list[Event] = []

@@ -4,14 +4,17 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 import handssl
 from handssl.errors import InputError
-from tune_spaces import demo, objectives, smoke
+from tune_spaces import compositions, demo, objectives, paper, published, smoke
+
+FOUR = {"color_jitter", "rotate", "scale", "translate"}
 
 
 def test_the_cells_are_those_of_section_4_2() -> None:
-    cells = objectives.study().cells
+    cells = objectives.study().all_stages[0].cells({})
     contrastive = {cell.composition for cell in cells if cell.objective == "contrastive"}
     relative = {cell.composition for cell in cells if cell.objective == "relative"}
     seven = ("blur", "color_jitter", "cutout", "noise", "rotate", "sobel", "translate")
@@ -21,7 +24,9 @@ def test_the_cells_are_those_of_section_4_2() -> None:
 
 
 def test_exactly_the_six_cells_with_a_rival_are_exempt_from_stopping() -> None:
-    exempt = [cell.composition[0] for cell in objectives.study().cells if cell.exempt]
+    exempt = [
+        cell.composition[0] for cell in objectives.study().all_stages[0].cells({}) if cell.exempt
+    ]
     assert sorted(exempt) == sorted(["translate", "rotate", "color_jitter"] * 2)
 
 
@@ -45,7 +50,7 @@ def test_an_unknown_size_is_refused_with_the_nearest_name() -> None:
 
 
 def test_the_smoke_study_has_the_cells_of_the_demo() -> None:
-    assert smoke.study().cells == demo.study().cells
+    assert smoke.study().stages == demo.study().stages
 
 
 def test_importing_handssl_costs_nothing_and_its_names_resolve() -> None:
@@ -61,3 +66,22 @@ def test_importing_handssl_costs_nothing_and_its_names_resolve() -> None:
 def test_a_name_handssl_does_not_have_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nonsense"):
         handssl.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("space", [compositions, objectives, paper, published])
+def test_every_study_of_the_paper_can_be_written_as_yaml_and_read_again(space, tmp_path) -> None:
+    study = space.study()
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(study.model_dump(mode="json")), encoding="utf-8")
+    assert type(study).load(file) == study
+
+
+def test_the_published_compositions_are_all_subsets_of_four_on_each_objective() -> None:
+    cells = published.study().cells
+    for objective in ("contrastive", "relative"):
+        composed = [c for c in cells if c.objective == objective and set(c.composition) <= FOUR]
+        assert len({c.composition for c in composed}) == 15
+    assert all(cell.exempt for cell in cells)
+    assert {c.composition[0] for c in cells if not set(c.composition) <= FOUR} == {
+        *("blur", "color_drop", "cutout", "noise", "sobel")
+    }

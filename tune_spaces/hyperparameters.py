@@ -1,0 +1,47 @@
+"""Sec. 4.1: the random grid search, off unless asked for.
+
+As many points for each objective, on one fixed composition, in seeds that no stage reports, scored
+on `select`; the values chosen hold in the stages after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+GRID: dict[str, tuple[Any, ...]] = {
+    "optimizer.lr_base": (3e-5, 1e-4, 3e-4, 1e-3),
+    "optimizer.weight_decay": (0.0, 1e-6, 1e-4),
+    "global_batch": (512, 1024, 2048),
+    "temperature": (0.1, 0.5, 1.0),
+}
+
+
+def stage(
+    *,
+    composition: Sequence[str] = ("rotate", "translate"),
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    points: int = 12,
+    seeds: Sequence[int] = (1001,),
+) -> dict[str, Any]:
+    """Return the stage, to be put before others.
+
+    Args:
+        composition: On which points are compared.
+        grid: Dotted keys of the pretraining to their values.
+        points: How many of the grid for each objective.
+        seeds: Of its blocks.
+
+    Example:
+        >>> from handssl import Study
+        >>> found = Study.parse({"name": "x", "stages": [stage(), {"kind": "objectives"}]})
+        >>> len(found.all_stages[0].cells({}))
+        24
+    """
+    return {
+        "kind": "hyperparameters",
+        "composition": tuple(composition),
+        "grid": {name: tuple(values) for name, values in (grid or GRID).items()},
+        "points": points,
+        "seeds": tuple(seeds),
+    }

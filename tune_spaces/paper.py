@@ -1,0 +1,51 @@
+"""The whole study of the paper: Sec. 4.2 to 4.5 on FreiHAND and InterHand2.6M."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from handssl.data.config import PackedData
+from handssl.sweep.study import Halving, Study
+from tune_spaces import cross_dataset, hyperparameters, supervised
+
+HALVING = Halving(grace_epochs=11, reduction_factor=3.0)
+
+
+def study(
+    *,
+    blocks: Sequence[int] = (1, 2, 3),
+    data: PackedData | None = None,
+    across: bool = True,
+    search: bool = False,
+) -> Study:
+    """Return the study.
+
+    Args:
+        blocks: Seeds.
+        data: The images; default: FreiHAND.
+        across: Whether InterHand2.6M is packed too, for Sec. 4.4.
+        search: Whether hyperparameters are searched first.
+
+    Returns:
+        Stages objectives, compositions, supervised and, if asked for, cross_dataset and
+        hyperparameters.
+
+    Example:
+        >>> [stage.name for stage in study(search=True).all_stages]
+        ['hyperparameters', 'objectives', 'compositions', 'cross_dataset', 'supervised']
+    """
+    return Study.parse(
+        {
+            "name": "paper",
+            "data": data or PackedData(name="freihand"),
+            "blocks": tuple(blocks),
+            "halving": HALVING,
+            "stages": [
+                *([hyperparameters.stage()] if search else []),
+                {"kind": "objectives"},
+                {"kind": "compositions"},
+                *([cross_dataset.stage()] if across else []),
+                supervised.stage(),
+            ],
+        }
+    )
