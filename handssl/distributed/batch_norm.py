@@ -69,11 +69,8 @@ def _statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tens
     Each rank's mean and sum of squares about it are merged in rank order (Chan, Golub, LeVeque
     1983): no cancellation, one collective, and the same bits on every rank.
     """
-    values = x if x.dtype == torch.float64 else x.float()
-    axes = [axis for axis in range(x.ndim) if axis != 1]
     rows = x.numel() // x.shape[1]
-    mean = values.sum(axes) / max(rows, 1)  # a rank may hold no sample of a small last batch
-    squares = (values - _as_channels(mean, x)).square().sum(axes)
+    mean, squares = _own_statistics(x if x.dtype == torch.float64 else x.float(), rows)
     parts = gather(
         torch.stack((mean, squares, torch.full_like(mean, rows)))[None], [1] * world_size()
     )
@@ -81,6 +78,15 @@ def _statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tens
     count = counts.sum(0)
     mean = (counts * means).sum(0) / count
     return mean, (squares + counts * (means - mean).square()).sum(0) / count, count[0]
+
+
+def _own_statistics(values: torch.Tensor, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and sum of squares about it of this rank's samples, by torch's own kernel."""
+    if rows == 0:  # a rank may hold no sample of a small last batch
+        zeros = values.new_zeros(values.shape[1])
+        return zeros, zeros
+    mean, variance = torch.batch_norm_update_stats(values, None, None, 0.0)
+    return mean, variance * rows
 
 
 class _Normalise(torch.autograd.Function):
@@ -97,21 +103,26 @@ class _Normalise(torch.autograd.Function):
         count: torch.Tensor,
         eps: float,
     ) -> torch.Tensor:
-        ctx.save_for_backward(x, weight, mean, torch.rsqrt(variance + eps), count)
+        ctx.save_for_backward(x, weight, mean, variance, count)
+        ctx.eps = eps
         return F.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x, weight, mean, inverse, count = ctx.saved_tensors
-        axes = [axis for axis in range(x.ndim) if axis != 1]
-        flow = gradient.to(mean.dtype)
-        unit = (x.to(mean.dtype) - _as_channels(mean, x)) * _as_channels(inverse, x)
-        own = torch.stack((flow.sum(axes), (flow * unit).sum(axes)))
-        # The weights' gradients stay local (they are averaged later); those of x are summed here.
-        shift, slope = (_as_channels(row, x) for row in sum_over_ranks(own) / count)
+        x, weight, mean, variance, count = ctx.saved_tensors
+        values, inverse = x.to(mean.dtype), torch.rsqrt(variance + ctx.eps)
         scale = inverse if weight is None else inverse * weight
-        for_x = (flow - shift - unit * slope) * _as_channels(scale, x)
-        none = None if weight is None else own[1], None if weight is None else own[0]
+        # As if the statistics were constants: gradient x scale, and the sums the rest is made of.
+        for_x, for_weight, for_bias = torch.ops.aten.native_batch_norm_backward(
+            *(gradient.to(mean.dtype), values, scale / inverse, mean, variance),
+            *(None, None, False, ctx.eps, [True, True, True]),
+        )
+        # The weights' gradients stay local (they are averaged later); those of x are summed here.
+        shift, slope = sum_over_ranks(torch.stack((for_bias, for_weight))) / count * scale
+        slope = slope * inverse
+        for_x = for_x.sub_(_as_channels(shift - slope * mean, x))
+        for_x = for_x.addcmul_(values, _as_channels(slope, x), value=-1.0)
+        none = (None, None) if weight is None else (for_weight, for_bias)
         return for_x.to(x.dtype), *none, None, None, None, None
 
 
