@@ -79,5 +79,30 @@ class Tick:
     """Nothing new: the sweep is alive; comes several times a second."""
 
 
-Event = Preparing | Planned | Started | StepEnded | EpochEnded | Ended | Stopping | Tick
+@dataclass(frozen=True)
+class Waiting:
+    """Nothing is trained until something else is there: workers, or the last copies."""
+
+    what: Literal["workers", "checkpoints"]
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something a user should know that ends nothing."""
+
+    message: str
+
+
+Event = (
+    Preparing
+    | Planned
+    | Started
+    | StepEnded
+    | EpochEnded
+    | Ended
+    | Stopping
+    | Waiting
+    | Note
+    | Tick
+)
 OnEvent = Callable[[Event], None]

@@ -37,9 +37,9 @@ class EpochResult:
 class Trial:
     """One resolved configuration with one seed, on one machine.
 
-    The folder holds `checkpoints/`, one after every epoch or where it was stopped, the newest two
-    kept, and when the trial is complete `encoder.safetensors`. A trial opened on such a folder goes
-    on from the newest intact checkpoint.
+    The folder holds `checkpoints/`, one after every epoch or where it was stopped, the newest
+    `execution.keep` of them, and when the trial is complete `encoder.safetensors`. A trial opened
+    on such a folder goes on from the newest intact checkpoint.
 
     Args:
         config: The resolved configuration.
@@ -67,7 +67,10 @@ class Trial:
         )
         if rank() == 0:
             remove_orphans(folder)
-        self._checkpoints = CheckpointFolder(folder / "checkpoints")
+        keeping = execution or Execution()
+        self._checkpoints = CheckpointFolder(
+            folder / "checkpoints", keep=keeping.keep, max_bytes=keeping.keep_bytes
+        )
         self._done: list[EpochResult] = self._restore()
 
     def epochs(
