@@ -57,7 +57,7 @@ class JsonLines:
             case EpochEnded():
                 self._epoch(event)
             case Note(message):
-                self._say("warning", message=message)
+                self._say("note", message=message)
             case Planned():
                 self._told = ("", 0)
 

@@ -102,8 +102,13 @@ class RunProgress(LiveProgress):
         self._planned = self._planned or isinstance(event, Planned)
         if not self._planned:
             super()._speak(event)
-        elif isinstance(event, EpochEnded | Waiting):
+        elif isinstance(event, Waiting) or _is_new(event):
             self._console.print(self._line(), highlight=False, soft_wrap=True)
+
+
+def _is_new(event: Event) -> bool:
+    """Say whether an epoch was made just now; those of an earlier run are not said again."""
+    return isinstance(event, EpochEnded) and math.isfinite(event.seconds)
 
 
 def _ended(event: Ended) -> str:

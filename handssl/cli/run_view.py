@@ -87,6 +87,7 @@ def show_finished(resumed: Resumed, shown: Shown) -> int:
             f"{record.cell}, block {record.block}: {record.outcome} earlier, after epoch "
             f"{record.epoch} of {record.epochs}; nothing is left to be done",
             highlight=False,
+            soft_wrap=True,
         )
     return _close(result, _view(shown), shown)
 

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 from pathlib import Path
 
 from handssl.errors import DivergedError, InputError, InterruptedStudyError
@@ -188,8 +189,8 @@ def _copied(rows: Iterator[Row], copies: Copies, on_event: OnEvent) -> Iterator[
             copies.offer()
             yield row
     finally:
-        on_event(Waiting("checkpoints"))
-        copies.finish(lambda: on_event(Tick()))
+        events = chain((Waiting("checkpoints"),), repeat(Tick()))
+        copies.finish(lambda: on_event(next(events)))
 
 
 def _ignore(event: Event) -> None:

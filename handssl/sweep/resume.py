@@ -169,8 +169,8 @@ def _find(name: str, store: TrialStore) -> TrialRecord:
             + _listed(found)
         )
     there = f"it holds:\n{_listed(records)}" if records else "it holds none"
-    near = nearest(name, [record.trial_id for record in records]) if records else ""
-    hint = near if near.startswith("; did") else ""
+    near = nearest(name, [record.trial_id[: len(name)] for record in records])
+    hint = near if near.startswith("; did") else ""  # all there are follow
     raise InputError(
         f"--resume {name}: expected a trial's id or the start of one, its folder or its MLflow run "
         f"id, found no such run in {store.storage}{hint}; {there}"

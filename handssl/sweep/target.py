@@ -51,7 +51,10 @@ class Target:
         from pyarrow.fs import FileSelector, FileType
 
         system, path = self._place
-        found = system.get_file_info(FileSelector(path, allow_not_found=True))
+        # Asked first: a selector of fsspec's takes a folder that cannot be reached for none.
+        if system.get_file_info(path).type == FileType.NotFound:
+            return []
+        found = system.get_file_info(FileSelector(path))
         files = (info for info in found if info.type == FileType.File)
         return [RemoteFile(info.base_name, info.size or 0) for info in files]
 

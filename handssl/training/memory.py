@@ -71,12 +71,17 @@ class StepMemory:
         return f" ({_readable(total)})" if total else ""
 
     def _advice(self) -> str:
+        where = "GPUs" if self._device.type == "cuda" else "machines"
+        offers = [f"more workers (--workers) on other {where}"]
+        if self._precision != "bf16":
+            offers.append("--precision bf16")
         passes = self._config.accumulation * 2
-        precision = "" if self._precision == "bf16" else "--precision bf16, "
+        if self._config.global_batch < 2 * passes:
+            return f"Use {' or '.join(offers)}, or a smaller encoder.width or encoder.input_px"
         return (
-            f"Use more workers (--workers {world_size() * 2}), {precision}or --set "
-            f"pretrain.accumulation={passes}; accumulation changes which samples are negatives of "
-            "each other and share BatchNorm statistics, so the trial gets another identity"
+            f"Use {', '.join(offers)}, or --set pretrain.accumulation={passes}; accumulation "
+            "changes which samples are negatives of each other and share BatchNorm statistics, so "
+            "the trial gets another identity"
         )
 
 

@@ -91,6 +91,7 @@ class Trial:
             DivergedError: A loss is not finite.
             InterruptedStudyError: It was stopped; the steps that were made are saved.
         """
+        self._complete_weights()
         yield from list(self._done)
         for epoch in range(len(self._done) + 1, self.config.epochs + 1):
             try:
@@ -120,7 +121,7 @@ class Trial:
             return
         if len(self._done) == self.config.epochs:
             # Before the checkpoint: a trial whose checkpoint is complete has its weights on disk.
-            save_weights(self._pretraining.encoder, self.folder / "encoder.safetensors")
+            save_weights(self._pretraining.encoder, self._weights)
         self._checkpoints.save(
             RunState(
                 epoch=len(self._done),
@@ -130,6 +131,16 @@ class Trial:
                 results=[result.metrics for result in self._done],
             )
         )
+
+    @property
+    def _weights(self) -> Path:
+        return self.folder / "encoder.safetensors"
+
+    def _complete_weights(self) -> None:
+        """Write the weights of a trial whose last checkpoint was brought from elsewhere."""
+        complete = len(self._done) == self.config.epochs and rank() == 0
+        if complete and not self._weights.exists():
+            save_weights(self._pretraining.encoder, self._weights)
 
     def _restore(self) -> list[EpochResult]:
         state = self._checkpoints.latest()
