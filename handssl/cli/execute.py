@@ -7,46 +7,39 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
-from handssl.cli.live import LiveProgress
+from handssl.cli.live import LiveProgress, Terminal
 from handssl.cli.summary import Summary, summarise, write_markdown
 from handssl.errors import InterruptedStudyError, PausedStudyError
 from handssl.sweep.runner import run as run_study
 
 if TYPE_CHECKING:
     from handssl.sweep.result import StudyResult
-    from handssl.sweep.run_config import RunConfig
     from handssl.sweep.study import Study
 
 
 def execute(
-    study: Study | RunConfig,
+    study: Study,
     storage: Path | None,
     tracking_uri: str | None,
     *,
     quiet: bool,
     as_json: bool,
     markdown: Path | None,
-    run: Callable[..., StudyResult] = run_study,
-    **options: Any,
 ) -> int:
     """Run a study and print its results.
 
     Args:
-        study: What to run: a study, or what `run` takes.
+        study: What to run.
         storage: Folder of the results, or None for the default.
         tracking_uri: MLflow store, or None for the default.
         quiet: No live progress.
         as_json: One JSON document instead of the table.
         markdown: A file that gets the results too.
-        run: Runs it.
-        options: Further arguments of `run`.
 
     Returns:
         Exit code: 0, or 1 if a trial failed.
@@ -55,25 +48,27 @@ def execute(
         InterruptedStudyError: It was interrupted; the message says how to go on.
         PausedStudyError: Likewise, by SIGTERM or because its time was over.
     """
-    errors = Console(stderr=True)
+    errors = Terminal(stderr=True)
     with LiveProgress(errors, quiet=quiet) as progress:
-        result = run(
-            study, storage=storage, tracking_uri=tracking_uri, on_event=progress, **options
-        )
+        result = run_study(study, storage=storage, tracking_uri=tracking_uri, on_event=progress)
     if result.interrupted:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the message is left to be said
-        kind = InterruptedStudyError if result.stopped_by == "SIGINT" else PausedStudyError
-        raise kind(interruption_message(result, sys.argv))
+        raise interruption(result)
     summary = summarise(result)
     if markdown is not None:
         write_markdown(summary, markdown)
     if as_json:
         click.echo(json.dumps(summary.document, indent=2))
     else:
-        _print(summary)
-    for record in result.failed:
-        errors.print(_failure(record, result.storage), style="red", highlight=False)
+        print_summary(summary)
+    tell_failures(result, errors)
     return 1 if result.failed else 0
+
+
+def interruption(result: StudyResult) -> InterruptedStudyError:
+    """Return the error of a run that was interrupted; what stopped it decides the exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the message is left to be said
+    kind = InterruptedStudyError if result.stopped_by == "SIGINT" else PausedStudyError
+    return kind(interruption_message(result, sys.argv))
 
 
 def interruption_message(result: StudyResult, argv: list[str]) -> str:
@@ -112,12 +107,19 @@ def continuing_command(argv: list[str], storage: Path) -> str:
     return shlex.join([program, *rest, "--storage", str(storage)])
 
 
-def _print(summary: Summary) -> None:
-    console = Console()
+def print_summary(summary: Summary) -> None:
+    """Print the results to stdout."""
+    console = Terminal()
     console.print(summary.table)
     for line in summary.lines:
         # Paths and commands are for copying: never wrapped, never coloured.
         click.echo(line)
+
+
+def tell_failures(result: StudyResult, errors: Terminal) -> None:
+    """Say of every trial that failed why, and where the details are."""
+    for record in result.failed:
+        errors.print(_failure(record, result.storage), style="red", highlight=False)
 
 
 def _failure(record: Any, storage: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from types import TracebackType
 from typing import Self
@@ -11,10 +12,26 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from handssl.sweep.events import Ended, Event, Stopping
+from handssl.sweep.events import Ended, EpochEnded, Event, Note, Planned, Stopping, Waiting
 from handssl.sweep.progress import Progress
 
 PLAIN_PERIOD_S = 10.0
+
+
+class Terminal(Console):
+    """A console whose reader may go, say `head`: the rest is dropped, and nothing ends."""
+
+    def on_broken_pipe(self) -> None:
+        """Send what follows nowhere, also what the file still holds at exit."""
+        self.quiet = True
+        to_nowhere(self.file.fileno())
+
+
+def to_nowhere(descriptor: int) -> None:
+    """Let everything that is written to a file descriptor vanish."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 class LiveProgress:
@@ -60,10 +77,13 @@ class LiveProgress:
             self._console.print(_ended(event), highlight=False)
         elif isinstance(event, Stopping):
             self._console.print("Stopping: ending the workers, one moment.", highlight=False)
+        elif isinstance(event, Note):
+            self._console.print(event.message, style="yellow", highlight=False, soft_wrap=True)
         if not self._live:
-            self._speak()
+            self._speak(event)
 
-    def _speak(self) -> None:
+    def _speak(self, event: Event) -> None:
+        """Say where it stands, where there is no live line."""
         now_s = time.monotonic()
         if now_s - self._spoke_s >= PLAIN_PERIOD_S:
             self._spoke_s = now_s
@@ -71,6 +91,24 @@ class LiveProgress:
 
     def _line(self) -> str:
         return self._progress.line(time.monotonic() - self._start_s)
+
+
+class RunProgress(LiveProgress):
+    """Shows one run: on a terminal a live line, elsewhere a plain line an epoch."""
+
+    _planned = False
+
+    def _speak(self, event: Event) -> None:
+        self._planned = self._planned or isinstance(event, Planned)
+        if not self._planned:
+            super()._speak(event)
+        elif isinstance(event, Waiting) or _is_new(event):
+            self._console.print(self._line(), highlight=False, soft_wrap=True)
+
+
+def _is_new(event: Event) -> bool:
+    """Say whether an epoch was made just now; those of an earlier run are not said again."""
+    return isinstance(event, EpochEnded) and math.isfinite(event.seconds)
 
 
 def _ended(event: Ended) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +21,14 @@ def running(command: Command) -> Command:
     return command
 
 
-_RUNNING = (
+def recording(command: Command) -> Command:
+    """Add what is common to them, without the options of what is shown."""
+    for option in reversed(_RECORDING):
+        command = option(command)
+    return command
+
+
+_RECORDING = (
     click.option(
         "--storage",
         type=click.Path(file_okay=False, path_type=Path),
@@ -39,6 +47,9 @@ _RUNNING = (
         type=click.Path(dir_okay=False, path_type=Path),
         help="Also write the results to this file, for a repository.",
     ),
+)
+_RUNNING = (
+    *_RECORDING,
     click.option("--quiet", "-q", is_flag=True, help="No live progress; results only."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end."),
 )
@@ -74,3 +85,33 @@ def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
     if mistakes:
         raise InputError("\n".join([f"{len(mistakes)} mistake(s) in --set:", *mistakes]))
     return values
+
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_BINARY = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?", re.IGNORECASE)
+
+
+def parse_size(text: str, option: str) -> int:
+    """Read a number of bytes with its unit.
+
+    Args:
+        text: E.g. 2GB, 500 MiB, 4096.
+        option: What the message calls it.
+
+    Returns:
+        Bytes, at least 1.
+
+    Raises:
+        InputError: It is no size.
+
+    Example:
+        >>> parse_size("2GB", "--keep-bytes"), parse_size("1.5 KiB", "--keep-bytes")
+        (2000000000, 1536)
+    """
+    found = _SIZE.fullmatch(text.strip())
+    scale = (_UNITS | _BINARY)[(found[2] or "").upper()] if found else 0
+    count = int(float(found[1]) * scale) if found else 0
+    if count < 1:
+        raise InputError(f"{option}: expected a size such as 500MB or 2GiB, got {text!r}")
+    return count

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
-from handssl.cli.options import parse_changes, running
+from handssl.cli.options import parse_changes, parse_size, recording
 from handssl.errors import InputError
 
 
@@ -25,7 +26,13 @@ from handssl.errors import InputError
 )
 @click.option("--compile", "compiled", is_flag=True, help="torch.compile the encoder.")
 @click.option("--time", "until", metavar="HH:MM", help="Stop cleanly at this time of day, exit 75.")
-@running
+@click.option("--checkpoints", metavar="URL", help="Copy checkpoints there too: s3://, gs://, ...")
+@click.option("--keep", type=click.IntRange(1), default=2, show_default=True, help="Checkpoints.")
+@click.option("--keep-bytes", metavar="SIZE", help="Of all checkpoints, e.g. 2GB.")
+@click.option("--resume", "resumed", metavar="RUN", help="Trial id, its folder, or MLflow run id.")
+@recording
+@click.option("--quiet", "-q", is_flag=True, help="Nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout, one an event.")
 def pretrain(
     config: Path | None,
     workers: str,
@@ -33,6 +40,10 @@ def pretrain(
     precision: str,
     compiled: bool,
     until: str | None,
+    checkpoints: str | None,
+    keep: int,
+    keep_bytes: str | None,
+    resumed: str | None,
     storage: Path | None,
     tracking_uri: str | None,
     changes: tuple[str, ...],
@@ -42,34 +53,40 @@ def pretrain(
 ) -> int:
     """Pretrain one encoder as the YAML file CONFIG says; without a file, as --set says.
 
-    A run that was stopped goes on, at the very step, when the command is run again. Exit codes: 0
-    done, 75 stopped by SIGTERM or --time, 130 by Ctrl-C.
+    A run that was stopped goes on, at the very step, when the command is run again, or by its
+    name with --resume. Exit codes: 0 done, 75 stopped by SIGTERM or --time, 130 by Ctrl-C.
 
     \b
     Examples:
       handssl pretrain run.yaml --storage runs/rotate
       handssl pretrain --set pretrain.composition=[rotate] --set pretrain.epochs=20
-      handssl pretrain run.yaml --workers 4 --time 23:30
+      handssl pretrain run.yaml --workers 4 --time 23:30 --checkpoints s3://bucket/rotate
+      handssl pretrain --resume 4f1c --storage runs/rotate
     """  # noqa: D301  (click's mark for a block it must not wrap)
-    from handssl.cli.execute import execute
-    from handssl.sweep.pretrain import pretrain as train
+    from handssl.cli.run_view import Shown, show_finished, train
+    from handssl.sweep.resume import resume
     from handssl.sweep.run_config import RunConfig
     from handssl.training import Execution
 
-    given = RunConfig() if config is None else RunConfig.load(config)
-    settings = {"device": device, "precision": precision, "compile": compiled}
-    return execute(
-        given.merged(parse_changes(changes)),
-        storage,
-        tracking_uri,
-        quiet=quiet,
-        as_json=as_json,
-        markdown=markdown,
-        run=train,
-        workers=_workers(workers),
-        execution=Execution.parse(settings, where="handssl pretrain"),
-        until_s=_until(until),
-    )
+    given = None if config is None else RunConfig.load(config)
+    values, shown = parse_changes(changes), Shown(quiet, as_json, markdown)
+    settings = {"device": device, "precision": precision, "compile": compiled, "keep": keep}
+    if keep_bytes is not None:
+        settings["keep_bytes"] = parse_size(keep_bytes, "--keep-bytes")
+    options: dict[str, Any] = {
+        "workers": _workers(workers),
+        "execution": Execution.parse(settings, where="handssl pretrain"),
+        "until_s": _until(until),
+        "checkpoints": checkpoints,
+    }
+    if resumed is None:
+        run = (given or RunConfig()).merged(values)
+        return train(run, shown, storage=storage, tracking_uri=tracking_uri, **options)
+    found = resume(resumed, storage=storage, tracking_uri=tracking_uri, given=given, changes=values)
+    if found.is_finished:
+        return show_finished(found, shown)
+    options |= {"storage": found.storage, "tracking_uri": found.tracking_uri}
+    return train(found.run, shown, **options, continued=found.record.trial_id)
 
 
 def _workers(text: str) -> int | None:

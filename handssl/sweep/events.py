@@ -88,5 +88,31 @@ class Tick:
     """Nothing new: the sweep is alive; comes several times a second."""
 
 
-Event = Preparing | Planned | Started | StepEnded | EpochEnded | Ended | Selected | Stopping | Tick
+@dataclass(frozen=True)
+class Waiting:
+    """Nothing is trained until something else is there: workers, or the last copies."""
+
+    what: Literal["workers", "checkpoints"]
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something a user should know that ends nothing."""
+
+    message: str
+
+
+Event = (
+    Preparing
+    | Planned
+    | Started
+    | StepEnded
+    | EpochEnded
+    | Ended
+    | Selected
+    | Stopping
+    | Waiting
+    | Note
+    | Tick
+)
 OnEvent = Callable[[Event], None]

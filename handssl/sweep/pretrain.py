@@ -6,14 +6,19 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain, repeat
 from pathlib import Path
 
 from handssl.errors import DivergedError, InputError, InterruptedStudyError
-from handssl.sweep.events import Event, OnEvent, Planned, StepEnded, Tick
+from handssl.sweep.copies import Copies
+from handssl.sweep.events import Event, Note, OnEvent, Planned, StepEnded, Tick, Waiting
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
+from handssl.sweep.remote import RemoteTrial
 from handssl.sweep.result import StudyResult
+from handssl.sweep.resume import RunFile, require_trial
 from handssl.sweep.run_config import RunConfig
 from handssl.sweep.runner import Sweep
 from handssl.sweep.stages import Stage
@@ -30,7 +35,9 @@ def pretrain(
     tracking_uri: str | None = None,
     workers: int | None = 1,
     execution: Execution | None = None,
+    checkpoints: str | None = None,
     until_s: float = math.inf,
+    continued: str | None = None,
     on_event: OnEvent | None = None,
 ) -> StudyResult:
     """Run one pretraining, or go on with it where an earlier run stopped, at the very step.
@@ -44,14 +51,19 @@ def pretrain(
         workers: Processes; more than 1 are Ray Train workers, None is as many as there are CPUs or
             GPUs. The global batch stays what it is.
         execution: How to compute.
+        checkpoints: URL or folder that checkpoints and weights are copied to as well; a run with
+            newer ones there than here goes on from those.
         until_s: Stop at this time of `time.monotonic`.
+        continued: Id of the trial it has to be, see `handssl.sweep.resume`.
         on_event: Called with everything that happens, in this thread.
 
     Returns:
         The record; `interrupted` says whether epochs are missing.
 
     Raises:
-        InputError: It cannot be run here, or another run holds the storage.
+        InputError: It cannot be run here, another run holds the storage, or it is another trial
+            than the one to be continued.
+        DataError: No checkpoint is here and those elsewhere cannot be reached or are damaged.
     """
     (execution or Execution()).torch_device()
     folder = resolve_storage(storage)
@@ -60,7 +72,8 @@ def pretrain(
             *(run.study(), folder, tracking_uri or default_tracking_uri(folder), interruption)
         )
         sweep.workers, sweep.execution = workers, execution or Execution()
-        sweep.until_s = until_s
+        sweep.until_s, sweep.checkpoints, sweep.continued = until_s, checkpoints, continued
+        sweep.settings = RunFile.of(run, sweep.tracking_uri, folder)
         return sweep.until_interrupted(on_event or _ignore)
 
 
@@ -69,7 +82,10 @@ class _Alone(Sweep):
 
     workers: int | None
     execution: Execution
+    checkpoints: str | None
     until_s: float
+    continued: str | None
+    settings: RunFile
 
     def execute(
         self,
@@ -80,20 +96,48 @@ class _Alone(Sweep):
         on_event: OnEvent,
     ) -> None:
         """Train here, or on workers."""
+        require_trial(trials[0].trial_id, self.continued)
         on_event(Planned(self.study, trials, missing, slots=1, stage=stage.name))
         for trial in missing:
-            recorder.start(trial)
-            folder = self.storage / "trials" / trial.trial_id
-            rows = self._rows(trial, self.places.folder(trial), folder, on_event)
-            self._record(trial, rows, recorder, folder)
+            folder = self.store.folder(trial.trial_id)
+            with self._elsewhere(folder, on_event) as (copies, known):
+                recorder.start(trial)
+                self.settings.save(folder)
+                rows = self._rows(trial, self.places.folder(trial), folder, on_event)
+                rows = _copied(rows, copies, on_event) if copies else rows
+                self._record(trial, rows, recorder, folder, known)
+
+    @contextmanager
+    def _elsewhere(self, folder: Path, on_event: OnEvent) -> Iterator[tuple[Copies | None, int]]:
+        """Give what copies checkpoints, and the epoch of the one that was taken from there."""
+        if self.checkpoints is None:
+            yield None, 0
+            return
+
+        def note(message: str) -> None:
+            on_event(Note(message))
+
+        keep, max_bytes = self.execution.keep, self.execution.keep_bytes
+        remote = RemoteTrial(self.checkpoints, folder, keep=keep, max_bytes=max_bytes, on_note=note)
+        known = remote.fetch()
+        if known:
+            note(f"going on from {remote.url}, epoch {known}")
+        with Copies(remote, folder, note) as copies:
+            yield copies, known
 
     def _record(
-        self, trial: PlannedTrial, rows: Iterator[Row], recorder: Recorder, folder: Path
+        self,
+        trial: PlannedTrial,
+        rows: Iterator[Row],
+        recorder: Recorder,
+        folder: Path,
+        known: int,
     ) -> None:
         start_s = time.monotonic()
         try:
             for epoch, metrics in rows:
-                recorder.epoch(trial, epoch, metrics, time.monotonic() - start_s)
+                seconds = time.monotonic() - start_s if epoch > known else math.nan
+                recorder.epoch(trial, epoch, metrics, seconds)
                 start_s = time.monotonic()
         except DivergedError as error:
             recorder.end(trial, "diverged", str(error))
@@ -114,6 +158,7 @@ class _Alone(Sweep):
         if self.workers != 1:
             from handssl.sweep.workers import train_together
 
+            on_event(Waiting("workers"))
             return train_together(
                 trial.config,
                 data,
@@ -137,6 +182,17 @@ class _Alone(Sweep):
 
     def _must_stop(self) -> bool:
         return self.interruption.requested or time.monotonic() >= self.until_s
+
+
+def _copied(rows: Iterator[Row], copies: Copies, on_event: OnEvent) -> Iterator[Row]:
+    """Yield the rows; each has a checkpoint to be copied, and the last one is waited for."""
+    try:
+        for row in rows:
+            copies.offer()
+            yield row
+    finally:
+        events: Iterator[Event] = chain((Waiting("checkpoints"),), repeat(Tick()))
+        copies.finish(lambda: on_event(next(events)))
 
 
 def _ignore(event: Event) -> None:

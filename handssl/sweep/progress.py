@@ -14,6 +14,7 @@ from handssl.sweep.events import (
     Preparing,
     Started,
     StepEnded,
+    Waiting,
 )
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.scheduler import PRIMARY
@@ -40,6 +41,7 @@ class Progress:
     _preparing: str = "starting"
     _step: tuple[int, int] | None = None
     _metrics: Mapping[str, float] = field(default_factory=dict)
+    _awaited: str = ""
 
     def apply(self, event: Event) -> None:
         """Take in one event."""
@@ -48,16 +50,19 @@ class Progress:
                 self._preparing = f"preparing the data: {phase} {done}/{total}"
             case Planned():
                 self._plan(event)
+            case Waiting(what):
+                self._awaited = what
             case Started(trial, epoch):
                 self.running[trial.trial_id] = (trial, epoch)
                 self._waiting.pop(trial.trial_id, None)
             case StepEnded(_, done, total):
-                self._step = (done, total)
+                self._step, self._awaited = (done, total), ""
             case EpochEnded():
                 self._count(event)
             case Ended(trial):
                 self.running.pop(trial.trial_id, None)
                 self._waiting.pop(trial.trial_id, None)
+                self._awaited = ""
                 self.done += 1
 
     def seconds_left(self) -> float | None:
@@ -80,39 +85,37 @@ class Progress:
         """
         if not self.total:
             return f"{self._preparing}, {clock(elapsed_s)}"
+        if self._awaited:
+            return f"waiting for {self._awaited}, {clock(elapsed_s)}"
         if self.done == self.total:
             return f"{self.done}/{self.total} trials done, {clock(elapsed_s)} elapsed"
+        left = self.seconds_left()
+        return " | ".join(
+            [
+                *(self._study() if self.total > 1 else self._run()),
+                f"{clock(elapsed_s)} elapsed",
+                f"about {clock(left)} left" if left is not None else "time left: measuring",
+            ]
+        )
+
+    def _study(self) -> list[str]:
+        """Return what is said of many trials."""
         running = ", ".join(
             f"{trial.cell} {epoch}/{trial.epochs}" if trial.epochs else trial.cell
             for trial, epoch in self.running.values()
         )
-        left = self.seconds_left()
-        parts = [
-            f"{self.done}/{self.total} trials",
-            running or "starting workers",
-            *self._details(),
-            f"best {self.best[0]} {self.best[1]:.1f} mm" if self.best else "best: none yet",
-            f"{clock(elapsed_s)} elapsed",
-            f"about {clock(left)} left" if left is not None else "time left: measuring",
-        ]
-        return " | ".join(parts)
+        best = f"best {self.best[0]} {self.best[1]:.1f} mm" if self.best else "best: none yet"
+        return [f"{self.done}/{self.total} trials", running or "starting workers", best]
 
-    def _details(self) -> list[str]:
+    def _run(self) -> list[str]:
         """Return what there is room for where one trial runs alone."""
-        if self.total > 1:
-            return []
-        parts = [f"step {self._step[0]}/{self._step[1]}"] if self._step else []
-        known = self._metrics
-        if "train/loss" in known:
-            parts.append(f"loss {known['train/loss']:.3f}")
-        if known.get("train/views_per_s"):
-            waited = known["train/data_s"] * known["train/views_per_s"] / self._views(known)
-            parts += [f"{known['train/views_per_s']:,.0f} views/s", f"{waited:.0%} on data"]
-        return parts
-
-    def _views(self, known: Mapping[str, float]) -> float:
-        steps = self._step[1] if self._step else 1
-        return max(1.0, steps * known["train/views_per_step"])
+        parts = [
+            f"{trial.cell} | epoch {epoch}/{trial.epochs}" for trial, epoch in self.running.values()
+        ]
+        parts += [f"step {self._step[0]}/{self._step[1]}"] if self._step else []
+        for trial, epoch in self.running.values():
+            parts += _measured(trial, epoch, self._metrics)
+        return parts or ["starting"]
 
     def _plan(self, event: Planned) -> None:
         self.total, self._slots = len(event.trials), event.slots
@@ -121,7 +124,7 @@ class Progress:
 
     def _count(self, event: EpochEnded) -> None:
         trial, value = event.trial, event.metrics.get(PRIMARY, math.nan)
-        self._metrics = event.metrics
+        self._metrics, self._awaited, self._step = event.metrics, "", None
         self.running[trial.trial_id] = (trial, event.epoch)
         if trial.epochs and math.isfinite(event.seconds):
             self._epoch_s.append(event.seconds)
@@ -136,6 +139,44 @@ def expected_epochs(plan: Planned, trial: PlannedTrial) -> float:
     if trial.exempt or halving is None:
         return trial.epochs
     return halving.grace_epochs + (trial.epochs - halving.grace_epochs) / halving.reduction_factor
+
+
+def images_per_s(trial: PlannedTrial, metrics: Mapping[str, float]) -> float | None:
+    """Return the images of the split `pretrain` that an epoch took a second; views are more.
+
+    Args:
+        trial: Whose epoch it was.
+        metrics: Of the epoch.
+    """
+    views = metrics.get("train/views_per_step")
+    rate = metrics.get("train/views_per_s")
+    return rate * trial.config.global_batch / views if rate and views else None
+
+
+def waiting_share(epoch: int, metrics: Mapping[str, float]) -> float | None:
+    """Return the share of the training time that went into reading crops and making views.
+
+    Args:
+        epoch: Counted from 1.
+        metrics: Of the epoch.
+
+    Example:
+        >>> of = {"train/views_per_s": 50.0, "train/encoder_views": 200.0, "train/data_s": 1.0}
+        >>> waiting_share(2, of)
+        0.5
+    """
+    rate, views = metrics.get("train/views_per_s"), metrics.get("train/encoder_views")
+    if not rate or not views or "train/data_s" not in metrics:
+        return None
+    return min(1.0, metrics["train/data_s"] * rate * max(1, epoch) / views)
+
+
+def _measured(trial: PlannedTrial, epoch: int, metrics: Mapping[str, float]) -> list[str]:
+    rate, waited = images_per_s(trial, metrics), waiting_share(epoch, metrics)
+    parts = [f"{rate:,.0f} images/s"] if rate else []
+    parts += [f"{waited:.0%} waiting for data"] if waited is not None else []
+    parts += [f"loss {metrics['train/loss']:.3f}"] if "train/loss" in metrics else []
+    return parts + ([f"median {metrics[PRIMARY]:.1f} mm"] if PRIMARY in metrics else [])
 
 
 def clock(seconds: float) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 
 from handssl.config import Config
 from handssl.errors import InputError
@@ -24,12 +25,16 @@ class Execution(Config):
             at the start, worth it on a GPU.
         crops: Where packed crops live: mapped on the `host`, or copied to the `device`; `auto`
             copies to a GPU where they take less than 60 % of what is free.
+        keep: Newest checkpoints that stay.
+        keep_bytes: Older checkpoints go beyond this sum; the newest one always stays.
     """
 
     device: str = "auto"
     precision: Literal["auto", "float32", "bf16", "float64"] = "auto"
     compile: bool = False
     crops: Literal["auto", "host", "device"] = "auto"
+    keep: Annotated[int, Field(ge=1)] = 2
+    keep_bytes: Annotated[int, Field(ge=1)] | None = None
 
     def torch_device(self) -> torch.device:
         """Return the device.

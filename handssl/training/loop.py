@@ -35,6 +35,7 @@ from handssl.training.config import PretrainConfig
 from handssl.training.epoch_log import EpochLog
 from handssl.training.execution import Execution
 from handssl.training.feed import Feed, Indices
+from handssl.training.memory import StepMemory
 from handssl.training.network import Network
 from handssl.training.order import epoch_order, whole_batches
 
@@ -83,6 +84,7 @@ class Pretraining:
         groups = decay_groups([self.network], chosen.weight_decay, masks=chosen.masks)
         self.optimizer = build(chosen.name, groups, lr=lr, **chosen.options())
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._lr_factor())
+        self._memory = StepMemory(config, self.views_per_step, self.network.precision, self.device)
         self._parallel = data_parallel(self.network)
         if world_size() > 1:
             self._rehearse()
@@ -164,10 +166,14 @@ class Pretraining:
 
         Returns:
             The losses of this rank's share.
+
+        Raises:
+            MemoryShortError: It does not fit into the memory of the device.
         """
-        self.optimizer.zero_grad(set_to_none=True)
-        losses = self._backward(indices, epoch)
-        self.optimizer.step()
+        with self._memory:
+            self.optimizer.zero_grad(set_to_none=True)
+            losses = self._backward(indices, epoch)
+            self.optimizer.step()
         self.schedule.step()
         return losses
 
@@ -232,7 +238,8 @@ class Pretraining:
         """
         buffers = {name: value.clone() for name, value in self.network.named_buffers()}
         self.network.train()
-        self._backward(np.arange(self.config.global_batch) % len(self.store), epoch=1)
+        with self._memory:
+            self._backward(np.arange(self.config.global_batch) % len(self.store), epoch=1)
         self.optimizer.zero_grad(set_to_none=True)
         for name, value in self.network.named_buffers():
             value.copy_(buffers[name])

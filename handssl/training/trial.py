@@ -37,9 +37,9 @@ class EpochResult:
 class Trial:
     """One resolved configuration with one seed, on one machine.
 
-    The folder holds `checkpoints/`, one after every epoch or where it was stopped, the newest two
-    kept, and when the trial is complete `encoder.safetensors`. A trial opened on such a folder goes
-    on from the newest intact checkpoint.
+    The folder holds `checkpoints/`, one after every epoch or where it was stopped, the newest
+    `execution.keep` of them, and when the trial is complete `encoder.safetensors`. A trial opened
+    on such a folder goes on from the newest intact checkpoint.
 
     Args:
         config: The resolved configuration.
@@ -67,7 +67,10 @@ class Trial:
         )
         if rank() == 0:
             remove_orphans(folder)
-        self._checkpoints = CheckpointFolder(folder / "checkpoints")
+        keeping = execution or Execution()
+        self._checkpoints = CheckpointFolder(
+            folder / "checkpoints", keep=keeping.keep, max_bytes=keeping.keep_bytes
+        )
         self._done: list[EpochResult] = self._restore()
 
     def epochs(
@@ -88,6 +91,7 @@ class Trial:
             DivergedError: A loss is not finite.
             InterruptedStudyError: It was stopped; the steps that were made are saved.
         """
+        self._complete_weights()
         yield from list(self._done)
         for epoch in range(len(self._done) + 1, self.config.epochs + 1):
             try:
@@ -117,7 +121,7 @@ class Trial:
             return
         if len(self._done) == self.config.epochs:
             # Before the checkpoint: a trial whose checkpoint is complete has its weights on disk.
-            save_weights(self._pretraining.encoder, self.folder / "encoder.safetensors")
+            save_weights(self._pretraining.encoder, self._weights)
         self._checkpoints.save(
             RunState(
                 epoch=len(self._done),
@@ -127,6 +131,16 @@ class Trial:
                 results=[result.metrics for result in self._done],
             )
         )
+
+    @property
+    def _weights(self) -> Path:
+        return self.folder / "encoder.safetensors"
+
+    def _complete_weights(self) -> None:
+        """Write the weights of a trial whose last checkpoint was brought from elsewhere."""
+        complete = len(self._done) == self.config.epochs and rank() == 0
+        if complete and not self._weights.exists():
+            save_weights(self._pretraining.encoder, self._weights)
 
     def _restore(self) -> list[EpochResult]:
         state = self._checkpoints.latest()

@@ -1,0 +1,105 @@
+"""Runs one pretraining for a person or a program: what is shown while it runs, and at its end."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handssl.cli.execute import continuing_command, interruption, print_summary, tell_failures
+from handssl.cli.json_lines import JsonLines
+from handssl.cli.live import RunProgress, Terminal
+from handssl.cli.summary import Summary, summarise, write_markdown
+
+if TYPE_CHECKING:
+    from handssl.sweep.result import StudyResult
+    from handssl.sweep.resume import Resumed
+    from handssl.sweep.run_config import RunConfig
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of a run.
+
+    Attributes:
+        quiet: Nothing but errors.
+        as_json: JSON lines on stdout.
+        markdown: A file that gets the results too.
+    """
+
+    quiet: bool = False
+    as_json: bool = False
+    markdown: Path | None = None
+
+
+class Text(RunProgress):
+    """For a person: progress on stderr, the table on stdout."""
+
+    def stopped(self, result: StudyResult, command: str) -> None:
+        """Say nothing: the error that follows does."""
+
+    def ended(self, result: StudyResult, summary: Summary) -> None:
+        """Print the table."""
+        if not self._quiet:
+            print_summary(summary)
+
+
+def train(run: RunConfig, shown: Shown, **options: Any) -> int:
+    """Run one pretraining and tell of it.
+
+    Args:
+        run: What to run.
+        shown: What is told.
+        options: Further arguments of `handssl.sweep.pretrain.pretrain`.
+
+    Returns:
+        Exit code: 0, or 1 if it failed.
+
+    Raises:
+        InterruptedStudyError: It was interrupted; the message says how to go on.
+        PausedStudyError: Likewise, by SIGTERM or because its time was over.
+    """
+    from handssl.sweep.pretrain import pretrain
+
+    view = _view(shown)
+    with view:
+        result = pretrain(run, on_event=view, **options)
+        if result.interrupted:
+            view.stopped(result, continuing_command(sys.argv, result.storage))
+    if result.interrupted:
+        raise interruption(result)
+    return _close(result, view, shown)
+
+
+def show_finished(resumed: Resumed, shown: Shown) -> int:
+    """Say of a run that had ended that it has, and what came out.
+
+    Returns:
+        Exit code 0.
+    """
+    from handssl.sweep.result import StudyResult
+
+    record, study = resumed.record, resumed.run.study()
+    result = StudyResult(study, resumed.storage, resumed.tracking_uri, (record,), planned=1)
+    if not shown.quiet:
+        Terminal(stderr=True).print(
+            f"{record.cell}, block {record.block}: {record.outcome} earlier, after epoch "
+            f"{record.epoch} of {record.epochs}; nothing is left to be done",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return _close(result, _view(shown), shown)
+
+
+def _view(shown: Shown) -> Text | JsonLines:
+    return JsonLines() if shown.as_json else Text(Terminal(stderr=True), quiet=shown.quiet)
+
+
+def _close(result: StudyResult, view: Text | JsonLines, shown: Shown) -> int:
+    summary = summarise(result)
+    if shown.markdown is not None:
+        write_markdown(summary, shown.markdown)
+    view.ended(result, summary)
+    tell_failures(result, Terminal(stderr=True))
+    return 1 if result.failed else 0

@@ -1,0 +1,163 @@
+"""A trial's checkpoints on another file system: which are kept there, and a start from them."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from handssl.errors import DataError, HandsslError
+from handssl.sweep.target import RemoteFile, Target, is_partial
+from handssl.training.checkpoints import CheckpointFolder
+from handssl.training.checkpoints.reading import DamagedError, read
+from handssl.training.checkpoints.writing import flush_folder, remove_orphans
+
+CHECKPOINTS, WEIGHTS = "checkpoints", "encoder.safetensors"
+_PREFIX, _SUFFIX, _DAMAGED = "epoch-", ".ckpt", ".damaged"
+Note = Callable[[str], None]
+
+
+class RemoteTrial:
+    """The files of a trial on another file system, laid out as in its own folder.
+
+    Args:
+        url: Where to; the trial has a folder of its name there.
+        folder: The trial's own.
+        keep: Newest checkpoints kept there, at least 1.
+        max_bytes: Older ones go beyond this sum.
+        on_note: Called with each message for the user.
+
+    Raises:
+        InputError: The URL is of no file system that is known.
+    """
+
+    def __init__(
+        self, url: str, folder: Path, *, keep: int, max_bytes: int | None, on_note: Note
+    ) -> None:
+        self._local, self._keep, self._max_bytes = folder / CHECKPOINTS, keep, max_bytes
+        self._checkpoints = Target(url, f"{folder.name}/{CHECKPOINTS}")
+        self._root, self._on_note = Target(url, folder.name), on_note
+
+    @property
+    def url(self) -> str:
+        """Of the trial's folder there."""
+        return self._root.url
+
+    def put(self, file: BinaryIO, name: str) -> None:
+        """Copy a checkpoint or the weights, and remove checkpoints no longer kept.
+
+        Args:
+            file: Open at its start.
+            name: Of the file.
+
+        Raises:
+            OSError: It cannot be written there.
+        """
+        if name == WEIGHTS:
+            self._root.put(file, name)
+            return
+        self._checkpoints.put(file, name)
+        files = self._checkpoints.names()
+        stays = set(kept(files, self._keep, self._max_bytes))
+        for there in files:
+            if there.name not in stays:
+                self._checkpoints.remove(there.name)
+
+    def fetch(self) -> int:
+        """Take the newest intact checkpoint from there, if it is newer than those here.
+
+        Returns:
+            The epoch of what was taken, 0 if nothing was.
+
+        Raises:
+            DataError: Nothing is here, and there it cannot be looked, or nothing is intact.
+        """
+        here = max((epoch_of(p.name) for p in CheckpointFolder(self._local).files()), default=-1)
+        try:
+            return self._fetch_newer(here)
+        except HandsslError:
+            raise
+        except Exception as error:  # of whatever kind that file system's are
+            if here < 0:
+                raise DataError(
+                    f"{self.url}: expected to look for checkpoints of the trial, cannot "
+                    f"({reason_of(error)}); try again when it can be reached, or start without "
+                    "--checkpoints"
+                ) from None
+        return 0
+
+    def _fetch_newer(self, here: int) -> int:
+        files = [file for file in self._checkpoints.names() if epoch_of(file.name) > here]
+        for file in sorted(files, key=lambda file: epoch_of(file.name), reverse=True):
+            if self._take(file):
+                return epoch_of(file.name)
+        if files and here < 0:
+            raise DataError(
+                f"{self.url}: expected an intact checkpoint, all {len(files)} are damaged; "
+                "remove them to start again"
+            )
+        return 0
+
+    def _take(self, file: RemoteFile) -> bool:
+        """Read one under a temporary name; it gets its own after its digest was found right."""
+        self._local.mkdir(parents=True, exist_ok=True)
+        remove_orphans(self._local)
+        partial = self._local / f"{file.name}.tmp-0-{secrets.token_hex(4)}"
+        try:
+            self._checkpoints.get(file.name, partial)
+            read(partial)
+            partial.replace(self._local / file.name)
+            flush_folder(self._local)
+        except DamagedError:
+            with contextlib.suppress(OSError):
+                self._checkpoints.rename(file.name, file.name + _DAMAGED)
+            self._on_note(f"{self.url}: {file.name} is damaged; looking for an earlier one")
+            return False
+        finally:
+            partial.unlink(missing_ok=True)
+        return True
+
+
+def epoch_of(name: str) -> int:
+    """Return the epoch of a whole checkpoint's name, -1 for any other name.
+
+    Example:
+        >>> epoch_of("epoch-00012.ckpt"), epoch_of("epoch-00012.ckpt.damaged")
+        (12, -1)
+    """
+    digits = name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+    named = name == f"{_PREFIX}{digits}{_SUFFIX}"
+    return int(digits) if named and digits.isdecimal() else -1
+
+
+def kept(files: Iterable[RemoteFile], keep: int, max_bytes: int | None) -> Iterator[str]:
+    """Yield the names that stay: as in a trial's own folder, and what is not ours.
+
+    Args:
+        files: All there are.
+        keep: Newest checkpoints, at least 1.
+        max_bytes: Older ones go beyond this sum; the newest one always stays.
+
+    Example:
+        >>> files = [RemoteFile(f"epoch-0000{i}.ckpt", 10) for i in (1, 2, 3)]
+        >>> list(kept(files, keep=3, max_bytes=25))
+        ['epoch-00003.ckpt', 'epoch-00002.ckpt']
+    """
+    files = list(files)
+    total_bytes = 0
+    whole = [file for file in files if epoch_of(file.name) >= 0]
+    newest_first = sorted(whole, key=lambda file: epoch_of(file.name), reverse=True)
+    for number, file in enumerate(newest_first[:keep]):
+        total_bytes += file.size_bytes
+        if number and max_bytes is not None and total_bytes > max_bytes:
+            break
+        yield file.name
+    yield from (f.name for f in files if epoch_of(f.name) < 0 and not is_partial(f.name))
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an error in one line."""
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

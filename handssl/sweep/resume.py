@@ -1,0 +1,218 @@
+"""A run that is named is found again: by its trial, its folder or its MLflow run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from handssl.config import Config, nearest
+from handssl.data.config import PackedData
+from handssl.errors import DataError, InputError
+from handssl.sweep.recorder import FINISHED
+from handssl.sweep.run_config import RunConfig
+from handssl.sweep.storage import default_tracking_uri, resolve_storage
+from handssl.tracking.conventions import flatten
+from handssl.tracking.record import TrialRecord, TrialStore
+from handssl.training.checkpoints.writing import write_whole
+from handssl.training.config import PretrainConfig
+
+FILE = "run.json"
+_SHOWN = 5
+
+
+class RunFile(Config):
+    """What a trial's record does not say about its run; written beside it.
+
+    Attributes:
+        run: What was asked for, the data included.
+        tracking_uri: The MLflow store; None for the storage's own, and for one with a password.
+    """
+
+    run: RunConfig
+    tracking_uri: str | None = None
+
+    @classmethod
+    def of(cls, run: RunConfig, tracking_uri: str, storage: Path) -> Self:
+        """Return what is written: no URI with a name or password in it, nor the default."""
+        known = "@" in urlsplit(tracking_uri).netloc or tracking_uri == default_tracking_uri(
+            storage
+        )
+        return cls(run=run, tracking_uri=None if known else tracking_uri)
+
+    def save(self, folder: Path) -> None:
+        """Write it into a trial's folder, whole or not at all.
+
+        Raises:
+            DataError: The folder cannot be written.
+        """
+        content = self.model_dump_json(indent=2).encode()
+        write_whole(folder / FILE, lambda file: _write(file, content), size_bytes=len(content))
+
+    @classmethod
+    def find(cls, folder: Path) -> Self | None:
+        """Return what was written, None where nothing was."""
+        path = folder / FILE
+        if not path.is_file():
+            return None
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValueError as error:
+            raise DataError(
+                f"{path}: expected the settings of a run, cannot read them "
+                f"({str(error).splitlines()[0]}); remove it and give CONFIG"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A run that goes on.
+
+    Attributes:
+        run: Its settings.
+        record: Its trial, as it stands.
+        storage: Where it lies.
+        tracking_uri: The MLflow store it is in.
+    """
+
+    run: RunConfig
+    record: TrialRecord
+    storage: Path
+    tracking_uri: str
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to be done."""
+        return self.record.outcome in FINISHED
+
+
+def resume(
+    name: str,
+    *,
+    storage: Path | str | None = None,
+    tracking_uri: str | None = None,
+    given: RunConfig | None = None,
+    changes: dict[str, Any] | None = None,
+) -> Resumed:
+    """Find a run by its name and take its settings from where it lies.
+
+    Args:
+        name: A trial's id or the start of one, the path of its folder, or the id of its MLflow run.
+        storage: Folder of the results; default: that of the path, HANDSSL_HOME, ./handssl-runs.
+        tracking_uri: MLflow store; default: the one it was in.
+        given: Settings that the caller gives too; they must be the same.
+        changes: Dotted keys that the caller sets; they must change nothing.
+
+    Returns:
+        The run.
+
+    Raises:
+        InputError: No run or more than one has that name, or other settings are asked for.
+        DataError: What is written of it cannot be read.
+    """
+    folder = resolve_storage(_storage_of(name, storage))
+    store = TrialStore(folder)
+    record = _find(Path(name).name if _is_folder(name) else name, store)
+    if record.objective == "reference":
+        raise InputError(f"--resume {name}: expected a run, {record.cell} is a reference")
+    file = RunFile.find(store.folder(record.trial_id))
+    known = _known(record, file, given)
+    _require_same(known, (given or known).merged(changes or {}), record.trial_id)
+    uri = tracking_uri or (file.tracking_uri if file else None) or default_tracking_uri(folder)
+    return Resumed(known, record, folder, uri)
+
+
+def require_trial(found: str, expected: str | None) -> None:
+    """Make sure that settings and data give the trial that is to go on.
+
+    Raises:
+        InputError: They give another.
+    """
+    if expected is not None and found != expected:
+        raise InputError(
+            f"--resume {expected}: expected the data and the version of handssl the run was "
+            f"started with, with those of now it is trial {found}; bring the data back, or start "
+            "a new run with CONFIG"
+        )
+
+
+def _write(file: Any, content: bytes) -> None:
+    file.write(content)
+
+
+def _is_folder(name: str) -> bool:
+    return (Path(name) / "trial.json").is_file()
+
+
+def _storage_of(name: str, storage: Path | str | None) -> Path | str | None:
+    if not _is_folder(name):
+        return storage
+    own = Path(name).resolve().parent.parent
+    if storage is not None and resolve_storage(storage) != own:
+        raise InputError(
+            f"--resume {name}: it lies in the storage {own}, --storage says {storage}; "
+            "leave --storage out"
+        )
+    return own
+
+
+def _find(name: str, store: TrialStore) -> TrialRecord:
+    records = store.all()
+    exact = [record for record in records if name in (record.trial_id, record.mlflow_run_id)]
+    found = exact or [record for record in records if name and record.trial_id.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(
+            f"--resume {name}: expected one run, {len(found)} in {store.storage} begin so:\n"
+            + _listed(found)
+        )
+    there = f"it holds:\n{_listed(records)}" if records else "it holds none"
+    near = nearest(name, [record.trial_id[: len(name)] for record in records])
+    hint = near if near.startswith("; did") else ""  # all there are follow
+    raise InputError(
+        f"--resume {name}: expected a trial's id or the start of one, its folder or its MLflow run "
+        f"id, found no such run in {store.storage}{hint}; {there}"
+    )
+
+
+def _listed(records: tuple[TrialRecord, ...] | list[TrialRecord]) -> str:
+    lines = [
+        f"  {r.trial_id}  {r.cell}, block {r.block}: {r.outcome}, epoch {r.epoch} of {r.epochs}"
+        for r in records[:_SHOWN]
+    ]
+    rest = len(records) - _SHOWN
+    return "\n".join([*lines, *([f"  and {rest} more"] if rest > 0 else [])])
+
+
+def _known(record: TrialRecord, file: RunFile | None, given: RunConfig | None) -> RunConfig:
+    """Return the settings; of a trial that a study made, the data by its fingerprint."""
+    if file is not None:
+        return file.run
+    pretrain = PretrainConfig.parse(record.config, where=f"the record of trial {record.trial_id}")
+    if given is not None:
+        return given.model_copy(update={"pretrain": pretrain, "name": record.study})
+    dataset, _, fingerprint = record.tags.get("data_labelled", "").partition(" ")
+    if record.tags.get("data_pretrain") != record.tags.get("data_labelled"):
+        fingerprint = ""
+    if dataset == "procedural" or not fingerprint:
+        raise InputError(
+            f"--resume {record.trial_id}: its record does not say on which data; give CONFIG too, "
+            f"or run the study {record.study} again, which continues it"
+        )
+    data = PackedData.parse({"name": dataset, "fingerprint": fingerprint[:32]})
+    return RunConfig(name=record.study, data=data, pretrain=pretrain)
+
+
+def _require_same(known: RunConfig, asked: RunConfig, trial_id: str) -> None:
+    ours, theirs = (flatten(run.model_dump(mode="json")) for run in (known, asked))
+    names = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
+    names = [name for name in names if name != "name"]
+    if names:
+        lines = [f"  {n}: {ours.get(n)} in the run, {theirs.get(n)} asked for" for n in names]
+        raise InputError(
+            f"--resume {trial_id}: expected no other settings than those of the run, got "
+            f"{len(names)}; leave CONFIG and --set out, or start a new run without --resume:\n"
+            + "\n".join(lines)
+        )
