@@ -180,11 +180,9 @@ def test_a_run_is_the_study_of_its_one_trial(config):
     assert study.config(cell, study.blocks[0]) == run.pretrain
 
 
-def test_the_result_is_a_document_for_scripts(config, tmp_path, capfd):
+def test_the_result_is_the_last_of_the_lines_for_scripts(config, tmp_path, capfd):
     words = ["pretrain", str(config), "--storage", str(tmp_path), "--set", "pretrain.epochs=2"]
     assert invoke([*words, "--json", "-q"]) == 0
-    document = json.loads(capfd.readouterr().out)
-    (trial,) = document["trials"]
-    assert trial["outcome"] == "completed"
-    assert "order" not in document
-    assert Path(document["page"]).is_file()
+    last = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert (last["event"], last["outcome"]) == ("ended", "completed")
+    assert Path(last["page"]).is_file()
