@@ -50,6 +50,22 @@ def run_study(
     return execute(planned, storage, tracking_uri, quiet=quiet, as_json=as_json, markdown=markdown)
 
 
+@study.command("schema")
+def print_schema() -> None:
+    """Print the JSON schema of a study file, for editors that complete and check YAML.
+
+    \b
+    Example:
+      handssl study schema > study.schema.json
+      # first line of a study file: # yaml-language-server: $schema=study.schema.json
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    import json
+
+    from handssl.sweep.study import Study
+
+    click.echo(json.dumps(Study.model_json_schema(), indent=2))
+
+
 def load_study(source: str) -> Study:
     """Return a study by file or by name.
 

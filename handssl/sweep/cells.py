@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
-from handssl.augment import REGRESSABLE, composition_name
+from handssl.augment import REGRESSABLE, TRANSFORMATIONS, composition_name
 from handssl.augment.config import Composition, Transformation
 from handssl.config import Config
 from handssl.data.config import DataConfig
@@ -14,6 +14,14 @@ from handssl.objectives import INVERTIBLE, ObjectiveName
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+_WRITTEN = {
+    "anyOf": [
+        {"type": "array", "items": {"enum": list(TRANSFORMATIONS)}, "uniqueItems": True},
+        {"type": "string", "examples": ["rotate+translate", "none"]},
+    ]
+}
+Written = Annotated[Composition, WithJsonSchema(_WRITTEN)]
+"""A composition as people write it: a list, or names with + between them."""
 
 
 class Cell(Config):
@@ -33,9 +41,9 @@ class Cell(Config):
         'relative rotate+translate'
     """
 
-    composition: Composition = ()
+    composition: Written = ()
     objective: ObjectiveName = "contrastive"
-    relative_on: Composition = ()
+    relative_on: Written = ()
     exempt: bool = False
     settings: dict[str, Any] = Field(default_factory=dict)
     data: DataConfig | None = None

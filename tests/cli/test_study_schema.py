@@ -1,0 +1,40 @@
+"""The schema of study files says yes to what handssl takes, and no to mistakes."""
+
+import json
+
+import jsonschema
+import pytest
+
+from handssl.cli.app import invoke
+from tune_spaces import compositions, demo, objectives, paper, published, smoke
+
+
+@pytest.fixture
+def schema(capfd):
+    assert invoke(["study", "schema"]) == 0
+    return json.loads(capfd.readouterr().out)
+
+
+@pytest.mark.parametrize("space", [compositions, demo, objectives, paper, published, smoke])
+def test_every_study_we_ship_is_valid(schema, space):
+    jsonschema.validate(space.study().model_dump(mode="json"), schema)
+
+
+def test_a_study_as_people_write_it_is_valid(schema):
+    cells = [{"composition": "rotate+translate", "objective": "relative"}, {"composition": []}]
+    jsonschema.validate({"name": "mine", "cells": cells, "pretrain": {"epochs": 20}}, schema)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"name": "mine", "cells": [{"composition": ["rotat"]}]},
+        {"name": "mine", "cell": []},
+        {"name": "mine", "stages": [{"kind": "objektives"}]},
+        {"name": "mine", "pretrain": {"epochs": 0}},
+        {"cells": []},
+    ],
+)
+def test_mistakes_are_marked(schema, values):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(values, schema)
