@@ -1,0 +1,102 @@
+"""What halving is asked to decide on: arms, rungs, and who is compared with whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from handssl.randomness import permutation
+
+Order = Literal["cohort", "arrival"]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One trial of a stage.
+
+    Attributes:
+        trial_id: Of the trial.
+        block: Its seed; only trials of one block are compared.
+        exempt: Never stopped and never ranked: it runs whatever it gives, so it takes nobody's
+            place in the next rung.
+    """
+
+    trial_id: str
+    block: int
+    exempt: bool = False
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How halving decides.
+
+    Attributes:
+        epochs: Of a whole trial.
+        grace_epochs: The first rung.
+        reduction_factor: eta: rungs are this factor apart, and one in eta goes on from each.
+        order: `cohort` decides a rung when all of a cohort have reached it, so that survivors
+            follow from results alone; `arrival` judges each trial against those that came before
+            (asynchronous halving), so that only the log repeats.
+        cohort: Trials that are compared, dealt by a seeded shuffle; None: the whole block.
+        seed: Of that shuffle.
+    """
+
+    epochs: int
+    grace_epochs: int
+    reduction_factor: float
+    order: Order = "cohort"
+    cohort: int | None = None
+    seed: int = 0
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs after which trials may stop.
+
+        Example:
+            >>> Rules(epochs=100, grace_epochs=11, reduction_factor=3).rungs
+            (11, 33, 99)
+        """
+        found: list[int] = []
+        epoch = float(self.grace_epochs)
+        while round(epoch) < self.epochs:
+            # A factor near one could give the same epoch twice.
+            if not found or round(epoch) > found[-1]:
+                found.append(round(epoch))
+            epoch *= self.reduction_factor
+        return tuple(found)
+
+    def kept(self, count: int) -> int:
+        """Return how many of `count` trials go on from a rung: one in eta, at least one.
+
+        Example:
+            >>> [Rules(9, 1, 3.0).kept(count) for count in (1, 3, 5, 9)]
+            [1, 1, 1, 3]
+        """
+        return max(1, int(count / self.reduction_factor))
+
+
+def cohorts_of(arms: Iterable[Arm], rules: Rules) -> list[tuple[str, ...]]:
+    """Deal the arms that are not exempt into cohorts, block by block.
+
+    The deal depends on the trials and the seed, not on the order in which they are listed.
+
+    Args:
+        arms: Of all blocks.
+        rules: Order, cohort and seed.
+
+    Returns:
+        Trial ids of each cohort; under `arrival` the whole block is one.
+    """
+    blocks: dict[int, list[str]] = {}
+    for arm in arms:
+        if not arm.exempt:
+            blocks.setdefault(arm.block, []).append(arm.trial_id)
+    cohorts = []
+    for block, names in sorted(blocks.items()):
+        ordered = sorted(names)
+        size = len(ordered) if rules.order == "arrival" else rules.cohort or len(ordered)
+        dealt = permutation(len(ordered), "cohorts", rules.seed, block).tolist()
+        shuffled = [ordered[position] for position in dealt]
+        cohorts += [tuple(shuffled[i : i + size]) for i in range(0, len(shuffled), size)]
+    return cohorts
