@@ -10,6 +10,8 @@ from handssl.config import Config, nearest
 from handssl.data.config import DataConfig, ProceduralData
 from handssl.errors import InputError
 from handssl.sweep.cells import Cell, Seed, Slug
+from handssl.sweep.halving import Rules
+from handssl.sweep.halving.rules import Order
 from handssl.sweep.stages import CellsStage, Selections, Stage, StageBase, with_settings
 from handssl.sweep.stages.explicit import cells_differ
 from handssl.training.config import PretrainConfig
@@ -19,15 +21,26 @@ _OF_CELLS = ("composition", "objective", "relative_on", "seed")
 
 
 class Halving(Config):
-    """Asynchronous successive halving: at each rung only the best share goes on.
+    """Successive halving: at each rung only the best share goes on.
 
     Attributes:
         grace_epochs: The first rung; no trial stops before it.
-        reduction_factor: Rungs are this factor apart, and one in so many survives each.
+        reduction_factor: Rungs are this factor apart, and one in so many goes on from each.
+        order: `cohort` decides a rung when all who are compared have reached it, so that who goes
+            on follows from the results alone; `arrival` judges each trial against those that came
+            before it, which keeps more workers busy and repeats only with the same log.
+        cohort: Trials that are compared with each other, dealt within a block by a seeded shuffle;
+            None: the whole block.
     """
 
     grace_epochs: Annotated[int, Field(ge=1)] = 1
     reduction_factor: Annotated[float, Field(ge=1.1, le=100)] = 3.0
+    order: Order = "cohort"
+    cohort: Annotated[int, Field(ge=2)] | None = None
+
+    def rules(self, epochs: int) -> Rules:
+        """Return how trials of that many epochs are decided on."""
+        return Rules(epochs, self.grace_epochs, self.reduction_factor, self.order, self.cohort)
 
 
 class Study(Config):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from handssl.augment.config import Composition
 from handssl.sweep.cells import Cell, Slug
+from handssl.sweep.skeleton import skeleton
 from handssl.sweep.stages.base import Selection, Selections, StageBase
 
 
@@ -36,11 +37,26 @@ class CompositionsStage(StageBase):
     transformations: Composition | None = None
     skeleton: Annotated[int, Field(ge=0, le=512)] = 16
 
+    @field_validator("skeleton")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value & (value - 1):
+            raise ValueError(f"expected 0 or a power of two, got {value}")
+        return value
+
     def cells(self, before: Selections) -> tuple[Cell, ...]:
         """Return all subsets, the empty one first, by size and name."""
         chosen = before[self.after]
         names: tuple[str, ...] = self.transformations or tuple(chosen.objective_of)
         return tuple(_cell(subset, chosen) for subset in subsets(names))
+
+    def exempt(self, cells: Sequence[Cell], position: int) -> frozenset[str]:
+        """Return the labels of the skeleton's coset of the block at this position."""
+        if not self.skeleton:
+            return frozenset()
+        names = {name for cell in cells for name in cell.composition}
+        chosen = set(skeleton(names, self.skeleton, position))
+        return frozenset(cell.label for cell in cells if cell.composition in chosen)
 
 
 def subsets(names: Iterable[str]) -> list[tuple[str, ...]]:

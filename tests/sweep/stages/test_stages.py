@@ -99,6 +99,17 @@ def test_seven_transformations_have_128_compositions():
     assert len({cell.label for cell in CompositionsStage().cells(before)}) == 128
 
 
+def test_the_skeleton_is_exempt_and_differs_from_block_to_block():
+    objective_of = dict.fromkeys(SEVEN, "contrastive")
+    before = {"objectives": Selection(stage="objectives", objective_of=objective_of)}
+    stage = CompositionsStage(skeleton=16)
+    cells = stage.cells(before)
+    parts = [stage.exempt(cells, position) for position in range(8)]
+    assert all(len(part) == 16 for part in parts)
+    assert len(frozenset.union(*parts)) == 128
+    assert CompositionsStage(skeleton=0).exempt(cells, 0) == frozenset()
+
+
 def test_a_composition_of_one_is_the_very_trial_of_the_stage_before():
     study = Study.parse({"name": "x", "stages": [{"kind": "objectives"}, {"kind": "compositions"}]})
     first, second = study.all_stages
@@ -221,6 +232,7 @@ def test_the_best_cell_moves_to_other_data_and_stands_beside_supervised_arms():
             "did you mean 'temperature'",
         ),
         ([{"kind": "cells", "all": []}], "at least 1 cell"),
+        ([{"kind": "objectives"}, {"kind": "compositions", "skeleton": 12}], "power of two"),
     ],
 )
 def test_stages_that_make_no_sense_are_refused_with_the_reason(stages, said):

@@ -1,0 +1,122 @@
+"""The skeleton: an orthogonal fraction of the 2^k compositions, another coset in each block.
+
+A regular fraction 2^(k-p) takes all combinations of k-p base transformations; each of the p others
+is on where an odd number of its generator's base transformations is (or, in other cosets, an even
+number). Main effects are then orthogonal, and which effects cannot be told apart is known.
+
+Reference: G. Box, J. S. Hunter, "The 2^(k-p) fractional factorial designs", Technometrics 1961;
+A. Fries, W. G. Hunter, "Minimum aberration 2^(k-p) designs", Technometrics 1980.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import combinations
+
+_MOST = 10
+
+
+def skeleton(names: Iterable[str], cells: int, coset: int = 0) -> tuple[tuple[str, ...], ...]:
+    """Return the compositions of a fraction.
+
+    Args:
+        names: The transformations, at most ten.
+        cells: Size of the fraction, a power of two; 2^k and more are all compositions.
+        coset: Which of the 2^p cosets; they divide all compositions among them.
+
+    Returns:
+        Compositions in canonical order.
+
+    Raises:
+        ValueError: `cells` is no power of two, or too few for as many transformations.
+
+    Example:
+        >>> skeleton(["blur", "rotate", "translate"], 4)
+        ((), ('blur', 'rotate'), ('blur', 'translate'), ('rotate', 'translate'))
+    """
+    ordered = sorted(names)
+    base = _base(len(ordered), cells)
+    words = generators(len(ordered), cells)
+    found = []
+    for row in range(2**base):
+        chosen = [bool(row >> i & 1) for i in range(base)]
+        for number, word in enumerate(words):
+            parity = sum(chosen[i] for i in range(base) if word >> i & 1) + (coset >> number)
+            chosen.append(bool(parity & 1))
+        found.append(tuple(name for name, on in zip(ordered, chosen, strict=True) if on))
+    return tuple(sorted(found, key=lambda one: (len(one), one)))
+
+
+@lru_cache(maxsize=64)
+def generators(k: int, cells: int) -> tuple[int, ...]:
+    """Return the base factors, as bits, of each added factor: the design of least aberration.
+
+    Args:
+        k: Factors.
+        cells: Size of the fraction.
+    """
+    base = _base(k, cells)
+    candidates = [word for word in range(2**base) if word.bit_count() > 1]
+    if k - base > len(candidates):
+        raise ValueError(f"{cells} cells cannot tell {k} transformations apart")
+    return min(
+        combinations(sorted(candidates, key=lambda word: -word.bit_count()), k - base),
+        key=lambda words: _aberration(words, base, k),
+    )
+
+
+def defining_words(k: int, cells: int) -> tuple[int, ...]:
+    """Return the interactions, as bits of factors, that are constant over the fraction."""
+    base = _base(k, cells)
+    single = [word | 1 << base + i for i, word in enumerate(generators(k, cells))]
+    return tuple(sorted(_span(single)))
+
+
+def confounded(names: Sequence[str], cells: int) -> list[tuple[str, ...]]:
+    """Return the groups of main effects and pairs that the fraction cannot tell apart.
+
+    Args:
+        names: The transformations.
+        cells: Size of the fraction.
+
+    Returns:
+        Groups of two and more, written `a` and `a:b`.
+
+    Example:
+        >>> confounded(["blur", "rotate", "translate"], 4)[0]
+        ('blur', 'rotate:translate')
+    """
+    ordered = sorted(names)
+    words = (0, *defining_words(len(ordered), cells))
+    groups: dict[int, list[str]] = {}
+    for size in (1, 2):
+        for members in combinations(range(len(ordered)), size):
+            effect = sum(1 << i for i in members)
+            key = min(effect ^ word for word in words)
+            groups.setdefault(key, []).append(":".join(ordered[i] for i in members))
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def _base(k: int, cells: int) -> int:
+    if k > _MOST or cells < 1 or cells & (cells - 1):
+        raise ValueError(
+            f"expected a power of two for at most {_MOST} transformations, got {cells} for {k}"
+        )
+    return min(k, cells.bit_length() - 1)
+
+
+def _aberration(words: Sequence[int], base: int, k: int) -> tuple[int, ...]:
+    """Return how many defining words have each length: the fewer short ones, the better."""
+    single = [word | 1 << base + i for i, word in enumerate(words)]
+    counts = [0] * (k + 1)
+    for word in _span(single):
+        counts[word.bit_count()] += 1
+    return tuple(counts)
+
+
+def _span(single: Sequence[int]) -> list[int]:
+    found = [0]
+    for word in single:
+        found += [word ^ other for other in found]
+    return found[1:]
