@@ -189,7 +189,7 @@ def _copied(rows: Iterator[Row], copies: Copies, on_event: OnEvent) -> Iterator[
             copies.offer()
             yield row
     finally:
-        events = chain((Waiting("checkpoints"),), repeat(Tick()))
+        events: Iterator[Event] = chain((Waiting("checkpoints"),), repeat(Tick()))
         copies.finish(lambda: on_event(next(events)))
 
 

@@ -75,7 +75,10 @@ class Progress:
             return None
         underway = sum(trial.epochs - epoch for trial, epoch in self.running.values())
         epochs = underway + sum(self._waiting.values())
-        return epochs * sum(self._epoch_s) / len(self._epoch_s) / self._slots
+        # The first epoch of a run alone has its start in it, with workers most of a minute.
+        known = self._epoch_s[1:] if self.total == 1 else []
+        known = known or self._epoch_s
+        return epochs * sum(known) / len(known) / self._slots
 
     def line(self, elapsed_s: float) -> str:
         """Say everything in one line.

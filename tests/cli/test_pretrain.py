@@ -169,6 +169,20 @@ def test_a_stopped_run_says_which_command_goes_on(here, monkeypatch) -> None:
     assert "Traceback" not in err
 
 
+def test_a_run_that_cannot_go_on_says_so_to_programs_too(here, monkeypatch) -> None:
+    def short(self: object, *inputs: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr("handssl.training.feed.Feed.__call__", short)
+    code, out, err = here.run(here.config, "--json")
+    last = parsed(out)[-1]
+    assert (code, last["event"], last["exit_code"]) == (2, "error", 2)
+    assert "global_batch 16 is 32 views a step" in last["message"]
+    assert last["message"] in err
+    assert "Traceback" not in err
+    assert here.record.outcome == "running"  # with more memory the same command goes on
+
+
 @pytest.mark.parametrize("kind", ["trial", "run", "folder"])
 def test_a_finished_run_says_so_prints_its_numbers_and_computes_nothing(finished, kind) -> None:
     record, trial = finished.record, finished.trial
