@@ -14,14 +14,9 @@ from handssl.sweep.events import (
     Waiting,
 )
 from handssl.sweep.plan import PlannedTrial, plan_study
-from handssl.sweep.progress import (
-    Progress,
-    clock,
-    expected_epochs,
-    images_per_s,
-    waiting_share,
-)
+from handssl.sweep.progress import Progress, clock, expected_epochs
 from handssl.sweep.run_config import RunConfig
+from handssl.sweep.speed import images_per_s, waiting_share
 from handssl.sweep.study import Cell, Halving, Study
 from handssl.training.config import PretrainConfig
 
@@ -126,7 +121,7 @@ def test_a_run_alone_says_how_fast_it_learns_and_what_it_has_learned() -> None:
     progress.apply(StepEnded(trial, 3, 16))
     # 2,000 views an epoch at 1,000 a second are 2 s, of which 0.5 s were data.
     assert progress.line(61.0) == (
-        "contrastive rotate | epoch 2/100 | step 3/16 | 500 images/s | 25% waiting for data | "
+        "contrastive rotate | epoch 3/100, step 3/16 | 500 images/s | 25% waiting for data | "
         "loss 1.250 | median 80.0 mm | 1:01 elapsed | about 49:00 left"
     )
 
