@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 from handssl.cli.live import to_nowhere
 from handssl.errors import HandsslError
 from handssl.sweep.events import EpochEnded, Event, Note, Planned, Preparing, Started, Waiting
-from handssl.sweep.progress import Progress, images_per_s, waiting_share
+from handssl.sweep.progress import Progress
+from handssl.sweep.speed import images_per_s, waiting_share
 
 if TYPE_CHECKING:
     from handssl.cli.summary import Summary

@@ -27,8 +27,10 @@ from handssl.errors import InputError
 @click.option("--compile", "compiled", is_flag=True, help="torch.compile the encoder.")
 @click.option("--time", "until", metavar="HH:MM", help="Stop cleanly at this time of day, exit 75.")
 @click.option("--checkpoints", metavar="URL", help="Copy checkpoints there too: s3://, gs://, ...")
-@click.option("--keep", type=click.IntRange(1), default=2, show_default=True, help="Checkpoints.")
-@click.option("--keep-bytes", metavar="SIZE", help="Of all checkpoints, e.g. 2GB.")
+@click.option(
+    "--keep", type=click.IntRange(1), default=2, show_default=True, help="Newest checkpoints kept."
+)
+@click.option("--keep-bytes", metavar="SIZE", help="Older ones go beyond this sum, e.g. 2GB.")
 @click.option("--resume", "resumed", metavar="RUN", help="Trial id, its folder, or MLflow run id.")
 @recording
 @click.option("--quiet", "-q", is_flag=True, help="Nothing but errors.")

@@ -53,6 +53,7 @@ class Copies:
         with self._turn:
             self._closed = True
             self._turn.notify_all()
+        self._thread.join(_PERIOD_S)  # one that stands still is left behind
 
     def offer(self) -> None:
         """Let the newest checkpoint be copied; returns at once."""

@@ -6,20 +6,18 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from itertools import chain, repeat
 from pathlib import Path
 
 from handssl.errors import DivergedError, InputError, InterruptedStudyError
-from handssl.sweep.copies import Copies
-from handssl.sweep.events import Event, Note, OnEvent, Planned, StepEnded, Tick, Waiting
+from handssl.sweep.elsewhere import copied_elsewhere
+from handssl.sweep.events import Event, OnEvent, Planned, StepEnded, Tick, Waiting
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
-from handssl.sweep.remote import RemoteTrial
 from handssl.sweep.result import StudyResult
-from handssl.sweep.resume import RunFile, require_trial
+from handssl.sweep.resume import require_trial
 from handssl.sweep.run_config import RunConfig
+from handssl.sweep.run_file import RunFile
 from handssl.sweep.runner import Sweep
 from handssl.sweep.stages import Stage
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
@@ -100,30 +98,12 @@ class _Alone(Sweep):
         on_event(Planned(self.study, trials, missing, slots=1, stage=stage.name))
         for trial in missing:
             folder = self.store.folder(trial.trial_id)
-            with self._elsewhere(folder, on_event) as (copies, known):
+            keeping = self.execution
+            with copied_elsewhere(self.checkpoints, folder, keeping, on_event) as copied:
                 recorder.start(trial)
                 self.settings.save(folder)
                 rows = self._rows(trial, self.places.folder(trial), folder, on_event)
-                rows = _copied(rows, copies, on_event) if copies else rows
-                self._record(trial, rows, recorder, folder, known)
-
-    @contextmanager
-    def _elsewhere(self, folder: Path, on_event: OnEvent) -> Iterator[tuple[Copies | None, int]]:
-        """Give what copies checkpoints, and the epoch of the one that was taken from there."""
-        if self.checkpoints is None:
-            yield None, 0
-            return
-
-        def note(message: str) -> None:
-            on_event(Note(message))
-
-        keep, max_bytes = self.execution.keep, self.execution.keep_bytes
-        remote = RemoteTrial(self.checkpoints, folder, keep=keep, max_bytes=max_bytes, on_note=note)
-        known = remote.fetch()
-        if known:
-            note(f"going on from {remote.url}, epoch {known}")
-        with Copies(remote, folder, note) as copies:
-            yield copies, known
+                self._record(trial, copied.rows(rows), recorder, folder, copied.known)
 
     def _record(
         self,
@@ -182,17 +162,6 @@ class _Alone(Sweep):
 
     def _must_stop(self) -> bool:
         return self.interruption.requested or time.monotonic() >= self.until_s
-
-
-def _copied(rows: Iterator[Row], copies: Copies, on_event: OnEvent) -> Iterator[Row]:
-    """Yield the rows; each has a checkpoint to be copied, and the last one is waited for."""
-    try:
-        for row in rows:
-            copies.offer()
-            yield row
-    finally:
-        events: Iterator[Event] = chain((Waiting("checkpoints"),), repeat(Tick()))
-        copies.finish(lambda: on_event(next(events)))
 
 
 def _ignore(event: Event) -> None:

@@ -18,6 +18,7 @@ from handssl.sweep.events import (
 )
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.scheduler import PRIMARY
+from handssl.sweep.speed import measured
 
 
 @dataclass
@@ -75,7 +76,10 @@ class Progress:
             return None
         underway = sum(trial.epochs - epoch for trial, epoch in self.running.values())
         epochs = underway + sum(self._waiting.values())
-        return epochs * sum(self._epoch_s) / len(self._epoch_s) / self._slots
+        # The first epoch of a run alone has its start in it, with workers most of a minute.
+        known = self._epoch_s[1:] if self.total == 1 else []
+        known = known or self._epoch_s
+        return epochs * sum(known) / len(known) / self._slots
 
     def line(self, elapsed_s: float) -> str:
         """Say everything in one line.
@@ -109,12 +113,12 @@ class Progress:
 
     def _run(self) -> list[str]:
         """Return what there is room for where one trial runs alone."""
-        parts = [
-            f"{trial.cell} | epoch {epoch}/{trial.epochs}" for trial, epoch in self.running.values()
-        ]
-        parts += [f"step {self._step[0]}/{self._step[1]}"] if self._step else []
+        parts: list[str] = []
         for trial, epoch in self.running.values():
-            parts += _measured(trial, epoch, self._metrics)
+            done, steps = self._step or (0, 0)
+            at = f"{epoch + 1 if done else epoch}/{trial.epochs}"
+            parts += [trial.cell, f"epoch {at}" + (f", step {done}/{steps}" if done else "")]
+            parts += measured(trial, epoch, self._metrics)
         return parts or ["starting"]
 
     def _plan(self, event: Planned) -> None:
@@ -139,44 +143,6 @@ def expected_epochs(plan: Planned, trial: PlannedTrial) -> float:
     if trial.exempt or halving is None:
         return trial.epochs
     return halving.grace_epochs + (trial.epochs - halving.grace_epochs) / halving.reduction_factor
-
-
-def images_per_s(trial: PlannedTrial, metrics: Mapping[str, float]) -> float | None:
-    """Return the images of the split `pretrain` that an epoch took a second; views are more.
-
-    Args:
-        trial: Whose epoch it was.
-        metrics: Of the epoch.
-    """
-    views = metrics.get("train/views_per_step")
-    rate = metrics.get("train/views_per_s")
-    return rate * trial.config.global_batch / views if rate and views else None
-
-
-def waiting_share(epoch: int, metrics: Mapping[str, float]) -> float | None:
-    """Return the share of the training time that went into reading crops and making views.
-
-    Args:
-        epoch: Counted from 1.
-        metrics: Of the epoch.
-
-    Example:
-        >>> of = {"train/views_per_s": 50.0, "train/encoder_views": 200.0, "train/data_s": 1.0}
-        >>> waiting_share(2, of)
-        0.5
-    """
-    rate, views = metrics.get("train/views_per_s"), metrics.get("train/encoder_views")
-    if not rate or not views or "train/data_s" not in metrics:
-        return None
-    return min(1.0, metrics["train/data_s"] * rate * max(1, epoch) / views)
-
-
-def _measured(trial: PlannedTrial, epoch: int, metrics: Mapping[str, float]) -> list[str]:
-    rate, waited = images_per_s(trial, metrics), waiting_share(epoch, metrics)
-    parts = [f"{rate:,.0f} images/s"] if rate else []
-    parts += [f"{waited:.0%} waiting for data"] if waited is not None else []
-    parts += [f"loss {metrics['train/loss']:.3f}"] if "train/loss" in metrics else []
-    return parts + ([f"median {metrics[PRIMARY]:.1f} mm"] if PRIMARY in metrics else [])
 
 
 def clock(seconds: float) -> str:

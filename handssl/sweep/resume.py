@@ -4,65 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import Any
 
-from handssl.config import Config, nearest
+from handssl.config import nearest
 from handssl.data.config import PackedData
-from handssl.errors import DataError, InputError
+from handssl.errors import InputError
 from handssl.sweep.recorder import FINISHED
 from handssl.sweep.run_config import RunConfig
+from handssl.sweep.run_file import RunFile
 from handssl.sweep.storage import default_tracking_uri, resolve_storage
 from handssl.tracking.conventions import flatten
 from handssl.tracking.record import TrialRecord, TrialStore
-from handssl.training.checkpoints.writing import write_whole
 from handssl.training.config import PretrainConfig
 
-FILE = "run.json"
 _SHOWN = 5
-
-
-class RunFile(Config):
-    """What a trial's record does not say about its run; written beside it.
-
-    Attributes:
-        run: What was asked for, the data included.
-        tracking_uri: The MLflow store; None for the storage's own, and for one with a password.
-    """
-
-    run: RunConfig
-    tracking_uri: str | None = None
-
-    @classmethod
-    def of(cls, run: RunConfig, tracking_uri: str, storage: Path) -> Self:
-        """Return what is written: no URI with a name or password in it, nor the default."""
-        known = "@" in urlsplit(tracking_uri).netloc or tracking_uri == default_tracking_uri(
-            storage
-        )
-        return cls(run=run, tracking_uri=None if known else tracking_uri)
-
-    def save(self, folder: Path) -> None:
-        """Write it into a trial's folder, whole or not at all.
-
-        Raises:
-            DataError: The folder cannot be written.
-        """
-        content = self.model_dump_json(indent=2).encode()
-        write_whole(folder / FILE, lambda file: _write(file, content), size_bytes=len(content))
-
-    @classmethod
-    def find(cls, folder: Path) -> Self | None:
-        """Return what was written, None where nothing was."""
-        path = folder / FILE
-        if not path.is_file():
-            return None
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except ValueError as error:
-            raise DataError(
-                f"{path}: expected the settings of a run, cannot read them "
-                f"({str(error).splitlines()[0]}); remove it and give CONFIG"
-            ) from None
 
 
 @dataclass(frozen=True)
@@ -135,10 +90,6 @@ def require_trial(found: str, expected: str | None) -> None:
             f"started with, with those of now it is trial {found}; bring the data back, or start "
             "a new run with CONFIG"
         )
-
-
-def _write(file: Any, content: bytes) -> None:
-    file.write(content)
 
 
 def _is_folder(name: str) -> bool:

@@ -39,6 +39,9 @@ class _Line:
     def heard(self, known: int) -> list[Any]:
         return self._said[known:]
 
+    def is_over(self) -> bool:
+        return any(isinstance(what, InputError) for what in self._said)
+
     def stop(self) -> None:
         self._stop = True
 
@@ -75,7 +78,8 @@ def train_together(
     Raises:
         DivergedError: A loss was not finite.
         InterruptedStudyError: It was stopped; the steps that were made are saved.
-        InputError: The machine or cluster has fewer CPUs or GPUs than workers.
+        InputError: The machine or cluster has fewer CPUs or GPUs than workers, or a worker found
+            that it cannot be run, e.g. that a step does not fit into memory.
     """
     with ray_cluster() as cluster, tempfile.TemporaryDirectory(prefix="handssl-train-") as scratch:
         on_started()
@@ -153,6 +157,8 @@ def _work(settings: dict[str, Any]) -> None:
     from handssl.training.trial import Trial
 
     line = settings["line"]
+    if ray.get(line.is_over.remote()):  # started again by Ray Train, which would be in vain
+        return
     torch.set_num_threads(max(1, int(ray.get_runtime_context().get_assigned_resources()["CPU"])))
 
     def tell(what: Any) -> None:
@@ -170,3 +176,7 @@ def _work(settings: dict[str, Any]) -> None:
             tell((result.epoch, dict(result.metrics)))
     except (DivergedError, InterruptedStudyError) as error:
         tell(error)
+    except InputError as error:
+        # Of any rank; the others wait for it, so it must not end as if all were well.
+        ray.get(line.say.remote(error))
+        raise

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -32,6 +33,27 @@ pretrain:
   optimizer: {{warmup_epochs: 1}}
 """
 PROGRAM = "import sys; sys.argv[0] = 'handssl'; from handssl.cli import main; sys.exit(main())"
+
+# It dies when half of the second checkpoint has arrived.
+KILLED = """
+import os, signal, sys
+from handssl.sweep import target
+
+sys.argv[0] = "handssl"
+copies, whole = [], target._copy
+
+def copy(source, sink):
+    copies.append(sink)
+    if len(copies) < 2:
+        return whole(source, sink)
+    sink.write(source.read(1000))
+    sink.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+target._copy = copy
+from handssl.cli import main
+main()
+"""
 
 
 class Place:
@@ -169,6 +191,20 @@ def test_a_stopped_run_says_which_command_goes_on(here, monkeypatch) -> None:
     assert "Traceback" not in err
 
 
+def test_a_run_that_cannot_go_on_says_so_to_programs_too(here, monkeypatch) -> None:
+    def short(self: object, *inputs: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr("handssl.training.feed.Feed.__call__", short)
+    code, out, err = here.run(here.config, "--json")
+    last = parsed(out)[-1]
+    assert (code, last["event"], last["exit_code"]) == (2, "error", 2)
+    assert "global_batch 16 is 32 views a step" in last["message"]
+    assert last["message"] in err
+    assert "Traceback" not in err
+    assert here.record.outcome == "running"  # with more memory the same command goes on
+
+
 @pytest.mark.parametrize("kind", ["trial", "run", "folder"])
 def test_a_finished_run_says_so_prints_its_numbers_and_computes_nothing(finished, kind) -> None:
     record, trial = finished.record, finished.trial
@@ -235,6 +271,30 @@ def test_a_machine_without_a_finished_run_gets_its_weights_from_the_copies(here,
     assert here.numbers() == finished.numbers()
     weights = "encoder.safetensors"
     assert (here.trial / weights).read_bytes() == (finished.trial / weights).read_bytes()
+
+
+def test_killed_in_the_middle_of_a_copy_it_goes_on_from_the_one_before(here, finished) -> None:
+    elsewhere = here.folder / "elsewhere"
+    words = ["pretrain", str(here.config), "--checkpoints", str(elsewhere), "--quiet"]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *words, "--storage", str(here.storage)],
+        capture_output=True,
+        timeout=TIMEOUT_S,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (copied,) = elsewhere.iterdir()
+    left = sorted(path.name for path in (copied / "checkpoints").iterdir())
+    assert len(left) == 2
+    assert ".tmp-" in left[1]
+    shutil.rmtree(here.storage / "trials")  # the disk of that machine is gone
+    (here.storage / "mlflow.db").unlink()
+    assert here.run(here.config, "--checkpoints", elsewhere, "--quiet")[0] == 0
+    assert here.numbers() == finished.numbers()
+    kept = sorted(path.name for path in (copied / "checkpoints").iterdir())
+    assert kept[-1] == f"epoch-{EPOCHS:05d}.ckpt"
+    assert not any(".tmp-" in name for name in kept)
 
 
 @pytest.mark.parametrize("options", [["--json"], []], ids=["json", "text"])

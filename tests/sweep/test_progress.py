@@ -4,9 +4,19 @@ import math
 
 import pytest
 
-from handssl.sweep.events import Ended, EpochEnded, Planned, Preparing, Started
+from handssl.sweep.events import (
+    Ended,
+    EpochEnded,
+    Planned,
+    Preparing,
+    Started,
+    StepEnded,
+    Waiting,
+)
 from handssl.sweep.plan import PlannedTrial, plan_study
 from handssl.sweep.progress import Progress, clock, expected_epochs
+from handssl.sweep.run_config import RunConfig
+from handssl.sweep.speed import images_per_s, waiting_share
 from handssl.sweep.study import Cell, Halving, Study
 from handssl.training.config import PretrainConfig
 
@@ -83,6 +93,59 @@ def test_an_ended_trial_is_done_and_no_longer_running() -> None:
 def test_an_exempt_trial_is_expected_to_run_to_the_end() -> None:
     assert expected_epochs(planned(), find("contrastive rotate")) == 20
     assert expected_epochs(planned(), find("contrastive blur")) == 10
+
+
+ALONE = RunConfig(pretrain=PretrainConfig(composition=("rotate",), global_batch=64)).study()
+METRICS = {
+    "train/views_per_s": 1000.0,
+    "train/views_per_step": 128.0,
+    "train/encoder_views": 4000.0,
+    "train/data_s": 0.5,
+    "train/loss": 1.25,
+    "median_mm": 80.0,
+}
+
+
+def alone() -> tuple[Progress, PlannedTrial]:
+    """The progress of a run of one trial, and the trial."""
+    (trial,) = plan_study(ALONE, "data")
+    progress = Progress()
+    progress.apply(Planned(ALONE, (trial,), (trial,), 1))
+    progress.apply(Started(trial, 0))
+    return progress, trial
+
+
+def test_a_run_alone_says_how_fast_it_learns_and_what_it_has_learned() -> None:
+    progress, trial = alone()
+    progress.apply(EpochEnded(trial, 2, METRICS, seconds=30.0))
+    progress.apply(StepEnded(trial, 3, 16))
+    # 2,000 views an epoch at 1,000 a second are 2 s, of which 0.5 s were data.
+    assert progress.line(61.0) == (
+        "contrastive rotate | epoch 3/100, step 3/16 | 500 images/s | 25% waiting for data | "
+        "loss 1.250 | median 80.0 mm | 1:01 elapsed | about 49:00 left"
+    )
+
+
+def test_the_time_left_of_a_run_alone_forgets_the_epoch_with_the_start_in_it() -> None:
+    progress, trial = alone()
+    for epoch, seconds in ((1, 60.0), (2, 4.0), (3, 2.0)):
+        progress.apply(EpochEnded(trial, epoch, METRICS, seconds))
+    assert progress.seconds_left() == pytest.approx(97 * 3.0)
+
+
+def test_what_a_run_waits_for_is_said_until_it_is_there() -> None:
+    progress, trial = alone()
+    progress.apply(Waiting("workers"))
+    assert progress.line(3.0) == "waiting for workers, 0:03"
+    progress.apply(EpochEnded(trial, 1, METRICS, 1.0))
+    assert "epoch 1/100" in progress.line(4.0)
+
+
+def test_what_was_not_measured_is_not_said() -> None:
+    progress, trial = alone()
+    assert "images/s" not in progress.line(0.0)
+    assert images_per_s(trial, {}) is None
+    assert waiting_share(1, {"train/views_per_s": 1.0}) is None
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(0, "0:00"), (59.6, "1:00"), (3600, "60:00")])

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from handssl.errors import DataError, InputError
-from handssl.sweep.resume import RunFile, require_trial, resume
+from handssl.sweep.resume import require_trial, resume
 from handssl.sweep.run_config import RunConfig
+from handssl.sweep.run_file import RunFile
 from handssl.sweep.storage import default_tracking_uri
 from handssl.tracking.record import TrialRecord, TrialStore
 

@@ -1,0 +1,53 @@
+"""How fast an epoch was, from its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from handssl.sweep.plan import PlannedTrial
+from handssl.sweep.scheduler import PRIMARY
+
+
+def images_per_s(trial: PlannedTrial, metrics: Mapping[str, float]) -> float | None:
+    """Return the images of the split `pretrain` that an epoch took a second; views are more.
+
+    Args:
+        trial: Whose epoch it was.
+        metrics: Of the epoch.
+    """
+    views = metrics.get("train/views_per_step")
+    rate = metrics.get("train/views_per_s")
+    return rate * trial.config.global_batch / views if rate and views else None
+
+
+def waiting_share(epoch: int, metrics: Mapping[str, float]) -> float | None:
+    """Return the share of the training time that went into reading crops and making views.
+
+    Args:
+        epoch: Counted from 1.
+        metrics: Of the epoch.
+
+    Example:
+        >>> of = {"train/views_per_s": 50.0, "train/encoder_views": 200.0, "train/data_s": 1.0}
+        >>> waiting_share(2, of)
+        0.5
+    """
+    rate, views = metrics.get("train/views_per_s"), metrics.get("train/encoder_views")
+    if not rate or not views or "train/data_s" not in metrics:
+        return None
+    return min(1.0, metrics["train/data_s"] * rate * max(1, epoch) / views)
+
+
+def measured(trial: PlannedTrial, epoch: int, metrics: Mapping[str, float]) -> list[str]:
+    """Say in parts of a line how fast an epoch was and what it gave, as far as that is known.
+
+    Args:
+        trial: Whose epoch it was.
+        epoch: Counted from 1.
+        metrics: Of the epoch.
+    """
+    rate, waited = images_per_s(trial, metrics), waiting_share(epoch, metrics)
+    parts = [f"{rate:,.0f} images/s"] if rate else []
+    parts += [f"{waited:.0%} waiting for data"] if waited is not None else []
+    parts += [f"loss {metrics['train/loss']:.3f}"] if "train/loss" in metrics else []
+    return parts + ([f"median {metrics[PRIMARY]:.1f} mm"] if PRIMARY in metrics else [])
