@@ -79,6 +79,7 @@ class _Alone(Sweep):
     ) -> None:
         """Train here, or on workers."""
         on_event(Planned(self.study, self.trials, missing, slots=1))
+        self.tracker.samples_system, self.tracker.models = True, "all"
         for trial in missing:
             recorder.start(trial)
             folder = self.storage / "trials" / trial.trial_id

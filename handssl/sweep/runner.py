@@ -18,8 +18,10 @@ from handssl.sweep.scheduler import BlockHalving
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.sweep.study import Study
 from handssl.sweep.tuning import Bridge, tune_trials
-from handssl.tracking.mlflow_store import MlflowTracker
+from handssl.tracking.mlflow_inputs import source_tag
+from handssl.tracking.provenance import provenance
 from handssl.tracking.record import TrialStore
+from handssl.tracking.tracker import MlflowTracker
 
 
 def run(
@@ -90,17 +92,22 @@ class Sweep:
             )
             splits = StudyData(data)
             self.trials = plan_study(self.study, splits.fingerprint)
-        recorder = Recorder(self.study, self.store, self.tracker, on_event, splits.tags())
-        if self.store.all():
-            self.tracker.sync(self.store)
-        missing = recorder.missing(self.trials)
-        if not missing:
-            on_event(Planned(self.study, self.trials, missing, slots=1))
-            return
+        recorder = Recorder(
+            self.study, self.store, self.tracker, on_event, _described(splits) | provenance()
+        )
+        self.tracker.catch_up()
         try:
-            self.execute(missing, recorder, data, on_event)
+            self._run_missing(recorder, data, on_event)
         finally:
             recorder.close()
+            self.tracker.close(complete=not recorder.missing(self.trials))
+
+    def _run_missing(self, recorder: Recorder, data: Path, on_event: OnEvent) -> None:
+        missing = recorder.missing(self.trials)
+        if missing:
+            self.execute(missing, recorder, data, on_event)
+        else:
+            on_event(Planned(self.study, self.trials, missing, slots=1))
 
     def execute(
         self,
@@ -113,6 +120,8 @@ class Sweep:
         with ray_cluster() as cluster:
             self.interruption.listen()
             self.interruption.raise_if_requested()
+            # Trials of a Ray that is not ours may run on other machines than this one.
+            self.tracker.samples_system = cluster.owned
             on_event(Planned(self.study, self.trials, missing, cluster.slots))
             self._tune(missing, recorder, cluster, data, on_event)
 
@@ -132,7 +141,7 @@ class Sweep:
     @cached_property
     def tracker(self) -> MlflowTracker:
         """MLflow, opened when it is first needed."""
-        return MlflowTracker(self.tracking_uri, self.study.name)
+        return MlflowTracker(self.tracking_uri, self.study.name, self.store)
 
     def _tune(
         self,
@@ -168,6 +177,16 @@ class Sweep:
             if trial.trial_id not in missing:
                 for entry in self.store.history(trial.trial_id):
                     scheduler.decide(trial.trial_id, {"epoch": entry.epoch, **entry.metrics})
+
+
+def _described(splits: StudyData) -> dict[str, str]:
+    """Return tags that say what data the trials read."""
+    kept = {"dataset", "fingerprint", "crop_px", "context", "splits", "split_rule", "box"}
+    described = (
+        store.manifest.model_dump(mode="json", include=kept)
+        for store in (splits.labelled, splits.pretrain)
+    )
+    return splits.tags() | source_tag(*described)
 
 
 def _ignore(event: Event) -> None:
