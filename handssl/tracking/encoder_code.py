@@ -1,55 +1,52 @@
-"""The code of an encoder logged to MLflow: builds the network and reads its weights, no pickle.
+"""Loads an encoder that was logged to MLflow: builds the network, reads its weights, no pickle.
 
-MLflow keeps a copy of this file with the model and runs it when the model is loaded.
+MLflow finds this module by its name, which stands in the model's description.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
-from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
 from numpy.typing import NDArray
 
 from handssl.models import EncoderConfig, ResNet18, build_encoder
 
+CONFIG_FILE, WEIGHTS_FILE = "encoder.json", "encoder.safetensors"
 
-class Encoder(PythonModel):  # type: ignore[misc]
-    """Maps images to features, as a frozen encoder does in a probe."""
 
-    encoder: ResNet18
+class LoadedEncoder:
+    """What `mlflow.pyfunc.load_model` wraps: maps images to features, as a frozen encoder does.
 
-    def load_context(self, context: Any) -> None:
-        """Build the network and fill it.
+    Args:
+        encoder: The network, with its weights.
+    """
 
-        Args:
-            context: MLflow's: the encoder's configuration and where its weights lie.
-        """
-        config = EncoderConfig.parse(dict(context.model_config))
-        self.encoder = build_encoder(config).eval()
-        safetensors.torch.load_model(self.encoder, context.artifacts["weights"])
+    def __init__(self, encoder: ResNet18) -> None:
+        self.encoder = encoder.eval()
 
-    # A hint for the images would be taken for a schema, with a warning.
-    def predict(  # type: ignore[no-untyped-def]
-        self, context: Any, model_input, params: Any = None
-    ) -> NDArray[np.float32]:
+    def predict(self, images: Any, params: dict[str, Any] | None = None) -> NDArray[np.float32]:
         """Return features.
 
         Args:
-            context: Not used.
-            model_input: float32 (B, 3, P, P), normalised as the model's metadata say.
+            images: float32 (B, 3, P, P), normalised as the model's metadata say.
             params: Not used.
 
         Returns:
             float32 (B, 8 x width).
         """
-        images = torch.as_tensor(np.asarray(model_input, dtype=np.float32))
         with torch.no_grad():
-            features: NDArray[np.float32] = self.encoder(images).numpy()
-        return features
+            features = self.encoder(torch.as_tensor(np.asarray(images, dtype=np.float32)))
+        return np.asarray(features.numpy(), dtype=np.float32)
 
 
-set_model(Encoder())
+def _load_pyfunc(data_path: str) -> LoadedEncoder:
+    """Load what `save_encoder` has put into the model's folder; MLflow asks for this name."""
+    folder = Path(data_path)
+    config = (folder / CONFIG_FILE).read_text(encoding="utf-8")
+    encoder = build_encoder(EncoderConfig.model_validate_json(config))
+    safetensors.torch.load_model(encoder, folder / WEIGHTS_FILE)
+    return LoadedEncoder(encoder)

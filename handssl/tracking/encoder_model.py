@@ -1,4 +1,4 @@
-"""Trained encoders as MLflow models: code and safetensors, nothing pickled, nothing inferred."""
+"""Trained encoders as MLflow models: safetensors and a loader, nothing pickled or inferred."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from mlflow.types import Schema, TensorSpec
 
 from handssl.augment.views import MEAN, STD
 from handssl.models import EncoderConfig
+from handssl.tracking.encoder_code import CONFIG_FILE, WEIGHTS_FILE
 from handssl.tracking.record import TrialRecord, TrialStore
 
 NAME = "encoder"
-_WEIGHTS = "encoder.safetensors"
-_CODE = Path(__file__).with_name("encoder_code.py")
 _REQUIRED = ("handssl", "mlflow", "numpy", "safetensors", "torch", "torchvision")
 
 
 def has_encoder(store: TrialStore, record: TrialRecord) -> bool:
     """Return whether a trial is completed and has left its encoder's weights."""
-    weights = store.folder(record.trial_id) / _WEIGHTS
+    weights = store.folder(record.trial_id) / WEIGHTS_FILE
     return record.outcome == "completed" and "encoder" in record.config and weights.is_file()
 
 
@@ -70,7 +69,10 @@ def log_encoder(
     with tempfile.TemporaryDirectory(prefix="handssl-model-") as scratch:
         path = Path(scratch) / NAME
         save_encoder(
-            path, EncoderConfig.parse(record.config["encoder"]), folder / _WEIGHTS, model.model_id
+            path,
+            EncoderConfig.parse(record.config["encoder"]),
+            folder / WEIGHTS_FILE,
+            model.model_id,
         )
         client.log_model_artifacts(model.model_id, str(path))
     client.finalize_logged_model(model.model_id, "READY")
@@ -87,18 +89,22 @@ def save_encoder(path: Path, config: EncoderConfig, weights: Path, model_id: str
         weights: Its safetensors.
         model_id: Of the model in MLflow, if it is one.
     """
-    side = config.input_px
-    mlflow.pyfunc.save_model(
-        path,
-        mlflow_model=Model(model_id=model_id or None),
-        python_model=str(_CODE),
-        artifacts={"weights": weights.as_uri()},
-        model_config=config.model_dump(mode="json"),
-        signature=_signature(side, 8 * config.width),
-        input_example=np.zeros((1, 3, side, side), dtype=np.float32),
-        pip_requirements=[f"{name}=={version(name)}" for name in _REQUIRED],
-        metadata={"channels": "RGB", "scale": "[0, 1]", "mean": [*MEAN], "std": [*STD]},
-    )
+    side_px = config.input_px
+    with tempfile.TemporaryDirectory(prefix="handssl-encoder-") as scratch:
+        data = Path(scratch) / "encoder"
+        data.mkdir()
+        (data / WEIGHTS_FILE).symlink_to(weights.resolve())  # MLflow copies what it points to
+        (data / CONFIG_FILE).write_text(config.model_dump_json(), encoding="utf-8")
+        mlflow.pyfunc.save_model(
+            path,
+            mlflow_model=Model(model_id=model_id or None),
+            loader_module="handssl.tracking.encoder_code",
+            data_path=str(data),
+            signature=_signature(side_px, 8 * config.width),
+            input_example=np.zeros((1, 3, side_px, side_px), dtype=np.float32),
+            pip_requirements=[f"{name}=={version(name)}" for name in _REQUIRED],
+            metadata={"channels": "RGB", "scale": "[0, 1]", "mean": [*MEAN], "std": [*STD]},
+        )
 
 
 def _signature(side_px: int, dim: int) -> ModelSignature:

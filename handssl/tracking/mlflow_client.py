@@ -24,8 +24,9 @@ _BOUNDS = {
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
 }
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")
+# What goes wrong comes as an exception too, and is then said once, not at every attempt.
 for _noisy in ("alembic", "mlflow"):
-    logging.getLogger(_noisy).setLevel(logging.ERROR)
+    logging.getLogger(_noisy).setLevel(logging.CRITICAL)
 
 
 class RefusedError(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,11 +50,6 @@ def batches(
         yield Batch(group, [], [])
 
 
-def finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return the values that can be drawn."""
-    return {name: value for name, value in metrics.items() if math.isfinite(value)}
-
-
 def key_of(metrics: Iterable[str]) -> str:
     """Return the metric that tells whether an entry is there: entries arrive as a whole."""
     return "median_mm" if "median_mm" in metrics else min(metrics)
@@ -88,7 +82,7 @@ def _points(entries: Sequence[EpochMetrics]) -> Iterator[list[Metric]]:
     group: list[Metric] = []
     for entry in entries:
         time_ms = entry.time_ms or time.time_ns() // 1_000_000
-        points = [Metric(k, v, time_ms, entry.epoch) for k, v in finite(entry.metrics).items()]
+        points = [Metric(k, v, time_ms, entry.epoch) for k, v in entry.metrics.items()]
         if group and len(group) + len(points) > _METRICS:
             yield group
             group = []

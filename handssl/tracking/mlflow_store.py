@@ -18,7 +18,6 @@ from handssl.tracking import mlflow_client
 from handssl.tracking.mlflow_inputs import data_inputs
 from handssl.tracking.mlflow_points import (
     batches,
-    finite,
     key_of,
     params_of,
     status_of,
@@ -164,7 +163,7 @@ class MlflowRuns:
 
     def _steps(self, known: _Known, entry: EpochMetrics) -> set[int]:
         """Return the steps a run has of the metric that stands for an entry."""
-        name = key_of(finite(entry.metrics))
+        name = key_of(entry.metrics)
         if name not in known.steps:
             history = self.client.get_metric_history(known.run_id, name)
             known.steps[name] = {int(point.step) for point in history}
@@ -194,11 +193,13 @@ class MlflowRuns:
         tags = tags_of(record) | {"mlflow.parentRunId": self._stage(record.stage)}
         name = f"{record.cell} · block {record.block}"
         started_ms = min((e.time_ms for e in shown.epochs if e.time_ms), default=_now_ms())
-        self._doubtful.add(record.trial_id)  # until there is an answer
-        run = self.client.create_run(self.experiment, started_ms, tags, name)
-        self._doubtful.discard(record.trial_id)
+        try:
+            run = self.client.create_run(self.experiment, started_ms, tags, name)
+        except Exception:
+            self._doubtful.add(record.trial_id)  # it may arrive yet, beside the next one
+            raise
         known = _Known(run.info.run_id, run.info.status, tags=tags, is_new=True)
-        known.steps = {key_of(finite(e.metrics)): set() for e in _entries(shown)}
+        known.steps = {key_of(e.metrics): set() for e in _entries(shown)}
         return known
 
     def _remove_twins(self, run_id: str, record: TrialRecord) -> None:
@@ -232,7 +233,7 @@ def _entries(shown: Shown) -> list[EpochMetrics]:
     if record.outcome == "diverged":
         metrics, time_ms = {"diverged": 1.0}, _last_ms(shown)
         entries.append(EpochMetrics(epoch=record.epoch, metrics=metrics, time_ms=time_ms))
-    return [entry for entry in [*entries, *shown.system] if finite(entry.metrics)]
+    return [entry for entry in [*entries, *shown.system] if entry.metrics]
 
 
 def _last_ms(shown: Shown) -> int | None:

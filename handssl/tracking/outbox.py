@@ -38,7 +38,8 @@ class Outbox:
         self._pauses_s, self._failures, self._away_since_s = pauses_s, 0, 0.0
         self._changed = threading.Condition()
         self._due: dict[str, None] = {}
-        self._urgent = self._closing = self._busy = False
+        self._under_way: dict[str, None] = {}
+        self._urgent = self._closing = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -87,21 +88,20 @@ class Outbox:
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join(timeout_s)
-        return tuple(self._due)
+        with self._changed:
+            return tuple(self._under_way | self._due)
 
     def _is_idle(self) -> bool:
-        return not self._due and not self._busy
+        return not self._due and not self._under_way
 
     def _run(self) -> None:
         closing = False
         while not closing:
             with self._changed:
                 self._wait_for_work()
-                closing, keys = self._closing, list(self._due)
-                self._urgent, self._busy = False, True
+                closing, keys, self._urgent = self._closing, list(self._due), False
             arrived = self._attempt(keys)
             with self._changed:
-                self._busy = False
                 self._failures = 0 if arrived else self._failures + 1
                 self._changed.notify_all()
 
@@ -118,16 +118,19 @@ class Outbox:
         for key in keys:
             with self._changed:
                 self._due.pop(key, None)  # now, for it may become due anew meanwhile
+                self._under_way = {key: None}
             try:
                 self._deliver(key)
             except UnavailableError as error:
                 with self._changed:
-                    self._due = {key: None} | self._due
+                    self._due, self._under_way = self._under_way | self._due, {}
                 self._say_away(str(error))
                 return False
             except Exception as error:
                 _LOG.warning("%s: %s cannot be shown (%r)", self._name, key, error)
             self._say_back()
+            with self._changed:
+                self._under_way = {}
         return True
 
     def _say_away(self, reason: str) -> None:

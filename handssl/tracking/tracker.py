@@ -10,11 +10,12 @@ from typing import Any, Literal
 from handssl.tracking.encoder_model import best_trial, has_encoder, log_encoder
 from handssl.tracking.mlflow_client import RefusedError, sorted_errors
 from handssl.tracking.mlflow_store import ENVIRONMENT_FILE, MlflowRuns, Shown
-from handssl.tracking.outbox import Outbox
+from handssl.tracking.outbox import Outbox, UnavailableError
 from handssl.tracking.provenance import environment_text
 from handssl.tracking.record import TrialRecord, TrialStore
 from handssl.tracking.system import Sampler, sample
 
+__all__ = ["MlflowTracker", "UnavailableError"]
 Models = Literal["best", "all", "none"]
 CLOSE_S = 30.0
 _BEST = "the best encoder"
