@@ -11,6 +11,8 @@ from handssl.sweep.events import OnEvent, Preparing
 from handssl.sweep.local_ray import available_cpus
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.study import Study
+from handssl.tracking.mlflow_inputs import source_tag
+from handssl.tracking.provenance import provenance
 
 
 class Places:
@@ -44,7 +46,16 @@ class Places:
 
     def tags(self, trial: PlannedTrial) -> dict[str, str]:
         """Return what a tracker should say about the data of a trial."""
-        return self.open(trial.data or self._study.data).tags()
+        return _described(self.open(trial.data or self._study.data)) | provenance()
 
     def _tell(self, phase: str, done: int, total: int) -> None:
         self._on_event(Preparing(phase, done, total))
+
+
+def _described(splits: StudyData) -> dict[str, str]:
+    kept = {"dataset", "fingerprint", "crop_px", "context", "splits", "split_rule", "box"}
+    described = (
+        store.manifest.model_dump(mode="json", include=kept)
+        for store in (splits.labelled, splits.pretrain)
+    )
+    return splits.tags() | source_tag(*described)

@@ -96,6 +96,7 @@ class _Alone(Sweep):
         """Train here, or on workers."""
         require_trial(trials[0].trial_id, self.continued)
         on_event(Planned(self.study, trials, missing, slots=1, stage=stage.name))
+        self.tracker.samples_system, self.tracker.models = True, "all"
         for trial in missing:
             folder = self.store.folder(trial.trial_id)
             keeping = self.execution

@@ -45,9 +45,8 @@ class Recorder:
         """Open a trial's record and its run."""
         record = self._store.load(trial.trial_id) or self._new_record(trial)
         record = record.model_copy(update={"outcome": "running"})
-        run_id = self._tracker.start(record, trial.config.model_dump(mode="json"))
-        record = record.model_copy(update={"mlflow_run_id": run_id})
-        self._save(record)
+        self._save(record)  # first: the tracker shows what is on disk
+        self._keep_run(record, self._tracker.start(record, trial.config.model_dump(mode="json")))
         self._on_event(Started(trial, record.epoch))
 
     def epoch(
@@ -61,7 +60,7 @@ class Recorder:
             self._store.append_epoch(trial.trial_id, epoch, values)
             record = record.model_copy(update={"epoch": epoch, "metrics": values})
             self._save(record)
-        self._tracker.log_epoch(record, epoch, values)
+        self._keep_run(record, self._tracker.log_epoch(record, epoch, values))
         self._on_event(EpochEnded(trial, epoch, values, math.nan if known else s))
 
     def end(self, trial: PlannedTrial, outcome: Outcome, message: str = "") -> None:
@@ -79,6 +78,11 @@ class Recorder:
         for record in self._running.values():
             self._tracker.finish(record)
         self._running.clear()
+
+    def _keep_run(self, record: TrialRecord, run_id: str | None) -> None:
+        """Remember the MLflow run once it is known; a trial that is continued continues it."""
+        if run_id is not None and run_id != record.mlflow_run_id:
+            self._save(record.model_copy(update={"mlflow_run_id": run_id}))
 
     def _save(self, record: TrialRecord) -> None:
         self._running[record.trial_id] = record

@@ -19,8 +19,8 @@ from handssl.sweep.stages import Finding, Selection, Stage
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.sweep.study import Study
 from handssl.sweep.tuning import Bridge, tune_trials
-from handssl.tracking.mlflow_store import MlflowTracker
 from handssl.tracking.record import TrialStore
+from handssl.tracking.tracker import MlflowTracker
 
 
 def run(
@@ -93,8 +93,7 @@ class Sweep:
                 for trial in plan_stage(self.study, stage, {}, self.places.fingerprint)
             )
         recorder = Recorder(self.study, self.store, self.tracker, on_event, self.places.tags)
-        if self.store.all():
-            self.tracker.sync(self.store)
+        self.tracker.catch_up()
         try:
             for stage in stages:
                 if not self._can_choose_from(stage.needs):
@@ -102,6 +101,7 @@ class Sweep:
                 self._run_stage(stage, recorder, on_event)
         finally:
             recorder.close()
+            self.tracker.close(complete=not recorder.missing(self.trials))
 
     def _run_stage(self, stage: Stage, recorder: Recorder, on_event: OnEvent) -> None:
         with self.interruption.at_once():
@@ -145,6 +145,8 @@ class Sweep:
         with ray_cluster() as cluster:
             self.interruption.listen()
             self.interruption.raise_if_requested()
+            # Trials of a Ray that is not ours may run on other machines than this one.
+            self.tracker.samples_system = cluster.owned
             on_event(Planned(self.study, trials, missing, cluster.slots, stage=stage.name))
             self._tune(trials, missing, recorder, cluster, on_event)
 
@@ -166,7 +168,7 @@ class Sweep:
     @cached_property
     def tracker(self) -> MlflowTracker:
         """MLflow, opened when it is first needed."""
-        return MlflowTracker(self.tracking_uri, self.study.name)
+        return MlflowTracker(self.tracking_uri, self.study.name, self.store)
 
     def _tune(
         self,

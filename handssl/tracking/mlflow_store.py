@@ -1,45 +1,68 @@
-"""MLflow shows what the local record holds: one experiment a study, one run a trial.
+"""The runs of a study in MLflow: one experiment a study, a parent a stage, one run a trial.
 
-A run is addressed by its id, never by an active run. If the store cannot be reached, training goes
-on, one warning is printed, and `sync` fills in later what is missing; every point is logged once.
+A run is addressed by its id, never by an active run. What a run lacks is found by looking, so that
+every point is there once, whichever writes arrived without an answer.
 """
 
 from __future__ import annotations
 
-import logging
-import math
-import os
 import time
-import warnings
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# A server that is away must not hold up training: MLflow's own defaults wait for minutes.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-
-from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from sqlalchemy.exc import SQLAlchemyError
 
-from handssl.pose import PRIMARY
-from handssl.tracking.conventions import artifact_location, flatten
-from handssl.tracking.provenance import git_state, library_versions
-from handssl.tracking.record import EpochMetrics, TrialRecord, TrialStore
+from handssl.tracking import mlflow_client
+from handssl.tracking.mlflow_inputs import data_inputs
+from handssl.tracking.mlflow_points import (
+    batches,
+    key_of,
+    params_of,
+    status_of,
+    tags_of,
+)
+from handssl.tracking.provenance import environment_digest
+from handssl.tracking.record import EpochMetrics, TrialRecord
 
-_Result = TypeVar("_Result")
-_PARAM_CHARACTERS = 6000
-_BATCH = 100  # parameters and tags MLflow takes at once
-_STATUS = {"running": "KILLED", "failed": "FAILED"}
-for _noisy in ("alembic", "mlflow"):
-    logging.getLogger(_noisy).setLevel(logging.ERROR)
+ENVIRONMENT_FILE = "environment.txt"
 
 
-class MlflowTracker:
-    """Writes one study's trials to an MLflow store; never makes a trial fail.
+@dataclass(frozen=True)
+class Shown:
+    """What a run has to show.
+
+    Attributes:
+        record: The trial as it stands.
+        epochs: Its epochs.
+        system: Samples of the machine's load.
+        running: Whether this process runs it now.
+        folder: Of the trial's files.
+    """
+
+    record: TrialRecord
+    epochs: Sequence[EpochMetrics] = ()
+    system: Sequence[EpochMetrics] = ()
+    running: bool = False
+    folder: Path | None = None
+
+
+@dataclass
+class _Known:
+    """What a run is known to have."""
+
+    run_id: str
+    status: str
+    params: set[str] = field(default_factory=set)
+    tags: dict[str, str] = field(default_factory=dict)
+    has_inputs: bool = False
+    is_new: bool = False
+    steps: dict[str, set[int]] = field(default_factory=dict)
+
+
+class MlflowRuns:
+    """Brings runs up to the local record. Calls wait for the store and raise if it is away.
 
     Args:
         tracking_uri: `sqlite:///...` or a server's address.
@@ -48,183 +71,175 @@ class MlflowTracker:
 
     def __init__(self, tracking_uri: str, study: str) -> None:
         self.tracking_uri, self.study = tracking_uri, study
-        self.available = True
-        self._client: MlflowClient | None = None
-        self._experiment = ""
+        self._connected: tuple[MlflowClient, str] | None = None
         self._stages: dict[str, str] = {}
-        self._logged: dict[tuple[str, str], set[int]] = {}
+        self._known: dict[str, _Known] = {}
+        self._doubtful: set[str] = set()
 
-    def start(self, record: TrialRecord, config: Mapping[str, Any]) -> str | None:
-        """Open a trial's run, a new one or the one it had before an interruption.
-
-        Args:
-            record: The trial.
-            config: Its resolved configuration, logged as parameters.
-
-        Returns:
-            The run's id; the record's own if the store is away.
-        """
-        return self._safely(lambda: self._open(record, config)) or record.mlflow_run_id
-
-    def log_epoch(self, record: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Log an epoch's metrics in one batch, unless the run has that step already."""
-        run_id = record.mlflow_run_id
-        if run_id is not None:
-            self._safely(lambda: self._log(run_id, epoch, metrics))
-
-    def finish(self, record: TrialRecord) -> None:
-        """Close a trial's run with its outcome; `running` means interrupted and shows as killed."""
-        run_id = record.mlflow_run_id
-        if run_id is not None:
-            self._safely(lambda: self._close(run_id, record))
-
-    def sync(self, store: TrialStore) -> int:
-        """Bring the runs of this study up to the local records.
+    def bring_up(self, shown: Shown) -> tuple[str, bool]:
+        """Write what a trial's run lacks; the first time open a run or find the one it had.
 
         Args:
-            store: The records.
+            shown: What the run has to show.
 
         Returns:
-            How many runs had to be changed.
-        """
-        self.available = True
-        self._logged.clear()  # a write that seemed to fail may have arrived
-        done = 0
-        for record in (record for record in store.all() if record.study == self.study):
-            history = store.history(record.trial_id)
-            if self._safely(partial(self._is_behind, record, history)):
-                done += self._catch_up(record, store, history)
-        return done
+            The run's id and whether anything was written.
 
-    def _catch_up(
-        self, record: TrialRecord, store: TrialStore, history: list[EpochMetrics]
-    ) -> bool:
-        run_id = self.start(record, record.config)
-        if not self.available or run_id is None:
+        Raises:
+            UnavailableError: The store is away; what was written is not known.
+            RefusedError: The store does not take it.
+        """
+        trial_id = shown.record.trial_id
+        known = self._known.pop(trial_id, None)  # kept only if everything has arrived
+        with mlflow_client.sorted_errors():
+            known = known or self._find(shown.record) or self._create(shown)
+            changed = known.is_new
+            known.is_new = False
+            changed |= self._write_data(known, shown)
+            changed |= self._write_points(known, shown)
+            changed |= self._write_status(known, shown)
+        if shown.running:
+            self._known[trial_id] = known
+        return known.run_id, changed
+
+    @property
+    def client(self) -> MlflowClient:
+        """The client, connected when it is first needed."""
+        return self._connect()[0]
+
+    @property
+    def experiment(self) -> str:
+        """Id of the experiment."""
+        return self._connect()[1]
+
+    def _connect(self) -> tuple[MlflowClient, str]:
+        if self._connected is None:
+            self._connected = mlflow_client.connect(self.tracking_uri, self.study)
+        return self._connected
+
+    def _write_data(self, known: _Known, shown: Shown) -> bool:
+        inputs = [] if known.has_inputs else data_inputs(shown.record.tags)
+        if inputs:
+            self.client.log_inputs(known.run_id, inputs)
+            known.has_inputs = True
+        return self._write_environment(known, shown) or bool(inputs)
+
+    def _write_environment(self, known: _Known, shown: Shown) -> bool:
+        path = shown.folder / ENVIRONMENT_FILE if shown.folder else None
+        if path is None or not path.is_file():
             return False
-        known = record.model_copy(update={"mlflow_run_id": run_id})
-        store.save(known)
-        for entry in history:
-            self.log_epoch(known, entry.epoch, entry.metrics)
-        self.finish(known)
-        return self.available
+        tag = {"environment": environment_digest(path)}
+        if tag.items() <= known.tags.items():
+            return False
+        self.client.log_artifact(known.run_id, str(path))
+        self.client.set_tag(known.run_id, *tag.popitem())
+        known.tags["environment"] = environment_digest(path)
+        return True
 
-    def _is_behind(self, record: TrialRecord, history: list[EpochMetrics]) -> bool:
-        run_id = self._find(record)
-        if run_id is None:
-            return True
-        run = self._connect().get_run(run_id)
-        logged = all(
-            entry.epoch in self._steps(run_id, entry.metrics) for entry in history if entry.metrics
-        )
-        closed = run.info.status == _STATUS.get(record.outcome, "FINISHED")
-        return not (logged and closed and run.data.tags.get("outcome") == record.outcome)
+    def _write_points(self, known: _Known, shown: Shown) -> bool:
+        entries = [e for e in _entries(shown) if e.epoch not in self._steps(known, e)]
+        params = {k: v for k, v in params_of(shown.record).items() if k not in known.params}
+        tags = {k: v for k, v in tags_of(shown.record).items() if known.tags.get(k) != v}
+        for batch in batches(entries, params, tags):
+            self.client.log_batch(known.run_id, batch.metrics, batch.params, batch.tags)
+        for entry in entries:
+            self._steps(known, entry).add(entry.epoch)
+        known.params |= params.keys()
+        known.tags |= tags
+        return bool(entries or params or tags)
 
-    def _safely(self, action: Callable[[], _Result]) -> _Result | None:
-        if not self.available:
-            return None
-        try:
-            return action()
-        # A store of another kind needs a driver, whose absence is an ImportError.
-        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-            self.available = False
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            warnings.warn(
-                f"MLflow at {self.tracking_uri} cannot be written ({reason}); training goes on, "
-                "the local record is complete, and the next run of the study fills MLflow in",
-                stacklevel=3,
-            )
-            return None
-
-    def _open(self, record: TrialRecord, config: Mapping[str, Any]) -> str:
-        client = self._connect()
-        run_id = self._find(record)
-        if run_id is None:
-            tags = self._tags(record) | {"mlflow.parentRunId": self._stage(record.stage)}
-            name = f"{record.cell} · block {record.block}"
-            run = client.create_run(self._experiment, tags=tags, run_name=name)
-            run_id = str(run.info.run_id)
+    def _write_status(self, known: _Known, shown: Shown) -> bool:
+        status = status_of(shown.record, running=shown.running)
+        if not shown.running and shown.record.trial_id in self._doubtful:
+            self._remove_twins(known.run_id, shown.record)
+        if known.status == status:
+            return False
+        if shown.running:
+            self.client.update_run(known.run_id, status)
         else:
-            client.set_terminated(run_id, "RUNNING")
-        self._log_params(run_id, config)
-        return run_id
+            self.client.set_terminated(known.run_id, status, _last_ms(shown))
+        known.status = status
+        return True
 
-    def _log_params(self, run_id: str, config: Mapping[str, Any]) -> None:
-        known = self._connect().get_run(run_id).data.params
-        flat = {k: v for k, v in flatten(config).items() if k not in known}
-        params = [Param(name, value[:_PARAM_CHARACTERS]) for name, value in flat.items()]
-        for start in range(0, len(params), _BATCH):
-            self._connect().log_batch(run_id, params=params[start : start + _BATCH])
+    def _steps(self, known: _Known, entry: EpochMetrics) -> set[int]:
+        """Return the steps a run has of the metric that stands for an entry."""
+        name = key_of(entry.metrics)
+        if name not in known.steps:
+            history = self.client.get_metric_history(known.run_id, name)
+            known.steps[name] = {int(point.step) for point in history}
+        return known.steps[name]
 
-    def _log(self, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
-        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-        if not finite or epoch in self._steps(run_id, finite):
-            return
-        now_ms = int(time.time() * 1000)
-        points = [Metric(name, value, now_ms, epoch) for name, value in finite.items()]
-        self._connect().log_batch(run_id, metrics=points)
-        self._steps(run_id, finite).add(epoch)
+    def _find(self, record: TrialRecord) -> _Known | None:
+        run = self._by_id(record.mlflow_run_id) if record.mlflow_run_id else None
+        run = run or self._first(f"tags.trial_id = '{record.trial_id}'")
+        if run is None:
+            return None
+        inputs = getattr(run.inputs, "dataset_inputs", None)
+        known = _Known(run.info.run_id, run.info.status, set(run.data.params), dict(run.data.tags))
+        known.has_inputs = bool(inputs)
+        return known
 
-    def _steps(self, run_id: str, metrics: Mapping[str, float]) -> set[int]:
-        """Return the steps a run has; an epoch is one batch, so one of its metrics tells."""
-        name = "median_mm" if "median_mm" in metrics else min(metrics)
-        if (run_id, name) not in self._logged:
-            history = self._connect().get_metric_history(run_id, name)
-            self._logged[run_id, name] = {int(point.step) for point in history}
-        return self._logged[run_id, name]
+    def _by_id(self, run_id: str) -> Any | None:
+        try:
+            with mlflow_client.sorted_errors():
+                run = self.client.get_run(run_id)
+        except mlflow_client.RefusedError:
+            return None  # another store than the one the record knows
+        # A run that somebody deleted takes no more points; the trial gets a new one.
+        return run if run.info.lifecycle_stage == "active" else None
 
-    def _close(self, run_id: str, record: TrialRecord) -> None:
-        if record.outcome == "diverged":
-            self._log(run_id, record.epoch, {"diverged": 1.0})
-        tags = record.tags | {"outcome": record.outcome}
-        self._connect().log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
-        self._connect().set_terminated(run_id, _STATUS.get(record.outcome, "FINISHED"))
+    def _create(self, shown: Shown) -> _Known:
+        record = shown.record
+        tags = tags_of(record) | {"mlflow.parentRunId": self._stage(record.stage)}
+        name = f"{record.cell} · block {record.block}"
+        started_ms = min((e.time_ms for e in shown.epochs if e.time_ms), default=_now_ms())
+        try:
+            run = self.client.create_run(self.experiment, started_ms, tags, name)
+        except Exception:
+            self._doubtful.add(record.trial_id)  # it may arrive yet, beside the next one
+            raise
+        known = _Known(run.info.run_id, run.info.status, tags=tags, is_new=True)
+        known.steps = {key_of(e.metrics): set() for e in _entries(shown)}
+        return known
 
-    def _connect(self) -> MlflowClient:
-        """Return the client; the first call makes the schema and finds or makes the experiment."""
-        if self._client is None:
-            client = MlflowClient(self.tracking_uri)
-            found = client.get_experiment_by_name(self.study)
-            if found is None:
-                place = artifact_location(self.tracking_uri)
-                self._experiment = client.create_experiment(self.study, artifact_location=place)
-            else:
-                self._experiment = found.experiment_id
-                if found.lifecycle_stage == "deleted":
-                    client.restore_experiment(self._experiment)
-            self._client = client
-        return self._client
+    def _remove_twins(self, run_id: str, record: TrialRecord) -> None:
+        """Delete runs that were created by requests whose answers were lost."""
+        for run in self._search(f"tags.trial_id = '{record.trial_id}'", 10):
+            if run.info.run_id != run_id:
+                self.client.delete_run(run.info.run_id)
+        self._doubtful.discard(record.trial_id)
 
-    def _find(self, record: TrialRecord) -> str | None:
-        if record.mlflow_run_id is not None:
-            try:
-                known = self._connect().get_run(record.mlflow_run_id).info
-            except MlflowException:
-                known = None  # another store than the one the record knows
-            # A run that somebody deleted takes no more points; the trial gets a new one.
-            if known is not None and known.lifecycle_stage == "active":
-                return str(known.run_id)
-        return self._first(f"tags.trial_id = '{record.trial_id}'")
+    def _first(self, condition: str) -> Any | None:
+        return next(iter(self._search(condition, 1)), None)
 
-    def _first(self, condition: str) -> str | None:
-        runs = self._connect().search_runs([self._experiment], condition, max_results=1)
-        return str(runs[0].info.run_id) if runs else None
+    def _search(self, condition: str, most: int) -> list[Any]:
+        return list(self.client.search_runs([self.experiment], condition, max_results=most))
 
     def _stage(self, stage: str) -> str:
         """Return the parent run of a stage; it is FINISHED, for it computes nothing itself."""
         if stage not in self._stages:
-            run_id = self._first(f"tags.stage = '{stage}' and tags.kind = 'stage'")
-            if run_id is None:
+            run = self._first(f"tags.stage = '{stage}' and tags.kind = 'stage'")
+            if run is None:
                 tags = {"stage": stage, "study": self.study, "kind": "stage"}
-                run = self._connect().create_run(self._experiment, tags=tags, run_name=stage)
-                run_id = str(run.info.run_id)
-                self._connect().set_terminated(run_id)
-            self._stages[stage] = run_id
+                run = self.client.create_run(self.experiment, tags=tags, run_name=stage)
+                self.client.set_terminated(run.info.run_id)
+            self._stages[stage] = str(run.info.run_id)
         return self._stages[stage]
 
-    def _tags(self, record: TrialRecord) -> dict[str, str]:
-        own = ("trial_id", "study", "stage", "cell", "composition", "objective", "block", "outcome")
-        tags = {name: str(getattr(record, name)) for name in own}
-        tags |= {"transformation": record.composition, "seed": str(record.block)}
-        tags |= {"protocol": PRIMARY} | git_state() | library_versions()
-        return record.tags | tags
+
+def _entries(shown: Shown) -> list[EpochMetrics]:
+    """Return all that is drawn: epochs, the end of a trial that diverged, samples of the load."""
+    record, entries = shown.record, [*shown.epochs]
+    if record.outcome == "diverged":
+        metrics, time_ms = {"diverged": 1.0}, _last_ms(shown)
+        entries.append(EpochMetrics(epoch=record.epoch, metrics=metrics, time_ms=time_ms))
+    return [entry for entry in [*entries, *shown.system] if entry.metrics]
+
+
+def _last_ms(shown: Shown) -> int | None:
+    times = [entry.time_ms for entry in (*shown.epochs, *shown.system) if entry.time_ms]
+    return max(times, default=None)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

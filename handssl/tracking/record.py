@@ -2,6 +2,7 @@
 
     <storage>/trials/<trial_id>/trial.json      the trial as it stands, replaced as a whole
     <storage>/trials/<trial_id>/epochs.jsonl    one line an epoch, appended and flushed to disk
+    <storage>/trials/<trial_id>/system.jsonl    one line a sample of the machine's load, appended
 
 Each epoch is there exactly once. A line cut off by a crash is dropped when the file is read.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -57,10 +59,18 @@ class TrialRecord(Config):
 
 
 class EpochMetrics(Config):
-    """What one epoch gave; `epoch` counts from 1, references have a single epoch 0."""
+    """What one epoch gave, or one sample of the machine's load.
+
+    Attributes:
+        epoch: Counts from 1, references have a single epoch 0; samples count from 0.
+        metrics: By name.
+        time_ms: When it was recorded, since 1970. With it a point is the same however often it is
+            sent to MLflow, which keeps equal points once. Absent in records of early versions.
+    """
 
     epoch: int
     metrics: dict[str, float]
+    time_ms: int | None = None
 
 
 class TrialStore:
@@ -116,27 +126,54 @@ class TrialStore:
             return
         path = self._epochs(trial_id)
         path.parent.mkdir(parents=True, exist_ok=True)
-        line = EpochMetrics(epoch=epoch, metrics=metrics).model_dump_json()
-        torn = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size
-        with path.open("a", encoding="utf-8") as file:
-            file.write(("\n" if torn else "") + line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        _append(path, _line(epoch, metrics), flushed=True)
+
+    def append_system(self, trial_id: str, number: int, metrics: dict[str, float]) -> None:
+        """Add a sample of the machine's load; one lost in a crash is no loss."""
+        _append(self._system(trial_id), _line(number, metrics), flushed=False)
 
     def history(self, trial_id: str) -> list[EpochMetrics]:
         """Return the epochs recorded so far, in order of epoch."""
-        path = self._epochs(trial_id)
-        if not path.exists():
-            return []
-        entries: dict[int, EpochMetrics] = {}
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            entry = _parse(line)
-            if entry is not None:
-                entries.setdefault(entry.epoch, entry)
-        return [entries[epoch] for epoch in sorted(entries)]
+        return _read(self._epochs(trial_id))
+
+    def system(self, trial_id: str) -> list[EpochMetrics]:
+        """Return the samples of the machine's load taken so far, in order."""
+        return _read(self._system(trial_id))
 
     def _epochs(self, trial_id: str) -> Path:
         return self.folder(trial_id) / "epochs.jsonl"
+
+    def _system(self, trial_id: str) -> Path:
+        return self.folder(trial_id) / "system.jsonl"
+
+
+def _line(number: int, metrics: dict[str, float]) -> str:
+    time_ms = time.time_ns() // 1_000_000
+    return EpochMetrics(epoch=number, metrics=metrics, time_ms=time_ms).model_dump_json()
+
+
+def _append(path: Path, line: str, *, flushed: bool) -> None:
+    """Add a line, after a line end where a crash has cut the last one off."""
+    with path.open("ab+") as file:
+        torn = False
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            torn = file.read(1) != b"\n"
+        file.write((("\n" if torn else "") + line + "\n").encode())
+        file.flush()
+        if flushed:
+            os.fsync(file.fileno())
+
+
+def _read(path: Path) -> list[EpochMetrics]:
+    if not path.exists():
+        return []
+    entries: dict[int, EpochMetrics] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        entry = _parse(line)
+        if entry is not None:
+            entries.setdefault(entry.epoch, entry)
+    return [entries[epoch] for epoch in sorted(entries)]
 
 
 def _parse(line: str) -> EpochMetrics | None:

@@ -1,6 +1,5 @@
 """MLflow against a real SQLite store: every point once, and never in the way of training."""
 
-import math
 import shlex
 import sqlite3
 import subprocess
@@ -12,7 +11,8 @@ import pytest
 from handssl.tracking import TrialRecord, TrialStore
 from handssl.tracking.conventions import ui_command
 
-mlflow_store = pytest.importorskip("handssl.tracking.mlflow_store")
+store_module = pytest.importorskip("handssl.tracking.mlflow_store")
+tracker_module = pytest.importorskip("handssl.tracking.tracker")
 
 
 def record(number=1, **changes):
@@ -31,6 +31,32 @@ def record(number=1, **changes):
     return TrialRecord.parse({**values, **changes})
 
 
+class Recorded:
+    """A record and a tracker, used in the order in which the recorder uses them."""
+
+    def __init__(self, uri, study, folder):
+        self.store = TrialStore(folder)
+        self.tracker = tracker_module.MlflowTracker(uri, study, self.store)
+
+    def start(self, entry):
+        self.store.save(entry)
+        return self.tracker.start(entry, entry.config)
+
+    def epoch(self, entry, epoch, metrics):
+        self.store.append_epoch(entry.trial_id, epoch, metrics)
+        return self.tracker.log_epoch(entry, epoch, metrics)
+
+    def finish(self, entry, **changes):
+        entry = entry.model_copy(update=changes)
+        self.store.save(entry)
+        self.tracker.finish(entry)
+
+    def close(self, entry):
+        """Return the run's id as it stands in the record afterwards."""
+        self.tracker.close()
+        return self.store.load(entry.trial_id).mlflow_run_id
+
+
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory):
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
@@ -43,21 +69,17 @@ def client(uri):
     return MlflowClient(uri)
 
 
-def started(tracker, entry):
-    return entry.model_copy(update={"mlflow_run_id": tracker.start(entry, entry.config)})
-
-
 def points(client, run_id, name="median_mm"):
     return [(p.step, p.value) for p in client.get_metric_history(run_id, name)]
 
 
-def test_a_trial_is_one_run_under_its_stage_with_parameters_tags_and_steps(uri, client):
-    tracker = mlflow_store.MlflowTracker(uri, "demo")
-    entry = started(tracker, record(1))
-    tracker.log_epoch(entry, 1, {"median_mm": 70.0, "train/loss/rotate": 0.5})
-    tracker.log_epoch(entry, 2, {"median_mm": 65.0, "train/loss/rotate": 0.4})
-    tracker.finish(entry.model_copy(update={"outcome": "completed"}))
-    run = client.get_run(entry.mlflow_run_id)
+def test_a_trial_is_one_run_under_its_stage_with_parameters_tags_and_steps(uri, client, tmp_path):
+    trial, entry = Recorded(uri, "demo", tmp_path), record(1)
+    trial.start(entry)
+    trial.epoch(entry, 1, {"median_mm": 70.0, "train/loss/rotate": 0.5})
+    trial.epoch(entry, 2, {"median_mm": 65.0, "train/loss/rotate": 0.4})
+    trial.finish(entry, outcome="completed")
+    run = client.get_run(trial.close(entry))
     assert run.data.params == {"encoder.width": "16", "epochs": "3"}
     expected = {
         "trial_id": entry.trial_id,
@@ -70,9 +92,22 @@ def test_a_trial_is_one_run_under_its_stage_with_parameters_tags_and_steps(uri, 
     }
     assert expected.items() <= run.data.tags.items()
     assert run.info.status == "FINISHED"
-    assert points(client, entry.mlflow_run_id) == [(1, 70.0), (2, 65.0)]
+    assert points(client, run.info.run_id) == [(1, 70.0), (2, 65.0)]
     parent = client.get_run(run.data.tags["mlflow.parentRunId"])
     assert parent.data.tags["kind"] == "stage"
+
+
+def test_a_point_carries_the_time_at_which_it_was_recorded(uri, client, tmp_path):
+    trial, entry = Recorded(uri, "demo", tmp_path), record(10)
+    trial.store.save(entry.model_copy(update={"outcome": "completed", "epoch": 2}))
+    for epoch in (1, 2):
+        trial.store.append_epoch(entry.trial_id, epoch, {"median_mm": 70.0})
+    trial.tracker.catch_up()
+    run = client.get_run(trial.close(entry))
+    times = [row.time_ms for row in trial.store.history(entry.trial_id)]
+    history = client.get_metric_history(run.info.run_id, "median_mm")
+    assert [point.timestamp for point in history] == times
+    assert (run.info.start_time, run.info.end_time) == (times[0], times[1])
 
 
 @pytest.mark.parametrize(
@@ -84,145 +119,235 @@ def test_a_trial_is_one_run_under_its_stage_with_parameters_tags_and_steps(uri, 
         ("running", "KILLED"),
     ],
 )
-def test_every_outcome_has_its_status(uri, client, outcome, status):
-    tracker = mlflow_store.MlflowTracker(uri, "outcomes")
-    entry = started(tracker, record(50 + len(outcome)))
-    tracker.finish(entry.model_copy(update={"outcome": outcome}))
-    run = client.get_run(entry.mlflow_run_id)
+def test_every_outcome_has_its_status(uri, client, tmp_path, outcome, status):
+    trial, entry = Recorded(uri, "outcomes", tmp_path), record(50 + len(outcome))
+    trial.start(entry)
+    trial.finish(entry, outcome=outcome)
+    run = client.get_run(trial.close(entry))
     assert (run.info.status, run.data.tags["outcome"]) == (status, outcome)
     assert ("diverged" in run.data.metrics) == (outcome == "diverged")
 
 
-def test_an_interrupted_trial_continues_its_run_and_logs_no_step_twice(uri, client):
-    first = mlflow_store.MlflowTracker(uri, "demo")
-    entry = started(first, record(2))
-    first.log_epoch(entry, 1, {"median_mm": 70.0})
+def test_an_interrupted_trial_continues_its_run_and_logs_no_step_twice(uri, client, tmp_path):
+    first, entry = Recorded(uri, "demo", tmp_path), record(2)
+    first.start(entry)
+    first.epoch(entry, 1, {"median_mm": 70.0})
     first.finish(entry)
-    for known in (entry, record(2)):  # found by the id in the record, else by the tag
-        again = mlflow_store.MlflowTracker(uri, "demo")
-        reopened = started(again, known)
-        assert reopened.mlflow_run_id == entry.mlflow_run_id
-        assert client.get_run(entry.mlflow_run_id).info.status == "RUNNING"
-        again.log_epoch(reopened, 1, {"median_mm": 70.0})
-    again.log_epoch(reopened, 2, {"median_mm": 60.0})
-    assert points(client, entry.mlflow_run_id) == [(1, 70.0), (2, 60.0)]
+    run_id = first.close(entry)
+    for known in (record(2, mlflow_run_id=run_id), entry):  # found by id, else by the tag
+        again = Recorded(uri, "demo", tmp_path)
+        again.start(known)
+        again.epoch(known, 1, {"median_mm": 70.0})
+        again.tracker.sync()
+        assert client.get_run(run_id).info.status == "RUNNING"
+        again.epoch(known, 2, {"median_mm": 60.0})
+        again.tracker.sync()
+        assert again.tracker.log_epoch(known, 2, {}) == run_id
+        again.finish(known)
+        assert again.close(known) == run_id
+    assert points(client, run_id) == [(1, 70.0), (2, 60.0)]
 
 
 def test_an_epoch_without_a_probe_is_logged_once_too(uri, client, tmp_path):
-    store, entry = TrialStore(tmp_path), record(6, study="bare")
-    history = {1: {"median_mm": 70.0, "train/loss": 1.5}, 2: {"train/loss": 1.25}}
-    first = mlflow_store.MlflowTracker(uri, "bare")
-    entry = started(first, entry)
-    for epoch, metrics in history.items():
-        store.append_epoch(entry.trial_id, epoch, metrics)
-        first.log_epoch(entry, epoch, metrics)
-    again = mlflow_store.MlflowTracker(uri, "bare")
-    again.start(entry, entry.config)
-    again.log_epoch(entry, 2, history[2])
-    ended = entry.model_copy(update={"outcome": "diverged", "epoch": 2})
-    store.save(ended)
-    for tracker in (first, again):
-        tracker.finish(ended)
-    assert mlflow_store.MlflowTracker(uri, "bare").sync(store) == 0
-    assert points(client, entry.mlflow_run_id, "train/loss") == [(1, 1.5), (2, 1.25)]
-    assert points(client, entry.mlflow_run_id, "diverged") == [(2, 1.0)]
+    entry, ended = record(6, study="bare"), {"outcome": "diverged", "epoch": 2}
+    first, again = (Recorded(uri, "bare", tmp_path) for _ in range(2))
+    for trial in (first, again):
+        trial.start(entry)
+        trial.epoch(entry, 1, {"median_mm": 70.0, "train/loss": 1.5})
+        trial.epoch(entry, 2, {"train/loss": 1.25})
+        trial.finish(entry, **ended)
+        run_id = trial.close(entry)
+    assert Recorded(uri, "bare", tmp_path).tracker.sync() == 0
+    assert points(client, run_id, "train/loss") == [(1, 1.5), (2, 1.25)]
+    assert points(client, run_id, "diverged") == [(2, 1.0)]
 
 
-def test_a_value_that_is_not_finite_is_never_logged(uri, client):
-    tracker = mlflow_store.MlflowTracker(uri, "demo")
-    entry = started(tracker, record(7))
-    tracker.log_epoch(entry, 1, {"median_mm": 70.0, "train/loss": math.nan, "mpje_mm": math.inf})
-    tracker.log_epoch(entry, 2, {"train/loss": math.nan})
-    assert client.get_run(entry.mlflow_run_id).data.metrics == {"median_mm": 70.0}
+def test_an_epoch_in_which_nothing_was_finite_has_no_points(uri, client, tmp_path):
+    trial, entry = Recorded(uri, "demo", tmp_path), record(7)
+    trial.start(entry)
+    trial.epoch(entry, 1, {"median_mm": 70.0})
+    trial.epoch(entry, 2, {})
+    trial.finish(entry)
+    assert client.get_run(trial.close(entry)).data.metrics == {"median_mm": 70.0}
 
 
-def test_tags_of_the_caller_are_there_from_the_start_and_cannot_replace_ours(uri, client):
-    entry = record(8, tags={"plan": "0a1b", "cell": "mine"})
-    tags = client.get_run(mlflow_store.MlflowTracker(uri, "demo").start(entry, {})).data.tags
+def test_tags_of_the_caller_are_there_from_the_start_and_cannot_replace_ours(uri, client, tmp_path):
+    trial, entry = Recorded(uri, "demo", tmp_path), record(8, tags={"plan": "0a1b", "cell": "mine"})
+    trial.start(entry)
+    assert trial.tracker.sync() == 1
+    tags = client.get_run(trial.tracker.log_epoch(entry, 0, {})).data.tags
     assert (tags["plan"], tags["cell"]) == ("0a1b", "relative rotate 8")
+    trial.tracker.close()
 
 
-def test_a_run_that_somebody_deleted_is_replaced_by_a_new_one(uri, client, recwarn):
-    entry = started(mlflow_store.MlflowTracker(uri, "demo"), record(9))
-    client.delete_run(entry.mlflow_run_id)
-    tracker = mlflow_store.MlflowTracker(uri, "demo")
-    reopened = started(tracker, entry)
-    tracker.log_epoch(reopened, 1, {"median_mm": 70.0})
-    assert reopened.mlflow_run_id != entry.mlflow_run_id
-    assert points(client, reopened.mlflow_run_id) == [(1, 70.0)]
-    assert not recwarn
+def test_a_run_that_somebody_deleted_is_replaced_by_a_new_one(uri, client, tmp_path, caplog):
+    trial, entry = Recorded(uri, "demo", tmp_path), record(9)
+    trial.start(entry)
+    trial.tracker.sync()
+    deleted = trial.tracker.log_epoch(entry, 0, {})
+    client.delete_run(deleted)  # while the trial is running
+    trial.epoch(entry, 1, {"median_mm": 70.0})
+    trial.finish(entry, outcome="completed")
+    run_id = trial.close(entry)
+    assert run_id != deleted
+    assert points(client, run_id) == [(1, 70.0)]
+    assert not caplog.records
 
 
-def test_a_store_that_breaks_warns_once_and_is_filled_in_later(uri, client, tmp_path):
+def test_a_store_that_breaks_says_so_once_and_is_filled_in_later(uri, client, tmp_path, caplog):
     database = uri.removeprefix("sqlite:///")
-    store, tracker = TrialStore(tmp_path), mlflow_store.MlflowTracker(uri, "broken")
-    entry = started(tracker, record(3, study="broken"))
-    store.save(entry)
-    store.append_epoch(entry.trial_id, 1, {"median_mm": 70.0})
-    tracker.log_epoch(entry, 1, {"median_mm": 70.0})
+    trial, entry = Recorded(uri, "broken", tmp_path), record(3, study="broken")
+    trial.start(entry)
+    trial.epoch(entry, 1, {"median_mm": 70.0})
+    trial.tracker.sync()
     with sqlite3.connect(database) as connection:
         connection.execute("ALTER TABLE metrics RENAME TO gone")
-    store.append_epoch(entry.trial_id, 2, {"median_mm": 60.0})
-    with pytest.warns(UserWarning, match="training goes on") as caught:
-        tracker.log_epoch(entry, 2, {"median_mm": 60.0})
-        tracker.log_epoch(entry, 3, {"median_mm": 55.0})
-    assert len(caught) == 1
+    for epoch in (2, 3):
+        trial.epoch(entry, epoch, {"median_mm": 70.0 - epoch})
+    trial.finish(entry, outcome="completed", epoch=3)
+    run_id = trial.close(entry)
+    assert run_id is None  # not known to the record, found by the tag
+    messages = [r.getMessage() for r in caplog.records]
+    assert [("training goes on" in m, "lacks news of 1 trial" in m) for m in messages] == [
+        (True, False),
+        (False, True),
+    ]
     with sqlite3.connect(database) as connection:
         connection.execute("ALTER TABLE gone RENAME TO metrics")
     connection.close()
-    store.append_epoch(entry.trial_id, 3, {"median_mm": 55.0})
-    store.save(entry.model_copy(update={"outcome": "completed", "epoch": 3}))
-    assert mlflow_store.MlflowTracker(uri, "broken").sync(store) == 1
-    ended = client.get_run(entry.mlflow_run_id).info.end_time
-    assert mlflow_store.MlflowTracker(uri, "broken").sync(store) == 0  # a current run is left alone
-    assert client.get_run(entry.mlflow_run_id).info.end_time == ended
-    assert points(client, entry.mlflow_run_id) == [(1, 70.0), (2, 60.0), (3, 55.0)]
-    assert client.get_run(entry.mlflow_run_id).info.status == "FINISHED"
+    again = Recorded(uri, "broken", tmp_path)
+    assert again.tracker.sync() == 1
+    run_id = again.close(entry)
+    ended = client.get_run(run_id).info.end_time
+    assert Recorded(uri, "broken", tmp_path).tracker.sync() == 0  # a current run is left alone
+    assert client.get_run(run_id).info.end_time == ended
+    assert points(client, run_id) == [(1, 70.0), (2, 68.0), (3, 67.0)]
+    assert client.get_run(run_id).info.status == "FINISHED"
 
 
 @pytest.mark.parametrize(
     "place", ["sqlite:///{}/file/mlflow.db", "http://127.0.0.1:9", "mysql://127.0.0.1:9/no_driver"]
 )
-def test_a_store_that_cannot_be_reached_does_not_stop_a_trial(tmp_path, place):
+def test_a_store_that_cannot_be_reached_does_not_stop_a_trial(tmp_path, place, caplog):
     (tmp_path / "file").write_text("a file where a folder would have to be")
-    tracker = mlflow_store.MlflowTracker(place.format(tmp_path), "demo")
-    with pytest.warns(UserWarning, match="cannot be written"):
-        assert tracker.start(record(4), {}) is None
-    assert tracker.sync(TrialStore(tmp_path)) == 0
+    trial, entry = Recorded(place.format(tmp_path), "demo", tmp_path), record(4)
+    assert trial.start(entry) is None
+    assert trial.epoch(entry, 1, {"median_mm": 70.0}) is None
+    assert trial.tracker.sync() == 0
+    trial.finish(entry, outcome="completed")
+    assert trial.close(entry) is None
+    assert ["cannot be written" in r.getMessage() for r in caplog.records] == [True, False]
 
 
 def test_runs_are_rebuilt_from_the_records_when_the_store_lacks_them(uri, client, tmp_path):
-    store = TrialStore(tmp_path)
-    store.save(record(5, study="lost", outcome="stopped", epoch=2, mlflow_run_id="f" * 32))
+    trial = Recorded(uri, "lost", tmp_path)
+    entry = record(5, study="lost", outcome="stopped", epoch=2, mlflow_run_id="f" * 32)
+    trial.store.save(entry)
     for epoch in (1, 2):
-        store.append_epoch(f"{5:016x}", epoch, {"median_mm": 70.0 - epoch})
-    assert mlflow_store.MlflowTracker(uri, "lost").sync(store) == 1
-    run_id = store.load(f"{5:016x}").mlflow_run_id
+        trial.store.append_epoch(entry.trial_id, epoch, {"median_mm": 70.0 - epoch})
+    assert trial.tracker.sync() == 1
+    run_id = trial.close(entry)
     assert points(client, run_id) == [(1, 69.0), (2, 68.0)]
     assert client.get_run(run_id).data.params["encoder.width"] == "16"
+
+
+def test_many_epochs_arrive_in_few_requests_and_none_is_divided(uri, client, tmp_path):
+    trial, entry = Recorded(uri, "long", tmp_path), record(11, study="long", outcome="completed")
+    trial.store.save(entry)
+    for epoch in range(1, 61):
+        metrics = {f"diagnostics/{i}": float(i) for i in range(40)} | {"median_mm": 1.0 * epoch}
+        trial.store.append_epoch(entry.trial_id, epoch, metrics)
+    written = []
+    log_batch = trial.tracker._runs.client.log_batch
+    trial.tracker._runs.client.log_batch = lambda run_id, metrics, *rest: (
+        written.append(metrics),
+        log_batch(run_id, metrics, *rest),
+    )
+    assert trial.tracker.sync() == 1
+    assert len(written) == 4
+    assert all(len(metrics) % 41 == 0 for metrics in written)
+    assert points(client, trial.close(entry)) == [(n, 1.0 * n) for n in range(1, 61)]
+
+
+def test_a_request_that_arrived_without_an_answer_is_not_repeated(uri, client, tmp_path):
+    from mlflow.exceptions import MlflowException
+
+    trial, entry = Recorded(uri, "mute", tmp_path), record(12, study="mute", outcome="completed")
+    trial.store.save(entry)
+    trial.store.append_epoch(entry.trial_id, 1, {"median_mm": 70.0})
+    shown = store_module.Shown(entry, trial.store.history(entry.trial_id))
+    runs = trial.tracker._runs
+
+    def mute(name):
+        original = getattr(runs.client, name)
+
+        def once(*arguments, **options):
+            setattr(runs.client, name, original)
+            original(*arguments, **options)
+            raise MlflowException("no answer")
+
+        setattr(runs.client, name, once)
+
+    for name in ("create_run", "log_batch", "set_terminated"):
+        mute(name)
+        with pytest.raises(tracker_module.UnavailableError):
+            runs.bring_up(shown)
+    run_id, changed = runs.bring_up(shown)
+    assert not changed
+    assert points(client, run_id) == [(1, 70.0)]
+    found = client.search_runs([runs.experiment], f"tags.trial_id = '{entry.trial_id}'")
+    assert [run.info.run_id for run in found] == [run_id]
+
+
+def test_a_run_created_by_a_request_that_was_late_is_deleted(uri, client, tmp_path):
+    from mlflow.exceptions import MlflowException
+
+    trial, entry = Recorded(uri, "late", tmp_path), record(13, study="late", outcome="completed")
+    runs = trial.tracker._runs
+    original, held = runs.client.create_run, []
+
+    def late(*arguments, **options):
+        runs.client.create_run = original
+        held.append((arguments, options))
+        raise MlflowException("timeout")
+
+    runs._stage(entry.stage)
+    runs.client.create_run = late
+    with pytest.raises(tracker_module.UnavailableError):
+        runs.bring_up(store_module.Shown(entry, running=True))
+    run_id, _ = runs.bring_up(store_module.Shown(entry, running=True))
+    ((arguments, options),) = held
+    original(*arguments, **options)  # the server was only slow
+    assert runs.bring_up(store_module.Shown(entry))[0] == run_id
+    found = client.search_runs([runs.experiment], f"tags.trial_id = '{entry.trial_id}'")
+    assert [run.info.run_id for run in found] == [run_id]
 
 
 def test_a_new_store_is_made_without_a_word_and_without_the_network(tmp_path):
     code = """
 import sys
+from pathlib import Path
 def watch(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
         print("network:", event, arguments[1:], flush=True)
         raise OSError("no network here")
 sys.addaudithook(watch)
-from handssl.tracking import TrialRecord
-from handssl.tracking.mlflow_store import MlflowTracker
+from handssl.tracking import TrialRecord, TrialStore
+from handssl.tracking.tracker import MlflowTracker
 record = TrialRecord(trial_id="0" * 16, study="s", stage="o", cell="c", composition="none",
     objective="contrastive", block=1, outcome="completed", epochs=1)
-tracker = MlflowTracker(sys.argv[1], "s")
-record = record.model_copy(update={"mlflow_run_id": tracker.start(record, {"a": 1})})
-tracker.log_epoch(record, 1, {"median_mm": 70.0})
+store = TrialStore(Path(sys.argv[2]))
+store.save(record)
+store.append_epoch(record.trial_id, 1, {"median_mm": 70.0})
+tracker = MlflowTracker(sys.argv[1], "s", store)
+tracker.start(record, {"a": 1})
 tracker.finish(record)
-assert tracker.available and record.mlflow_run_id
+tracker.close()
+assert store.load(record.trial_id).mlflow_run_id
 """
-    command = [sys.executable, "-c", code, f"sqlite:///{tmp_path}/mlflow.db"]
+    command = [sys.executable, "-c", code, f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path)]
     # A bare environment: MLflow sends no telemetry where it believes that tests are running.
-    bare = {"HOME": str(tmp_path), "PYTHONPATH": str(Path(mlflow_store.__file__).parents[2])}
+    bare = {"HOME": str(tmp_path), "PYTHONPATH": str(Path(store_module.__file__).parents[2])}
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=bare)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

@@ -1,0 +1,113 @@
+"""Trained encoders as MLflow models: safetensors and a loader, nothing pickled or inferred."""
+
+from __future__ import annotations
+
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow.pyfunc
+import numpy as np
+from mlflow.entities import LoggedModelOutput
+from mlflow.models import Model, ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types import Schema, TensorSpec
+
+from handssl.augment.views import MEAN, STD
+from handssl.models import EncoderConfig
+from handssl.tracking.encoder_code import CONFIG_FILE, WEIGHTS_FILE
+from handssl.tracking.record import TrialRecord, TrialStore
+
+NAME = "encoder"
+_REQUIRED = ("handssl", "mlflow", "numpy", "safetensors", "torch", "torchvision")
+
+
+def has_encoder(store: TrialStore, record: TrialRecord) -> bool:
+    """Return whether a trial is completed and has left its encoder's weights."""
+    weights = store.folder(record.trial_id) / WEIGHTS_FILE
+    return record.outcome == "completed" and "encoder" in record.config and weights.is_file()
+
+
+def best_trial(store: TrialStore, study: str) -> TrialRecord | None:
+    """Return the completed trial of a study with the least median error on `select`.
+
+    Args:
+        store: The records.
+        study: Its name; supervised references are passed over, for they are no pretraining.
+    """
+    candidates = [
+        record
+        for record in store.all()
+        if record.study == study and "median_mm" in record.metrics and has_encoder(store, record)
+    ]
+    trained = [record for record in candidates if record.objective != "supervised"]
+    return min(trained or candidates, key=lambda r: r.metrics["median_mm"], default=None)
+
+
+def log_encoder(
+    client: MlflowClient, experiment: str, run_id: str, record: TrialRecord, folder: Path
+) -> str:
+    """Log the encoder of a completed trial as a model of its run, unless the run has it.
+
+    Args:
+        client: Of the store.
+        experiment: Its id.
+        run_id: Of the trial.
+        record: Of the trial; its configuration says how to build the encoder.
+        folder: Holds `encoder.safetensors`.
+
+    Returns:
+        The model's id.
+    """
+    condition = f"source_run_id = '{run_id}' AND name = '{NAME}'"
+    models = client.search_logged_models([experiment], condition)
+    ready = next((model for model in models if str(model.status) == "READY"), None)
+    if ready is not None:
+        return str(ready.model_id)
+    # One that is not ready is left of an attempt that failed.
+    model = models[0] if models else client.create_logged_model(experiment, NAME, run_id)
+    with tempfile.TemporaryDirectory(prefix="handssl-model-") as scratch:
+        path = Path(scratch) / NAME
+        save_encoder(
+            path,
+            EncoderConfig.parse(record.config["encoder"]),
+            folder / WEIGHTS_FILE,
+            model.model_id,
+        )
+        client.log_model_artifacts(model.model_id, str(path))
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=record.epoch)])
+    return str(model.model_id)
+
+
+def save_encoder(path: Path, config: EncoderConfig, weights: Path, model_id: str = "") -> None:
+    """Write an encoder as a folder that `mlflow.pyfunc.load_model` reads.
+
+    Args:
+        path: The folder, which must not exist.
+        config: Of the encoder.
+        weights: Its safetensors.
+        model_id: Of the model in MLflow, if it is one.
+    """
+    side_px = config.input_px
+    with tempfile.TemporaryDirectory(prefix="handssl-encoder-") as scratch:
+        data = Path(scratch) / "encoder"
+        data.mkdir()
+        (data / WEIGHTS_FILE).symlink_to(weights.resolve())  # MLflow copies what it points to
+        (data / CONFIG_FILE).write_text(config.model_dump_json(), encoding="utf-8")
+        mlflow.pyfunc.save_model(
+            path,
+            mlflow_model=Model(model_id=model_id or None),
+            loader_module="handssl.tracking.encoder_code",
+            data_path=str(data),
+            signature=_signature(side_px, 8 * config.width),
+            input_example=np.zeros((1, 3, side_px, side_px), dtype=np.float32),
+            pip_requirements=[f"{name}=={version(name)}" for name in _REQUIRED],
+            metadata={"channels": "RGB", "scale": "[0, 1]", "mean": [*MEAN], "std": [*STD]},
+        )
+
+
+def _signature(side_px: int, dim: int) -> ModelSignature:
+    images = TensorSpec(np.dtype(np.float32), (-1, 3, side_px, side_px))
+    features = TensorSpec(np.dtype(np.float32), (-1, dim))
+    return ModelSignature(inputs=Schema([images]), outputs=Schema([features]))

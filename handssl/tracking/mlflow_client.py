@@ -1,0 +1,79 @@
+"""The way to an MLflow store: an experiment of its own, bounded waiting, two kinds of errors."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
+
+from handssl.tracking.conventions import artifact_location
+from handssl.tracking.outbox import UnavailableError
+
+# MLflow reads these at every request and takes no argument for them; its own defaults wait for
+# minutes. Whoever has set them is heard.
+_BOUNDS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox tries again, and looks before it does
+    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
+}
+_REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")
+# What goes wrong comes as an exception too, and is then said once, not at every attempt.
+for _noisy in ("alembic", "mlflow"):
+    logging.getLogger(_noisy).setLevel(logging.CRITICAL)
+
+
+class RefusedError(Exception):
+    """The store is there and will not take this, e.g. since somebody has deleted the run."""
+
+
+def connect(tracking_uri: str, experiment: str) -> tuple[MlflowClient, str]:
+    """Open a store; the first time makes its schema and the experiment.
+
+    Args:
+        tracking_uri: `sqlite:///...` or a server's address.
+        experiment: Its name.
+
+    Returns:
+        The client and the experiment's id.
+    """
+    if tracking_uri.startswith("http"):
+        for name, value in _BOUNDS.items():
+            os.environ.setdefault(name, value)
+    client = MlflowClient(tracking_uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        place = artifact_location(tracking_uri)
+        return client, str(client.create_experiment(experiment, artifact_location=place))
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return client, str(found.experiment_id)
+
+
+@contextmanager
+def sorted_errors() -> Iterator[None]:
+    """Turn what MLflow and its stores raise into two kinds.
+
+    Raises:
+        RefusedError: Trying again is no use.
+        UnavailableError: It is worth it.
+    """
+    try:
+        yield
+    except MlflowException as error:
+        kind = RefusedError if error.error_code in _REFUSALS else UnavailableError
+        raise kind(_first_line(error)) from error
+    # A store of another kind needs a driver, whose absence is an ImportError.
+    except (SQLAlchemyError, OSError, ImportError) as error:
+        raise UnavailableError(_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:300] if text else repr(error)

@@ -1,0 +1,58 @@
+"""The data of a trial as dataset inputs of its run, from the tags of its record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mlflow.entities import Dataset, DatasetInput, InputTag
+
+SOURCE_TAG = "data_source"
+_ROLES = {"pretrain": "pretrain", "probe": "labelled", "select": "labelled", "test": "labelled"}
+_DIGEST_CHARACTERS = 36  # MLflow takes no more
+
+
+def source_tag(labelled: Mapping[str, Any], pretrain: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tag that describes where a trial's data come from.
+
+    Args:
+        labelled: Description of the store with probe, select and test, ready for JSON.
+        pretrain: Of the one with pretrain; equal if it is the same.
+    """
+    described = {"labelled": dict(labelled)}
+    if pretrain != labelled:
+        described["pretrain"] = dict(pretrain)
+    return {SOURCE_TAG: json.dumps(described, sort_keys=True)}
+
+
+def data_inputs(tags: Mapping[str, str]) -> list[DatasetInput]:
+    """Return one input for each use of data: pretrain, probe, select, test.
+
+    Args:
+        tags: Of a record: `data_labelled` and `data_pretrain` hold name and fingerprint.
+
+    Returns:
+        Inputs with the fingerprint as digest; empty if the record does not say.
+    """
+    sources = json.loads(tags.get(SOURCE_TAG, "{}"))
+    inputs = []
+    for use, role in _ROLES.items():
+        name, _, fingerprint = tags.get(f"data_{role}", "").rpartition(" ")
+        if name:
+            source = sources.get(role) or sources.get("labelled") or {"dataset": name}
+            inputs.append(_input(use, name, fingerprint, source))
+    return inputs
+
+
+def _input(use: str, name: str, fingerprint: str, source: Mapping[str, Any]) -> DatasetInput:
+    rows = source.get("splits", {}).get(use)
+    dataset = Dataset(
+        name=f"{name}/{use}",
+        digest=fingerprint[:_DIGEST_CHARACTERS],
+        # The one kind of source whose description is free and which MLflow can read back.
+        source_type="code",
+        source=json.dumps({"tags": {key: str(value) for key, value in source.items()}}),
+        profile=None if rows is None else json.dumps({"num_rows": rows}),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", use)])

@@ -1,0 +1,91 @@
+"""What a local record becomes in MLflow: points in batches, tags, parameters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from mlflow.entities import Metric, Param, RunTag
+
+from handssl.pose import PRIMARY
+from handssl.tracking.conventions import flatten
+from handssl.tracking.provenance import provenance
+from handssl.tracking.record import EpochMetrics, TrialRecord
+
+_PARAM_CHARACTERS = 6000
+_TAG_CHARACTERS = 5000
+# MLflow takes 1,000 things at once, of which 100 parameters and 100 tags.
+_METRICS, _OTHERS = 800, 95
+_STATUS = {"running": "KILLED", "failed": "FAILED"}
+_OWN = ("trial_id", "study", "stage", "cell", "composition", "objective", "block", "outcome")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is written in one request."""
+
+    metrics: list[Metric]
+    params: list[Param]
+    tags: list[RunTag]
+
+
+def batches(
+    entries: Sequence[EpochMetrics], params: Mapping[str, str], tags: Mapping[str, str]
+) -> Iterator[Batch]:
+    """Put points, parameters and tags into as few requests as MLflow's limits allow.
+
+    Args:
+        entries: An entry is never divided: MLflow writes the points of a request all or none.
+        params: Names and values.
+        tags: Likewise.
+    """
+    groups = _points(entries)
+    named = [Param(name, value[:_PARAM_CHARACTERS]) for name, value in params.items()]
+    tagged = [RunTag(name, value[:_TAG_CHARACTERS]) for name, value in tags.items()]
+    while named or tagged:
+        yield Batch(next(groups, []), named[:_OTHERS], tagged[:_OTHERS])
+        named, tagged = named[_OTHERS:], tagged[_OTHERS:]
+    for group in groups:
+        yield Batch(group, [], [])
+
+
+def key_of(metrics: Iterable[str]) -> str:
+    """Return the metric that tells whether an entry is there: entries arrive as a whole."""
+    return "median_mm" if "median_mm" in metrics else min(metrics)
+
+
+def params_of(record: TrialRecord) -> dict[str, str]:
+    """Return the resolved configuration under dotted names."""
+    return flatten(record.config)
+
+
+def tags_of(record: TrialRecord) -> dict[str, str]:
+    """Return all tags of a run. Where it was computed is in the record, if that is not too old."""
+    tags = {name: str(getattr(record, name)) for name in _OWN}
+    tags |= {"transformation": record.composition, "seed": str(record.block), "protocol": PRIMARY}
+    made = {} if "version.python" in record.tags else provenance()
+    return made | record.tags | tags
+
+
+def status_of(record: TrialRecord, *, running: bool) -> str:
+    """Return the status MLflow shows.
+
+    Args:
+        record: The trial.
+        running: Whether this process runs it; else `running` means that it was cut off.
+    """
+    return "RUNNING" if running else _STATUS.get(record.outcome, "FINISHED")
+
+
+def _points(entries: Sequence[EpochMetrics]) -> Iterator[list[Metric]]:
+    group: list[Metric] = []
+    for entry in entries:
+        time_ms = entry.time_ms or time.time_ns() // 1_000_000
+        points = [Metric(k, v, time_ms, entry.epoch) for k, v in entry.metrics.items()]
+        if group and len(group) + len(points) > _METRICS:
+            yield group
+            group = []
+        group = group + points
+    if group:
+        yield group

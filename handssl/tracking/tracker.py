@@ -1,0 +1,194 @@
+"""MLflow shows what the local record holds; nobody waits for it, and nothing fails with it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from handssl.tracking.encoder_model import best_trial, has_encoder, log_encoder
+from handssl.tracking.mlflow_client import RefusedError, sorted_errors
+from handssl.tracking.mlflow_store import ENVIRONMENT_FILE, MlflowRuns, Shown
+from handssl.tracking.outbox import Outbox, UnavailableError
+from handssl.tracking.provenance import environment_text
+from handssl.tracking.record import TrialRecord, TrialStore
+from handssl.tracking.system import Sampler, sample
+
+__all__ = ["MlflowTracker", "UnavailableError"]
+Models = Literal["best", "all", "none"]
+CLOSE_S = 30.0
+_BEST = "the best encoder"
+_LOG = logging.getLogger("handssl")
+
+
+class MlflowTracker:
+    """Shows one study's trials in MLflow. The record on disk is the queue.
+
+    Calls only note which trials have news; a thread writes what their runs lack. While MLflow is
+    away it tries again with growing pauses. What has not arrived at the end arrives with the next
+    run of the study.
+
+    Args:
+        tracking_uri: `sqlite:///...` or a server's address.
+        study: Name of the experiment.
+        store: The local record.
+        models: Whose encoders become MLflow models: of the best completed trial when the study is
+            complete, of all, of none. A model is a copy of the weights and takes a moment.
+        samples_system: Record the load of this machine with every trial that is running.
+    """
+
+    def __init__(
+        self,
+        tracking_uri: str,
+        study: str,
+        store: TrialStore,
+        *,
+        models: Models = "best",
+        samples_system: bool = False,
+    ) -> None:
+        self.models, self.samples_system = models, samples_system
+        self._study, self._store = study, store
+        self._runs = MlflowRuns(tracking_uri, study)
+        self._outbox = Outbox(f"MLflow at {tracking_uri}", self._deliver)
+        self._sampler = Sampler(store.storage, self._sampled)
+        self._lock = threading.Lock()
+        self._open: dict[str, str | None] = {}
+        self._samples: dict[str, int] = {}
+        self._written = 0
+
+    def start(self, record: TrialRecord, config: Mapping[str, Any]) -> str | None:
+        """Show a trial as running.
+
+        Args:
+            record: The trial, as it was saved.
+            config: Its resolved configuration; the record holds it too.
+
+        Returns:
+            The run's id, None if it is not known yet.
+        """
+        with self._lock:
+            self._open[record.trial_id] = record.mlflow_run_id
+            self._samples[record.trial_id] = len(self._store.system(record.trial_id))
+        if self.samples_system:
+            self._sampler.start()
+        self._outbox.put(record.trial_id, urgent=True)
+        return record.mlflow_run_id
+
+    def log_epoch(
+        self, record: TrialRecord, epoch: int, metrics: Mapping[str, float]
+    ) -> str | None:
+        """Show an epoch that was recorded.
+
+        Returns:
+            The run's id, None if it is not known yet.
+        """
+        self._outbox.put(record.trial_id)
+        return self._open.get(record.trial_id) or record.mlflow_run_id
+
+    def finish(self, record: TrialRecord) -> None:
+        """Show a trial's outcome; `running` means interrupted and shows as killed."""
+        if self.samples_system and record.trial_id in self._open:
+            self._sampled(sample(self._store.storage), record.trial_id)
+        with self._lock:
+            self._open.pop(record.trial_id, None)
+            self._samples.pop(record.trial_id, None)
+        self._outbox.put(record.trial_id, urgent=True)
+
+    def catch_up(self) -> None:
+        """Have all runs of this study compared with the local records."""
+        due = [record.trial_id for record in self._store.all() if record.study == self._study]
+        if due:
+            self._outbox.put(*due, urgent=True)
+
+    def sync(self, *, timeout_s: float = CLOSE_S) -> int:
+        """Catch up and wait for it.
+
+        Args:
+            timeout_s: The longest to wait.
+
+        Returns:
+            How many runs had to be changed.
+        """
+        before = self._written
+        self.catch_up()
+        self._outbox.wait(timeout_s)
+        return self._written - before
+
+    def close(self, *, complete: bool = False, timeout_s: float = CLOSE_S) -> None:
+        """Write what is due and end; say what could not be written.
+
+        Args:
+            complete: Whether all trials of the study have an outcome.
+            timeout_s: The longest to wait.
+        """
+        self._sampler.stop()
+        if complete and self.models == "best":
+            self._outbox.put(_BEST)
+        missing = self._outbox.close(timeout_s)
+        if missing:
+            _LOG.warning(
+                "MLflow at %s lacks news of %d trials (%s, ...); the local record is complete, and "
+                "the next run of the study fills MLflow in",
+                *(self._runs.tracking_uri, len(missing), missing[0]),
+            )
+
+    def _deliver(self, key: str) -> None:
+        try:
+            if key == _BEST:
+                self._show_best()
+            else:
+                self._show(key)
+        except RefusedError as error:
+            _LOG.warning("MLflow at %s refuses %s: %s", self._runs.tracking_uri, key, error)
+
+    def _show(self, trial_id: str) -> None:
+        with self._lock:
+            running = trial_id in self._open
+        record = self._store.load(trial_id)  # after that, or an outcome could be missed
+        if record is None:
+            return
+        shown = self._shown(record, running=running)
+        try:
+            run_id, changed = self._runs.bring_up(shown)
+        except RefusedError:  # the run was deleted while it was open: the second time a new one
+            run_id, changed = self._runs.bring_up(shown)
+        self._written += changed
+        self._keep_id(trial_id, run_id)
+        if self.models == "all" and not running and has_encoder(self._store, record):
+            self._log_encoder(record, run_id)
+
+    def _shown(self, record: TrialRecord, *, running: bool) -> Shown:
+        trial_id, folder = record.trial_id, self._store.folder(record.trial_id)
+        if running and not (folder / ENVIRONMENT_FILE).exists():
+            (folder / ENVIRONMENT_FILE).write_text(environment_text(), encoding="utf-8")
+        epochs, system = self._store.history(trial_id), self._store.system(trial_id)
+        return Shown(record, epochs, system, running=running, folder=folder)
+
+    def _keep_id(self, trial_id: str, run_id: str) -> None:
+        """Remember a run's id; the record of a trial that is not running is ours to write."""
+        with self._lock:
+            if trial_id in self._open:
+                self._open[trial_id] = run_id
+                return
+            record = self._store.load(trial_id)
+            if record is not None and record.mlflow_run_id != run_id:
+                self._store.save(record.model_copy(update={"mlflow_run_id": run_id}))
+
+    def _show_best(self) -> None:
+        record = best_trial(self._store, self._study)
+        if record is not None and record.mlflow_run_id is not None:
+            self._log_encoder(record, record.mlflow_run_id)
+
+    def _log_encoder(self, record: TrialRecord, run_id: str) -> None:
+        folder = self._store.folder(record.trial_id)
+        with sorted_errors():
+            log_encoder(self._runs.client, self._runs.experiment, run_id, record, folder)
+
+    def _sampled(self, metrics: dict[str, float], *trial_ids: str) -> None:
+        """Record a sample with the trials given, else with all that are running."""
+        with self._lock:
+            for trial_id in trial_ids or tuple(self._open):
+                self._store.append_system(trial_id, self._samples[trial_id], metrics)
+                self._samples[trial_id] += 1
+                self._outbox.put(trial_id)
