@@ -28,7 +28,8 @@ from handssl.evaluation.probe import crop_pixels, fit_probe, protocol_metrics
 from handssl.evaluation.targets import from_columns
 from handssl.models import build_encoder
 from handssl.pose import F_SCORES, OFFICIAL, PHALANX, PROTOCOLS, ROOT, encode_2_5d
-from handssl.tracking.record import TrialRecord, TrialStore
+from handssl.tracking.ledger import Ledger
+from handssl.tracking.record import TrialRecord
 from handssl.training.config import PretrainConfig
 from handssl.training.weights import load_weights
 
@@ -71,14 +72,15 @@ def probe_trial(
         InputError: No trial or store, or more than one, has that name.
         DataError: The trial has no encoder, or it is damaged.
     """
-    record = _record(name, TrialStore(storage))
+    ledger = Ledger.existing(storage)
+    record = _record(name, ledger)
     data = StudyData(
         _folder(record, storage) if store is None else named_store(store, storage).folder
     )
     config = config or ProbeConfig()
     trained = PretrainConfig.parse(record.config)
     encoder = build_encoder(trained.encoder)
-    load_weights(encoder, _weights(TrialStore(storage).folder(record.trial_id)))
+    load_weights(encoder, _weights(ledger.folder(record.trial_id)))
     view_px = trained.encoder.input_px
     features_of = FeatureCache(storage / "features")
     fitted, _ = fit_probe(encoder, data, view_px=view_px, config=config, features_of=features_of)
@@ -148,7 +150,7 @@ def print_errors(probed: Probed) -> None:
     Console(width=max(100, Console().width)).print(table)
 
 
-def _record(name: str, store: TrialStore) -> TrialRecord:
+def _record(name: str, store: Ledger) -> TrialRecord:
     found = [record for record in store.all() if record.trial_id.startswith(name)]
     if len(found) == 1:
         return found[0]

@@ -21,7 +21,8 @@ from handssl.report.table import markdown_table, terminal_table
 from handssl.sweep.result import StudyResult
 from handssl.sweep.storage import default_tracking_uri
 from handssl.tracking.conventions import ui_command
-from handssl.tracking.record import TrialRecord, TrialStore
+from handssl.tracking.ledger import Ledger, has_results
+from handssl.tracking.record import TrialRecord
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,7 @@ def summarise_storage(storage: Path, name: str | None) -> Summary:
     Raises:
         InputError: There is no such study, or several to choose from.
     """
-    store = TrialStore(storage)
-    folders = sorted((storage / "trials").glob("*/trial.json"))
-    loaded = (store.load(file.parent.name) for file in folders)
-    records = [record for record in loaded if record is not None]
+    records = Ledger(storage).all() if has_results(storage) else ()
     study = _choose(sorted({record.study for record in records}), name, storage)
     chosen = tuple(record for record in records if record.study == study)
     return _summarise(chosen, study, storage, default_tracking_uri(storage))
@@ -78,7 +76,7 @@ def _choose(studies: list[str], name: str | None, storage: Path) -> str:
 def _summarise(
     records: Sequence[TrialRecord], study: str, storage: Path, tracking_uri: str
 ) -> Summary:
-    store = TrialStore(storage)
+    store = Ledger(storage)
     rows = [row_of(record, store.history(record.trial_id)) for record in records]
     path, show = storage / f"{study}.html", ui_command(tracking_uri)
     facts = {"MLflow UI": show} | study_facts(records, storage)

@@ -39,9 +39,9 @@ def report(result: StudyResult, path: Path | str | None = None) -> Path:
     from handssl.report.facts import study_facts
     from handssl.report.html import write_html
     from handssl.report.rows import row_of
-    from handssl.tracking.record import TrialStore
+    from handssl.tracking.ledger import Ledger
 
-    store, name = TrialStore(result.storage), result.study.name
+    store, name = Ledger(result.storage), result.study.name
     rows = [row_of(record, store.history(record.trial_id)) for record in result.records]
     page = Path(path) if path is not None else result.storage / f"{name}.html"
     facts = study_facts(result.records, result.storage)

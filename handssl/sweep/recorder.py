@@ -9,7 +9,8 @@ from typing import Any
 from handssl.sweep.events import Ended, EpochEnded, OnEvent, Outcome, Started
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.study import Study
-from handssl.tracking.record import TrialRecord, TrialStore
+from handssl.tracking.ledger import Ledger
+from handssl.tracking.record import TrialRecord
 
 FINISHED = ("completed", "stopped", "diverged")
 
@@ -28,7 +29,7 @@ class Recorder:
     def __init__(
         self,
         study: Study,
-        store: TrialStore,
+        store: Ledger,
         tracker: Any,
         on_event: OnEvent,
         data: Callable[[PlannedTrial], dict[str, str]] = lambda trial: {},
@@ -57,9 +58,8 @@ class Recorder:
         values = {name: value for name, value in metrics.items() if math.isfinite(value)}
         known = epoch <= record.epoch and bool(record.metrics)
         if not known:
-            self._store.append_epoch(trial.trial_id, epoch, values)
-            record = record.model_copy(update={"epoch": epoch, "metrics": values})
-            self._save(record)
+            record = self._store.report(record.model_copy(update={"epoch": epoch}), values)
+            self._running[record.trial_id] = record
         self._keep_run(record, self._tracker.log_epoch(record, epoch, values))
         self._on_event(EpochEnded(trial, epoch, values, math.nan if known else s))
 

@@ -14,7 +14,8 @@ from handssl.sweep.run_config import RunConfig
 from handssl.sweep.run_file import RunFile
 from handssl.sweep.storage import default_tracking_uri, resolve_storage
 from handssl.tracking.conventions import flatten
-from handssl.tracking.record import TrialRecord, TrialStore
+from handssl.tracking.ledger import Ledger
+from handssl.tracking.record import TrialRecord
 from handssl.training.config import PretrainConfig
 
 _SHOWN = 5
@@ -67,8 +68,8 @@ def resume(
         DataError: What is written of it cannot be read.
     """
     folder = resolve_storage(_storage_of(name, storage))
-    store = TrialStore(folder)
-    record = _find(Path(name).name if _is_folder(name) else name, store)
+    store = Ledger.existing(folder)
+    record = _find(Path(name).resolve().name if _is_folder(name) else name, store)
     if record.objective == "reference":
         raise InputError(f"--resume {name}: expected a run, {record.cell} is a reference")
     file = RunFile.find(store.folder(record.trial_id))
@@ -93,7 +94,7 @@ def require_trial(found: str, expected: str | None) -> None:
 
 
 def _is_folder(name: str) -> bool:
-    return (Path(name) / "trial.json").is_file()
+    return Path(name).is_dir() and Path(name).resolve().parent.name == "trials"
 
 
 def _storage_of(name: str, storage: Path | str | None) -> Path | str | None:
@@ -108,7 +109,7 @@ def _storage_of(name: str, storage: Path | str | None) -> Path | str | None:
     return own
 
 
-def _find(name: str, store: TrialStore) -> TrialRecord:
+def _find(name: str, store: Ledger) -> TrialRecord:
     records = store.all()
     exact = [record for record in records if name in (record.trial_id, record.mlflow_run_id)]
     found = exact or [record for record in records if name and record.trial_id.startswith(name)]

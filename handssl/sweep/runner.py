@@ -19,7 +19,7 @@ from handssl.sweep.stages import Finding, Selection, Stage
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.sweep.study import Study
 from handssl.sweep.tuning import Bridge, tune_trials
-from handssl.tracking.record import TrialStore
+from handssl.tracking.ledger import Ledger
 from handssl.tracking.tracker import MlflowTracker
 
 
@@ -69,7 +69,7 @@ class Sweep:
     ) -> None:
         self.study, self.storage, self.tracking_uri = study, storage, tracking_uri
         self.interruption, self.interrupted = interruption, False
-        self.store = TrialStore(storage)
+        self.store = Ledger(storage)
         self.trials: tuple[PlannedTrial, ...] = ()
         self.selections: dict[str, Selection] = {}
 

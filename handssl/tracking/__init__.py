@@ -1,5 +1,6 @@
-"""The local record of every trial, and MLflow, which shows it."""
+"""MLflow, and the ledger that decides."""
 
-from handssl.tracking.record import EpochMetrics, TrialRecord, TrialStore
+from handssl.tracking.ledger import Ledger
+from handssl.tracking.record import EpochMetrics, TrialRecord
 
-__all__ = ["EpochMetrics", "TrialRecord", "TrialStore"]
+__all__ = ["EpochMetrics", "Ledger", "TrialRecord"]

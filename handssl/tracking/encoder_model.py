@@ -16,19 +16,20 @@ from mlflow.types import Schema, TensorSpec
 from handssl.augment.views import MEAN, STD
 from handssl.models import EncoderConfig
 from handssl.tracking.encoder_code import CONFIG_FILE, WEIGHTS_FILE
-from handssl.tracking.record import TrialRecord, TrialStore
+from handssl.tracking.ledger import Ledger
+from handssl.tracking.record import TrialRecord
 
 NAME = "encoder"
 _REQUIRED = ("handssl", "mlflow", "numpy", "safetensors", "torch", "torchvision")
 
 
-def has_encoder(store: TrialStore, record: TrialRecord) -> bool:
+def has_encoder(store: Ledger, record: TrialRecord) -> bool:
     """Return whether a trial is completed and has left its encoder's weights."""
     weights = store.folder(record.trial_id) / WEIGHTS_FILE
     return record.outcome == "completed" and "encoder" in record.config and weights.is_file()
 
 
-def best_trial(store: TrialStore, study: str) -> TrialRecord | None:
+def best_trial(store: Ledger, study: str) -> TrialRecord | None:
     """Return the completed trial of a study with the least median error on `select`.
 
     Args:

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from handssl.tracking.encoder_model import best_trial, has_encoder, log_encoder
+from handssl.tracking.ledger import Ledger
 from handssl.tracking.mlflow_client import RefusedError, sorted_errors
 from handssl.tracking.mlflow_store import ENVIRONMENT_FILE, MlflowRuns, Shown
 from handssl.tracking.outbox import Outbox, UnavailableError
 from handssl.tracking.provenance import environment_text
-from handssl.tracking.record import TrialRecord, TrialStore
+from handssl.tracking.record import TrialRecord
 from handssl.tracking.system import Sampler, sample
 
 __all__ = ["MlflowTracker", "UnavailableError"]
@@ -42,7 +43,7 @@ class MlflowTracker:
         self,
         tracking_uri: str,
         study: str,
-        store: TrialStore,
+        store: Ledger,
         *,
         models: Models = "best",
         samples_system: bool = False,
@@ -171,9 +172,7 @@ class MlflowTracker:
             if trial_id in self._open:
                 self._open[trial_id] = run_id
                 return
-            record = self._store.load(trial_id)
-            if record is not None and record.mlflow_run_id != run_id:
-                self._store.save(record.model_copy(update={"mlflow_run_id": run_id}))
+            self._store.set_run(trial_id, run_id)
 
     def _show_best(self) -> None:
         record = best_trial(self._store, self._study)

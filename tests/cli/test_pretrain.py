@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from handssl.cli.app import invoke
-from handssl.tracking.record import TrialRecord, TrialStore
+from handssl.tracking.ledger import Ledger
+from handssl.tracking.record import TrialRecord
 
 TIMEOUT_S = 120.0
 EPOCHS = 4
@@ -74,15 +75,15 @@ class Place:
 
     @property
     def record(self) -> TrialRecord:
-        (record,) = TrialStore(self.storage).all()
+        (record,) = Ledger(self.storage).all()
         return record
 
     @property
     def trial(self) -> Path:
-        return TrialStore(self.storage).folder(self.record.trial_id)
+        return Ledger(self.storage).folder(self.record.trial_id)
 
     def numbers(self) -> list[dict[str, float]]:
-        rows = TrialStore(self.storage).history(self.record.trial_id)
+        rows = Ledger(self.storage).history(self.record.trial_id)
         return [{n: v for n, v in row.metrics.items() if not n.endswith("_s")} for row in rows]
 
 

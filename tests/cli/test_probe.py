@@ -10,7 +10,8 @@ from handssl.data.freihand import FreihandReader
 from handssl.data.packing import pack
 from handssl.data.procedural import ProceduralSpec, write_freihand
 from handssl.evaluation.export import read_freihand_predictions
-from handssl.tracking.record import TrialRecord, TrialStore
+from handssl.tracking.ledger import Ledger
+from handssl.tracking.record import TrialRecord
 from handssl.training import Trial
 from handssl.training.config import PretrainConfig
 
@@ -38,7 +39,7 @@ def storage(root, tmp_path_factory):
     """A storage with one finished trial and the metrics it recorded."""
     storage = tmp_path_factory.mktemp("storage")
     store = pack(FreihandReader(root), storage / "stores" / "one", crop_px=64)
-    trials = TrialStore(storage)
+    trials = Ledger(storage)
     (result,) = Trial(CONFIG, store.folder, trials.folder(TRIAL)).epochs()
     record = TrialRecord(
         **{"trial_id": TRIAL, "study": "s", "stage": "s", "cell": "c", "composition": "rotate"},
@@ -64,7 +65,7 @@ def test_the_probe_says_what_the_trial_recorded(run, storage):
     code, out, _ = run("abcd", "--json")
     assert code == 0
     errors = json.loads(out)["errors"]
-    recorded = TrialStore(storage).load(TRIAL).metrics
+    recorded = Ledger(storage).load(TRIAL).metrics
     assert errors["select"]["root_gtroot_20/median_mm"] == pytest.approx(recorded["median_mm"])
     assert errors["test"]["root_gtroot_20/mean_mm"] == pytest.approx(recorded["test_mpje_mm"])
     assert errors["evaluation"]["freihand_pa_21/auc_50mm"] > 0

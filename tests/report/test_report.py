@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import handssl.report
 from handssl.report.facts import shared_settings, study_facts
-from handssl.tracking.record import TrialRecord, TrialStore
+from handssl.tracking.ledger import Ledger
+from handssl.tracking.record import TrialRecord
 
 
 def save(storage: Path, number: int, objective: str, **config) -> TrialRecord:
@@ -25,8 +26,8 @@ def save(storage: Path, number: int, objective: str, **config) -> TrialRecord:
         metrics={"median_mm": 60.0 + number},
         config={"epochs": 1, "encoder": {"width": 16}, "seed": 1, **config},
     )
-    TrialStore(storage).save(record)
-    TrialStore(storage).append_epoch(record.trial_id, 1, {"median_mm": 60.0 + number})
+    Ledger(storage).save(record)
+    Ledger(storage).append_epoch(record.trial_id, 1, {"median_mm": 60.0 + number})
     return record
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from handssl.tracking.record import TrialStore
+from handssl.tracking.ledger import Ledger
 
 TIMEOUT_S = 90.0
 STUDY = """
@@ -112,8 +112,8 @@ def test_ctrl_c_leaves_no_process_and_the_next_run_continues(tmp_path: Path) -> 
     assert "Continue with:" in terminal.shown
     assert f"handssl study run {study} --storage {storage}" in terminal.shown
 
-    store = TrialStore(storage)
-    kept = {p.parent.name: p.read_text() for p in (storage / "trials").glob("*/epochs.jsonl")}
+    store = Ledger(storage)
+    kept = store.histories([record.trial_id for record in store.all()])
     assert kept
     assert {store.load(name).outcome for name in kept} == {"running"}  # type: ignore[union-attr]
 
@@ -130,5 +130,5 @@ def test_ctrl_c_leaves_no_process_and_the_next_run_continues(tmp_path: Path) -> 
         assert trial["metrics"]["test_median_mm"] > 0
         epochs = [entry.epoch for entry in store.history(trial["trial_id"])]
         assert epochs == list(range(1, 41))
-    for name, text in kept.items():  # measured speeds are among the metrics: not trained again
-        assert (storage / "trials" / name / "epochs.jsonl").read_text().startswith(text)
+    for name, rows in kept.items():  # measured speeds are among the metrics: not trained again
+        assert store.history(name)[: len(rows)] == rows

@@ -16,7 +16,7 @@ import pytest
 
 from handssl.cli.app import invoke
 from handssl.sweep.run_config import RunConfig
-from handssl.tracking.record import TrialStore
+from handssl.tracking.ledger import Ledger
 
 TIMEOUT_S = 120.0
 EPOCHS = 12
@@ -61,15 +61,15 @@ def finish(process):
 def wait_for_epoch(storage, epoch, process):
     """Watch the record of the one trial."""
     deadline = time.monotonic() + TIMEOUT_S
-    while not any(record.epoch >= epoch for record in TrialStore(storage).all()):
+    while not any(record.epoch >= epoch for record in Ledger(storage).all()):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)  # a file that another process writes
 
 
 def history(storage):
-    (record,) = TrialStore(storage).all()
-    rows = TrialStore(storage).history(record.trial_id)
+    (record,) = Ledger(storage).all()
+    rows = Ledger(storage).history(record.trial_id)
     return record, [
         {name: value for name, value in row.metrics.items() if not name.endswith("_s")}
         for row in rows
@@ -123,7 +123,7 @@ def test_the_time_that_was_given_ends_it_cleanly(config, tmp_path, monkeypatch, 
     code = invoke(["pretrain", str(config), "--storage", str(tmp_path), "--time", "23:30", "-q"])
     assert code == 75
     assert "Continue with:" in capfd.readouterr().err
-    (record,) = TrialStore(tmp_path).all()
+    (record,) = Ledger(tmp_path).all()
     saved = tmp_path / "trials" / record.trial_id / "checkpoints"
     assert [path.name for path in saved.iterdir()] == ["epoch-00000.ckpt"]
 

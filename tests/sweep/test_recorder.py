@@ -10,7 +10,7 @@ from handssl.sweep.events import Event
 from handssl.sweep.plan import plan_study
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.study import Cell, Study
-from handssl.tracking.record import TrialStore
+from handssl.tracking.ledger import Ledger
 
 STUDY = Study(
     name="x", cells=(Cell(composition=("rotate",)), Cell(composition=("blur",))), references=False
@@ -37,18 +37,18 @@ class Tracker:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> TrialStore:
-    return TrialStore(tmp_path)
+def store(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path)
 
 
-def recorder(store: TrialStore, events: list[Event] | None = None) -> tuple[Recorder, Tracker]:
+def recorder(store: Ledger, events: list[Event] | None = None) -> tuple[Recorder, Tracker]:
     tracker = Tracker()
     told = [] if events is None else events
     return Recorder(STUDY, store, tracker, told.append), tracker
 
 
 @pytest.mark.parametrize("outcome", ["completed", "stopped", "diverged"])
-def test_a_trial_with_a_final_outcome_is_never_run_again(store: TrialStore, outcome: Any) -> None:
+def test_a_trial_with_a_final_outcome_is_never_run_again(store: Ledger, outcome: Any) -> None:
     first, _ = recorder(store)
     first.start(TRIAL)
     first.epoch(TRIAL, 1, {"median_mm": 90.0}, 1.0)
@@ -56,7 +56,7 @@ def test_a_trial_with_a_final_outcome_is_never_run_again(store: TrialStore, outc
     assert recorder(store)[0].missing(TRIALS) == (OTHER,)
 
 
-def test_a_failed_trial_and_one_that_was_cut_off_are_run_again(store: TrialStore) -> None:
+def test_a_failed_trial_and_one_that_was_cut_off_are_run_again(store: Ledger) -> None:
     first, _ = recorder(store)
     first.start(TRIAL)
     first.end(TRIAL, "failed", "boom")
@@ -65,7 +65,7 @@ def test_a_failed_trial_and_one_that_was_cut_off_are_run_again(store: TrialStore
     assert recorder(store)[0].missing(TRIALS) == TRIALS
 
 
-def test_epochs_reported_again_after_a_restart_are_kept_once(store: TrialStore) -> None:
+def test_epochs_reported_again_after_a_restart_are_kept_once(store: Ledger) -> None:
     events: list[Event] = []
     first, _ = recorder(store)
     first.start(TRIAL)
@@ -81,7 +81,7 @@ def test_epochs_reported_again_after_a_restart_are_kept_once(store: TrialStore) 
     assert seconds[1] == 1.0
 
 
-def test_a_value_that_is_not_finite_reaches_neither_record_nor_tracker(store: TrialStore) -> None:
+def test_a_value_that_is_not_finite_reaches_neither_record_nor_tracker(store: Ledger) -> None:
     made, tracker = recorder(store)
     made.start(TRIAL)
     made.epoch(TRIAL, 1, {"median_mm": 90.0, "train/loss": math.inf}, 1.0)
@@ -92,7 +92,7 @@ def test_a_value_that_is_not_finite_reaches_neither_record_nor_tracker(store: Tr
 
 
 def test_closing_leaves_trials_under_way_as_running_and_tells_the_tracker(
-    store: TrialStore,
+    store: Ledger,
 ) -> None:
     made, tracker = recorder(store)
     made.start(TRIAL)
@@ -103,7 +103,7 @@ def test_closing_leaves_trials_under_way_as_running_and_tells_the_tracker(
     assert tracker.told[-1] == ("finish", TRIAL.trial_id, "running")
 
 
-def test_why_a_trial_failed_is_kept_with_it(store: TrialStore) -> None:
+def test_why_a_trial_failed_is_kept_with_it(store: Ledger) -> None:
     made, _ = recorder(store)
     made.start(TRIAL)
     made.end(TRIAL, "failed", "ValueError: boom")

@@ -11,7 +11,8 @@ from handssl.sweep.resume import require_trial, resume
 from handssl.sweep.run_config import RunConfig
 from handssl.sweep.run_file import RunFile
 from handssl.sweep.storage import default_tracking_uri
-from handssl.tracking.record import TrialRecord, TrialStore
+from handssl.tracking.ledger import Ledger
+from handssl.tracking.record import TrialRecord
 
 RUN = RunConfig.parse({"name": "mine", "pretrain": {"composition": ["rotate"], "epochs": 20}})
 FIRST, SECOND = "abcd000000000000", "abce000000000000"
@@ -36,9 +37,9 @@ def record(trial_id: str, **changes: object) -> TrialRecord:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> TrialStore:
+def store(tmp_path: Path) -> Ledger:
     """A storage with two runs that were stopped."""
-    store = TrialStore(tmp_path / "runs")
+    store = Ledger(tmp_path / "runs")
     for trial_id in (FIRST, SECOND):
         store.save(record(trial_id))
         uri = default_tracking_uri(store.storage)

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from handssl.models import EncoderConfig, build_encoder, initialise
-from handssl.tracking import TrialRecord, TrialStore
+from handssl.tracking import TrialRecord
+from handssl.tracking.ledger import Ledger
 from handssl.training.weights import save_weights
 
 encoder_model = pytest.importorskip("handssl.tracking.encoder_model")
@@ -57,7 +58,7 @@ def models(tracker):
 
 @pytest.fixture
 def store(tmp_path):
-    return TrialStore(tmp_path / "runs")
+    return Ledger(tmp_path / "runs")
 
 
 @pytest.fixture

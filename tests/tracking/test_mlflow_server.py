@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from handssl.tracking.record import TrialStore
+from handssl.tracking.ledger import Ledger
 
 tracker_module = pytest.importorskip("handssl.tracking.tracker")
 
@@ -130,7 +130,7 @@ class Run:
             )
 
     def record(self):
-        found = [r for r in TrialStore(self.storage).all() if r.block == self.seed]
+        found = [r for r in Ledger(self.storage).all() if r.block == self.seed]
         return found[0] if found else None
 
     def wait_for(self, epoch):
@@ -182,7 +182,7 @@ def assert_complete(server, run):
         f"select key, step, value from metrics where run_uuid = '{record.mlflow_run_id}' "
         "and key not like 'system/%'"
     )
-    entries = TrialStore(run.storage).history(record.trial_id)
+    entries = Ledger(run.storage).history(record.trial_id)
     expected = [(k, e.epoch, v) for e in entries for k, v in e.metrics.items()]
     assert sorted(points) == sorted(expected)
     assert len(entries) == EPOCHS

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from handssl.tracking import TrialRecord, TrialStore
+from handssl.tracking import TrialRecord
 from handssl.tracking.conventions import ui_command
+from handssl.tracking.ledger import Ledger
 
 store_module = pytest.importorskip("handssl.tracking.mlflow_store")
 tracker_module = pytest.importorskip("handssl.tracking.tracker")
@@ -35,7 +36,7 @@ class Recorded:
     """A record and a tracker, used in the order in which the recorder uses them."""
 
     def __init__(self, uri, study, folder):
-        self.store = TrialStore(folder)
+        self.store = Ledger(folder)
         self.tracker = tracker_module.MlflowTracker(uri, study, self.store)
 
     def start(self, entry):
@@ -332,11 +333,12 @@ def watch(event, arguments):
         print("network:", event, arguments[1:], flush=True)
         raise OSError("no network here")
 sys.addaudithook(watch)
-from handssl.tracking import TrialRecord, TrialStore
+from handssl.tracking.ledger import Ledger
+from handssl.tracking import TrialRecord
 from handssl.tracking.tracker import MlflowTracker
 record = TrialRecord(trial_id="0" * 16, study="s", stage="o", cell="c", composition="none",
     objective="contrastive", block=1, outcome="completed", epochs=1)
-store = TrialStore(Path(sys.argv[2]))
+store = Ledger(Path(sys.argv[2]))
 store.save(record)
 store.append_epoch(record.trial_id, 1, {"median_mm": 70.0})
 tracker = MlflowTracker(sys.argv[1], "s", store)

@@ -4,7 +4,7 @@ SQLite in the storage on one machine, PostgreSQL by URL for a cluster. It decide
 """
 
 from handssl.tracking.ledger.claims import Claims
-from handssl.tracking.ledger.ledger import Ledger
+from handssl.tracking.ledger.ledger import Ledger, has_results
 from handssl.tracking.ledger.log import LogEntry, StudyLog
 
-__all__ = ["Claims", "Ledger", "LogEntry", "StudyLog"]
+__all__ = ["Claims", "Ledger", "LogEntry", "StudyLog", "has_results"]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import select, update
 
+from handssl.errors import InputError
 from handssl.tracking.ledger.claims import Claims
 from handssl.tracking.ledger.database import Database
 from handssl.tracking.ledger.log import LogEntry, StudyLog
 from handssl.tracking.ledger.tables import log, points, trials
 from handssl.tracking.record import EpochMetrics, TrialRecord
+from handssl.tracking.samples import append_sample, now_ms, read_samples
+
+FILE = "ledger.db"
 
 
 class Ledger:
@@ -40,6 +45,17 @@ class Ledger:
         self.storage = storage
         self._database = Database(url or default_ledger_url(storage))
         self.claims = Claims(self._database)
+
+    @classmethod
+    def existing(cls, storage: Path) -> Self:
+        """Open the ledger of a storage that has one.
+
+        Raises:
+            InputError: It has none; looking does not make one.
+        """
+        if not has_results(storage):
+            raise InputError(f"{storage}: expected results of a study, found none; run one first")
+        return cls(storage)
 
     def folder(self, trial_id: str) -> Path:
         """Return where a trial keeps its files."""
@@ -77,7 +93,7 @@ class Ledger:
             The record as it stands now; an epoch that is already there is left as it is.
         """
         with self._database.begin() as connection:
-            row = {"trial_id": record.trial_id, "epoch": record.epoch, "metrics": dict(metrics)}
+            row = _point(record.trial_id, record.epoch, metrics)
             if self._database.add(connection, points, row):
                 record = record.model_copy(update={"metrics": dict(metrics)})
                 self._database.put(connection, trials, record.model_dump(mode="json"))
@@ -86,9 +102,16 @@ class Ledger:
 
     def append_epoch(self, trial_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
         """Add an epoch; one that is already there is left as it is."""
-        row = {"trial_id": trial_id, "epoch": epoch, "metrics": dict(metrics)}
         with self._database.begin() as connection:
-            self._database.add(connection, points, row)
+            self._database.add(connection, points, _point(trial_id, epoch, metrics))
+
+    def append_system(self, trial_id: str, number: int, metrics: dict[str, float]) -> None:
+        """Add a sample of the machine's load, in a file of the trial's folder."""
+        append_sample(self.folder(trial_id), number, metrics)
+
+    def system(self, trial_id: str) -> list[EpochMetrics]:
+        """Return the samples of the machine's load taken so far, in order."""
+        return read_samples(self.folder(trial_id))
 
     def append(self, *entries: LogEntry) -> None:
         """Add entries to a study's log; those that are there already are left as they are."""
@@ -105,7 +128,7 @@ class Ledger:
         found: dict[str, list[EpochMetrics]] = {}
         with self._database.begin(reading=True) as connection:
             for row in connection.execute(query.order_by(points.c.trial_id, points.c.epoch)):
-                entry = EpochMetrics(epoch=row.epoch, metrics=row.metrics)
+                entry = EpochMetrics(epoch=row.epoch, metrics=row.metrics, time_ms=row.time_ms)
                 found.setdefault(row.trial_id, []).append(entry)
         return found
 
@@ -141,5 +164,15 @@ class Ledger:
 
 
 def default_ledger_url(storage: Path) -> str:
-    """Return the ledger that belongs to a storage folder."""
-    return f"sqlite:///{storage / 'ledger.db'}"
+    """Return the ledger that belongs to a storage folder: $HANDSSL_LEDGER, else SQLite in it."""
+    return os.environ.get("HANDSSL_LEDGER") or f"sqlite:///{storage / FILE}"
+
+
+def has_results(storage: Path) -> bool:
+    """Say whether a storage has a ledger, so that looking does not make one."""
+    return bool(os.environ.get("HANDSSL_LEDGER")) or (storage / FILE).is_file()
+
+
+def _point(trial_id: str, epoch: int, metrics: Mapping[str, float]) -> dict[str, Any]:
+    named = {"trial_id": trial_id, "epoch": epoch}
+    return {**named, "metrics": dict(metrics), "time_ms": now_ms()}

@@ -8,7 +8,17 @@ studies  one row a study: its plan, and what was asked of it while it runs
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Float, Integer, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
 # Raise it when a table changes; an older ledger is then refused with a word on what to do.
 SCHEMA_VERSION = 1
@@ -48,6 +58,7 @@ points = Table(
     Column("trial_id", String(64), primary_key=True),
     Column("epoch", Integer, primary_key=True),
     Column("metrics", JSON, nullable=False),
+    Column("time_ms", BigInteger),
 )
 
 log = Table(
