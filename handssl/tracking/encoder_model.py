@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 
-import mlflow.pyfunc
 import numpy as np
 from mlflow.entities import LoggedModelOutput
 from mlflow.models import Model, ModelSignature
@@ -18,6 +18,10 @@ from handssl.models import EncoderConfig
 from handssl.tracking.encoder_code import CONFIG_FILE, WEIGHTS_FILE
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.record import TrialRecord
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # MLflow 3.17 finds fault with its own type hints
+    import mlflow.pyfunc
 
 NAME = "encoder"
 _REQUIRED = ("handssl", "mlflow", "numpy", "safetensors", "torch", "torchvision")

@@ -56,6 +56,7 @@ class MlflowTracker:
         self._lock = threading.Lock()
         self._open: dict[str, str | None] = {}
         self._samples: dict[str, int] = {}
+        self._started: set[str] = set()  # here, so that this is the environment they run in
         self._written = 0
 
     def start(self, record: TrialRecord, config: Mapping[str, Any]) -> str | None:
@@ -69,6 +70,7 @@ class MlflowTracker:
             The run's id, None if it is not known yet.
         """
         with self._lock:
+            self._started.add(record.trial_id)
             self._open[record.trial_id] = record.mlflow_run_id
             self._samples[record.trial_id] = len(self._store.system(record.trial_id))
         if self.samples_system:
@@ -161,8 +163,10 @@ class MlflowTracker:
 
     def _shown(self, record: TrialRecord, *, running: bool) -> Shown:
         trial_id, folder = record.trial_id, self._store.folder(record.trial_id)
-        if running and not (folder / ENVIRONMENT_FILE).exists():
+        if trial_id in self._started and not (folder / ENVIRONMENT_FILE).exists():
             (folder / ENVIRONMENT_FILE).write_text(environment_text(), encoding="utf-8")
+        if not running:
+            self._started.discard(trial_id)
         epochs, system = self._store.history(trial_id), self._store.system(trial_id)
         return Shown(record, epochs, system, running=running, folder=folder)
 
