@@ -1,12 +1,8 @@
-"""Questions that may hang or take their process down are asked in a process of their own.
-
-`python -m handssl.doctor.child MODULE:FUNCTION ARGUMENTS` calls a function with arguments written
-in JSON; its last line on stdout is the answer.
-"""
+"""Questions that may hang or take their process down are asked in a process of their own."""
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import json
 import os
 import subprocess
@@ -19,6 +15,7 @@ import handssl
 from handssl.errors import HandsslError
 
 _ROOT = Path(handssl.__file__).parents[1]
+_PROGRAM = "handssl.doctor.answer"
 _CHARACTERS = 400
 
 
@@ -41,13 +38,13 @@ def ask(function: str, *arguments: Any, timeout_s: float) -> dict[str, Any]:
         NoAnswerError: The function raised, the process died, or the time was over.
 
     Example:
-        >>> ask("handssl.doctor.child:echo", "here", timeout_s=60)
+        >>> ask("handssl.doctor.answer:echo", "here", timeout_s=60)
         {'said': 'here'}
     """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         # Files, not pipes: a grandchild that holds a pipe open could not be waited for.
         process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", "-m", __name__, function, json.dumps(arguments)],
+            [sys.executable, "-P", "-m", _PROGRAM, function, json.dumps(arguments)],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=errors,
@@ -61,11 +58,6 @@ def ask(function: str, *arguments: Any, timeout_s: float) -> dict[str, Any]:
         finally:
             _end(process)
         return _answer(process.returncode, _text(out), _text(errors))
-
-
-def echo(text: str) -> dict[str, Any]:
-    """Answer with what was asked."""
-    return {"said": text}
 
 
 def _environment() -> dict[str, str]:
@@ -99,10 +91,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _signal(member: Any, what: str) -> None:
     import psutil
 
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         getattr(member, what)()
-    except psutil.NoSuchProcess:
-        pass
 
 
 def _answer(code: int, out: str, errors: str) -> dict[str, Any]:
@@ -118,20 +108,3 @@ def _answer(code: int, out: str, errors: str) -> dict[str, Any]:
     reason = errors.splitlines()[-1][:_CHARACTERS] if errors else "it said nothing"
     how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
     raise NoAnswerError(f"its process {how}: {reason}")
-
-
-def main(function: str, arguments: str) -> None:
-    """Be the process: call, and print the answer or the error in one line."""
-    module, _, name = function.partition(":")
-    try:
-        answer = getattr(importlib.import_module(module), name)(*json.loads(arguments))
-    except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        text = " ".join(lines)[:_CHARACTERS]
-        named = text if isinstance(error, HandsslError) else f"{type(error).__name__}: {text}"
-        answer = {"error": named}
-    sys.stdout.write("\n" + json.dumps(answer) + "\n")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

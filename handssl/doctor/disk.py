@@ -62,7 +62,7 @@ def check_space(settings: Settings) -> Finding:
 
 def check_file_system(settings: Settings) -> Finding:
     """Name the file system, and say where databases and locks are not to be trusted to it."""
-    kind, where = _kind(_existing(settings.storage))
+    kind, where = _kind(_existing(settings.storage), settings.mounts)
     detail = f"{kind} mounted at {where}"
     if kind.startswith(_NETWORK):
         detail += ": SQLite and locks between hosts are not safe there"
@@ -159,7 +159,7 @@ def _write(path: Path) -> tuple[float, float]:
     return SPEED_BYTES / seconds, path.stat().st_mtime - time.time()
 
 
-def _kind(folder: Path, table: Path = Path("/proc/self/mountinfo")) -> tuple[str, str]:
+def _kind(folder: Path, table: Path) -> tuple[str, str]:
     """Return type and mount point of the file system that holds a folder."""
     if not table.exists():
         return "unknown", "/"

@@ -45,17 +45,17 @@ CHECKS: dict[str, Check] = {
 def diagnose(
     settings: Settings,
     *,
-    checks: Sequence[str] = tuple(CHECKS),
+    checks: Sequence[str] | None = None,
     waiting: Waiting = lambda name: nullcontext(),
 ) -> Iterator[Finding]:
     """Yield what each check finds, as it is found.
 
     Args:
         settings: What is checked.
-        checks: Names, in order.
+        checks: Names, in order; default: all.
         waiting: Entered around each check, with its name.
     """
-    for name in checks:
+    for name in CHECKS if checks is None else checks:
         with waiting(name):
             finding = _found(name, CHECKS[name], settings)
         yield finding

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 from handssl.doctor.child import NoAnswerError, ask
 from handssl.doctor.finding import Finding
 from handssl.doctor.settings import Settings
 
 _CONNECT_S = 5.0
+_PASSWORD = re.compile(r"(//[^/@:]*):[^/@]*@")
 
 
 def check_ledger(settings: Settings) -> Finding:
@@ -37,11 +40,15 @@ def check_ledger(settings: Settings) -> Finding:
 def check_mlflow(settings: Settings) -> Finding:
     """Ask MLflow, and write: to a server an experiment that is deleted again, to a file nothing."""
     uri = settings.tracking_uri
+    shown = _PASSWORD.sub(r"\1:***@", uri)
+    if uri.startswith("http") and (reason := _silent(uri)) is not None:
+        return Finding("mlflow", "failed", f"{shown}: {reason}", _mlflow_fix(uri, reason))
     try:
         found = ask("handssl.tracking.mlflow_check:look", uri, timeout_s=settings.mlflow_timeout_s)
     except NoAnswerError as error:
-        return Finding("mlflow", "failed", f"{uri}: {error}", _mlflow_fix(uri, str(error)))
-    return Finding("mlflow", "ok", f"{uri}: {found['state']}")
+        reason = _PASSWORD.sub(r"\1:***@", str(error))
+        return Finding("mlflow", "failed", f"{shown}: {reason}", _mlflow_fix(shown, reason))
+    return Finding("mlflow", "ok", f"{shown}: {found['state']}")
 
 
 def check_ray(settings: Settings) -> Finding:
@@ -72,9 +79,22 @@ def _nobody_at(address: str) -> str | None:
     """Return why no connection can be made; None if one can, or the address names no port."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not port.isdecimal():
-        return None if address in ("auto", "local") else "expected HOST:PORT or auto"
+        return None if address == "auto" else "expected HOST:PORT or auto"
+    return _unreachable(host.strip("[]"), int(port))
+
+
+def _silent(uri: str) -> str | None:
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S):
+        parts = urlsplit(uri)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as error:
+        return str(error)
+    return _unreachable(parts.hostname or "", port)
+
+
+def _unreachable(host: str, port: int) -> str | None:
+    try:
+        with socket.create_connection((host, port), timeout=_CONNECT_S):
             return None
     except (OSError, OverflowError) as error:
         return f"no connection ({error})"
@@ -95,6 +115,9 @@ def _ray_fix(address: str | None, error: NoAnswerError) -> str:
     if "version mismatch" in text:
         return "install the cluster's versions of Ray and Python here"
     if address is not None:
-        return "is it the head's port (6379 by default), and is RAY_AUTH_MODE the same on both?"
+        return (
+            "give the head's port (6379 by default); RAY_AUTH_MODE and the token that "
+            "`ray get-auth-token` prints must be the same here and there"
+        )
     named = {name: os.environ[name] for name in ("RAY_ADDRESS", "RAY_TMPDIR") if name in os.environ}
     return f"look into /tmp/ray/session_latest/logs{f'; set here: {named}' if named else ''}"

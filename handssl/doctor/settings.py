@@ -16,6 +16,7 @@ class Settings:
         ray_address: Of a cluster; None: whether one can be started here.
         quick: Leave out what only repeats.
         shm: Folder of the shared memory.
+        mounts: The system's table of mounts.
         ray_timeout_s: For a Ray to answer, or to start and answer.
         mlflow_timeout_s: For MLflow to answer and to be written.
         torch_timeout_s: For torch to be imported and asked.
@@ -28,6 +29,7 @@ class Settings:
     ray_address: str | None = None
     quick: bool = False
     shm: Path = Path("/dev/shm")  # noqa: S108  (looked at, not used for files)
+    mounts: Path = Path("/proc/self/mountinfo")
     ray_timeout_s: float = 90.0
     mlflow_timeout_s: float = 90.0
     torch_timeout_s: float = 90.0

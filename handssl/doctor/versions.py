@@ -10,7 +10,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from handssl.doctor.child import ask
+from handssl.doctor.child import NoAnswerError, ask
 from handssl.doctor.finding import Finding
 from handssl.doctor.settings import Settings
 
@@ -25,7 +25,6 @@ OPTIONAL = {
     "psycopg": "a PostgreSQL ledger",
     "ray": "studies, and pretraining on several workers",
 }
-_TORCHVISION_AHEAD = 15  # torchvision 0.(n + 15) belongs to torch 2.n
 
 
 def check_python(settings: Settings) -> Finding:
@@ -56,16 +55,21 @@ def check_packages(settings: Settings) -> Finding:
 
 
 def check_torch(settings: Settings) -> Finding:
-    """Load torch and torchvision together, and look for an operator that needs both to fit."""
+    """Load torch and torchvision together, and look for an operator that is there if they fit."""
     pair = f"torch {_installed('torch')}, torchvision {_installed('torchvision')}"
-    report = torch_report(settings.torch_timeout_s)
-    fix = "install the two that belong together: pip install 'torch>=2.12,<2.13' torchvision"
+    fix = "install the two in one command: pip install --upgrade torch torchvision"
+    try:
+        report = torch_report(settings.torch_timeout_s)
+    except NoAnswerError as error:
+        return Finding("torch", "failed", f"{pair} cannot be loaded: {error}", fix)
     if not report["operators"]:
         detail = f"{pair}: the operator torchvision::nms is missing, the two do not fit"
         return Finding("torch", "failed", detail, fix)
-    if not _belong_together(report["torch"], report["torchvision"]):
-        return Finding("torch", "warning", f"{pair} were not made for each other", fix)
-    return Finding("torch", "ok", pair)
+    if wrong := _wanted_by_torchvision():
+        return Finding(
+            "torch", "warning", f"{wrong} by torchvision {_installed('torchvision')}", fix
+        )
+    return Finding("torch", "ok", f"{pair} load together")
 
 
 @cache
@@ -104,6 +108,6 @@ def _install(wanted: list[Requirement], names: set[str]) -> str:
     return " ".join(["pip install", *chosen])
 
 
-def _belong_together(torch: str, torchvision: str) -> bool:
-    minors = [int(text.split(".")[1]) for text in (torch, torchvision)]
-    return minors[1] - minors[0] == _TORCHVISION_AHEAD
+def _wanted_by_torchvision() -> str:
+    wanted = map(Requirement, requires("torchvision") or ())
+    return next((_out_of_range(one) for one in wanted if one.name == "torch"), "")

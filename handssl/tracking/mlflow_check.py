@@ -13,6 +13,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from mlflow.exceptions import MlflowException
+
 from handssl.errors import DataError
 from handssl.tracking.mlflow_client import connect
 
@@ -31,12 +33,15 @@ def look(tracking_uri: str) -> dict[str, Any]:
         state: what was done, in words.
 
     Raises:
-        DataError: The file is no MLflow store, or cannot be written.
-        Exception: Whatever MLflow raises where the store cannot be used.
+        DataError: It is no MLflow store, or cannot be written.
     """
-    if tracking_uri.startswith("sqlite:///"):
-        return {"state": _look_at_file(Path(tracking_uri.removeprefix("sqlite:///")))}
-    _write(tracking_uri)
+    try:
+        if tracking_uri.startswith("sqlite:///"):
+            return {"state": _look_at_file(Path(tracking_uri.removeprefix("sqlite:///")))}
+        _write(tracking_uri)
+    except MlflowException as error:
+        # A server that is none answers with a page, which nobody wants to read.
+        raise DataError(str(error).partition(" Response body")[0]) from None
     return {"state": f"an experiment {EXPERIMENT} could be written and was deleted again"}
 
 
