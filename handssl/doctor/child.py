@@ -45,7 +45,7 @@ def ask(function: str, *arguments: Any, timeout_s: float) -> dict[str, Any]:
         # Files, not pipes: a grandchild that holds a pipe open could not be waited for.
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-P", "-m", _PROGRAM, function, json.dumps(arguments)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=out,
             stderr=errors,
             env=_environment(),
@@ -73,8 +73,13 @@ def _text(file: IO[str]) -> str:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill what is left of a process and its descendants, by number."""
-    if process.poll() is not None:
-        return
+    if process.poll() is None:
+        _kill_family(process)
+    assert process.stdin is not None  # noqa: S101  it was asked for
+    process.stdin.close()
+
+
+def _kill_family(process: subprocess.Popen[bytes]) -> None:
     import psutil
 
     root = psutil.Process(process.pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -101,6 +102,8 @@ def _unless(free: int, fix: str) -> str:
 
 def _existing(folder: Path) -> Path:
     """Return the folder, or the nearest one above it that is there."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     return next(path for path in (folder, *folder.parents) if path.is_dir())
 
 

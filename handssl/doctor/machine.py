@@ -34,7 +34,8 @@ def check_devices(settings: Settings) -> Finding:
 def check_threads(settings: Settings) -> Finding:
     """Compare the threads that OpenMP will take with the cores this process may use."""
     cores, asked = usable_cores(), os.environ.get("OMP_NUM_THREADS", "")
-    threads = int(asked) if asked.isdecimal() else os.cpu_count() or 1
+    # OpenMP by itself looks at the affinity, not at a quota.
+    threads = int(asked) if asked.isdecimal() else _affinity()
     told = f"OMP_NUM_THREADS={asked}" if asked else "OMP_NUM_THREADS is not set"
     detail = f"{told}; {cores:g} of {os.cpu_count()} cores may be used"
     if threads > max(1.0, cores):
@@ -84,8 +85,12 @@ def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> float:
     Args:
         cgroup: Where the process sees its control group, version 1 or 2.
     """
+    return min(float(_affinity()), _quota(cgroup))
+
+
+def _affinity() -> int:
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(float(there or 1), _quota(cgroup))
+    return there or 1
 
 
 def _quota(cgroup: Path) -> float:

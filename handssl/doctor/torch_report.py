@@ -17,7 +17,6 @@ def report() -> dict[str, Any]:
         "operators": hasattr(torch.ops.torchvision, "nms"),
         "cuda": torch.version.cuda,
         "gpus": [_gpu(index) for index in range(count)],
-        "threads": torch.get_num_threads(),
     }
 
 
@@ -25,12 +24,14 @@ def _gpu(index: int) -> dict[str, Any]:
     import torch
 
     found = torch.cuda.get_device_properties(index)
+    with torch.cuda.device(index):
+        precise = torch.cuda.is_bf16_supported(including_emulation=False)
     return {
         "name": found.name,
         "bytes": found.total_memory,
         "capability": f"{found.major}.{found.minor}",
         "error": _error_of(index),
-        "bf16": torch.cuda.is_bf16_supported(including_emulation=False),
+        "bf16": precise,
     }
 
 

@@ -1,6 +1,10 @@
 """A process that is asked something: its answer, or why there is none, and nothing left of it."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -8,6 +12,7 @@ import psutil
 import pytest
 
 from handssl.doctor.child import NoAnswerError, ask
+from tests.doctor.faults import ROOT
 
 
 @pytest.mark.parametrize(
@@ -23,6 +28,32 @@ def test_no_answer_says_why_in_one_line(function, message):
     with pytest.raises(NoAnswerError) as caught:
         ask(f"tests.doctor.faults:{function}", timeout_s=60)
     assert str(caught.value) == message
+
+
+PROGRAM = """
+import sys
+from handssl.doctor.child import ask
+
+ask("tests.doctor.faults:hang", sys.argv[1], timeout_s=100)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_it_ends_with_the_one_who_asks(tmp_path, number):
+    pids = tmp_path / "pids"
+    asker = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(pids)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+    )
+    while not pids.exists():
+        assert asker.poll() is None
+        time.sleep(0.02)  # a file that another process writes
+    family = [psutil.Process(pid) for pid in json.loads(pids.read_text())]
+    asker.send_signal(number)
+    assert asker.wait(timeout=60) != 0
+    psutil.wait_procs(family, timeout=20)
+    assert not [process for process in family if process.is_running()]
 
 
 def test_one_that_hangs_is_ended_with_all_it_has_started(tmp_path):

@@ -48,6 +48,13 @@ def test_a_folder_that_cannot_be_written_fails_with_a_fix(tmp_path):
     assert "--storage" in found["fix"]
 
 
+def test_a_file_in_the_place_of_the_storage_fails(tmp_path):
+    (tmp_path / "runs").touch()
+    found = findings(Settings(tmp_path / "runs", ""), "storage")["storage"]
+    assert found.verdict == "failed"
+    assert "Not a directory" in found.detail
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_the_right_to_write_fails(tmp_path):
     tmp_path.chmod(0o500)
