@@ -6,15 +6,22 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
 import pytest
 
 from handssl.cli.app import cli
+from handssl.tracking.ledger import Ledger, has_results
+
+ray = pytest.importorskip("ray")
+ray_cluster = pytest.importorskip("handssl.sweep.local_ray").ray_cluster
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "slurm.md").read_text()
+TIMEOUT_S = 150.0
+EPOCHS = 60
 RUN = """
 name: nodes
 data: {pretrain: 32, probe: 32, select: 16, test: 16, image_px: 64, crop_px: 64}
@@ -23,12 +30,12 @@ blocks: [1]
 halving: null
 references: false
 pretrain:
-  epochs: 2
+  epochs: EPOCHS
   global_batch: 16
   encoder: {width: 8, input_px: 32}
   heads: {projection_hidden: 8, projection_out: 8, relative_hidden: 8}
   optimizer: {warmup_epochs: 1}
-"""
+""".replace("EPOCHS", str(EPOCHS))
 
 
 def blocks(language):
@@ -166,29 +173,44 @@ def test_a_run_that_fails_after_the_signal_is_not_requeued(tmp_path):
     assert not [line for line in log if "requeue" in line]
 
 
-@pytest.mark.timeout(240)
-def test_the_driver_runs_its_study_on_the_ray_it_finds(tmp_path):
-    import ray
+def wait_for_epoch(storage, process):
+    deadline = time.monotonic() + TIMEOUT_S
+    while not (has_results(storage) and any(record.epoch for record in Ledger(storage).all())):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)  # a database that another process writes
 
-    from handssl.sweep.local_ray import ray_cluster
-    from handssl.tracking.ledger import Ledger
 
+@pytest.mark.timeout(400)
+def test_the_driver_stops_with_75_at_sigterm_and_goes_on_in_the_ray_it_finds(tmp_path, monkeypatch):
+    monkeypatch.delenv("HANDSSL_LEDGER", raising=False)
     (tmp_path / "study.yaml").write_text(RUN)
     (driver,) = blocks("python")
     (tmp_path / "driver.py").write_text(driver)
     storage = tmp_path / "runs"
-    with ray_cluster(cpus=1):
-        done = subprocess.run(
+
+    def start(address):
+        return subprocess.Popen(
             [sys.executable, "driver.py", str(storage), f"sqlite:///{tmp_path}/mlflow.db"],
             cwd=tmp_path,
-            env=os.environ
-            | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
+            env=os.environ | {"RAY_ADDRESS": address, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=200,
         )
-    assert done.returncode == 0, done.stderr[-3000:]
+
+    with ray_cluster(cpus=1):
+        address = ray.get_runtime_context().gcs_address
+        process = start(address)
+        wait_for_epoch(storage, process)
+        os.kill(int((storage / "driver.pid").read_text()), signal.SIGTERM)
+        _, err = process.communicate(timeout=TIMEOUT_S)
+        assert process.returncode == 75, err[-3000:]
+        (record,) = Ledger(storage).all()
+        assert record.outcome == "running"
+        process = start(address)
+        out, err = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, err[-3000:]
     (record,) = Ledger(storage).all()
-    assert record.outcome == "completed"
-    assert "relative rotate" in done.stdout
-    assert (storage / "driver.pid").is_file()
+    assert (record.outcome, record.epoch) == ("completed", EPOCHS)
+    assert "relative rotate" in out
