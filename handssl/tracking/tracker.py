@@ -164,6 +164,7 @@ class MlflowTracker:
     def _shown(self, record: TrialRecord, *, running: bool) -> Shown:
         trial_id, folder = record.trial_id, self._store.folder(record.trial_id)
         if trial_id in self._started and not (folder / ENVIRONMENT_FILE).exists():
+            folder.mkdir(parents=True, exist_ok=True)
             (folder / ENVIRONMENT_FILE).write_text(environment_text(), encoding="utf-8")
         if not running:
             self._started.discard(trial_id)
