@@ -68,6 +68,14 @@ class StepEnded:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """A trial waits, after `epoch` epochs, until those it is compared with have come as far."""
+
+    trial: PlannedTrial
+    epoch: int
+
+
+@dataclass(frozen=True)
 class Ended:
     """A trial is over; `median_mm` is its last, `message` says why if it diverged or failed."""
 
@@ -108,6 +116,7 @@ Event = (
     | Started
     | StepEnded
     | EpochEnded
+    | Paused
     | Ended
     | Selected
     | Stopping

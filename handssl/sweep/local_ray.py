@@ -57,7 +57,7 @@ def ray_cluster() -> Iterator[Cluster]:
     Its own is started with Ray's token authentication as it comes, without dashboard, and leaves
     no process behind, however the block ends.
     """
-    with _environment(_ENVIRONMENT), _quiet("ray"):
+    with environment(_ENVIRONMENT), _quiet("ray"):
         if ray.is_initialized():
             yield _shares(owned=False)
             return
@@ -98,7 +98,8 @@ def _shares(*, owned: bool) -> Cluster:
 
 
 @contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment that are not set already, and put all back afterwards."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update({name: os.environ.get(name, value) for name, value in values.items()})
     try:

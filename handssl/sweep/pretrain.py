@@ -10,7 +10,7 @@ from pathlib import Path
 
 from handssl.errors import DivergedError, InputError, InterruptedStudyError
 from handssl.sweep.elsewhere import copied_elsewhere
-from handssl.sweep.events import Event, OnEvent, Planned, StepEnded, Tick, Waiting
+from handssl.sweep.events import Event, OnEvent, StepEnded, Tick, Waiting
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
@@ -19,7 +19,7 @@ from handssl.sweep.resume import require_trial
 from handssl.sweep.run_config import RunConfig
 from handssl.sweep.run_file import RunFile
 from handssl.sweep.runner import Sweep
-from handssl.sweep.stages import Stage
+from handssl.sweep.scheduler import StageScheduler
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.training import Execution
 
@@ -85,19 +85,12 @@ class _Alone(Sweep):
     continued: str | None
     settings: RunFile
 
-    def execute(
-        self,
-        stage: Stage,
-        trials: tuple[PlannedTrial, ...],
-        missing: tuple[PlannedTrial, ...],
-        recorder: Recorder,
-        on_event: OnEvent,
-    ) -> None:
+    def execute(self, scheduler: StageScheduler, recorder: Recorder, on_event: OnEvent) -> None:
         """Train here, or on workers."""
-        require_trial(trials[0].trial_id, self.continued)
-        on_event(Planned(self.study, trials, missing, slots=1, stage=stage.name))
+        require_trial(next(iter(scheduler.trials)), self.continued)
+        on_event(self.planned(scheduler, slots=1))
         self.tracker.samples_system, self.tracker.models = True, "all"
-        for trial in missing:
+        for trial in scheduler.missing:
             folder = self.store.folder(trial.trial_id)
             keeping = self.execution
             with copied_elsewhere(self.checkpoints, folder, keeping, on_event) as copied:

@@ -1,40 +1,32 @@
-"""Asynchronous successive halving as one would write it down first: lists and loops."""
+"""Successive halving by cohorts over complete curves, in plain loops."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+import math
 
 
-def decide_all(
-    results: Sequence[tuple[str, int, float]], *, grace: int, factor: float, epochs: int
-) -> list[bool]:
-    """Return for each (trial, epoch, value) in order of arrival whether the trial goes on.
+def survivors(curves, rungs, eta):
+    """Return for each rung who goes on; `curves` maps a name to its value after every epoch.
 
-    At a rung, a trial goes on if it is no worse than the best 1/factor share (linearly
-    interpolated) of those that reached the rung before it.
+    A value that is not finite means that the trial diverged at that epoch and has none after.
     """
-    rungs = []
-    rung = float(grace)
-    while rung <= epochs * (1 + 1e-12):
-        rungs.append(rung)
-        rung *= factor
-    seen: dict[float, dict[str, float]] = {rung: {} for rung in rungs}
-    decisions = []
-    for trial, epoch, value in results:
-        goes_on = True
-        for rung in reversed(rungs):
-            if epoch < rung:
-                continue
-            if trial in seen[rung]:
-                break
-            earlier = sorted(seen[rung].values())
-            if earlier:
-                position = (len(earlier) - 1) / factor
-                low = int(position)
-                high = min(low + 1, len(earlier) - 1)
-                cut = earlier[low] + (earlier[high] - earlier[low]) * (position - low)
-                goes_on = value <= cut + 1e-9
-            seen[rung][trial] = value
-            break
-        decisions.append(goes_on)
-    return decisions
+    alive, found = list(curves), []
+    for epoch in rungs:
+        ranked = []
+        for name in alive:
+            known = curves[name][:epoch]
+            if len(known) == epoch and all(math.isfinite(value) for value in known):
+                ranked.append((known[-1], name))
+        ranked.sort()
+        keep = max(1, int(len(alive) / eta))
+        alive = [name for _, name in ranked[:keep]]
+        found.append(set(alive))
+    return found
+
+
+def asynchronous(arrivals, eta):
+    """Return who goes on from one rung, judged one after the other by textbook."""
+    seen, goes_on = [], []
+    for name, value in arrivals:
+        seen.append((value, name))
+        best = sorted(seen)[: max(1, int(len(seen) / eta))]
+        goes_on.append((value, name) in best)
+    return goes_on

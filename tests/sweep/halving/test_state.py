@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handssl.sweep.halving import Arm, HalvingState, Rules, cohorts_of
-from tests.reference.cohort_halving import asynchronous, survivors
+from tests.reference.halving import asynchronous, survivors
 
 RULES = Rules(epochs=9, grace_epochs=1, reduction_factor=3.0)
 
