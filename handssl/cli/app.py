@@ -10,6 +10,7 @@ import click
 from handssl.cli.bench import bench
 from handssl.cli.data import data
 from handssl.cli.demo import demo
+from handssl.cli.doctor import doctor
 from handssl.cli.pretrain import pretrain
 from handssl.cli.probe import probe
 from handssl.cli.report import report
@@ -54,7 +55,7 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "handssl", "_HANDSSL_COMPLETE").source())
 
 
-for verb in (demo, data, pretrain, study, report, probe, bench):
+for verb in (demo, data, pretrain, study, report, probe, bench, doctor):
     cli.add_command(verb)
 
 

@@ -51,11 +51,14 @@ def available_cpus() -> int:
 
 
 @contextmanager
-def ray_cluster() -> Iterator[Cluster]:
+def ray_cluster(cpus: int | None = None) -> Iterator[Cluster]:
     """Use the Ray that the caller has connected to, or start one here and stop it afterwards.
 
     Its own is started with Ray's token authentication as it comes, without dashboard, and leaves
     no process behind, however the block ends.
+
+    Args:
+        cpus: Of its own; default: all that this process may use.
     """
     with environment(_ENVIRONMENT), _quiet("ray"):
         if ray.is_initialized():
@@ -63,16 +66,16 @@ def ray_cluster() -> Iterator[Cluster]:
             return
         others = set(psutil.Process().children(recursive=True))
         try:
-            _start()
+            _start(cpus or available_cpus())
             yield _shares(owned=True)
         finally:
             _stop(others)
 
 
-def _start() -> None:
+def _start(cpus: int) -> None:
     ray.init(
         address="local",
-        num_cpus=available_cpus(),
+        num_cpus=cpus,
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.CRITICAL,

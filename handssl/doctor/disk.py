@@ -1,0 +1,173 @@
+"""The storage: room, rename, fsync, locks, speed, clock, and the kind of file system."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+from handssl.doctor.finding import Finding, size
+from handssl.doctor.settings import Settings
+
+STORE_BYTES = 14_500_000_000  # FreiHAND's 130,240 images packed as crops of 192 x 192
+TRIAL_BYTES = 400_000_000  # two checkpoints of a ResNet-18 with Adam's moments, and its weights
+TRIALS = 40
+STUDY_BYTES = STORE_BYTES + TRIALS * TRIAL_BYTES
+LEAST_BYTES = 1_000_000_000
+LEAST_INODES = 10_000
+SPEED_BYTES = 64 * 1024**2
+SLOW_BYTES_PER_S = 20e6
+SKEW_S = 5.0
+# Where SQLite's locks, or those of other hosts, cannot be relied on.
+_NETWORK = ("nfs", "cifs", "smb", "lustre", "beegfs", "gpfs", "ceph", "glusterfs", "fuse.", "9p")
+_VOLATILE = ("tmpfs", "ramfs")
+
+
+def check_storage(settings: Settings) -> Finding:
+    """Write, replace, make durable and lock a file where results go."""
+    try:
+        with _scratch(settings.storage) as folder:
+            wrong = _replaces(folder) or _locks(folder)
+    except OSError as error:
+        fix = "choose a folder that can be written with --storage, or change its rights"
+        detail = f"{settings.storage} cannot be written: {error.strerror}"
+        return Finding("storage", "failed", detail, fix)
+    if wrong:
+        return Finding("storage", "failed", wrong, "choose a local disk with --storage")
+    state = "" if settings.storage.exists() else " (not there yet)"
+    detail = f"{settings.storage}{state}: files can be replaced, made durable and locked"
+    return Finding("storage", "ok", detail)
+
+
+def check_space(settings: Settings) -> Finding:
+    """Compare free bytes and files with what a study needs."""
+    found = os.statvfs(_existing(settings.storage))
+    free, files = found.f_frsize * found.f_bavail, found.f_favail
+    need = (
+        f"{size(free)} free; a study of {TRIALS} trials of ResNet-18 on packed FreiHAND takes "
+        f"{size(STUDY_BYTES)}, the demo {size(LEAST_BYTES)}"
+    )
+    fix = "free some space, or choose another disk with --storage"
+    if found.f_files and files < LEAST_INODES:
+        return Finding("space", "failed", f"only {files} more files can be made; {need}", fix)
+    if free < LEAST_BYTES:
+        return Finding("space", "failed", need, fix)
+    return Finding("space", "ok" if free >= STUDY_BYTES else "warning", need, _unless(free, fix))
+
+
+def check_file_system(settings: Settings) -> Finding:
+    """Name the file system, and say where databases and locks are not to be trusted to it."""
+    kind, where = _kind(_existing(settings.storage), settings.mounts)
+    detail = f"{kind} mounted at {where}"
+    if kind.startswith(_NETWORK):
+        detail += ": SQLite and locks between hosts are not safe there"
+        fix = (
+            "write from one host at a time; give MLflow a server with --tracking-uri, and the "
+            "ledger a PostgreSQL with HANDSSL_LEDGER"
+        )
+        return Finding("file system", "warning", detail, fix)
+    if kind in _VOLATILE:
+        fix = "choose a disk with --storage"
+        return Finding("file system", "warning", f"{detail}: gone at the next start", fix)
+    return Finding("file system", "ok", detail)
+
+
+def check_write_speed(settings: Settings) -> Finding:
+    """Write 64 MiB and make them durable; compare the clock of the disk with that of this host."""
+    try:
+        with _scratch(settings.storage) as folder:
+            rate, skew_s = _write(folder / "speed")
+    except OSError as error:
+        fix = "free some space, or choose another disk with --storage"
+        return Finding("write speed", "failed", f"64 MiB: {error.strerror}", fix)
+    detail = f"{size(rate)}/s for 64 MiB made durable"
+    if abs(skew_s) > SKEW_S:
+        detail = f"the clock of the storage is {skew_s:+.0f} s from the clock here"
+        return Finding("write speed", "warning", detail, "let both hosts follow one time server")
+    if rate < SLOW_BYTES_PER_S:
+        detail += f": a checkpoint of a ResNet-18 takes {TRIAL_BYTES / 2 / rate:.0f} s"
+        return Finding("write speed", "warning", detail, "choose a local disk with --storage")
+    return Finding("write speed", "ok", detail)
+
+
+def _unless(free: int, fix: str) -> str:
+    return "" if free >= STUDY_BYTES else fix
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that is there."""
+    return next(path for path in (folder, *folder.parents) if path.is_dir())
+
+
+@contextmanager
+def _scratch(storage: Path) -> Iterator[Path]:
+    """Give a folder on the storage's disk, gone afterwards; the storage itself is not made."""
+    folder = Path(mkdtemp(prefix=".handssl-doctor-", dir=_existing(storage)))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _replaces(folder: Path) -> str:
+    """Replace a file as records and checkpoints are replaced; return what went wrong."""
+    old, new = folder / "file", folder / "file.partial"
+    for path, text in ((old, "old"), (new, "new")):
+        with path.open("w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    new.replace(old)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    whole = old.read_text(encoding="ascii") == "new" and not new.exists()
+    return "" if whole else f"{folder.parent}: a file that was replaced is not the new one"
+
+
+def _locks(folder: Path) -> str:
+    """Lock a file twice; return what went wrong."""
+    with (folder / "lock").open("w") as one, (folder / "lock").open("w") as other:
+        try:
+            fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return f"{folder.parent}: the file system has no locks ({error.strerror})"
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return ""
+    return f"{folder.parent}: a locked file can be locked again"
+
+
+def _write(path: Path) -> tuple[float, float]:
+    """Return bytes per second, and the seconds that the file's time is ahead of the clock."""
+    block = os.urandom(1024**2)  # a file system that compresses gains nothing
+    start_s = time.perf_counter()
+    with path.open("wb") as file:
+        for _ in range(SPEED_BYTES // len(block)):
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+    seconds = time.perf_counter() - start_s
+    return SPEED_BYTES / seconds, path.stat().st_mtime - time.time()
+
+
+def _kind(folder: Path, table: Path) -> tuple[str, str]:
+    """Return type and mount point of the file system that holds a folder."""
+    if not table.exists():
+        return "unknown", "/"
+    found = ("unknown", "/")
+    for line in table.read_text(encoding="utf-8").splitlines():
+        before, _, after = line.partition(" - ")
+        mount = before.split()[4].encode().decode("unicode_escape")
+        # Of two mounts at one point the later one is what is seen.
+        if folder.is_relative_to(mount) and len(mount) >= len(found[1]):
+            found = after.split()[0], mount
+    return found

@@ -1,0 +1,66 @@
+"""Every record of a ledger, one by one, so that a damaged one does not hide the others."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from handssl.errors import DataError
+from handssl.tracking.ledger import Ledger
+from handssl.tracking.ledger.ledger import FILE
+
+
+def inspect(storage: str) -> dict[str, Any]:
+    """Return how many records there are, which are damaged, and checkpoints put aside.
+
+    Args:
+        storage: Root of all results.
+
+    Raises:
+        DataError: The database as a whole cannot be used.
+    """
+    folder = Path(storage)
+    _check_file(folder / FILE)
+    ledger = Ledger(folder)
+    try:
+        ids = _ids(folder / FILE) or [record.trial_id for record in ledger.all()]
+        damaged = [trial_id for trial_id in ids if not _is_readable(ledger, trial_id)]
+    finally:
+        ledger.close()
+    aside = sorted(folder.glob("trials/*/checkpoints/*.damaged"))
+    return {"records": len(ids), "damaged": damaged, "aside": list(map(str, aside))}
+
+
+def _check_file(path: Path) -> None:
+    """Let SQLite check its own file before anything is written to it."""
+    if not path.is_file():
+        return  # the ledger is a server's
+    try:
+        with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as base:
+            (said,) = base.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        said = str(error)
+    finally:
+        base.close()
+    if said != "ok":
+        raise DataError(f"{path}: {said}; restore it from a backup, or move it away")
+
+
+def _ids(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    base = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    try:
+        return [row[0] for row in base.execute("select trial_id from trials order by trial_id")]
+    finally:
+        base.close()
+
+
+def _is_readable(ledger: Ledger, trial_id: str) -> bool:
+    try:
+        ledger.load(trial_id)
+        ledger.history(trial_id)
+    except (DataError, ValueError):  # a JSON or a value that is none
+        return False
+    return True

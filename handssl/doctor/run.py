@@ -1,0 +1,77 @@
+"""Runs the checks in order; one that crashes is a finding like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from handssl.doctor.disk import check_file_system, check_space, check_storage, check_write_speed
+from handssl.doctor.finding import Finding
+from handssl.doctor.machine import (
+    check_devices,
+    check_open_files,
+    check_shared_memory,
+    check_threads,
+)
+from handssl.doctor.services import check_ledger, check_mlflow, check_ray
+from handssl.doctor.settings import Settings
+from handssl.doctor.training import check_ranks, check_ten_steps
+from handssl.doctor.versions import check_packages, check_python, check_torch
+from handssl.errors import HandsslError
+
+Check = Callable[[Settings], Finding]
+Waiting = Callable[[str], AbstractContextManager[object]]
+
+CHECKS: dict[str, Check] = {
+    "python": check_python,
+    "packages": check_packages,
+    "torch": check_torch,
+    "devices": check_devices,
+    "threads": check_threads,
+    "open files": check_open_files,
+    "shared memory": check_shared_memory,
+    "storage": check_storage,
+    "space": check_space,
+    "file system": check_file_system,
+    "write speed": check_write_speed,
+    "ledger": check_ledger,
+    "mlflow": check_mlflow,
+    "ray": check_ray,
+    "all-reduce": check_ranks,
+    "ten steps": check_ten_steps,
+}
+
+
+def diagnose(
+    settings: Settings,
+    *,
+    checks: Sequence[str] | None = None,
+    waiting: Waiting = lambda name: nullcontext(),
+) -> Iterator[Finding]:
+    """Yield what each check finds, as it is found.
+
+    Args:
+        settings: What is checked.
+        checks: Names, in order; default: all.
+        waiting: Entered around each check, with its name.
+    """
+    for name in CHECKS if checks is None else checks:
+        with waiting(name):
+            finding = _found(name, CHECKS[name], settings)
+        yield finding
+
+
+def _found(name: str, check: Check, settings: Settings) -> Finding:
+    try:
+        return check(settings)
+    except HandsslError as error:
+        return Finding(name, "failed", _line(error), _LOOK)
+    except Exception as error:
+        return Finding(name, "failed", f"{type(error).__name__}: {_line(error)}", _LOOK)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:400]
+
+
+_LOOK = "mend what the message names, then run `handssl doctor` again"

@@ -1,0 +1,123 @@
+"""The ledger, MLflow and Ray: whether they answer, and can be written."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+from handssl.doctor.child import NoAnswerError, ask
+from handssl.doctor.finding import Finding
+from handssl.doctor.settings import Settings
+
+_CONNECT_S = 5.0
+_PASSWORD = re.compile(r"(//[^/@:]*):[^/@]*@")
+
+
+def check_ledger(settings: Settings) -> Finding:
+    """Open the ledger and read every record; count checkpoints that were put aside."""
+    from handssl.tracking.ledger import has_results
+
+    if not has_results(settings.storage):
+        return Finding("ledger", "skipped", f"{settings.storage} holds no results yet")
+    found = ask(
+        "handssl.doctor.records:inspect", str(settings.storage), timeout_s=settings.mlflow_timeout_s
+    )
+    if found["damaged"]:
+        some = ", ".join(found["damaged"][:3])
+        detail = f"{len(found['damaged'])} of {found['records']} records are damaged: {some}"
+        fix = "restore ledger.db from a backup, or move it away and run the study again"
+        return Finding("ledger", "failed", detail, fix)
+    if found["aside"]:
+        detail = f"{found['records']} records; damaged checkpoints put aside: {found['aside'][0]}"
+        detail += f" and {len(found['aside']) - 1} more" if len(found["aside"]) > 1 else ""
+        return Finding("ledger", "warning", detail, "look at the disk; then remove those files")
+    return Finding("ledger", "ok", f"{found['records']} records, all readable")
+
+
+def check_mlflow(settings: Settings) -> Finding:
+    """Ask MLflow, and write: to a server an experiment that is deleted again, to a file nothing."""
+    uri = settings.tracking_uri
+    shown = _PASSWORD.sub(r"\1:***@", uri)
+    if uri.startswith("http") and (reason := _silent(uri)) is not None:
+        return Finding("mlflow", "failed", f"{shown}: {reason}", _mlflow_fix(uri, reason))
+    try:
+        found = ask("handssl.tracking.mlflow_check:look", uri, timeout_s=settings.mlflow_timeout_s)
+    except NoAnswerError as error:
+        reason = _PASSWORD.sub(r"\1:***@", str(error))
+        return Finding("mlflow", "failed", f"{shown}: {reason}", _mlflow_fix(shown, reason))
+    return Finding("mlflow", "ok", f"{shown}: {found['state']}")
+
+
+def check_ray(settings: Settings) -> Finding:
+    """Run a task in the cluster at an address, or in a Ray started for it with one CPU."""
+    address = settings.ray_address
+    if address is not None and (reason := _nobody_at(address)) is not None:
+        fix = "ask `ray status` on the head for the address; the port must be open from here"
+        return Finding("ray", "failed", f"{address}: {reason}", fix)
+    try:
+        found = ask("handssl.sweep.ray_check:look", address, timeout_s=settings.ray_timeout_s)
+    except NoAnswerError as error:
+        return Finding("ray", "failed", f"{address or 'local'}: {error}", _ray_fix(address, error))
+    return _ray(found, address)
+
+
+def _ray(found: dict[str, Any], address: str | None) -> Finding:
+    where = f"cluster at {address}" if address else "starts and ends here"
+    detail = f"{where}; Ray {found['ray']}, Python {found['python']}, {found['nodes']} node(s)"
+    detail += f", {found['cpus']:g} CPUs, {found['gpus']:g} GPUs"
+    if not found["token"]:
+        fix = "ray get-auth-token --generate, and unset RAY_AUTH_MODE or set it to token"
+        detail += "; whoever reaches its port can run code, it asks for no token"
+        return Finding("ray", "warning", detail, fix)
+    return Finding("ray", "ok", f"{detail}, token authentication on")
+
+
+def _nobody_at(address: str) -> str | None:
+    """Return why no connection can be made; None if one can, or the address names no port."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return None if address == "auto" else "expected HOST:PORT or auto"
+    return _unreachable(host.strip("[]"), int(port))
+
+
+def _silent(uri: str) -> str | None:
+    try:
+        parts = urlsplit(uri)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as error:
+        return str(error)
+    return _unreachable(parts.hostname or "", port)
+
+
+def _unreachable(host: str, port: int) -> str | None:
+    try:
+        with socket.create_connection((host, port), timeout=_CONNECT_S):
+            return None
+    except (OSError, OverflowError) as error:
+        return f"no connection ({error})"
+
+
+def _mlflow_fix(uri: str, reason: str) -> str:
+    if "schema" in reason or "revision" in reason:
+        return f"back the database up, then run: mlflow db upgrade {uri}"
+    if uri.startswith("http"):
+        return "is it an MLflow server, is it up, and is the address of --tracking-uri right?"
+    return "name a store that can be written with --tracking-uri, or move the file away"
+
+
+def _ray_fix(address: str | None, error: NoAnswerError) -> str:
+    text = str(error).lower()
+    if "authentication" in text or "token" in text:
+        return "copy the head's token, from `ray get-auth-token`, to ~/.ray/auth_token here"
+    if "version mismatch" in text:
+        return "install the cluster's versions of Ray and Python here"
+    if address is not None:
+        return (
+            "give the head's port (6379 by default); RAY_AUTH_MODE and the token that "
+            "`ray get-auth-token` prints must be the same here and there"
+        )
+    named = {name: os.environ[name] for name in ("RAY_ADDRESS", "RAY_TMPDIR") if name in os.environ}
+    return f"look into /tmp/ray/session_latest/logs{f'; set here: {named}' if named else ''}"

@@ -1,0 +1,48 @@
+"""Two processes that sum a number, and ten steps of a real pretraining."""
+
+from __future__ import annotations
+
+from handssl.doctor.child import NoAnswerError, ask
+from handssl.doctor.finding import Finding
+from handssl.doctor.settings import Settings
+from handssl.doctor.versions import torch_report
+
+
+def check_ranks(settings: Settings) -> Finding:
+    """Let two processes sum a number: over nccl where there are two GPUs, else over gloo."""
+    several = len(torch_report(settings.torch_timeout_s)["gpus"]) > 1
+    backend = "nccl" if several else "gloo"
+    limit_s = settings.ranks_timeout_s
+    try:
+        # The processes give up first, and say which of them was silent.
+        found = ask("handssl.doctor.ranks:summed", backend, limit_s, timeout_s=limit_s + 15)
+    except NoAnswerError as error:
+        return Finding("all-reduce", "failed", f"{backend}: {error}", _RANKS_FIX[backend])
+    detail = f"two processes over {backend} sum a number, in {found['seconds']:.1f} s with start"
+    return Finding("all-reduce", "ok", detail)
+
+
+def check_ten_steps(settings: Settings) -> Finding:
+    """Make ten steps on procedural hands in a temporary folder, and the same ten again."""
+    rounds = 1 if settings.quick else 2
+    found = ask("handssl.doctor.ten_steps:run", rounds, timeout_s=settings.steps_timeout_s)
+    detail = f"loss {found['loss']:.4f}, {found['views_per_s']:,.0f} images/s on {found['device']}"
+    if rounds == 1:
+        return Finding("ten steps", "ok", detail)
+    if len(set(found["digests"])) == 1:
+        return Finding("ten steps", "ok", f"{detail}; a second time gives the same bits")
+    if found["device"] != "cpu":
+        detail += "; a second time gives other bits, as kernels of a GPU may"
+        fix = "none needed: continued runs differ in rounding"
+        return Finding("ten steps", "warning", detail, fix)
+    detail += "; a second time gives other bits"
+    fix = "set OMP_NUM_THREADS=1; if it stays, suspect the memory or the processor"
+    return Finding("ten steps", "failed", detail, fix)
+
+
+_RANKS_FIX = {
+    "gloo": "let local connections through the firewall, put this host's name into /etc/hosts, "
+    "or name the interface: export GLOO_SOCKET_IFNAME=lo",
+    "nccl": "run again with NCCL_DEBUG=INFO; try NCCL_P2P_DISABLE=1, and name the interface with "
+    "NCCL_SOCKET_IFNAME",
+}
