@@ -37,7 +37,7 @@ def look(address: str | None) -> dict[str, Any]:
 
 
 def _facts() -> dict[str, Any]:
-    versions = ray.get(ray.remote(num_cpus=0)(_versions).remote(), timeout=_TASK_S)
+    versions: dict[str, Any] = ray.get(ray.remote(num_cpus=0)(_versions).remote(), timeout=_TASK_S)
     there = ray.cluster_resources()
     return versions | {
         "nodes": sum(bool(node["Alive"]) for node in ray.nodes()),
