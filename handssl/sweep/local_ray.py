@@ -51,7 +51,7 @@ def available_cpus() -> int:
 
 
 @contextmanager
-def ray_cluster(cpus: int | None = None) -> Iterator[Cluster]:
+def ray_cluster(*, cpus: int | None = None) -> Iterator[Cluster]:
     """Use the Ray that the caller has connected to, or start one here and stop it afterwards.
 
     Its own is started with Ray's token authentication as it comes, without dashboard, and leaves
