@@ -70,6 +70,14 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """Something a person should know about a trial: workers were lost, more are waited for."""
+
+    trial: PlannedTrial
+    text: str
+
+
+@dataclass(frozen=True)
 class Stopping:
     """An interruption was asked for; running trials are being stopped."""
 
@@ -79,5 +87,5 @@ class Tick:
     """Nothing new: the sweep is alive; comes several times a second."""
 
 
-Event = Preparing | Planned | Started | StepEnded | EpochEnded | Ended | Stopping | Tick
+Event = Preparing | Planned | Started | StepEnded | EpochEnded | Notice | Ended | Stopping | Tick
 OnEvent = Callable[[Event], None]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from handssl.errors import DivergedError, InputError, InterruptedStudyError
-from handssl.sweep.events import Event, OnEvent, Planned, StepEnded, Tick
+from handssl.sweep.events import Event, Notice, OnEvent, Planned, StepEnded, Tick
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
@@ -27,7 +27,8 @@ def pretrain(
     *,
     storage: Path | str | None = None,
     tracking_uri: str | None = None,
-    workers: int | None = 1,
+    workers: int | tuple[int, int] | None = 1,
+    address: str | None = None,
     execution: Execution | None = None,
     until_s: float = math.inf,
     on_event: OnEvent | None = None,
@@ -40,8 +41,11 @@ def pretrain(
         run: What to run.
         storage: Folder of the results; default: HANDSSL_HOME, else ./handssl-runs.
         tracking_uri: MLflow store; default: SQLite in the storage.
-        workers: Processes; more than 1 are Ray Train workers, None is as many as there are CPUs or
-            GPUs. The global batch stays what it is.
+        workers: Processes; more than 1 are Ray Train workers, and if some are lost it goes on with
+            fewer; (least, most) waits below the least; None is as many as there are CPUs or GPUs at
+            each start. The global batch stays what it is.
+        address: Of a Ray cluster whose nodes see the storage, as `ray.init` takes it; default: a
+            Ray of its own.
         execution: How to compute.
         until_s: Stop at this time of `time.monotonic`.
         on_event: Called with everything that happens, in this thread.
@@ -58,7 +62,8 @@ def pretrain(
         sweep = _Alone(
             *(run.study(), folder, tracking_uri or default_tracking_uri(folder), interruption)
         )
-        sweep.workers, sweep.execution = workers, execution or Execution()
+        sweep.workers, sweep.address = workers, address
+        sweep.execution = execution or Execution()
         sweep.until_s = until_s
         return sweep.until_interrupted(on_event or _ignore)
 
@@ -66,7 +71,8 @@ def pretrain(
 class _Alone(Sweep):
     """A sweep of one trial, without Ray Tune."""
 
-    workers: int | None
+    workers: int | tuple[int, int] | None
+    address: str | None
     execution: Execution
     until_s: float
 
@@ -109,20 +115,30 @@ class _Alone(Sweep):
         def on_step(done: int, total: int) -> None:
             on_event(StepEnded(trial, done, total))
 
-        if self.workers != 1:
-            from handssl.sweep.workers import train_together
+        if self.workers == 1 and self.address is None:
+            return self._rows_here(trial, data, folder, on_step)
+        return self._rows_there(trial, data, folder, on_event)
 
-            return train_together(
-                trial.config,
-                data,
-                folder,
-                workers=self.workers,
-                execution=self.execution,
+    def _rows_there(
+        self, trial: PlannedTrial, data: Path, folder: Path, on_event: OnEvent
+    ) -> Iterator[Row]:
+        from handssl.sweep.staffing import Waiting
+        from handssl.sweep.workers import train_together
+
+        return train_together(
+            trial.config,
+            data.absolute(),
+            folder.absolute(),
+            workers=self.workers,
+            execution=self.execution,
+            waiting=Waiting(
                 must_stop=self._must_stop,
                 on_tick=lambda: on_event(Tick()),
-                on_started=self.interruption.listen,
-            )
-        return self._rows_here(trial, data, folder, on_step)
+                say=lambda text: on_event(Notice(trial, text)),
+            ),
+            on_started=self.interruption.listen,
+            address=self.address,
+        )
 
     def _rows_here(
         self, trial: PlannedTrial, data: Path, folder: Path, on_step: Callable[[int, int], None]

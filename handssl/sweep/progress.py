@@ -10,6 +10,7 @@ from handssl.sweep.events import (
     Ended,
     EpochEnded,
     Event,
+    Notice,
     Planned,
     Preparing,
     Started,
@@ -40,6 +41,7 @@ class Progress:
     _preparing: str = "starting"
     _step: tuple[int, int] | None = None
     _metrics: Mapping[str, float] = field(default_factory=dict)
+    _notice: str = ""
 
     def apply(self, event: Event) -> None:
         """Take in one event."""
@@ -55,6 +57,8 @@ class Progress:
                 self._step = (done, total)
             case EpochEnded():
                 self._count(event)
+            case Notice(_, text):
+                self._notice = text
             case Ended(trial):
                 self.running.pop(trial.trial_id, None)
                 self._waiting.pop(trial.trial_id, None)
@@ -101,6 +105,8 @@ class Progress:
         """Return what there is room for where one trial runs alone."""
         if self.total > 1:
             return []
+        if self._notice:
+            return [self._notice]
         parts = [f"step {self._step[0]}/{self._step[1]}"] if self._step else []
         known = self._metrics
         if "train/loss" in known:
@@ -121,7 +127,7 @@ class Progress:
 
     def _count(self, event: EpochEnded) -> None:
         trial, value = event.trial, event.metrics.get(PRIMARY, math.nan)
-        self._metrics = event.metrics
+        self._metrics, self._notice = event.metrics, ""
         self.running[trial.trial_id] = (trial, event.epoch)
         if trial.epochs and math.isfinite(event.seconds):
             self._epoch_s.append(event.seconds)

@@ -99,6 +99,9 @@ class Trial:
             self._done.append(result)
             self._save()
             yield result
+            # An epoch that is shorter than the steps between two agreements has none within it.
+            if epoch < self.config.epochs and self._pretraining.is_stopped(must_stop):
+                raise InterruptedStudyError(f"stopped after epoch {epoch}")
 
     def _measure(self, epoch: int) -> dict[str, float]:
         if rank() > 0:

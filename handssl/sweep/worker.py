@@ -1,0 +1,123 @@
+"""One of several Ray Train workers: trains its share, tells the driver, listens for its end."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import ray
+from ray.train.torch import TorchConfig
+
+from handssl.errors import DivergedError, HandsslError, InterruptedStudyError
+
+_LOW_MEMORY = "running low on memory"  # of Ray's own message
+_told_to_end = False
+
+
+class OutOfMemoryError(HandsslError):
+    """A step does not fit into the memory of a worker."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A worker has begun.
+
+    Attributes:
+        actor: Its handle.
+        node: Id of the node it runs on.
+    """
+
+    actor: Any
+    node: str
+
+
+class _Listening(TorchConfig().backend_cls):  # type: ignore[misc]
+    """Torch's process group, and a worker that takes SIGTERM for a notice."""
+
+    def on_start(self, worker_group: Any, backend_config: TorchConfig) -> None:
+        super().on_start(worker_group, backend_config)
+        worker_group.execute(_listen)
+
+
+@dataclass
+class ListeningConfig(TorchConfig):  # type: ignore[misc]
+    """Torch's process group for workers that end with a checkpoint when SIGTERM comes."""
+
+    @property
+    def backend_cls(self) -> type:
+        """What Ray Train sets up in every worker."""
+        return _Listening
+
+
+def work(settings: dict[str, Any]) -> None:
+    """Be one worker: train, and if this is the first, tell the driver.
+
+    Args:
+        settings: config, data, folder, execution, and the line to the driver.
+    """
+    line = settings["line"]
+    context = ray.get_runtime_context()
+    ray.get(line.say.remote(Joined(context.current_actor, context.get_node_id())))
+    try:
+        _train(settings)
+    except (DivergedError, InterruptedStudyError) as error:
+        # All ranks raise these together.
+        _tell_first(line, error)
+    except HandsslError as error:
+        ray.get(line.say.remote(error))
+        raise
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Say whether Ray killed a worker because its node ran low on memory."""
+    text = f"{error} {error.__cause__}"
+    return isinstance(error.__cause__, ray.exceptions.OutOfMemoryError) or _LOW_MEMORY in text
+
+
+def _train(settings: dict[str, Any]) -> None:
+    import torch
+
+    from handssl.training.trial import Trial
+
+    line, config = settings["line"], settings["config"]
+    cpus = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
+    torch.set_num_threads(max(1, int(cpus)))
+    try:
+        trial = Trial(config, settings["data"], settings["folder"], execution=settings["execution"])
+        for result in trial.epochs(must_stop=lambda: _told_to_end or _is_stopped(line)):
+            _tell_first(line, (result.epoch, dict(result.metrics)))
+    except torch.OutOfMemoryError as error:
+        raise _without_memory(config, str(error)) from None
+
+
+def _without_memory(config: Any, reason: str) -> OutOfMemoryError:
+    from handssl.distributed import rank, world_size
+
+    rows = -(-config.global_batch // config.accumulation // world_size())
+    return OutOfMemoryError(
+        f"rank {rank()} of {world_size()} with {rows} of {config.global_batch} rows a step: "
+        + reason.splitlines()[0]
+    )
+
+
+def _is_stopped(line: Any) -> bool:
+    return bool(ray.get(line.must_stop.remote()))
+
+
+def _tell_first(line: Any, what: Any) -> None:
+    from handssl.distributed import rank
+
+    if rank() == 0:
+        ray.get(line.say.remote(what))
+
+
+def _listen() -> None:
+    """Take SIGTERM for a notice; Ray runs this in the worker's main thread, as it must be."""
+    signal.signal(signal.SIGTERM, _on_signal)
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    global _told_to_end
+    _told_to_end = True
