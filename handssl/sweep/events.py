@@ -71,10 +71,11 @@ class Ended:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something a person should know about a trial: workers were lost, more are waited for."""
+    """Workers of a trial were lost or are waited for; `replayed_steps` have to be made again."""
 
     trial: PlannedTrial
     text: str
+    replayed_steps: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -17,12 +18,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from handssl.errors import HandsslError
 from handssl.sweep.nodes import this_node
-from handssl.sweep.worker import Joined, ListeningConfig, work
+from handssl.sweep.worker import Begun, Joined, ListeningConfig, work
 
 PREFIX = ".train-"
 _PERIOD_S = 0.2
 _DEATH_TIMEOUT_S = 20.0
 Row = tuple[int, dict[str, float]]
+Step = tuple[int, int, int]
 
 
 class GroupLostError(Exception):
@@ -34,13 +36,17 @@ class _Line:
 
     def __init__(self) -> None:
         self._said: list[Any] = []
+        self._step: Step | None = None
         self._stop = False
 
     def say(self, what: Any) -> None:
         self._said.append(what)
 
-    def heard(self, known: int) -> list[Any]:
-        return self._said[known:]
+    def step(self, done: int, total: int, made: int) -> None:
+        self._step = (done, total, made)
+
+    def heard(self, known: int) -> tuple[list[Any], Step | None]:
+        return self._said[known:], self._step
 
     def stop(self) -> None:
         self._stop = True
@@ -56,20 +62,27 @@ class Group:
     gone for good, and cannot outlive its controller.
 
     Args:
-        settings: config, data, folder, execution of the trial; the folder is one all nodes see.
+        trial: Arguments of the Trial; every node sees its folders.
         workers: How many.
         use_gpu: One GPU each, else one CPU.
+
+    Attributes:
+        joined: The workers that have begun.
+        begun: Steps that had been made when the workers began, None before.
+        step: The last that was heard of: its number in the epoch, of how many, of all epochs.
     """
 
-    def __init__(self, settings: dict[str, Any], workers: int, *, use_gpu: bool) -> None:
+    def __init__(self, trial: dict[str, Any], workers: int, *, use_gpu: bool) -> None:
         here = NodeAffinitySchedulingStrategy(this_node(), soft=False)
         self._line: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(_Line).remote()
-        self._scratch = tempfile.TemporaryDirectory(prefix=PREFIX, dir=settings["folder"])
-        self._joined: list[Joined] = []
+        self._scratch = tempfile.TemporaryDirectory(prefix=PREFIX, dir=trial["folder"])
+        self._known, self.joined = 0, list[Joined]()
+        self.begun: int | None = None
+        self.step: Step | None = None
         self._failed: list[BaseException] = []
         trainer = TorchTrainer(
             work,
-            train_loop_config={**settings, "line": self._line},
+            train_loop_config={"trial": trial, "line": self._line},
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=use_gpu),
             torch_config=ListeningConfig(backend="nccl" if use_gpu else "gloo"),
             run_config=RunConfig(
@@ -84,7 +97,7 @@ class Group:
     @property
     def nodes(self) -> frozenset[str]:
         """Ids of the nodes on which workers have begun."""
-        return frozenset(joined.node for joined in self._joined)
+        return frozenset(joined.node for joined in self.joined)
 
     def rows(self, must_stop: Callable[[], bool], on_tick: Callable[[], None]) -> Iterator[Row]:
         """Yield epochs as the workers tell them, those of an earlier run first.
@@ -97,12 +110,10 @@ class Group:
             HandsslError: What a worker raised; InterruptedStudyError if it was stopped.
             GroupLostError: Something died.
         """
-        known, stopping = 0, False
+        stopping = False
         while True:
             done = not self._thread.is_alive()
-            said = self._heard(known)
-            known += len(said)
-            yield from self._sorted(said)
+            yield from self._sorted(self._heard())
             if done:
                 break
             if must_stop() and not stopping:
@@ -115,9 +126,9 @@ class Group:
 
     def close(self) -> None:
         """Make sure that no worker is left to write into the folder, and clean up."""
-        for joined in self._joined:
+        for joined in self.joined:
             ray.kill(joined.actor)
-        for joined in self._joined:
+        for joined in self.joined:
             with contextlib.suppress(RayError, GetTimeoutError):
                 ray.get(joined.actor.__ray_ready__.remote(), timeout=_DEATH_TIMEOUT_S)
         ray.kill(self._line)
@@ -130,17 +141,20 @@ class Group:
         except BaseException as error:
             self._failed.append(error)
 
-    def _heard(self, known: int) -> list[Any]:
+    def _heard(self) -> list[Any]:
         try:
-            said: list[Any] = ray.get(self._line.heard.remote(known))
+            said, self.step = ray.get(self._line.heard.remote(self._known))
         except RayError as error:
             raise GroupLostError(str(error)) from error
-        return said
+        self._known += len(said)
+        return list(said)
 
     def _sorted(self, said: list[Any]) -> Iterator[Row]:
         for what in said:
             if isinstance(what, Joined):
-                self._joined.append(what)
+                self.joined.append(what)
+            elif isinstance(what, Begun):
+                self.begun = what.steps
             elif isinstance(what, HandsslError):
                 self._thread.join()
                 raise what
@@ -150,7 +164,5 @@ class Group:
 
 def remove_remains(folder: Path) -> None:
     """Remove what the groups of a driver that was killed left in a trial's folder."""
-    import shutil
-
     for path in folder.glob(PREFIX + "*"):
         shutil.rmtree(path, ignore_errors=True)

@@ -16,6 +16,7 @@ from handssl.sweep.recorder import Recorder
 from handssl.sweep.result import StudyResult
 from handssl.sweep.run_config import RunConfig
 from handssl.sweep.runner import Sweep
+from handssl.sweep.staffing import Waiting
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.training import Execution
 
@@ -117,12 +118,17 @@ class _Alone(Sweep):
 
         if self.workers == 1 and self.address is None:
             return self._rows_here(trial, data, folder, on_step)
-        return self._rows_there(trial, data, folder, on_event)
+        waiting = Waiting(
+            must_stop=self._must_stop,
+            on_tick=lambda: on_event(Tick()),
+            say=lambda text, again: on_event(Notice(trial, text, again)),
+            on_step=on_step,
+        )
+        return self._rows_there(trial, data, folder, waiting)
 
     def _rows_there(
-        self, trial: PlannedTrial, data: Path, folder: Path, on_event: OnEvent
+        self, trial: PlannedTrial, data: Path, folder: Path, waiting: Waiting
     ) -> Iterator[Row]:
-        from handssl.sweep.staffing import Waiting
         from handssl.sweep.workers import train_together
 
         return train_together(
@@ -131,11 +137,7 @@ class _Alone(Sweep):
             folder.absolute(),
             workers=self.workers,
             execution=self.execution,
-            waiting=Waiting(
-                must_stop=self._must_stop,
-                on_tick=lambda: on_event(Tick()),
-                say=lambda text: on_event(Notice(trial, text)),
-            ),
+            waiting=waiting,
             on_started=self.interruption.listen,
             address=self.address,
         )

@@ -57,7 +57,7 @@ class Progress:
                 self._step = (done, total)
             case EpochEnded():
                 self._count(event)
-            case Notice(_, text):
+            case Notice(text=text):
                 self._notice = text
             case Ended(trial):
                 self.running.pop(trial.trial_id, None)

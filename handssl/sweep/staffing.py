@@ -60,12 +60,14 @@ class Waiting:
     Attributes:
         must_stop: Asked several times a second.
         on_tick: Called several times a second.
-        say: Gets what is waited for, once.
+        say: Gets what a person should know, and how many steps have to be made again.
+        on_step: Called with (steps done, steps of the epoch).
     """
 
     must_stop: Callable[[], bool]
     on_tick: Callable[[], None]
-    say: Callable[[str], None]
+    say: Callable[[str, int], None]
+    on_step: Callable[[int, int], None]
 
 
 class Staffing:
@@ -121,7 +123,7 @@ class Staffing:
                 return count
             self._check(there, waited_s)
             if there.total < self._least and not said:
-                self._waiting.say(self._explained(there))
+                self._waiting.say(self._explained(there), 0)
                 said = True
             self._waiting.on_tick()
             time.sleep(_PERIOD_S)  # nodes tell nobody that they have come

@@ -8,9 +8,12 @@ from types import FrameType
 from typing import Any
 
 import ray
+import torch
 from ray.train.torch import TorchConfig
 
+from handssl.distributed import rank, world_size
 from handssl.errors import DivergedError, HandsslError, InterruptedStudyError
+from handssl.training.trial import Trial
 
 _LOW_MEMORY = "running low on memory"  # of Ray's own message
 _told_to_end = False
@@ -31,6 +34,17 @@ class Joined:
 
     actor: Any
     node: str
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The workers go on from a checkpoint, or from the start.
+
+    Attributes:
+        steps: Made by then, in all epochs.
+    """
+
+    steps: int
 
 
 class _Listening(TorchConfig().backend_cls):  # type: ignore[misc]
@@ -55,7 +69,7 @@ def work(settings: dict[str, Any]) -> None:
     """Be one worker: train, and if this is the first, tell the driver.
 
     Args:
-        settings: config, data, folder, execution, and the line to the driver.
+        settings: `trial`, the arguments of the Trial, and the `line` to the driver.
     """
     line = settings["line"]
     context = ray.get_runtime_context()
@@ -77,24 +91,26 @@ def is_lack_of_memory(error: BaseException) -> bool:
 
 
 def _train(settings: dict[str, Any]) -> None:
-    import torch
-
-    from handssl.training.trial import Trial
-
-    line, config = settings["line"], settings["config"]
+    line = settings["line"]
     cpus = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
     torch.set_num_threads(max(1, int(cpus)))
     try:
-        trial = Trial(config, settings["data"], settings["folder"], execution=settings["execution"])
-        for result in trial.epochs(must_stop=lambda: _told_to_end or _is_stopped(line)):
-            _tell_first(line, (result.epoch, dict(result.metrics)))
+        _train_on(line, Trial(**settings["trial"]))
     except torch.OutOfMemoryError as error:
-        raise _without_memory(config, str(error)) from None
+        raise _without_memory(settings["trial"]["config"], str(error)) from None
+
+
+def _train_on(line: Any, trial: Trial) -> None:
+    def on_step(done: int, total: int) -> None:
+        if rank() == 0:
+            line.step.remote(done, total, trial.steps_made)
+
+    _tell_first(line, Begun(trial.steps_made))
+    for result in trial.epochs(on_step, lambda: _told_to_end or _is_stopped(line)):
+        _tell_first(line, (result.epoch, dict(result.metrics)))
 
 
 def _without_memory(config: Any, reason: str) -> OutOfMemoryError:
-    from handssl.distributed import rank, world_size
-
     rows = -(-config.global_batch // config.accumulation // world_size())
     return OutOfMemoryError(
         f"rank {rank()} of {world_size()} with {rows} of {config.global_batch} rows a step: "
@@ -107,8 +123,6 @@ def _is_stopped(line: Any) -> bool:
 
 
 def _tell_first(line: Any, what: Any) -> None:
-    from handssl.distributed import rank
-
     if rank() == 0:
         ray.get(line.say.remote(what))
 

@@ -66,37 +66,35 @@ def train_together(
             can_grow=not cluster.owned,
             waiting=waiting,
         )
-        settings = {"config": config, "data": data, "folder": folder, "execution": execution}
-        yield from _Run(settings, staffing, waiting, use_gpu=cluster.gpus > 0).rows()
+        trial = {"config": config, "data": data, "folder": folder, "execution": execution}
+        yield from _Run(trial, staffing, waiting, use_gpu=cluster.gpus > 0).rows()
 
 
 class _Run:
     """Groups, one after the other."""
 
     def __init__(
-        self, settings: dict[str, Any], staffing: Staffing, waiting: Waiting, *, use_gpu: bool
+        self, trial: dict[str, Any], staffing: Staffing, waiting: Waiting, *, use_gpu: bool
     ) -> None:
-        self._settings, self._use_gpu = settings, use_gpu
+        self._trial, self._use_gpu = trial, use_gpu
         self._staffing, self._waiting = staffing, waiting
-        self._losses = self._last = 0
-        self._complete = False
+        self._losses = self._last = self._steps = 0
+        self._reason = ""
 
     def rows(self) -> Iterator[Row]:
         """Yield every epoch once, in order."""
-        while not self._complete:
+        while True:
             count = self._staffing.next()
-            group = Group(self._settings, count, use_gpu=self._use_gpu)
+            group = Group(self._trial, count, use_gpu=self._use_gpu)
             try:
                 yield from self._new_rows(group)
-                self._complete = True
-            except InterruptedStudyError as stop:
+                return
+            except InterruptedStudyError:
                 if self._waiting.must_stop():
                     raise
-                self._waiting.say(f"a worker's node is to end: {stop}; going on with new workers")
-            except OutOfMemoryError as error:
-                self._staffing.too_little_memory(count, str(error))
-            except GroupLostError as loss:
-                self._count(loss, count)
+                self._reason = "a worker was told to end"
+            except (OutOfMemoryError, GroupLostError) as error:
+                self._recover(error, count)
             finally:
                 group.close()
 
@@ -105,16 +103,31 @@ class _Run:
             return self._waiting.must_stop() or bool(group.nodes & draining())
 
         # Workers that were started again tell what others had told before.
-        for epoch, metrics in group.rows(must_stop, self._waiting.on_tick):
+        for epoch, metrics in group.rows(must_stop, lambda: self._look(group)):
             if epoch > self._last:
                 self._last, self._losses = epoch, 0
                 yield epoch, metrics
 
-    def _count(self, loss: GroupLostError, workers: int) -> None:
-        if is_lack_of_memory(loss):
-            self._staffing.too_little_memory(workers, "a worker was killed for it")
-            return
-        self._losses += 1
-        if self._losses > MAX_LOSSES_IN_A_ROW:
-            raise loss
-        self._waiting.say(f"workers were lost after epoch {self._last}; starting new ones")
+    def _look(self, group: Group) -> None:
+        """Tell what is new about a group."""
+        self._waiting.on_tick()
+        if self._reason and group.begun is not None:
+            again = max(0, self._steps - group.begun)
+            text = f"{self._reason}; {len(group.joined)} go on, {again} steps are made again"
+            self._waiting.say(text, again)
+            self._reason = ""
+        if group.step is not None and group.step[2] > self._steps:
+            done, total, self._steps = group.step
+            self._waiting.on_step(done, total)
+
+    def _recover(self, error: OutOfMemoryError | GroupLostError, workers: int) -> None:
+        """Decide whether to go on."""
+        if isinstance(error, OutOfMemoryError):
+            self._staffing.too_little_memory(workers, str(error))
+        elif is_lack_of_memory(error):
+            self._staffing.too_little_memory(workers, "Ray ended a worker to save its node")
+        else:
+            self._losses += 1
+            if self._losses > MAX_LOSSES_IN_A_ROW:
+                raise error
+        self._reason = "workers were lost"

@@ -70,6 +70,11 @@ class Trial:
         self._checkpoints = CheckpointFolder(folder / "checkpoints")
         self._done: list[EpochResult] = self._restore()
 
+    @property
+    def steps_made(self) -> int:
+        """Updates so far, those of earlier runs included."""
+        return self._pretraining.steps_made
+
     def epochs(
         self, on_step: OnStep | None = None, must_stop: MustStop | None = None
     ) -> Iterator[EpochResult]:
