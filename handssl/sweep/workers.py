@@ -19,7 +19,7 @@ from handssl.sweep.worker import OutOfMemoryError, is_lack_of_memory
 from handssl.training.config import PretrainConfig
 from handssl.training.execution import Execution
 
-MAX_LOSSES_IN_A_ROW = 4
+MAX_LOSSES_IN_A_ROW = 3
 
 
 def train_together(

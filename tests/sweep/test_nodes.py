@@ -63,7 +63,7 @@ def cluster():
 @pytest.fixture(scope="module")
 def undisturbed(cluster, run, tmp_path_factory):
     storage = tmp_path_factory.mktemp("undisturbed")
-    with Driver(cluster, run, storage, workers=2, precision="float64") as driver:
+    with Driver(cluster, run, storage, workers=2) as driver:
         assert driver.finish()["outcome"] == ["completed"]
     return storage
 
@@ -71,10 +71,10 @@ def undisturbed(cluster, run, tmp_path_factory):
 @pytest.fixture(scope="module")
 def story(cluster, run, undisturbed, tmp_path_factory):
     told = Story(tmp_path_factory.mktemp("story"))
-    with Driver(cluster, run, told.storage, workers=2, precision="float64") as driver:
+    with Driver(cluster, run, told.storage, workers=2) as driver:
         driver.until_step(1, 2)
         driver.process.kill()
-    with Driver(cluster, run, told.storage, workers=2, precision="float64") as driver:
+    with Driver(cluster, run, told.storage, workers=2) as driver:
         hit_with_everything(cluster, driver, told)
         told.outcome = driver.finish()
     wait_until(lambda: not ours(cluster), "actors that outlive their driver")
