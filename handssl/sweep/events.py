@@ -87,6 +87,15 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """Workers of a trial were lost or are waited for; `replayed_steps` have to be made again."""
+
+    trial: PlannedTrial
+    text: str
+    replayed_steps: int = 0
+
+
+@dataclass(frozen=True)
 class Stopping:
     """An interruption was asked for; running trials are being stopped."""
 
@@ -117,6 +126,7 @@ Event = (
     | StepEnded
     | EpochEnded
     | Paused
+    | Notice
     | Ended
     | Selected
     | Stopping
