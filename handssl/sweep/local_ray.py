@@ -140,9 +140,12 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 def _quiet(name: str) -> Iterator[None]:
     """Keep a library's log off the terminal: what matters reaches the user as our own lines."""
     logger = logging.getLogger(name)
-    before = logger.level
+    before = logger.level, ray._private.worker._worker_logs_enabled
     logger.setLevel(logging.CRITICAL)
+    # Without a logger's help Ray prints the death of every worker between the lines of ours.
+    ray._private.worker._worker_logs_enabled = False
     try:
         yield
     finally:
-        logger.setLevel(before)
+        logger.setLevel(before[0])
+        ray._private.worker._worker_logs_enabled = before[1]

@@ -8,7 +8,6 @@ working directory: so whoever is left over is found, also where Ray has rewritte
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import signal
@@ -42,7 +41,7 @@ class LocalCluster:
         try:
             self.address = self._answer()
         except AssertionError:
-            end(self._server)
+            self.end(self._server)
             raise
         self.raylets = {i: int(self._ask("pid", i)) for i in range(1, nodes + 1)}
 
@@ -82,18 +81,31 @@ class LocalCluster:
             inside = psutil.Process(self.raylets[node]).children(recursive=True)
         return [p for p in inside if name in _title(p)]
 
+    def nodes_with(self, name: str) -> list[int]:
+        """Return the living nodes on which an actor class runs."""
+        alive = [node for node, pid in self.raylets.items() if _is_alive(pid)]
+        return [node for node in alive if self.actors(name, node)]
+
     def processes(self) -> list[psutil.Process]:
         """Return everything that runs in the cluster's folder."""
         return [p for p in psutil.process_iter() if _folder(p) == str(self.folder)]
 
     def close(self) -> None:
         """End everything; nothing may be left."""
-        end(self._server)
+        self.end(self._server)
         _, alive = psutil.wait_procs(self.processes(), timeout=20)
         titles = [_title(p) for p in alive]
         for process in alive:
             process.kill()
         assert titles == []
+
+    @staticmethod
+    def end(process: subprocess.Popen[str]) -> None:
+        """Close the pipes of a program, which ends at that, and wait for it."""
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        process.wait(TIMEOUT_S)
+        process.stdout.close()
 
     def _ask(self, verb: str, node: int) -> str:
         self._server.stdin.write(f"{verb} {node}\n")
@@ -104,45 +116,6 @@ class LocalCluster:
         line = self._server.stdout.readline().strip()
         assert line, (self.folder / "errors.txt").read_text()[-4000:]
         return line
-
-
-class Driver:
-    """One `pretrain` on a cluster, whose events come as lines; killed where the block ends."""
-
-    def __init__(self, cluster: LocalCluster, run: Path, storage: Path, **options: object) -> None:
-        self.events: list[dict] = []
-        self._errors = cluster.folder / "errors.txt"
-        options = {"run": str(run), "storage": str(storage), "address": cluster.address} | options
-        self.process = cluster.start([str(HERE / "driving.py"), json.dumps(options)])
-
-    def __enter__(self) -> Driver:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.process.kill()
-        end(self.process)
-
-    def until(self, wanted: Callable[[dict], bool]) -> dict:
-        """Read events up to one that is wanted."""
-        for line in self.process.stdout:
-            self.events.append(json.loads(line))
-            if wanted(self.events[-1]):
-                return self.events[-1]
-        said = [e for e in self.events if e["event"] not in ("StepEnded", "Preparing")]
-        raise AssertionError(
-            f"ended with {self.process.wait()} after {said}\n{self._errors.read_text()[-4000:]}"
-        )
-
-    def until_step(self, epoch: int, step: int) -> dict:
-        """Read up to a step of the epoch that follows `epoch` finished ones."""
-        self.until(lambda e: e["event"] == "EpochEnded" and e["epoch"] >= epoch)
-        return self.until(lambda e: e["event"] == "StepEnded" and e["done"] >= step)
-
-    def finish(self) -> dict:
-        """Read to the end; return the last event, `Done`."""
-        done = self.until(lambda e: e["event"] == "Done")
-        self.process.wait(TIMEOUT_S)
-        return done
 
 
 @contextlib.contextmanager
@@ -156,19 +129,17 @@ def local_cluster(nodes: int) -> Iterator[LocalCluster]:
             cluster.close()
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    """Close the pipes of a program, which ends at that, and wait for it."""
-    with contextlib.suppress(BrokenPipeError):
-        process.stdin.close()
-    process.wait(TIMEOUT_S)
-    process.stdout.close()
-
-
 def wait_until(holds: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + TIMEOUT_S
     while not holds():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)
+
+
+def _is_alive(pid: int) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _folder(process: psutil.Process) -> str:

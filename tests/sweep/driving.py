@@ -1,11 +1,62 @@
-"""Pretrain on a cluster and tell every event in a line: the driver that fault tests kill."""
+"""Pretrain on a cluster and tell every event in a line: the driver that fault tests kill.
+
+Run as a program it is the driver; the class is what a test holds of it.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.sweep.clusters import LocalCluster
+
+
+class Driver:
+    """One `pretrain` on a cluster, whose events come as lines; killed where the block ends."""
+
+    def __init__(self, cluster: LocalCluster, run: Path, storage: Path, **options: object) -> None:
+        self.events: list[dict] = []
+        self._cluster, self._errors = cluster, cluster.folder / "errors.txt"
+        options = {"run": str(run), "storage": str(storage), "address": cluster.address} | options
+        self.process = cluster.start([__file__, json.dumps(options)])
+
+    def __enter__(self) -> Driver:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self._cluster.end(self.process)
+
+    def until(self, wanted: Callable[[dict], bool]) -> dict:
+        """Read events up to one that is wanted."""
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+            if wanted(self.events[-1]):
+                return self.events[-1]
+        said = [e for e in self.events if e["event"] not in ("StepEnded", "Preparing")]
+        raise AssertionError(
+            f"ended with {self.process.wait()} after {said}\n{self._errors.read_text()[-4000:]}"
+        )
+
+    def until_step(self, epoch: int, step: int) -> dict:
+        """Read up to a step of the epoch that follows `epoch` finished ones."""
+        self.until(lambda e: e["event"] == "EpochEnded" and e["epoch"] >= epoch)
+        return self.until(lambda e: e["event"] == "StepEnded" and e["done"] >= step)
+
+    def finish(self) -> dict:
+        """Read to the end; return the last event, `Done`."""
+        done = self.until(lambda e: e["event"] == "Done")
+        self.process.wait()
+        return done
+
+
+def is_notice(event: dict) -> bool:
+    """Say whether an event tells of workers that go on after a fault."""
+    return event["event"] == "Notice"
 
 
 def tell(event: Any) -> None:

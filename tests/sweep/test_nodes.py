@@ -11,12 +11,12 @@ import signal
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
 from handssl.tracking.ledger import Ledger
-from tests.sweep.clusters import Driver, local_cluster, wait_until
+from tests.sweep.clusters import local_cluster, wait_until
+from tests.sweep.driving import Driver, is_notice
 
 EPOCHS, STEPS = 12, 6
 RUN = f"""
@@ -88,21 +88,12 @@ def hit_with_everything(cluster, driver, told):
     cluster.actors("RayTrainWorker")[1].send_signal(signal.SIGTERM)
     told.notices["sigterm"] = driver.until(is_notice)
     driver.until_step(7, 2)
-    cluster.kill_node(busy_nodes(cluster)[0])
+    cluster.kill_node(cluster.nodes_with("RayTrainWorker")[0])
     told.notices["node"] = driver.until(is_notice)
     driver.until_step(9, 2)
-    cluster.drain(busy_nodes(cluster)[0])
+    cluster.drain(cluster.nodes_with("RayTrainWorker")[0])
     told.notices["drain"] = driver.until(is_notice)
     told.alone_after = max(e["epoch"] for e in driver.events if e["event"] == "EpochEnded")
-
-
-def is_notice(event):
-    return event["event"] == "Notice"
-
-
-def busy_nodes(cluster):
-    alive = [n for n, pid in cluster.raylets.items() if Path(f"/proc/{pid}/cwd").exists()]
-    return [node for node in alive if cluster.actors("RayTrainWorker", node)]
 
 
 def ours(cluster):
