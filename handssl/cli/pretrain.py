@@ -35,6 +35,7 @@ from handssl.errors import InputError
     help="Of the encoder; auto is bf16 on a GPU that has it.",
 )
 @click.option("--compile", "compiled", is_flag=True, help="torch.compile the encoder.")
+@click.option("--deterministic", is_flag=True, help="Kernels that repeat to the bit on a GPU too.")
 @click.option("--time", "until", metavar="HH:MM", help="Stop cleanly at this time of day, exit 75.")
 @click.option("--checkpoints", metavar="URL", help="Copy checkpoints there too: s3://, gs://, ...")
 @click.option(
@@ -52,6 +53,7 @@ def pretrain(
     device: str,
     precision: str,
     compiled: bool,
+    deterministic: bool,
     until: str | None,
     checkpoints: str | None,
     keep: int,
@@ -84,6 +86,7 @@ def pretrain(
     given = None if config is None else RunConfig.load(config)
     values, shown = parse_changes(changes), Shown(quiet, as_json, markdown)
     settings = {"device": device, "precision": precision, "compile": compiled, "keep": keep}
+    settings["deterministic"] = deterministic
     if keep_bytes is not None:
         settings["keep_bytes"] = parse_size(keep_bytes, "--keep-bytes")
     options: dict[str, Any] = {

@@ -230,6 +230,7 @@ class Pretraining:
 
     def _settle(self, execution: Execution) -> None:
         """Bring the network to its device, type and form."""
+        execution.settle()
         self.network.to(self.device)
         if execution.precision == "float64":
             self.network.double()
