@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from handssl.cli.live import to_nowhere
 from handssl.errors import HandsslError
-from handssl.sweep.events import EpochEnded, Event, Note, Planned, Preparing, Started, Waiting
+from handssl.sweep.events import (
+    EpochEnded,
+    Event,
+    Note,
+    Notice,
+    Planned,
+    Preparing,
+    Started,
+    Waiting,
+)
 from handssl.sweep.progress import Progress
 from handssl.sweep.speed import images_per_s, waiting_share
 
@@ -59,6 +68,8 @@ class JsonLines:
                 self._epoch(event)
             case Note(message):
                 self._say("note", message=message)
+            case Notice(_, text, again):
+                self._say("note", message=text, replayed_steps=again)
             case Planned():
                 self._told = ("", 0)
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from handssl.sweep.events import Ended, EpochEnded, Event, Note, Planned, Stopping, Waiting
+from handssl.sweep.events import Ended, EpochEnded, Event, Note, Notice, Planned, Stopping, Waiting
 from handssl.sweep.progress import Progress
 
 PLAIN_PERIOD_S = 10.0
@@ -77,8 +77,9 @@ class LiveProgress:
             self._console.print(_ended(event), highlight=False)
         elif isinstance(event, Stopping):
             self._console.print("Stopping: ending the workers, one moment.", highlight=False)
-        elif isinstance(event, Note):
-            self._console.print(event.message, style="yellow", highlight=False, soft_wrap=True)
+        elif isinstance(event, Note | Notice):
+            said = event.message if isinstance(event, Note) else event.text
+            self._console.print(said, style="yellow", highlight=False, soft_wrap=True)
         if not self._live:
             self._speak(event)
 

@@ -15,7 +15,17 @@ from handssl.errors import InputError
 
 @click.command()
 @click.argument("config", type=click.Path(dir_okay=False, path_type=Path), required=False)
-@click.option("--workers", default="1", show_default=True, help="A number, or auto: all there are.")
+@click.option(
+    "--workers",
+    default="1",
+    show_default=True,
+    help="A number, MIN..MAX, or auto: all there are. It goes on with fewer if some are lost, and "
+    "waits below MIN.",
+)
+@click.option(
+    "--address",
+    help="Ray cluster, e.g. auto, whose nodes see the storage; default: one of its own.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
     "--precision",
@@ -25,6 +35,7 @@ from handssl.errors import InputError
     help="Of the encoder; auto is bf16 on a GPU that has it.",
 )
 @click.option("--compile", "compiled", is_flag=True, help="torch.compile the encoder.")
+@click.option("--deterministic", is_flag=True, help="Kernels that repeat to the bit on a GPU too.")
 @click.option("--time", "until", metavar="HH:MM", help="Stop cleanly at this time of day, exit 75.")
 @click.option("--checkpoints", metavar="URL", help="Copy checkpoints there too: s3://, gs://, ...")
 @click.option(
@@ -38,9 +49,11 @@ from handssl.errors import InputError
 def pretrain(
     config: Path | None,
     workers: str,
+    address: str | None,
     device: str,
     precision: str,
     compiled: bool,
+    deterministic: bool,
     until: str | None,
     checkpoints: str | None,
     keep: int,
@@ -73,10 +86,12 @@ def pretrain(
     given = None if config is None else RunConfig.load(config)
     values, shown = parse_changes(changes), Shown(quiet, as_json, markdown)
     settings = {"device": device, "precision": precision, "compile": compiled, "keep": keep}
+    settings["deterministic"] = deterministic
     if keep_bytes is not None:
         settings["keep_bytes"] = parse_size(keep_bytes, "--keep-bytes")
     options: dict[str, Any] = {
         "workers": _workers(workers),
+        "address": address,
         "execution": Execution.parse(settings, where="handssl pretrain"),
         "until_s": _until(until),
         "checkpoints": checkpoints,
@@ -91,13 +106,24 @@ def pretrain(
     return train(found.run, shown, **options, continued=found.record.trial_id)
 
 
-def _workers(text: str) -> int | None:
-    """Return how many workers, None for all there are."""
+def _workers(text: str) -> int | tuple[int, int] | None:
+    """Return how many workers, or least and most, None for all there are."""
     if text == "auto":
         return None
+    if ".." in text:
+        return _bounds(text)
     if not text.isdecimal() or int(text) < 1:
         raise InputError(f"--workers: expected a number from 1, or auto, got {text!r}")
     return int(text)
+
+
+def _bounds(text: str) -> tuple[int, int]:
+    least, _, most = text.partition("..")
+    if not (least.isdecimal() and most.isdecimal() and 1 <= int(least) <= int(most)):
+        raise InputError(
+            f"--workers: expected MIN..MAX with 1 <= MIN <= MAX, e.g. 2..8, got {text!r}"
+        )
+    return int(least), int(most)
 
 
 def _until(text: str | None) -> float:

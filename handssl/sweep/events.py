@@ -68,6 +68,14 @@ class StepEnded:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """A trial waits, after `epoch` epochs, until those it is compared with have come as far."""
+
+    trial: PlannedTrial
+    epoch: int
+
+
+@dataclass(frozen=True)
 class Ended:
     """A trial is over; `median_mm` is its last, `message` says why if it diverged or failed."""
 
@@ -76,6 +84,15 @@ class Ended:
     epoch: int
     median_mm: float
     message: str = ""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Workers of a trial were lost or are waited for; `replayed_steps` have to be made again."""
+
+    trial: PlannedTrial
+    text: str
+    replayed_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,6 +125,8 @@ Event = (
     | Started
     | StepEnded
     | EpochEnded
+    | Paused
+    | Notice
     | Ended
     | Selected
     | Stopping

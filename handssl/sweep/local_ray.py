@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import psutil
 import ray
 
+from handssl.errors import InputError
+
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
 TRIALS_PER_GPU = 4
 _TERM_TIMEOUT_S = 5.0
@@ -19,6 +21,8 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # the old output is the one that can be silent
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # the driver looks itself
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
@@ -51,18 +55,22 @@ def available_cpus() -> int:
 
 
 @contextmanager
-def ray_cluster(*, cpus: int | None = None) -> Iterator[Cluster]:
+def ray_cluster(address: str | None = None, *, cpus: int | None = None) -> Iterator[Cluster]:
     """Use the Ray that the caller has connected to, or start one here and stop it afterwards.
 
     Its own is started with Ray's token authentication as it comes, without dashboard, and leaves
     no process behind, however the block ends.
 
     Args:
+        address: Of a cluster to connect to instead, as `ray.init` takes it.
         cpus: Of its own; default: all that this process may use.
     """
-    with _environment(_ENVIRONMENT), _quiet("ray"):
+    with environment(_ENVIRONMENT), _quiet("ray"):
         if ray.is_initialized():
             yield _shares(owned=False)
+            return
+        if address is not None:
+            yield from _connected(address)
             return
         others = set(psutil.Process().children(recursive=True))
         try:
@@ -70,6 +78,19 @@ def ray_cluster(*, cpus: int | None = None) -> Iterator[Cluster]:
             yield _shares(owned=True)
         finally:
             _stop(others)
+
+
+def _connected(address: str) -> Iterator[Cluster]:
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"--address: expected a running Ray cluster, got {address!r}: {error}"
+        ) from None
+    try:
+        yield _shares(owned=False)
+    finally:
+        ray.shutdown()
 
 
 def _start(cpus: int) -> None:
@@ -101,7 +122,8 @@ def _shares(*, owned: bool) -> Cluster:
 
 
 @contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment that are not set already, and put all back afterwards."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update({name: os.environ.get(name, value) for name, value in values.items()})
     try:
@@ -118,9 +140,12 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 def _quiet(name: str) -> Iterator[None]:
     """Keep a library's log off the terminal: what matters reaches the user as our own lines."""
     logger = logging.getLogger(name)
-    before = logger.level
+    before = logger.level, ray._private.worker._worker_logs_enabled
     logger.setLevel(logging.CRITICAL)
+    # Without a logger's help Ray prints the death of every worker between the lines of ours.
+    ray._private.worker._worker_logs_enabled = False
     try:
         yield
     finally:
-        logger.setLevel(before)
+        logger.setLevel(before[0])
+        ray._private.worker._worker_logs_enabled = before[1]

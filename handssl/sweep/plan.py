@@ -133,6 +133,8 @@ class _Planner:
 
     def _trial(self, cell: Cell, block: int, *, exempt: bool) -> PlannedTrial:
         config = self.study.config(cell, block)
+        # Rows measured at different epochs are never ranked together.
+        exempt = exempt or config.epochs != self.study.pretrain.epochs
         name = trial_id(config, self.fingerprint_of(cell.data or self.study.data))
         return PlannedTrial(
             name, cell.label, block, config, exempt, stage=self.stage.name, data=cell.data

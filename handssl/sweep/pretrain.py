@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from handssl.errors import DivergedError, InputError, InterruptedStudyError
+from handssl.sweep import staffing
 from handssl.sweep.elsewhere import copied_elsewhere
-from handssl.sweep.events import Event, OnEvent, Planned, StepEnded, Tick, Waiting
+from handssl.sweep.events import Event, Notice, OnEvent, StepEnded, Tick, Waiting
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
@@ -19,7 +20,7 @@ from handssl.sweep.resume import require_trial
 from handssl.sweep.run_config import RunConfig
 from handssl.sweep.run_file import RunFile
 from handssl.sweep.runner import Sweep
-from handssl.sweep.stages import Stage
+from handssl.sweep.scheduler import StageScheduler
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.training import Execution
 
@@ -31,7 +32,8 @@ def pretrain(
     *,
     storage: Path | str | None = None,
     tracking_uri: str | None = None,
-    workers: int | None = 1,
+    workers: int | tuple[int, int] | None = 1,
+    address: str | None = None,
     execution: Execution | None = None,
     checkpoints: str | None = None,
     until_s: float = math.inf,
@@ -46,8 +48,11 @@ def pretrain(
         run: What to run.
         storage: Folder of the results; default: HANDSSL_HOME, else ./handssl-runs.
         tracking_uri: MLflow store; default: SQLite in the storage.
-        workers: Processes; more than 1 are Ray Train workers, None is as many as there are CPUs or
-            GPUs. The global batch stays what it is.
+        workers: Processes; more than 1 are Ray Train workers, and if some are lost it goes on with
+            fewer; (least, most) waits below the least; None is as many as there are CPUs or GPUs at
+            each start. The global batch stays what it is.
+        address: Of a Ray cluster whose nodes see the storage, as `ray.init` takes it; default: a
+            Ray of its own.
         execution: How to compute.
         checkpoints: URL or folder that checkpoints and weights are copied to as well; a run with
             newer ones there than here goes on from those.
@@ -69,7 +74,8 @@ def pretrain(
         sweep = _Alone(
             *(run.study(), folder, tracking_uri or default_tracking_uri(folder), interruption)
         )
-        sweep.workers, sweep.execution = workers, execution or Execution()
+        sweep.workers, sweep.address = workers, address
+        sweep.execution = execution or Execution()
         sweep.until_s, sweep.checkpoints, sweep.continued = until_s, checkpoints, continued
         sweep.settings = RunFile.of(run, sweep.tracking_uri, folder)
         return sweep.until_interrupted(on_event or _ignore)
@@ -78,26 +84,20 @@ def pretrain(
 class _Alone(Sweep):
     """A sweep of one trial, without Ray Tune."""
 
-    workers: int | None
+    workers: int | tuple[int, int] | None
+    address: str | None
     execution: Execution
     checkpoints: str | None
     until_s: float
     continued: str | None
     settings: RunFile
 
-    def execute(
-        self,
-        stage: Stage,
-        trials: tuple[PlannedTrial, ...],
-        missing: tuple[PlannedTrial, ...],
-        recorder: Recorder,
-        on_event: OnEvent,
-    ) -> None:
+    def execute(self, scheduler: StageScheduler, recorder: Recorder, on_event: OnEvent) -> None:
         """Train here, or on workers."""
-        require_trial(trials[0].trial_id, self.continued)
-        on_event(Planned(self.study, trials, missing, slots=1, stage=stage.name))
+        require_trial(next(iter(scheduler.trials)), self.continued)
+        on_event(self.planned(scheduler, slots=1))
         self.tracker.samples_system, self.tracker.models = True, "all"
-        for trial in missing:
+        for trial in scheduler.missing:
             folder = self.store.folder(trial.trial_id)
             keeping = self.execution
             with copied_elsewhere(self.checkpoints, folder, keeping, on_event) as copied:
@@ -136,21 +136,32 @@ class _Alone(Sweep):
         def on_step(done: int, total: int) -> None:
             on_event(StepEnded(trial, done, total))
 
-        if self.workers != 1:
-            from handssl.sweep.workers import train_together
+        if self.workers == 1 and self.address is None:
+            return self._rows_here(trial, data, folder, on_step)
+        on_event(Waiting("workers"))
+        waiting = staffing.Waiting(
+            must_stop=self._must_stop,
+            on_tick=lambda: on_event(Tick()),
+            say=lambda text, again: on_event(Notice(trial, text, again)),
+            on_step=on_step,
+        )
+        return self._rows_there(trial, data, folder, waiting)
 
-            on_event(Waiting("workers"))
-            return train_together(
-                trial.config,
-                data,
-                folder,
-                workers=self.workers,
-                execution=self.execution,
-                must_stop=self._must_stop,
-                on_tick=lambda: on_event(Tick()),
-                on_started=self.interruption.listen,
-            )
-        return self._rows_here(trial, data, folder, on_step)
+    def _rows_there(
+        self, trial: PlannedTrial, data: Path, folder: Path, waiting: staffing.Waiting
+    ) -> Iterator[Row]:
+        from handssl.sweep.workers import train_together
+
+        return train_together(
+            trial.config,
+            data.absolute(),
+            folder.absolute(),
+            workers=self.workers,
+            execution=self.execution,
+            waiting=waiting,
+            on_started=self.interruption.listen,
+            address=self.address,
+        )
 
     def _rows_here(
         self, trial: PlannedTrial, data: Path, folder: Path, on_step: Callable[[int, int], None]

@@ -10,6 +10,7 @@ from handssl.sweep.events import (
     Ended,
     EpochEnded,
     Event,
+    Notice,
     Planned,
     Preparing,
     Started,
@@ -60,6 +61,8 @@ class Progress:
                 self._step, self._awaited = (done, total), ""
             case EpochEnded():
                 self._count(event)
+            case Notice(text=text):
+                self._awaited = text
             case Ended(trial):
                 self.running.pop(trial.trial_id, None)
                 self._waiting.pop(trial.trial_id, None)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from handssl.sweep.events import Ended, EpochEnded, OnEvent, Outcome, Started
+from handssl.sweep.events import Ended, EpochEnded, OnEvent, Outcome, Paused, Started
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.study import Study
-from handssl.tracking.ledger import Ledger
+from handssl.tracking.ledger import Ledger, LogEntry
 from handssl.tracking.record import TrialRecord
 
 FINISHED = ("completed", "stopped", "diverged")
 
 
 class Recorder:
-    """Records trials as they start, go on and end; knows which of them are still missing.
+    """Records trials as they start, go on, wait and end.
 
     Args:
         study: The study.
@@ -38,9 +38,10 @@ class Recorder:
         self._on_event, self._data = on_event, data
         self._running: dict[str, TrialRecord] = {}
 
-    def missing(self, trials: tuple[PlannedTrial, ...]) -> tuple[PlannedTrial, ...]:
-        """Return the trials without a final outcome; a finished one is never run twice."""
-        return tuple(trial for trial in trials if not self._is_finished(trial))
+    def known_epoch(self, trial: PlannedTrial) -> int:
+        """Return the last epoch recorded of a trial, -1 before anything was."""
+        record = self._running.get(trial.trial_id) or self._store.load(trial.trial_id)
+        return record.epoch if record is not None and record.metrics else -1
 
     def start(self, trial: PlannedTrial) -> None:
         """Open a trial's record and its run."""
@@ -51,21 +52,35 @@ class Recorder:
         self._on_event(Started(trial, record.epoch))
 
     def epoch(
-        self, trial: PlannedTrial, epoch: int, metrics: Mapping[str, float], s: float
+        self,
+        trial: PlannedTrial,
+        epoch: int,
+        metrics: Mapping[str, float],
+        s: float,
+        entries: Sequence[LogEntry] = (),
     ) -> None:
-        """Add an epoch; one that an earlier run recorded is left as it is."""
+        """Add an epoch, and entries to the study's log; what is there already stays as it is."""
         record = self._running[trial.trial_id]
         values = {name: value for name, value in metrics.items() if math.isfinite(value)}
         known = epoch <= record.epoch and bool(record.metrics)
         if not known:
-            record = self._store.report(record.model_copy(update={"epoch": epoch}), values)
+            record = self._store.report(
+                record.model_copy(update={"epoch": epoch}), values, *entries
+            )
             self._running[record.trial_id] = record
         self._keep_run(record, self._tracker.log_epoch(record, epoch, values))
         self._on_event(EpochEnded(trial, epoch, values, math.nan if known else s))
 
+    def pause(self, trial: PlannedTrial) -> None:
+        """A trial waits for others; it is neither running nor over."""
+        record = self._running.pop(trial.trial_id)
+        self._tracker.finish(record)
+        self._on_event(Paused(trial, record.epoch))
+
     def end(self, trial: PlannedTrial, outcome: Outcome, message: str = "") -> None:
         """Write a trial's outcome."""
-        record = self._running.pop(trial.trial_id, None) or self._new_record(trial)
+        record = self._running.pop(trial.trial_id, None) or self._store.load(trial.trial_id)
+        record = record or self._new_record(trial)
         tags = record.tags | ({"message": message} if message else {})
         record = record.model_copy(update={"outcome": outcome, "tags": tags})
         self._store.save(record)
@@ -87,10 +102,6 @@ class Recorder:
     def _save(self, record: TrialRecord) -> None:
         self._running[record.trial_id] = record
         self._store.save(record)
-
-    def _is_finished(self, trial: PlannedTrial) -> bool:
-        record = self._store.load(trial.trial_id)
-        return record is not None and record.outcome in FINISHED
 
     def _new_record(self, trial: PlannedTrial) -> TrialRecord:
         return TrialRecord(

@@ -9,16 +9,16 @@ from pathlib import Path
 from handssl.errors import InterruptedStudyError
 from handssl.sweep.events import Event, OnEvent, Planned, Selected, Stopping, Tick
 from handssl.sweep.interruption import Interruption
-from handssl.sweep.local_ray import Cluster, ray_cluster
+from handssl.sweep.local_ray import ray_cluster
 from handssl.sweep.places import Places
 from handssl.sweep.plan import PlannedTrial, plan_stage
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.result import StudyResult
-from handssl.sweep.scheduler import PRIMARY, BlockHalving
+from handssl.sweep.scheduler import PRIMARY, StageScheduler
 from handssl.sweep.stages import Finding, Selection, Stage
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.sweep.study import Study
-from handssl.sweep.tuning import Bridge, tune_trials
+from handssl.sweep.tuning import tune_trials
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.tracker import MlflowTracker
 
@@ -101,20 +101,30 @@ class Sweep:
                 self._run_stage(stage, recorder, on_event)
         finally:
             recorder.close()
-            self.tracker.close(complete=not recorder.missing(self.trials))
+            self.tracker.close(complete=self._is_complete())
 
     def _run_stage(self, stage: Stage, recorder: Recorder, on_event: OnEvent) -> None:
         with self.interruption.at_once():
             trials = plan_stage(self.study, stage, self.selections, self.places.fingerprint)
         others = [trial for trial in self.trials if trial.stage != stage.name]
         self.trials = (*others, *trials)
-        missing = recorder.missing(trials)
-        if missing:
-            self.execute(stage, trials, missing, recorder, on_event)
+        scheduler = StageScheduler(self.study, stage.name, trials, self.store)
+        for trial in scheduler.complete():  # whose outcome a crash has kept from being written
+            recorder.end(trial, "completed")
+            scheduler.ended(trial, "completed")
+        for trial in scheduler.stopped():
+            recorder.end(trial, "stopped")
+        if scheduler.missing:
+            self.execute(scheduler, recorder, on_event)
         else:
-            on_event(Planned(self.study, trials, missing, slots=1, stage=stage.name))
+            on_event(Planned(self.study, trials, (), slots=1, stage=stage.name))
         self.selections[stage.name] = stage.select(self._findings(stage))
         on_event(Selected(self.selections[stage.name]))
+
+    def _is_complete(self) -> bool:
+        """Say whether every stage has chosen and no trial has failed."""
+        everything = len(self.selections) == len(self.study.all_stages)
+        return everything and self._can_choose_from(tuple(self.selections))
 
     def _can_choose_from(self, needed: tuple[str, ...]) -> bool:
         """Say whether no trial of these stages has failed: what follows would rest on a gap."""
@@ -133,22 +143,36 @@ class Sweep:
                 )
         return found
 
-    def execute(
-        self,
-        stage: Stage,
-        trials: tuple[PlannedTrial, ...],
-        missing: tuple[PlannedTrial, ...],
-        recorder: Recorder,
-        on_event: OnEvent,
-    ) -> None:
-        """Run what is missing of a stage: here, in Ray Tune."""
+    def execute(self, scheduler: StageScheduler, recorder: Recorder, on_event: OnEvent) -> None:
+        """Run what a stage lacks: here, in Ray Tune."""
         with ray_cluster() as cluster:
             self.interruption.listen()
             self.interruption.raise_if_requested()
             # Trials of a Ray that is not ours may run on other machines than this one.
             self.tracker.samples_system = cluster.owned
-            on_event(Planned(self.study, trials, missing, cluster.slots, stage=stage.name))
-            self._tune(trials, missing, recorder, cluster, on_event)
+            on_event(self.planned(scheduler, cluster.slots))
+
+            def on_step() -> None:
+                on_event(Tick())
+                if self.interruption.requested:
+                    on_event(Stopping())
+                    # Tune tidies up after an Exception only. In a Ray of our own that would only
+                    # delay the end of every process.
+                    raise KeyboardInterrupt if cluster.owned else InterruptedStudyError("stop")
+
+            tune_trials(
+                scheduler,
+                recorder,
+                on_step=on_step,
+                cluster=cluster,
+                data={trial.trial_id: self.places.folder(trial) for trial in scheduler.missing},
+                storage=self.storage,
+            )
+
+    def planned(self, scheduler: StageScheduler, slots: int) -> Planned:
+        """Return the event that says what is about to run."""
+        trials = tuple(scheduler.trials.values())
+        return Planned(self.study, trials, scheduler.missing, slots, stage=trials[0].stage)
 
     def result(self) -> StudyResult:
         """Return what the record holds of this plan."""
@@ -169,43 +193,6 @@ class Sweep:
     def tracker(self) -> MlflowTracker:
         """MLflow, opened when it is first needed."""
         return MlflowTracker(self.tracking_uri, self.study.name, self.store)
-
-    def _tune(
-        self,
-        trials: tuple[PlannedTrial, ...],
-        missing: tuple[PlannedTrial, ...],
-        recorder: Recorder,
-        cluster: Cluster,
-        on_event: OnEvent,
-    ) -> None:
-        def on_step() -> None:
-            on_event(Tick())
-            if self.interruption.requested:
-                on_event(Stopping())
-                # Tune tidies up after an Exception only. In a Ray of our own that would only
-                # delay the end of every process.
-                raise KeyboardInterrupt if cluster.owned else InterruptedStudyError("interrupted")
-
-        scheduler = BlockHalving(self.study, trials)
-        self._replay(scheduler, trials, {trial.trial_id for trial in missing})
-        by_id = {trial.trial_id: trial for trial in missing}
-        tune_trials(
-            missing,
-            scheduler=scheduler,
-            callback=Bridge(by_id, recorder, on_step),
-            cluster=cluster,
-            data={trial.trial_id: self.places.folder(trial) for trial in missing},
-            storage=self.storage,
-        )
-
-    def _replay(
-        self, scheduler: BlockHalving, trials: tuple[PlannedTrial, ...], missing: set[str]
-    ) -> None:
-        """Let the scheduler judge as if it had seen the finished trials; the others report anew."""
-        for trial in trials:
-            if trial.trial_id not in missing:
-                for entry in self.store.history(trial.trial_id):
-                    scheduler.decide(trial.trial_id, {"epoch": entry.epoch, **entry.metrics})
 
 
 def _ignore(event: Event) -> None:

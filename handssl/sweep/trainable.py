@@ -36,7 +36,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         """Prepare the process once; heavy imports happen here, not in the driver.
 
         Args:
-            config: Holds the first `trial_id`.
+            config: The first segment: `trial_id`, the epochs it begins `after` and trains `until`.
             trials: The plan.
             data: Packed splits of each trial.
             storage: Where trials have their folders.
@@ -50,18 +50,22 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         self.reset_config(config)
 
     def reset_config(self, new_config: Result) -> bool:
-        """Drop the trial at hand and turn to the next."""
+        """Drop the segment at hand and turn to the next."""
         trial = self._plan[new_config["trial_id"]]
         self._trial_folder = self._trials_folder / trial.trial_id
         self._epoch, self._epochs = 0, trial.epochs
-        self._results = trial_results(trial, self._places[trial.trial_id], self._trial_folder)
+        self._until = new_config["until"]
+        results = trial_results(trial, self._places[trial.trial_id], self._trial_folder)
+        after = new_config["after"]
+        self._results = (row for row in results if row[0] > after)
         return True
 
     def step(self) -> Result:
         """Train one epoch.
 
         Returns:
-            `epoch`, `metrics`, the primary measure, and at the end `done` with an `outcome`.
+            `epoch`, `metrics`, the primary measure, and at the end `done` with an `outcome`, which
+            is `waiting` where only the segment has ended.
         """
         try:
             self._epoch, metrics = next(self._results)
@@ -77,6 +81,8 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         result[PRIMARY] = metrics.get(PRIMARY, math.nan)
         if self._epoch >= self._epochs:
             result |= {"done": True, "outcome": "completed"}
+        elif self._epoch >= self._until:
+            result |= {"done": True, "outcome": "waiting"}
         return result
 
     def _ended(self, outcome: str, message: str) -> Result:

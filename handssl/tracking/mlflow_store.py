@@ -95,7 +95,7 @@ class MlflowRuns:
             known = known or self._find(shown.record) or self._create(shown)
             changed = known.is_new
             known.is_new = False
-            changed |= self._write_data(known, shown)
+            changed |= self._write_inputs(known, shown)
             changed |= self._write_points(known, shown)
             changed |= self._write_status(known, shown)
         if shown.running:
@@ -117,29 +117,28 @@ class MlflowRuns:
             self._connected = mlflow_client.connect(self.tracking_uri, self.study)
         return self._connected
 
-    def _write_data(self, known: _Known, shown: Shown) -> bool:
+    def _write_inputs(self, known: _Known, shown: Shown) -> bool:
         inputs = [] if known.has_inputs else data_inputs(shown.record.tags)
         if inputs:
             self.client.log_inputs(known.run_id, inputs)
             known.has_inputs = True
-        return self._write_environment(known, shown) or bool(inputs)
+        return bool(inputs)
 
-    def _write_environment(self, known: _Known, shown: Shown) -> bool:
+    def _write_environment(self, known: _Known, shown: Shown) -> dict[str, str]:
+        """Upload the environment file; return the tag that says so, to be written with others."""
         path = shown.folder / ENVIRONMENT_FILE if shown.folder else None
         if path is None or not path.is_file():
-            return False
+            return {}
         tag = {"environment": environment_digest(path)}
-        if tag.items() <= known.tags.items():
-            return False
-        self.client.log_artifact(known.run_id, str(path))
-        self.client.set_tag(known.run_id, *tag.popitem())
-        known.tags["environment"] = environment_digest(path)
-        return True
+        if not tag.items() <= known.tags.items():
+            self.client.log_artifact(known.run_id, str(path))
+        return tag
 
     def _write_points(self, known: _Known, shown: Shown) -> bool:
-        entries = [e for e in _entries(shown) if e.epoch not in self._steps(known, e)]
+        wanted = tags_of(shown.record) | self._write_environment(known, shown)
+        tags = {k: v for k, v in wanted.items() if known.tags.get(k) != v}
         params = {k: v for k, v in params_of(shown.record).items() if k not in known.params}
-        tags = {k: v for k, v in tags_of(shown.record).items() if known.tags.get(k) != v}
+        entries = [e for e in _entries(shown) if e.epoch not in self._steps(known, e)]
         for batch in batches(entries, params, tags):
             self.client.log_batch(known.run_id, batch.metrics, batch.params, batch.tags)
         for entry in entries:

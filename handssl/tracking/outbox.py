@@ -39,7 +39,7 @@ class Outbox:
         self._changed = threading.Condition()
         self._due: dict[str, None] = {}
         self._under_way: dict[str, None] = {}
-        self._urgent = self._closing = False
+        self._urgent, self._closing, self._arrived = False, False, 0
         self._thread: threading.Thread | None = None
 
     @property
@@ -74,11 +74,12 @@ class Outbox:
             self._changed.wait_for(lambda: self.is_away or self._is_idle(), timeout_s)
             return self._is_idle()
 
-    def close(self, timeout_s: float) -> tuple[str, ...]:
+    def close(self, timeout_s: float, *, patient: bool = False) -> tuple[str, ...]:
         """Try once more, without a pause, and end the thread.
 
         Args:
             timeout_s: The longest to wait for it.
+            patient: Wait that long for each key, not for all together.
 
         Returns:
             Keys that have not arrived.
@@ -86,8 +87,11 @@ class Outbox:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        if self._thread is not None:
+        waiting = self._thread is not None
+        while self._thread is not None and waiting:
+            arrived = self._arrived
             self._thread.join(timeout_s)
+            waiting = patient and self._thread.is_alive() and self._arrived > arrived
         with self._changed:
             return tuple(self._under_way | self._due)
 
@@ -131,6 +135,7 @@ class Outbox:
             self._say_back()
             with self._changed:
                 self._under_way = {}
+                self._arrived += 1
         return True
 
     def _say_away(self, reason: str) -> None:

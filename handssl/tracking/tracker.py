@@ -122,13 +122,13 @@ class MlflowTracker:
         """Write what is due and end; say what could not be written.
 
         Args:
-            complete: Whether all trials of the study have an outcome.
-            timeout_s: The longest to wait.
+            complete: Whether all trials of the study have an outcome; then nobody is in a hurry.
+            timeout_s: The longest to wait; of a complete study, for each trial.
         """
         self._sampler.stop()
         if complete and self.models == "best":
             self._outbox.put(_BEST)
-        missing = self._outbox.close(timeout_s)
+        missing = self._outbox.close(timeout_s, patient=complete)
         if missing:
             _LOG.warning(
                 "MLflow at %s lacks news of %d trials (%s, ...); the local record is complete, and "
@@ -164,6 +164,7 @@ class MlflowTracker:
     def _shown(self, record: TrialRecord, *, running: bool) -> Shown:
         trial_id, folder = record.trial_id, self._store.folder(record.trial_id)
         if trial_id in self._started and not (folder / ENVIRONMENT_FILE).exists():
+            folder.mkdir(parents=True, exist_ok=True)
             (folder / ENVIRONMENT_FILE).write_text(environment_text(), encoding="utf-8")
         if not running:
             self._started.discard(trial_id)

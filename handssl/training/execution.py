@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Literal
 
 import torch
@@ -23,6 +24,8 @@ class Execution(Config):
             Heads, losses, BatchNorm statistics and weights stay float32. float64 is for checks.
         compile: Compile the encoder with torch.compile, once for all trials of a process; minutes
             at the start, worth it on a GPU.
+        deterministic: Let torch use kernels that repeat to the bit, and none that cannot. On a CPU
+            it always does; on a GPU it costs speed.
         crops: Where packed crops live: mapped on the `host`, or copied to the `device`; `auto`
             copies to a GPU where they take less than 60 % of what is free.
         keep: Newest checkpoints that stay.
@@ -32,6 +35,7 @@ class Execution(Config):
     device: str = "auto"
     precision: Literal["auto", "float32", "bf16", "float64"] = "auto"
     compile: bool = False
+    deterministic: bool = False
     crops: Literal["auto", "host", "device"] = "auto"
     keep: Annotated[int, Field(ge=1)] = 2
     keep_bytes: Annotated[int, Field(ge=1)] | None = None
@@ -57,6 +61,14 @@ class Execution(Config):
                 f"cannot be used ({reason})"
             ) from None
         return device
+
+    def settle(self) -> None:
+        """Set what torch knows for the whole process."""
+        if self.deterministic:
+            # cuBLAS repeats with a workspace of fixed size alone; it reads this when it starts.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.backends.cudnn.benchmark = False
+            torch.use_deterministic_algorithms(True)
 
     def precision_on(self, device: torch.device) -> Precision:
         """Return what `auto` means on a device.

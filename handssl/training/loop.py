@@ -201,13 +201,21 @@ class Pretraining:
         return log
 
     def _is_stopped(self, step: int, must_stop: MustStop | None) -> bool:
+        # Several ranks have to agree, which makes them wait for each other: not after every step.
+        if world_size() > 1 and step % _STEPS_BETWEEN_AGREEMENTS:
+            return False
+        return self.is_stopped(must_stop)
+
+    def is_stopped(self, must_stop: MustStop | None) -> bool:
+        """Say whether one of the ranks is asked to stop; every rank has to ask.
+
+        Args:
+            must_stop: Of this rank; None on all or on none.
+        """
         if must_stop is None:
             return False
         if world_size() == 1:
             return must_stop()
-        # All ranks have to agree, which makes them wait for each other: not after every step.
-        if step % _STEPS_BETWEEN_AGREEMENTS:
-            return False
         asked = torch.tensor([float(must_stop())], device=self.device)
         return bool(sum_over_ranks(asked) > 0)
 
@@ -222,6 +230,7 @@ class Pretraining:
 
     def _settle(self, execution: Execution) -> None:
         """Bring the network to its device, type and form."""
+        execution.settle()
         self.network.to(self.device)
         if execution.precision == "float64":
             self.network.double()

@@ -73,6 +73,11 @@ class Trial:
         )
         self._done: list[EpochResult] = self._restore()
 
+    @property
+    def steps_made(self) -> int:
+        """Updates so far, those of earlier runs included."""
+        return self._pretraining.steps_made
+
     def epochs(
         self, on_step: OnStep | None = None, must_stop: MustStop | None = None
     ) -> Iterator[EpochResult]:
@@ -103,6 +108,9 @@ class Trial:
             self._done.append(result)
             self._save()
             yield result
+            # An epoch that is shorter than the steps between two agreements has none within it.
+            if epoch < self.config.epochs and self._pretraining.is_stopped(must_stop):
+                raise InterruptedStudyError(f"stopped after epoch {epoch}")
 
     def _measure(self, epoch: int) -> dict[str, float]:
         if rank() > 0:

@@ -325,7 +325,7 @@ def test_a_reader_that_goes_away_ends_nothing(here, options) -> None:
         (["--keep", "0"], "0 is not in the range"),
         (["--keep-bytes", "many"], "--keep-bytes: expected a size such as 500MB or 2GiB"),
         (["--checkpoints", "nowhere://x"], "--checkpoints nowhere://x: expected a file system"),
-        (["--resume", "cafe"], "found no such run"),
+        (["--resume", "cafe"], "expected results of a study, found none"),
     ],
 )
 def test_mistakes_are_told_before_anything_runs(here, options, message) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import handssl
 from handssl.cli.app import invoke
 from handssl.sweep.run_config import RunConfig
 from handssl.tracking.ledger import Ledger
@@ -53,8 +54,8 @@ def start(config, storage, *options):
     )
 
 
-def finish(process):
-    out, err = process.communicate(timeout=TIMEOUT_S)
+def finish(process, timeout_s=TIMEOUT_S):
+    out, err = process.communicate(timeout=timeout_s)
     return process.returncode, out, err
 
 
@@ -155,6 +156,42 @@ def test_a_killed_worker_is_replaced_and_the_numbers_stay(config, tmp_path):
     assert sorted(mlflow_steps(hurt)) == list(range(1, EPOCHS + 1))
     psutil.wait_procs(children, timeout=10)
     assert [child for child in children if child.is_running()] == []
+
+
+# Read by every Python at its start: the second worker has no memory for its third batch.
+SHORT = """
+import sys
+
+def patch():
+    import handssl.training.feed as feed
+    from handssl.distributed import rank
+
+    whole, made = feed.Feed.__call__, []
+
+    def call(self, indices, epoch):
+        made.append(epoch)
+        if rank() == 1 and len(made) == 3:
+            raise RuntimeError("DefaultCPUAllocator: you tried to allocate 9 bytes")
+        return whole(self, indices, epoch)
+
+    feed.Feed.__call__ = call
+
+if any("default_worker" in word for word in sys.orig_argv):  # Ray's other processes start faster
+    patch()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_worker_that_is_short_of_memory_ends_the_run_with_advice(config, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(SHORT, encoding="utf-8")
+    paths = [str(tmp_path), str(Path(handssl.__file__).parents[1])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    process = start(config, tmp_path / "runs", "--workers", "2")
+    code, _, err = finish(process, timeout_s=350.0)  # Ray starts the workers twice
+    assert code == 2, err
+    assert "global_batch 16 is 32 views a step on 2 worker(s)" in err
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(

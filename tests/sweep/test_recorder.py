@@ -47,22 +47,17 @@ def recorder(store: Ledger, events: list[Event] | None = None) -> tuple[Recorder
     return Recorder(STUDY, store, tracker, told.append), tracker
 
 
-@pytest.mark.parametrize("outcome", ["completed", "stopped", "diverged"])
-def test_a_trial_with_a_final_outcome_is_never_run_again(store: Ledger, outcome: Any) -> None:
+def test_a_trial_that_waits_for_others_is_neither_running_nor_over(store: Ledger) -> None:
     first, _ = recorder(store)
+    assert first.known_epoch(TRIAL) == -1
     first.start(TRIAL)
     first.epoch(TRIAL, 1, {"median_mm": 90.0}, 1.0)
-    first.end(TRIAL, outcome)
-    assert recorder(store)[0].missing(TRIALS) == (OTHER,)
-
-
-def test_a_failed_trial_and_one_that_was_cut_off_are_run_again(store: Ledger) -> None:
-    first, _ = recorder(store)
-    first.start(TRIAL)
-    first.end(TRIAL, "failed", "boom")
-    first.start(OTHER)
-    first.close()
-    assert recorder(store)[0].missing(TRIALS) == TRIALS
+    first.pause(TRIAL)
+    assert first.known_epoch(TRIAL) == 1
+    first.end(TRIAL, "stopped")
+    record = store.load(TRIAL.trial_id)
+    assert record is not None
+    assert (record.outcome, record.epoch, record.metrics) == ("stopped", 1, {"median_mm": 90.0})
 
 
 def test_epochs_reported_again_after_a_restart_are_kept_once(store: Ledger) -> None:

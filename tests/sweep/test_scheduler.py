@@ -1,97 +1,169 @@
+"""What a stage's scheduler decides follows from the ledger: same log, same decisions."""
+
 from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from handssl.sweep.plan import PlannedTrial
-from handssl.sweep.scheduler import BlockHalving
-from handssl.sweep.study import Cell, Halving, Study
-from handssl.training.config import PretrainConfig
-from tests.reference.halving import decide_all
+from handssl.sweep.plan import PlannedTrial, plan_study
+from handssl.sweep.recorder import Recorder
+from handssl.sweep.scheduler import StageScheduler
+from handssl.sweep.study import Study
+from handssl.tracking.ledger import Ledger
 
-EPOCHS = 18
-
-
-def study(halving: Halving | None) -> Study:
-    return Study(
-        name="x",
-        cells=(Cell(),),
-        blocks=(1, 2),
-        pretrain=PretrainConfig(epochs=EPOCHS),
-        halving=halving,
-    )
+EPOCHS = 9
+NAMES = ("blur", "cutout", "noise", "sobel", "color_drop", "rotate")
 
 
-def trial(name: str, *, block: int = 1, exempt: bool = False) -> PlannedTrial:
-    return PlannedTrial(name, name, block, PretrainConfig(epochs=EPOCHS), exempt)
+def study(**changes: Any) -> Study:
+    values = {
+        "name": "x",
+        "cells": [{"composition": n, "exempt": n == "rotate"} for n in NAMES],
+        "pretrain": {"epochs": EPOCHS, "optimizer": {"warmup_epochs": 1}},
+        "halving": {"grace_epochs": 1, "reduction_factor": 3.0},
+        "references": False,
+        "blocks": [1, 2],
+    }
+    return Study.parse(values | changes)
 
 
-def scheduler(*trials: PlannedTrial, halving: Halving | None = None) -> BlockHalving:
-    rungs = halving or Halving(grace_epochs=2, reduction_factor=3.0)
-    return BlockHalving(study(rungs), trials)
+class Nothing:
+    """A tracker that shows nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: None
 
 
-def result(epoch: int, value: float) -> dict[str, float]:
-    return {"epoch": epoch, "median_mm": value}
+class Driver:
+    """Runs trials as Tune would, one epoch after the other, and may be killed between two."""
+
+    def __init__(self, storage: Path, planned: Study, values: dict[str, float]) -> None:
+        self.study, self.values, self.trained = planned, values, []
+        self.ledger = Ledger(storage)
+        self.recorder = Recorder(planned, self.ledger, Nothing(), lambda event: None)
+        trials = plan_study(planned, "data")
+        self.scheduler = StageScheduler(planned, "objectives", trials, self.ledger)
+        for trial in self.scheduler.complete():
+            self._end(trial, "completed")
+        self._end_stopped()
+
+    def step(self, draw: random.Random) -> bool:
+        able = [trial for trial in self.scheduler.missing if self.scheduler.may_train(trial)]
+        if not able:
+            return False
+        trial = draw.choice(able)
+        epoch = max(0, self.recorder.known_epoch(trial)) + 1
+        self.trained.append((trial.trial_id, epoch))
+        self.recorder.start(trial)
+        metrics = {"median_mm": self.values[trial.trial_id] - epoch}
+        self.scheduler.reported(trial, epoch, metrics)
+        self.recorder.epoch(
+            trial, epoch, metrics, 0.0, self.scheduler.entries(trial, epoch, metrics)
+        )
+        self._end(trial, "completed") if epoch == EPOCHS else self.recorder.pause(trial)
+        self._end_stopped()
+        return True
+
+    def outcomes(self) -> dict[str, tuple[str, int]]:
+        return {r.trial_id: (r.outcome, r.epoch) for r in self.ledger.all()}
+
+    def _end(self, trial: PlannedTrial, outcome: Any) -> None:
+        self.recorder.end(trial, outcome)
+        self.scheduler.ended(trial, outcome)
+
+    def _end_stopped(self) -> None:
+        for trial in self.scheduler.stopped():
+            self.recorder.end(trial, "stopped")
 
 
-@pytest.mark.parametrize("factor", [2.0, 3.0])
-def test_decisions_are_those_of_the_naive_loop(factor: float) -> None:
-    draw = random.Random(int(factor))
-    names = [f"t{i}" for i in range(12)]
-    halving = Halving(grace_epochs=2, reduction_factor=factor)
-    arrivals = [(n, e, draw.uniform(50, 100)) for e in range(1, EPOCHS + 1) for n in names]
-    rungs = scheduler(*map(trial, names), halving=halving)
-    decisions = [rungs.decide(n, result(e, v)) == "CONTINUE" for n, e, v in arrivals]
-    expected = decide_all(arrivals, grace=2, factor=factor, epochs=EPOCHS)
-    assert decisions == expected
-    assert not all(decisions)
+def values_of(planned: Study) -> dict[str, float]:
+    draw = random.Random(4)
+    return {trial.trial_id: draw.uniform(60, 80) for trial in plan_study(planned, "data")}
 
 
-def test_an_exempt_trial_goes_on_however_bad_it_is() -> None:
-    rungs = scheduler(trial("good"), trial("bad", exempt=True))
-    rungs.decide("good", result(2, 50.0))
-    assert rungs.decide("bad", result(2, 500.0)) == "CONTINUE"
+def finish(driver: Driver, seed: int) -> Driver:
+    draw = random.Random(seed)
+    while driver.step(draw):
+        pass
+    return driver
 
 
-def test_an_exempt_trial_does_not_raise_the_bar_for_the_others() -> None:
-    rungs = scheduler(trial("best", exempt=True), trial("first"))
-    rungs.decide("best", result(2, 1.0))
-    assert rungs.decide("first", result(2, 90.0)) == "CONTINUE"
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_survivors_do_not_depend_on_who_comes_first(tmp_path: Path, seed: int) -> None:
+    driver = finish(Driver(tmp_path / str(seed), study(), values_of(study())), seed)
+    first = finish(Driver(tmp_path / "0", study(), values_of(study())), 0)
+    assert driver.outcomes() == first.outcomes()
+    ends = sorted(driver.outcomes().values())
+    assert ends == [("completed", EPOCHS)] * 4 + [("stopped", 1)] * 8
 
 
-def test_blocks_do_not_meet_in_a_rung() -> None:
-    rungs = scheduler(trial("a"), trial("b", block=2), trial("c"))
-    rungs.decide("a", result(2, 50.0))
-    assert rungs.decide("b", result(2, 90.0)) == "CONTINUE"
-    assert rungs.decide("c", result(2, 90.0)) == "STOP"
+@pytest.mark.parametrize("order", ["cohort", "arrival"])
+def test_a_driver_that_is_killed_again_and_again_decides_the_same_and_repeats_nothing(
+    tmp_path: Path, order: str
+) -> None:
+    planned = study(halving={"grace_epochs": 1, "reduction_factor": 2.0, "order": order})
+    values = values_of(planned)
+    draw, trained = random.Random(9), []
+    while True:  # a new driver after every epoch
+        driver = Driver(tmp_path / "killed", planned, values)
+        goes_on = driver.step(draw)
+        trained += driver.trained
+        if not goes_on:
+            break
+    whole = finish(Driver(tmp_path / "whole", planned, values), 9)
+    assert len(set(trained)) == len(trained)
+    assert trained == whole.trained
+    assert driver.outcomes() == whole.outcomes()
 
 
-def test_a_result_that_is_not_finite_enters_no_rung() -> None:
-    rungs = scheduler(trial("a"), trial("b"))
-    assert rungs.decide("a", result(2, math.nan)) == "CONTINUE"
-    assert rungs.decide("b", result(2, 90.0)) == "CONTINUE"
+def test_trials_of_another_study_count_and_go_on_where_it_stopped_them(tmp_path: Path) -> None:
+    values = values_of(study())
+    finish(Driver(tmp_path, study(), values), 1)
+    other = study(name="y", halving=None)
+    assert len(Driver(tmp_path, other, values).scheduler.missing) == 8
+    driver = finish(Driver(tmp_path, other, values), 1)
+    assert set(driver.outcomes().values()) == {("completed", EPOCHS)}
+    assert min(epoch for _, epoch in driver.trained) == 2
+    assert not Driver(tmp_path, study(), values).scheduler.missing
 
 
-def test_without_halving_nothing_is_stopped() -> None:
-    rungs = BlockHalving(study(None), [trial("a"), trial("b")])
-    rungs.decide("a", result(2, 50.0))
-    assert rungs.decide("b", result(2, 90.0)) == "CONTINUE"
+def test_a_failed_trial_is_tried_again_by_the_next_run(tmp_path: Path) -> None:
+    values = values_of(study())
+    driver = Driver(tmp_path, study(), values)
+    failing = driver.scheduler.missing[1]
+    driver.recorder.start(failing)
+    driver._end(failing, "failed")
+    finish(driver, 1)
+    assert driver.outcomes()[failing.trial_id] == ("failed", 0)
+    again = Driver(tmp_path, study(), values)
+    assert again.scheduler.missing == (failing,)
+    finish(again, 1)
+    assert again.outcomes()[failing.trial_id][0] in ("stopped", "completed")
 
 
-def test_a_continued_sweep_that_replays_finished_trials_decides_as_before() -> None:
-    before = scheduler(trial("a"), trial("b"))
-    before.decide("a", result(2, 50.0))
-    after = scheduler(trial("a"), trial("b"))
-    after.decide("a", result(2, 50.0))  # what the runner replays from the record
-    assert before.decide("b", result(2, 51.0)) == after.decide("b", result(2, 51.0)) == "STOP"
-    assert scheduler(trial("b")).decide("b", result(2, 51.0)) == "CONTINUE"
+def test_a_diverged_trial_is_over_and_holds_nobody_up(tmp_path: Path) -> None:
+    values = values_of(study())
+    driver = Driver(tmp_path, study(), values)
+    lost = next(trial for trial in driver.scheduler.missing if not trial.exempt)
+    values[lost.trial_id] = math.inf
+    driver.recorder.start(lost)
+    driver._end(lost, "diverged")
+    finish(driver, 1)
+    assert driver.outcomes()[lost.trial_id] == ("diverged", 0)
+    assert not Driver(tmp_path, study(), values).scheduler.missing
 
 
-def test_a_trial_that_reports_an_epoch_again_is_not_judged_twice() -> None:
-    rungs = scheduler(trial("a"), trial("b"))
-    rungs.decide("a", result(2, 60.0))
-    rungs.decide("b", result(2, 50.0))
-    assert rungs.decide("a", result(2, 60.0)) == "CONTINUE"
+def test_a_trial_whose_outcome_was_not_written_is_completed_without_training(
+    tmp_path: Path,
+) -> None:
+    values = values_of(study())
+    driver = finish(Driver(tmp_path, study(), values), 1)
+    done = next(r for r in driver.ledger.all() if r.outcome == "completed")
+    driver.ledger.save(done.model_copy(update={"outcome": "running"}))
+    again = Driver(tmp_path, study(), values)
+    assert again.outcomes() == driver.outcomes()
+    assert not again.step(random.Random(1))

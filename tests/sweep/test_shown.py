@@ -14,7 +14,7 @@ from handssl.pose import PROTOCOLS
 from handssl.sweep import runner
 from handssl.sweep.pretrain import pretrain
 from handssl.sweep.run_config import RunConfig
-from handssl.tracking.record import TrialStore
+from handssl.tracking.ledger import Ledger
 
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "contrastive": {},
@@ -107,7 +107,7 @@ def test_the_encoder_is_a_model_of_the_run(shown: tuple[str, Run, MlflowClient])
 def test_the_load_of_the_machine_is_no_part_of_the_numbers(
     shown: tuple[str, Run, MlflowClient], storage: Path
 ) -> None:
-    store = TrialStore(storage)
+    store = Ledger(storage)
     for record in store.all():
         rows = store.history(record.trial_id)
         assert not any(name.startswith("system/") for row in rows for name in row.metrics)

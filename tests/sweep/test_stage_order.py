@@ -32,9 +32,9 @@ class Told(Sweep):
 
     values: dict[str, float]
 
-    def execute(self, stage, trials, missing, recorder, on_event):
-        on_event(Planned(self.study, trials, missing, 1, stage.name))
-        for trial in missing:
+    def execute(self, scheduler, recorder, on_event):
+        on_event(self.planned(scheduler, 1))
+        for trial in scheduler.missing:
             recorder.start(trial)
             value = self.values.get(trial.cell, 50.0)
             if math.isnan(value):

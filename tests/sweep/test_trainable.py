@@ -32,15 +32,19 @@ def plan(**changes: Any) -> tuple[PlannedTrial, ...]:
 TRIALS = {trial.cell: trial for trial in plan()}
 
 
+def segment(cell: str, after: int = -1, until: int = EPOCHS) -> dict[str, Any]:
+    return {"trial_id": TRIALS[cell].trial_id, "after": after, "until": until}
+
+
 @pytest.fixture
 def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretrainTrainable]:
     """A trainable without its actor: only what `setup` does, not Ray's own constructor."""
     threads = torch.get_num_threads()
     made = PretrainTrainable.__new__(PretrainTrainable)
     made.setup(
-        {"trial_id": TRIALS["contrastive rotate"].trial_id},
+        segment("contrastive rotate"),
         trials={trial.trial_id: trial for trial in TRIALS.values()},
-        data=tmp_path / "data",
+        data={trial.trial_id: tmp_path / "data" for trial in TRIALS.values()},
         storage=tmp_path,
         threads=1,
     )
@@ -60,7 +64,7 @@ def scripted(*steps: dict[str, float] | Exception) -> Any:
 
 def restart(actor: PretrainTrainable, monkeypatch: pytest.MonkeyPatch, script: Any) -> None:
     monkeypatch.setattr(trainable, "trial_results", script)
-    assert actor.reset_config({"trial_id": TRIALS["contrastive blur"].trial_id})
+    assert actor.reset_config(segment("contrastive blur"))
 
 
 def test_each_step_is_one_epoch_and_the_last_says_completed(

@@ -98,6 +98,23 @@ def test_closing_does_not_wait_longer_than_it_was_told(receiver):
     receiver.answer.set()
 
 
+def test_closing_patiently_waits_as_long_as_something_arrives():
+    turns = [threading.Event() for _ in range(3)]
+    taken = []
+
+    def deliver(key):
+        turns[len(taken)].wait(WAIT_S)
+        taken.append(key)
+
+    outbox = opened(deliver)
+    outbox.put("a", "b", "c")
+    thread = threading.Thread(target=lambda: [turn.set() for turn in turns])
+    thread.start()
+    assert outbox.close(WAIT_S, patient=True) == ()
+    thread.join()
+    assert taken == ["a", "b", "c"]
+
+
 def test_a_key_that_cannot_be_shown_is_named_and_holds_up_nobody(caplog):
     taken = []
 

@@ -5,7 +5,8 @@ from importlib.metadata import version
 
 import pytest
 
-from handssl.tracking import TrialRecord, TrialStore, provenance
+from handssl.tracking import TrialRecord, provenance
+from handssl.tracking.ledger import Ledger
 
 mlflow_inputs = pytest.importorskip("handssl.tracking.mlflow_inputs")
 tracker_module = pytest.importorskip("handssl.tracking.tracker")
@@ -59,7 +60,7 @@ def test_the_environment_is_a_constraints_file_with_comments():
 
 
 def test_a_run_shows_inputs_and_environment_of_the_process_that_trained_it(tmp_path):
-    store, uri = TrialStore(tmp_path), f"sqlite:///{tmp_path}/mlflow.db"
+    store, uri = Ledger(tmp_path), f"sqlite:///{tmp_path}/mlflow.db"
     entry = TrialRecord(
         trial_id="b" * 16,
         study="whence",

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from handssl.tracking import TrialRecord, TrialStore, nvml, system
+from handssl.tracking import TrialRecord, nvml, system
+from handssl.tracking.ledger import Ledger
 
 tracker_module = pytest.importorskip("handssl.tracking.tracker")
 
@@ -105,7 +106,7 @@ def test_a_sampler_goes_on_until_it_is_stopped(tmp_path, monkeypatch):
 
 
 def test_samples_are_recorded_with_trials_that_run_and_reach_mlflow_once(tmp_path):
-    store, uri = TrialStore(tmp_path), f"sqlite:///{tmp_path}/mlflow.db"
+    store, uri = Ledger(tmp_path), f"sqlite:///{tmp_path}/mlflow.db"
     entry = TrialRecord(
         trial_id="a" * 16,
         study="load",

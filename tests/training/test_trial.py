@@ -9,7 +9,7 @@ import torch
 from handssl.data.study_data import StudyData
 from handssl.errors import DataError, DivergedError, InputError, InterruptedStudyError
 from handssl.models import ResNet18
-from handssl.training import PretrainConfig, Pretraining, Trial
+from handssl.training import Execution, PretrainConfig, Pretraining, Trial
 from handssl.training.order import epoch_order
 
 SMALL = {
@@ -230,3 +230,19 @@ def test_the_term_whose_loss_is_not_finite_is_named(blob_data):
         next(run.objective.relative.heads["rotate"].parameters()).fill_(float("nan"))
     with pytest.raises(DivergedError, match=r"loss of rotate became nan in epoch 1, step 1;"):
         run.train_epoch(1)
+
+
+@pytest.mark.parametrize(("objective", "composition"), ARMS)
+def test_deterministic_kernels_are_those_in_use_on_a_cpu_anyway(
+    blob_data, objective, composition, monkeypatch
+):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    arm, found = config(objective, composition, epochs=2), []
+    for execution in (Execution(), Execution(deterministic=True)):
+        run = Pretraining(arm, StudyData(blob_data), execution)
+        try:
+            run.train_epoch(1)
+        finally:
+            torch.use_deterministic_algorithms(False)
+        found.append([weight.clone() for weight in run.network.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))

@@ -20,11 +20,13 @@ class Arm:
         block: Its seed; only trials of one block are compared.
         exempt: Never stopped and never ranked: it runs whatever it gives, so it takes nobody's
             place in the next rung.
+        epochs: Of a whole trial, where they are not the rules'; such an arm is exempt.
     """
 
     trial_id: str
     block: int
     exempt: bool = False
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)

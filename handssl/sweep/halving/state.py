@@ -46,6 +46,10 @@ class HalvingState:
     Args:
         arms: All trials of the stage.
         rules: How to decide; None never stops anybody.
+        epochs: Of a whole trial, without rules.
+
+    Attributes:
+        changed: Trials that were stopped or may go on since the caller last emptied it.
 
     Example:
         >>> arms = [Arm("a", 1), Arm("b", 1)]
@@ -66,6 +70,7 @@ class HalvingState:
         self._rules = rules
         self._rungs = rules.rungs if rules else ()
         self._epochs = rules.epochs if rules else epochs
+        self.changed: list[str] = []
         of: dict[str, _Cohort] = {}
         for names in cohorts_of(arms, rules) if rules else ():
             cohort = _cohort(names, len(self._rungs))
@@ -102,14 +107,23 @@ class HalvingState:
         """Return the epoch up to which a trial may train as things stand."""
         trial = self._trials[trial_id]
         if trial.cohort is None or self._rules is None or self._rules.order == "arrival":
-            return self._epochs
+            return self._last(trial)
         return self._rungs[trial.rung] if trial.rung < len(self._rungs) else self._epochs
+
+    def retry(self, trial_id: str) -> None:
+        """Let a trial that failed be run again."""
+        trial = self._trials[trial_id]
+        if trial.status == "out":
+            trial.status = "goes_on"
+
+    def _last(self, trial: _Trial) -> int:
+        return self._epochs if trial.arm.epochs is None else trial.arm.epochs
 
     def _advance(self, trial: _Trial) -> None:
         """Bring a trial past every rung it has reached, as far as that is decided."""
         while trial.status == "goes_on":
             if trial.cohort is None or trial.rung == len(self._rungs):
-                if trial.epoch >= self._epochs:
+                if trial.epoch >= self._last(trial):
                     trial.status = "done"
                 return
             if trial.epoch < self._rungs[trial.rung]:
@@ -163,6 +177,7 @@ class HalvingState:
     def _settle(self, trial: _Trial, *, goes_on: bool) -> None:
         trial.rung += goes_on
         trial.status = "goes_on" if goes_on else "stopped"
+        self.changed.append(trial.arm.trial_id)
 
 
 def _cohort(names: tuple[str, ...], rungs: int) -> _Cohort:

@@ -1,0 +1,168 @@
+"""A group of Ray Train workers from its start to its end, whatever ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from handssl.errors import HandsslError
+from handssl.sweep.nodes import this_node
+from handssl.sweep.worker import Begun, Joined, ListeningConfig, work
+
+PREFIX = ".train-"
+_PERIOD_S = 0.2
+_DEATH_TIMEOUT_S = 20.0
+Row = tuple[int, dict[str, float]]
+Step = tuple[int, int, int]
+
+
+class GroupLostError(Exception):
+    """A worker, its node or the controller died; the trial's last checkpoint is what there is."""
+
+
+class _Line:
+    """Between the workers and the driver."""
+
+    def __init__(self) -> None:
+        self._said: list[Any] = []
+        self._step: Step | None = None
+        self._stop = False
+
+    def say(self, what: Any) -> None:
+        self._said.append(what)
+
+    def step(self, done: int, total: int, made: int) -> None:
+        self._step = (done, total, made)
+
+    def heard(self, known: int) -> tuple[list[Any], Step | None]:
+        return self._said[known:], self._step
+
+    def stop(self) -> None:
+        self._stop = True
+
+    def must_stop(self) -> bool:
+        return self._stop
+
+
+class Group:
+    """Workers that train a trial together until it is complete, stopped, or one of them is lost.
+
+    Ray Train's own restarts are off: it would start the same number again, also where a node is
+    gone for good, and cannot outlive its controller.
+
+    Args:
+        trial: Arguments of the Trial; every node sees its folders.
+        workers: How many.
+        use_gpu: One GPU each, else one CPU.
+
+    Attributes:
+        joined: The workers that have begun.
+        begun: Steps that had been made when the workers began, None before.
+        step: The last that was heard of: its number in the epoch, of how many, of all epochs.
+    """
+
+    def __init__(self, trial: dict[str, Any], workers: int, *, use_gpu: bool) -> None:
+        here = NodeAffinitySchedulingStrategy(this_node(), soft=False)
+        self._line: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(_Line).remote()
+        self._scratch = tempfile.TemporaryDirectory(prefix=PREFIX, dir=trial["folder"])
+        self._known, self.joined = 0, list[Joined]()
+        self.begun: int | None = None
+        self.step: Step | None = None
+        self._failed: list[BaseException] = []
+        trainer = TorchTrainer(
+            work,
+            train_loop_config={"trial": trial, "line": self._line},
+            scaling_config=ScalingConfig(num_workers=workers, use_gpu=use_gpu),
+            torch_config=ListeningConfig(backend="nccl" if use_gpu else "gloo"),
+            run_config=RunConfig(
+                name="trial",
+                storage_path=self._scratch.name,
+                failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
+            ),
+        )
+        self._thread = threading.Thread(target=self._fit, args=(trainer,), daemon=True)
+        self._thread.start()
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """Ids of the nodes on which workers have begun."""
+        return frozenset(joined.node for joined in self.joined)
+
+    def rows(self, must_stop: Callable[[], bool], on_tick: Callable[[], None]) -> Iterator[Row]:
+        """Yield epochs as the workers tell them, those of an earlier run first.
+
+        Args:
+            must_stop: Asked several times a second.
+            on_tick: Called several times a second.
+
+        Raises:
+            HandsslError: What a worker raised; InterruptedStudyError if it was stopped.
+            GroupLostError: Something died.
+        """
+        stopping = False
+        while True:
+            done = not self._thread.is_alive()
+            yield from self._sorted(self._heard())
+            if done:
+                break
+            if must_stop() and not stopping:
+                stopping = True
+                ray.get(self._line.stop.remote())
+            on_tick()
+            self._thread.join(_PERIOD_S)
+        if self._failed:
+            raise GroupLostError(str(self._failed[0])) from self._failed[0]
+
+    def close(self) -> None:
+        """Make sure that no worker is left to write into the folder, and clean up."""
+        for joined in self.joined:
+            ray.kill(joined.actor)
+        for joined in self.joined:
+            with contextlib.suppress(RayError, GetTimeoutError):
+                ray.get(joined.actor.__ray_ready__.remote(), timeout=_DEATH_TIMEOUT_S)
+        ray.kill(self._line)
+        self._thread.join(_DEATH_TIMEOUT_S)
+        self._scratch.cleanup()
+
+    def _fit(self, trainer: TorchTrainer) -> None:
+        try:
+            trainer.fit()
+        except BaseException as error:
+            self._failed.append(error)
+
+    def _heard(self) -> list[Any]:
+        try:
+            said, self.step = ray.get(self._line.heard.remote(self._known))
+        except RayError as error:
+            raise GroupLostError(str(error)) from error
+        self._known += len(said)
+        return list(said)
+
+    def _sorted(self, said: list[Any]) -> Iterator[Row]:
+        for what in said:
+            if isinstance(what, Joined):
+                self.joined.append(what)
+            elif isinstance(what, Begun):
+                self.begun = what.steps
+            elif isinstance(what, HandsslError):
+                self._thread.join()
+                raise what
+            else:
+                yield what
+
+
+def remove_remains(folder: Path) -> None:
+    """Remove what the groups of a driver that was killed left in a trial's folder."""
+    for path in folder.glob(PREFIX + "*"):
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,186 @@
+"""How many workers the next group gets: what was asked for, what fits, what is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from handssl.errors import InputError, InterruptedStudyError
+from handssl.sweep.nodes import Room, room
+from handssl.training.config import PretrainConfig
+
+SETTLE_S = 10.0
+WAIT_S = 1800.0
+_PERIOD_S = 0.2
+_FEWER_ROWS = (
+    "or set pretrain.accumulation to 2 or more: a step then needs a part of the memory, and is "
+    "another experiment with another identity"
+)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Bounds on the size of a group.
+
+    Attributes:
+        start: Least number for the first group.
+        least: For later ones, after workers were lost.
+        most: None is all there are at each start of a group.
+    """
+
+    start: int
+    least: int
+    most: int | None
+
+    @classmethod
+    def of(cls, asked: int | tuple[int, int] | None) -> Workers:
+        """Read what `pretrain` was given.
+
+        Args:
+            asked: A number to start with, of which all but one may be lost; (least, most); or None.
+
+        Example:
+            >>> Workers.of(4)
+            Workers(start=4, least=1, most=4)
+            >>> Workers.of((2, 4))
+            Workers(start=2, least=2, most=4)
+        """
+        if asked is None:
+            return cls(1, 1, None)
+        if isinstance(asked, int):
+            return cls(asked, 1, asked)
+        return cls(asked[0], asked[0], asked[1])
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What goes on while there are too few workers.
+
+    Attributes:
+        must_stop: Asked several times a second.
+        on_tick: Called several times a second.
+        say: Gets what a person should know, and how many steps have to be made again.
+        on_step: Called with (steps done, steps of the epoch).
+    """
+
+    must_stop: Callable[[], bool]
+    on_tick: Callable[[], None]
+    say: Callable[[str, int], None]
+    on_step: Callable[[int, int], None]
+
+
+class Staffing:
+    """Decides the size of every group of a run.
+
+    A group takes the most that was asked for; what is free once the last group's resources have
+    come back, if that is fewer; and waits where there are fewer than the least. Each worker
+    needs a row of every backward pass.
+
+    Args:
+        asked: Bounds.
+        config: For the global batch.
+        resource: What a worker takes one of: CPU or GPU.
+        can_grow: Whether nodes may join; a Ray of our own stays what it is.
+        waiting: What goes on meanwhile.
+
+    Raises:
+        InputError: More workers than rows.
+    """
+
+    def __init__(
+        self,
+        asked: Workers,
+        config: PretrainConfig,
+        *,
+        resource: str,
+        can_grow: bool,
+        waiting: Waiting,
+    ) -> None:
+        self._asked, self._config, self._resource = asked, config, resource
+        self._can_grow, self._waiting = can_grow, waiting
+        self._rows = config.global_batch // config.accumulation
+        self._least, self._most = asked.start, asked.most
+        self._reason = "the least that was asked for"
+        if asked.start > self._rows:
+            raise InputError(
+                f"--workers: expected at most {self._rows}, a row of the global batch each, got "
+                f"{asked.start}"
+            )
+
+    def next(self) -> int:
+        """Return the size of the next group, as soon as there is one.
+
+        Raises:
+            InputError: There will never be enough workers here.
+            InterruptedStudyError: It was stopped, or has waited for WAIT_S.
+        """
+        began_s, said = time.monotonic(), False
+        while True:
+            there, waited_s = room(self._resource), time.monotonic() - began_s
+            if count := self._fitting(there, settled=waited_s >= SETTLE_S):
+                self._started(count)
+                return count
+            self._check(there, waited_s)
+            if there.total < self._least and not said:
+                self._waiting.say(self._explained(there), 0)
+                said = True
+            self._waiting.on_tick()
+            time.sleep(_PERIOD_S)  # nodes tell nobody that they have come
+
+    def too_little_memory(self, workers: int, reason: str) -> None:
+        """Take more than `workers` from now on: fewer rows each need less memory.
+
+        Raises:
+            InputError: More were not asked for.
+        """
+        self._least = workers + 1
+        self._reason = f"with {workers} a step ran out of memory ({reason})"
+        if self._least > min(self._rows, self._most or self._rows):
+            raise InputError(
+                f"a step of {self._config.global_batch} rows on {workers} workers ran out of "
+                f"memory ({reason}); expected a step that fits: give more workers (--workers), "
+                + _FEWER_ROWS
+            )
+
+    def _fitting(self, there: Room, *, settled: bool) -> int:
+        """Return how many to start, 0 for not yet."""
+        most = min(self._rows, self._most or there.total)
+        count = min(there.free, most)
+        if count < self._least:
+            return 0
+        return count if count == most or there.free >= there.total or settled else 0
+
+    def _started(self, count: int) -> None:
+        # What a step on fewer cannot hold stays excluded.
+        if self._reason.startswith("the least"):
+            self._least = self._asked.least
+        if self._config.batch_norm == "local":
+            # Statistics of each worker's rows: another number of workers is another experiment.
+            self._least = self._most = count
+            self._reason = "batch_norm: local gives other numbers on fewer"
+
+    def _check(self, there: Room, waited_s: float) -> None:
+        if self._waiting.must_stop():
+            raise InterruptedStudyError("stopped while it waited for workers")
+        if there.total < self._least and not self._can_grow:
+            raise InputError(self._refusal(there))
+        if waited_s >= WAIT_S:
+            raise InterruptedStudyError(self._explained(there) + f"; gave up after {WAIT_S:.0f} s")
+
+    def _refusal(self, there: Room) -> str:
+        if self._reason.startswith("the least"):
+            return (
+                f"--workers: expected at most {there.total}, the {self._resource}s of the "
+                f"cluster, got {self._least}"
+            )
+        return (
+            f"{self._reason}: expected {self._least} {self._resource}s, there are {there.total}; "
+            f"go on where there are more, " + _FEWER_ROWS
+        )
+
+    def _explained(self, there: Room) -> str:
+        return (
+            f"waiting for workers: {there.total} {self._resource}s, expected {self._least} or more "
+            f"({self._reason})"
+        )

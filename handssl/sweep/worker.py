@@ -1,0 +1,122 @@
+"""One of several Ray Train workers: trains its share, tells the driver, listens for its end."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import ray
+import torch
+from ray.train.torch import TorchConfig
+
+from handssl.distributed import rank
+from handssl.errors import DivergedError, HandsslError, InterruptedStudyError
+from handssl.training.trial import Trial
+
+_LOW_MEMORY = "running low on memory"  # of Ray's own message
+_told_to_end = False
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A worker has begun.
+
+    Attributes:
+        actor: Its handle.
+        node: Id of the node it runs on.
+    """
+
+    actor: Any
+    node: str
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The workers go on from a checkpoint, or from the start.
+
+    Attributes:
+        steps: Made by then, in all epochs.
+    """
+
+    steps: int
+
+
+class _Listening(TorchConfig().backend_cls):  # type: ignore[misc]
+    """Torch's process group, and a worker that takes SIGTERM for a notice."""
+
+    def on_start(self, worker_group: Any, backend_config: TorchConfig) -> None:
+        super().on_start(worker_group, backend_config)
+        worker_group.execute(_listen)
+
+
+@dataclass
+class ListeningConfig(TorchConfig):  # type: ignore[misc]
+    """Torch's process group for workers that end with a checkpoint when SIGTERM comes."""
+
+    @property
+    def backend_cls(self) -> type:
+        """What Ray Train sets up in every worker."""
+        return _Listening
+
+
+def work(settings: dict[str, Any]) -> None:
+    """Be one worker: train, and if this is the first, tell the driver.
+
+    Args:
+        settings: `trial`, the arguments of the Trial, and the `line` to the driver.
+    """
+    line = settings["line"]
+    context = ray.get_runtime_context()
+    ray.get(line.say.remote(Joined(context.current_actor, context.get_node_id())))
+    try:
+        _train(settings)
+    except (DivergedError, InterruptedStudyError) as error:
+        # All ranks raise these together.
+        _tell_first(line, error)
+    except HandsslError as error:
+        ray.get(line.say.remote(error))
+        raise
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Say whether Ray killed a worker because its node ran low on memory."""
+    text = f"{error} {error.__cause__}"
+    return isinstance(error.__cause__, ray.exceptions.OutOfMemoryError) or _LOW_MEMORY in text
+
+
+def _train(settings: dict[str, Any]) -> None:
+    line = settings["line"]
+    cpus = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
+    torch.set_num_threads(max(1, int(cpus)))
+    _train_on(line, Trial(**settings["trial"]))
+
+
+def _train_on(line: Any, trial: Trial) -> None:
+    def on_step(done: int, total: int) -> None:
+        if rank() == 0:
+            line.step.remote(done, total, trial.steps_made)
+
+    _tell_first(line, Begun(trial.steps_made))
+    for result in trial.epochs(on_step, lambda: _told_to_end or _is_stopped(line)):
+        _tell_first(line, (result.epoch, dict(result.metrics)))
+
+
+def _is_stopped(line: Any) -> bool:
+    return bool(ray.get(line.must_stop.remote()))
+
+
+def _tell_first(line: Any, what: Any) -> None:
+    if rank() == 0:
+        ray.get(line.say.remote(what))
+
+
+def _listen() -> None:
+    """Take SIGTERM for a notice; Ray runs this in the worker's main thread, as it must be."""
+    signal.signal(signal.SIGTERM, _on_signal)
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    global _told_to_end
+    _told_to_end = True

@@ -1,0 +1,197 @@
+"""A Ray cluster of several nodes on this machine, every node with a real raylet, for fault tests.
+
+Run as a program it is the cluster: it starts a head without CPUs and nodes with one CPU each, and
+obeys the lines it reads. All its processes, and the drivers that tests start, have its folder as
+working directory: so whoever is left over is found, also where Ray has rewritten a command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+
+TIMEOUT_S = 240.0
+HERE = Path(__file__).parent
+
+
+class LocalCluster:
+    """Client of the program below."""
+
+    def __init__(self, folder: Path, nodes: int) -> None:
+        self.folder = folder
+        self.env = os.environ | {
+            "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
+            "OMP_NUM_THREADS": "1",
+            "RAY_TMPDIR": str(folder),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        self._server = self.start([str(HERE / "clusters.py"), str(nodes)])
+        try:
+            self.address = self._answer()
+        except AssertionError:
+            self.end(self._server)
+            raise
+        self.raylets = {i: int(self._ask("pid", i)) for i in range(1, nodes + 1)}
+
+    def start(self, words: list[str]) -> subprocess.Popen[str]:
+        """Start a Python program in the cluster's folder."""
+        with (self.folder / "errors.txt").open("a") as errors:
+            return subprocess.Popen(
+                [sys.executable, *words],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=self.env,
+                cwd=self.folder,
+            )
+
+    def drain(self, node: int) -> None:
+        """Tell a node that it will be taken away in ten minutes, as a cloud's notice does."""
+        self._ask("drain", node)
+
+    def add(self, node: int) -> None:
+        """Start a node in the place of one that is gone."""
+        self.raylets[node] = int(self._ask("add", node))
+
+    def remove(self, node: int) -> None:
+        """End a node and whatever is left of it."""
+        self._ask("remove", node)
+
+    def kill_node(self, node: int) -> None:
+        """SIGKILL a raylet; its workers notice and die."""
+        os.kill(self.raylets[node], signal.SIGKILL)
+
+    def actors(self, name: str, node: int | None = None) -> list[psutil.Process]:
+        """Return the processes of an actor class, of one node or all."""
+        inside = self.processes()
+        if node is not None:
+            inside = psutil.Process(self.raylets[node]).children(recursive=True)
+        return [p for p in inside if name in _title(p)]
+
+    def nodes_with(self, name: str) -> list[int]:
+        """Return the living nodes on which an actor class runs."""
+        alive = [node for node, pid in self.raylets.items() if _is_alive(pid)]
+        return [node for node in alive if self.actors(name, node)]
+
+    def processes(self) -> list[psutil.Process]:
+        """Return everything that runs in the cluster's folder."""
+        return [p for p in psutil.process_iter() if _folder(p) == str(self.folder)]
+
+    def close(self) -> None:
+        """End everything; nothing may be left."""
+        self.end(self._server)
+        _, alive = psutil.wait_procs(self.processes(), timeout=20)
+        titles = [_title(p) for p in alive]
+        for process in alive:
+            process.kill()
+        assert titles == []
+
+    @staticmethod
+    def end(process: subprocess.Popen[str]) -> None:
+        """Close the pipes of a program, which ends at that, and wait for it."""
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        process.wait(TIMEOUT_S)
+        process.stdout.close()
+
+    def _ask(self, verb: str, node: int) -> str:
+        self._server.stdin.write(f"{verb} {node}\n")
+        self._server.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> str:
+        line = self._server.stdout.readline().strip()
+        assert line, (self.folder / "errors.txt").read_text()[-4000:]
+        return line
+
+
+@contextlib.contextmanager
+def local_cluster(nodes: int) -> Iterator[LocalCluster]:
+    """Start a cluster and end it. Its folder is a short one: names of sockets have a limit."""
+    with tempfile.TemporaryDirectory(prefix="hs-") as folder:
+        cluster = LocalCluster(Path(folder).resolve(), nodes)
+        try:
+            yield cluster
+        finally:
+            cluster.close()
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def _is_alive(pid: int) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _folder(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        return process.cwd()
+    return ""
+
+
+def _title(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
+
+
+def _serve(count: int) -> None:
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    head = node | {"num_cpus": 0, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=True)
+    nodes = {i: cluster.add_node(wait=False, **node) for i in range(1, count + 1)}
+    cluster.wait_for_nodes(TIMEOUT_S)
+    print(cluster.address, flush=True)
+    for line in sys.stdin:
+        verb, number = line.split()
+        print(_obey(cluster, nodes, node, verb, int(number)), flush=True)
+    cluster.shutdown()
+
+
+def _obey(cluster, nodes, options, verb, number):
+    if verb == "drain":
+        return _drain(cluster, nodes[number].node_id)
+    if verb == "remove":
+        cluster.remove_node(nodes[number], allow_graceful=False)
+        return "removed"
+    if verb == "add":
+        nodes[number] = cluster.add_node(**options)
+    return nodes[number].all_processes["raylet"][0].process.pid
+
+
+def _drain(cluster, node_id):
+    from ray._raylet import GcsClient
+    from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+
+    deadline_ms = int(time.time() * 1000) + 600_000
+    reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+    accepted, refused = GcsClient(address=cluster.address).drain_node(
+        node_id, reason, "preempted", deadline_ms
+    )
+    assert accepted, refused
+    return "draining"
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

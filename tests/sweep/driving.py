@@ -1,0 +1,89 @@
+"""Pretrain on a cluster and tell every event in a line: the driver that fault tests kill.
+
+Run as a program it is the driver; the class is what a test holds of it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.sweep.clusters import LocalCluster
+
+
+class Driver:
+    """One `pretrain` on a cluster, whose events come as lines; killed where the block ends."""
+
+    def __init__(self, cluster: LocalCluster, run: Path, storage: Path, **options: object) -> None:
+        self.events: list[dict] = []
+        self._cluster, self._errors = cluster, cluster.folder / "errors.txt"
+        options = {"run": str(run), "storage": str(storage), "address": cluster.address} | options
+        self.process = cluster.start([__file__, json.dumps(options)])
+
+    def __enter__(self) -> Driver:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self._cluster.end(self.process)
+
+    def until(self, wanted: Callable[[dict], bool]) -> dict:
+        """Read events up to one that is wanted."""
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+            if wanted(self.events[-1]):
+                return self.events[-1]
+        said = [e for e in self.events if e["event"] not in ("StepEnded", "Preparing")]
+        raise AssertionError(
+            f"ended with {self.process.wait()} after {said}\n{self._errors.read_text()[-4000:]}"
+        )
+
+    def until_step(self, epoch: int, step: int) -> dict:
+        """Read up to a step of the epoch that follows `epoch` finished ones."""
+        self.until(lambda e: e["event"] == "EpochEnded" and e["epoch"] >= epoch)
+        return self.until(lambda e: e["event"] == "StepEnded" and e["done"] >= step)
+
+    def finish(self) -> dict:
+        """Read to the end; return the last event, `Done`."""
+        done = self.until(lambda e: e["event"] == "Done")
+        self.process.wait()
+        return done
+
+
+def is_notice(event: dict) -> bool:
+    """Say whether an event tells of workers that go on after a fault."""
+    return event["event"] == "Notice"
+
+
+def tell(event: Any) -> None:
+    known = {name: getattr(event, name, None) for name in ("epoch", "done", "text")}
+    again = getattr(event, "replayed_steps", 0)
+    print(json.dumps({"event": type(event).__name__, "again": again, **known}), flush=True)
+
+
+def main(options: dict[str, Any]) -> None:
+    from handssl.sweep.events import Tick
+    from handssl.sweep.pretrain import pretrain
+    from handssl.sweep.run_config import RunConfig
+    from handssl.training import Execution
+
+    workers = options["workers"]
+    result = pretrain(
+        RunConfig.load(Path(options["run"])),
+        storage=Path(options["storage"]),
+        workers=tuple(workers) if isinstance(workers, list) else workers,
+        address=options["address"],
+        execution=Execution(precision=options.get("precision", "float32"), device="cpu"),
+        on_event=lambda event: None if isinstance(event, Tick) else tell(event),
+    )
+    outcome = [record.outcome for record in result.records]
+    end = {"event": "Done", "outcome": outcome, "interrupted": result.interrupted}
+    print(json.dumps(end), flush=True)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

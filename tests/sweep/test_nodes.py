@@ -1,0 +1,152 @@
+"""One run on a cluster of three nodes that is hit by everything in turn; whole, the numbers stay.
+
+Starting a group of workers takes seconds, so that one run tells the whole story, and each test
+reads its part.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+
+from handssl.tracking.ledger import Ledger
+from tests.sweep.clusters import local_cluster, wait_until
+from tests.sweep.driving import Driver, is_notice
+
+EPOCHS, STEPS = 12, 6
+RUN = f"""
+name: together
+data: {{pretrain: 96, probe: 48, select: 24, test: 24, image_px: 64, crop_px: 64}}
+pretrain:
+  composition: [rotate]
+  objective: relative
+  epochs: {EPOCHS}
+  global_batch: 16
+  encoder: {{width: 8, input_px: 32}}
+  heads: {{projection_hidden: 8, projection_out: 8, relative_hidden: 8}}
+  optimizer: {{warmup_epochs: 1}}
+"""
+OURS = ("RayTrainWorker", "TrainController", "_Line", "PlacementGroupCleaner")
+pytestmark = pytest.mark.timeout(600)
+
+
+@dataclass
+class Story:
+    """What happened: fault -> the notice that followed, and what was left."""
+
+    storage: object = None
+    notices: dict = field(default_factory=dict)
+    outcome: dict = field(default_factory=dict)
+    left: list = field(default_factory=list)
+    alone_after: int = 0
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "run.yaml"
+    path.write_text(RUN, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with local_cluster(nodes=3) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def undisturbed(cluster, run, tmp_path_factory):
+    storage = tmp_path_factory.mktemp("undisturbed")
+    with Driver(cluster, run, storage, workers=2) as driver:
+        assert driver.finish()["outcome"] == ["completed"]
+    return storage
+
+
+@pytest.fixture(scope="module")
+def story(cluster, run, undisturbed, tmp_path_factory):
+    told = Story(tmp_path_factory.mktemp("story"))
+    with Driver(cluster, run, told.storage, workers=2) as driver:
+        driver.until_step(1, 2)
+        driver.process.kill()
+    with Driver(cluster, run, told.storage, workers=2) as driver:
+        hit_with_everything(cluster, driver, told)
+        told.outcome = driver.finish()
+    wait_until(lambda: not ours(cluster), "actors that outlive their driver")
+    return told
+
+
+def hit_with_everything(cluster, driver, told):
+    driver.until_step(3, 2)
+    cluster.actors("TrainController")[0].kill()
+    told.notices["controller"] = driver.until(is_notice)
+    driver.until_step(5, 2)
+    cluster.actors("RayTrainWorker")[1].send_signal(signal.SIGTERM)
+    told.notices["sigterm"] = driver.until(is_notice)
+    driver.until_step(7, 2)
+    cluster.kill_node(cluster.nodes_with("RayTrainWorker")[0])
+    told.notices["node"] = driver.until(is_notice)
+    driver.until_step(9, 2)
+    cluster.drain(cluster.nodes_with("RayTrainWorker")[0])
+    told.notices["drain"] = driver.until(is_notice)
+    told.alone_after = max(e["epoch"] for e in driver.events if e["event"] == "EpochEnded")
+
+
+def ours(cluster):
+    return [actor for name in OURS for actor in cluster.actors(name)]
+
+
+def history(storage):
+    (record,) = Ledger(storage).all()
+    return [
+        {name: value for name, value in row.metrics.items() if not name.endswith("_s")}
+        for row in Ledger(storage).history(record.trial_id)
+    ]
+
+
+def files(storage):
+    (record,) = Ledger(storage).all()
+    return {p.name for p in (storage / "trials" / record.trial_id).rglob("*")}
+
+
+@pytest.mark.parametrize("fault", ["controller", "node"])
+def test_a_kill_costs_an_epoch_at_most(story, fault):
+    assert "2 go on" in story.notices[fault]["text"]
+    assert 0 <= story.notices[fault]["again"] <= STEPS
+
+
+@pytest.mark.parametrize("fault", ["sigterm", "drain"])
+def test_a_notice_costs_no_step(story, fault):
+    assert story.notices[fault]["again"] == 0
+    assert "a worker was told to end" in story.notices[fault]["text"]
+
+
+def test_a_node_that_is_to_go_gets_no_worker_and_the_run_goes_on_with_fewer(story):
+    assert "1 go on" in story.notices["drain"]["text"]
+
+
+def test_the_numbers_are_those_of_an_undisturbed_run(story, undisturbed):
+    assert story.outcome == {"event": "Done", "outcome": ["completed"], "interrupted": False}
+    together = story.alone_after
+    rows, wanted = history(story.storage), history(undisturbed)
+    assert together >= 9
+    assert rows[:together] == wanted[:together]
+    assert len(rows) == len(wanted) == EPOCHS
+    for row, other in zip(rows[together:], wanted[together:], strict=True):
+        assert row.keys() == other.keys()
+        for name, value in row.items():
+            assert math.isclose(value, other[name], rel_tol=1e-9, abs_tol=1e-12), name
+
+
+def test_every_step_is_in_mlflow_once(story):
+    with sqlite3.connect(story.storage / "mlflow.db") as base:
+        steps = Counter(s for (s,) in base.execute("select step from metrics where key='mpje_mm'"))
+    assert steps == dict.fromkeys(range(1, EPOCHS + 1), 1)
+
+
+def test_no_file_is_left_over(story, undisturbed):
+    assert files(story.storage) == files(undisturbed)
