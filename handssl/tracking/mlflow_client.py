@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
@@ -46,6 +47,7 @@ def connect(tracking_uri: str, experiment: str) -> tuple[MlflowClient, str]:
     if tracking_uri.startswith("http"):
         for name, value in _BOUNDS.items():
             os.environ.setdefault(name, value)
+    _make_whole(tracking_uri)
     client = MlflowClient(tracking_uri)
     found = client.get_experiment_by_name(experiment)
     if found is None:
@@ -54,6 +56,23 @@ def connect(tracking_uri: str, experiment: str) -> tuple[MlflowClient, str]:
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return client, str(found.experiment_id)
+
+
+def _make_whole(tracking_uri: str) -> None:
+    """Make a missing SQLite store under another name first.
+
+    MLflow cannot open a store whose tables a process that was killed has made in part.
+    """
+    path = Path(tracking_uri.removeprefix("sqlite:///"))
+    if not tracking_uri.startswith("sqlite:///") or path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.new-{os.getpid()}")
+    partial.unlink(missing_ok=True)
+    MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
+    with suppress(FileExistsError):  # another process was faster
+        path.hardlink_to(partial)
+    partial.unlink()
 
 
 @contextmanager
