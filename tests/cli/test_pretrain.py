@@ -19,7 +19,7 @@ from handssl.cli.app import invoke
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.record import TrialRecord
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 240.0
 EPOCHS = 4
 RUN = f"""
 name: alone

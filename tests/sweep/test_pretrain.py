@@ -19,7 +19,7 @@ from handssl.cli.app import invoke
 from handssl.sweep.run_config import RunConfig
 from handssl.tracking.ledger import Ledger
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 240.0
 EPOCHS = 12
 RUN = f"""
 name: alone
