@@ -23,6 +23,7 @@ def test_a_process_that_is_killed_while_it_makes_the_store_leaves_none_in_the_wa
     client, experiment = connect(uri, "s")
     assert client.get_experiment(experiment).name == "s"
     assert connect(uri, "s")[1] == experiment
+    assert set(sizes(tmp_path)) == {"mlflow.db"}
 
 
 def test_making_a_store_leaves_no_other_file(tmp_path):
