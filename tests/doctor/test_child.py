@@ -38,6 +38,14 @@ ask("tests.doctor.faults:hang", sys.argv[1], timeout_s=100)
 """
 
 
+def written(pids, is_alive):
+    """Return the processes whose ids another process writes into a file, once they are whole."""
+    while not (pids.exists() and pids.read_text().endswith("]")):
+        assert is_alive()
+        time.sleep(0.02)
+    return [psutil.Process(pid) for pid in json.loads(pids.read_text())]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_it_ends_with_the_one_who_asks(tmp_path, number):
     pids = tmp_path / "pids"
@@ -46,10 +54,7 @@ def test_it_ends_with_the_one_who_asks(tmp_path, number):
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.DEVNULL,
     )
-    while not pids.exists():
-        assert asker.poll() is None
-        time.sleep(0.02)  # a file that another process writes
-    family = [psutil.Process(pid) for pid in json.loads(pids.read_text())]
+    family = written(pids, lambda: asker.poll() is None)
     asker.send_signal(number)
     assert asker.wait(timeout=60) != 0
     psutil.wait_procs(family, timeout=20)
@@ -68,10 +73,7 @@ def test_one_that_hangs_is_ended_with_all_it_has_started(tmp_path):
 
     thread = threading.Thread(target=ask_in_vain)
     thread.start()
-    while not pids.exists():
-        assert thread.is_alive()
-        time.sleep(0.02)  # a file that another process writes
-    family = [psutil.Process(pid) for pid in json.loads(pids.read_text())]
+    family = written(pids, thread.is_alive)
     thread.join()
     assert errors == ["no answer within 5 s"]
     psutil.wait_procs(family, timeout=20)

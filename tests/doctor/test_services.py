@@ -236,7 +236,7 @@ def test_a_server_that_is_no_ray_is_given_up_after_a_bounded_time(stranger):
 @pytest.mark.timeout(180)
 def test_a_ray_started_for_the_check_leaves_no_process():
     before = set(psutil.Process().children(recursive=True))
-    finding = found("ray")
+    finding = found("ray", ray_timeout_s=150.0)
     assert finding.verdict == "ok", finding
     assert "token authentication on" in finding.detail
     assert set(psutil.Process().children(recursive=True)) <= before
@@ -250,7 +250,7 @@ def test_a_cluster_answers_at_its_address():
 
     with ray_cluster(cpus=1):
         address = ray.get_runtime_context().gcs_address
-        finding = found("ray", ray_address=address)
+        finding = found("ray", ray_address=address, ray_timeout_s=150.0)
         assert finding.verdict == "ok", finding
         assert f"cluster at {address}; Ray {ray.__version__}" in finding.detail
 
