@@ -20,7 +20,7 @@ import torch.distributed as dist
 ROOT = Path(__file__).parents[1]
 
 
-def solve_together(module, folder, worlds, *, timeout_s=110):
+def solve_together(module, folder, worlds, *, timeout_s=240):
     """Let several processes solve a module's problem; they meet in files and talk on loopback."""
     # As this process finds modules, and with no word to other machines.
     paths = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
@@ -72,7 +72,7 @@ def main(module, folder, *worlds):
         for process in ranks:
             process.start()
         for process in ranks:
-            process.join(timeout=90)
+            process.join(timeout=200)
         failed = [rank for rank, process in enumerate(ranks) if process.exitcode != 0]
         for process in ranks:
             process.kill()

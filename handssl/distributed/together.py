@@ -75,16 +75,22 @@ def _heard(lines: list[Any], end_s: float) -> list[Any]:
         if not ready:
             silent = [rank for rank in range(len(lines)) if rank not in found]
             raise RanksError(f"ranks {silent} of {len(lines)} did not answer in time")
-        for rank, line in enumerate(lines):
-            if line not in ready:
-                continue
-            try:
-                done, found[rank] = line.recv()
-            except EOFError:
-                raise RanksError(f"rank {rank} of {len(lines)} ended without a word") from None
+        answers = {rank: _answer(line) for rank, line in enumerate(lines) if line in ready}
+        # One that died is why the others failed.
+        for rank, (done, what) in sorted(answers.items(), key=lambda item: item[1][1] is not None):
             if not done:
-                raise RanksError(f"rank {rank} of {len(lines)}: {found[rank]}")
+                raise RanksError(f"rank {rank} of {len(lines)}{what or ' ended without a word'}")
+            found[rank] = what
     return [found[rank] for rank in range(len(lines))]
+
+
+def _answer(line: Any) -> tuple[bool, Any]:
+    """Return (whether it went well, the result or what went wrong); None for a dead process."""
+    try:
+        done, what = line.recv()
+    except EOFError:
+        return False, None
+    return done, what if done else f": {what}"
 
 
 def _rank(

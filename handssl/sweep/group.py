@@ -12,13 +12,13 @@ from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
-from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
+from ray.util import remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from handssl.errors import HandsslError
 from handssl.sweep.nodes import this_node
-from handssl.sweep.worker import Begun, Joined, ListeningConfig, work
+from handssl.sweep.trainer import build_trainer
+from handssl.sweep.worker import Begun, Joined
 
 PREFIX = ".train-"
 _PERIOD_S = 0.2
@@ -58,9 +58,6 @@ class _Line:
 class Group:
     """Workers that train a trial together until it is complete, stopped, or one of them is lost.
 
-    Ray Train's own restarts are off: it would start the same number again, also where a node is
-    gone for good, and cannot outlive its controller.
-
     Args:
         trial: Arguments of the Trial; every node sees its folders.
         workers: How many.
@@ -80,17 +77,8 @@ class Group:
         self.begun: int | None = None
         self.step: Step | None = None
         self._failed: list[BaseException] = []
-        trainer = TorchTrainer(
-            work,
-            train_loop_config={"trial": trial, "line": self._line},
-            scaling_config=ScalingConfig(num_workers=workers, use_gpu=use_gpu),
-            torch_config=ListeningConfig(backend="nccl" if use_gpu else "gloo"),
-            run_config=RunConfig(
-                name="trial",
-                storage_path=self._scratch.name,
-                failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
-            ),
-        )
+        told = {"trial": trial, "line": self._line}
+        trainer = build_trainer(told, workers, use_gpu=use_gpu, scratch=self._scratch.name)
         self._thread = threading.Thread(target=self._fit, args=(trainer,), daemon=True)
         self._thread.start()
 
@@ -131,11 +119,13 @@ class Group:
         for joined in self.joined:
             with contextlib.suppress(RayError, GetTimeoutError):
                 ray.get(joined.actor.__ray_ready__.remote(), timeout=_DEATH_TIMEOUT_S)
+        if self.joined:
+            remove_placement_group(self.joined[0].placement)
         ray.kill(self._line)
         self._thread.join(_DEATH_TIMEOUT_S)
         self._scratch.cleanup()
 
-    def _fit(self, trainer: TorchTrainer) -> None:
+    def _fit(self, trainer: Any) -> None:
         try:
             trainer.fit()
         except BaseException as error:

@@ -10,6 +10,7 @@ from typing import Any
 import ray
 import torch
 from ray.train.torch import TorchConfig
+from ray.util import get_current_placement_group
 
 from handssl.distributed import rank
 from handssl.errors import DivergedError, HandsslError, InterruptedStudyError
@@ -26,10 +27,12 @@ class Joined:
     Attributes:
         actor: Its handle.
         node: Id of the node it runs on.
+        placement: What reserves the resources of the group.
     """
 
     actor: Any
     node: str
+    placement: Any
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def work(settings: dict[str, Any]) -> None:
     """
     line = settings["line"]
     context = ray.get_runtime_context()
-    ray.get(line.say.remote(Joined(context.current_actor, context.get_node_id())))
+    placement = get_current_placement_group()
+    ray.get(line.say.remote(Joined(context.current_actor, context.get_node_id(), placement)))
     try:
         _train(settings)
     except (DivergedError, InterruptedStudyError) as error:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
+import psutil
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
@@ -46,6 +48,7 @@ def connect(tracking_uri: str, experiment: str) -> tuple[MlflowClient, str]:
     if tracking_uri.startswith("http"):
         for name, value in _BOUNDS.items():
             os.environ.setdefault(name, value)
+    _make_whole(tracking_uri)
     client = MlflowClient(tracking_uri)
     found = client.get_experiment_by_name(experiment)
     if found is None:
@@ -54,6 +57,26 @@ def connect(tracking_uri: str, experiment: str) -> tuple[MlflowClient, str]:
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return client, str(found.experiment_id)
+
+
+def _make_whole(tracking_uri: str) -> None:
+    """Make a missing SQLite store under another name first.
+
+    MLflow cannot open a store whose tables a process that was killed has made in part.
+    """
+    path = Path(tracking_uri.removeprefix("sqlite:///"))
+    if not tracking_uri.startswith("sqlite:///") or path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f"{path.name}.new-*"):
+        pid = left.name.rpartition("-")[2]
+        if not (pid.isdecimal() and psutil.pid_exists(int(pid))):
+            left.unlink(missing_ok=True)
+    partial = path.with_name(f"{path.name}.new-{os.getpid()}")
+    MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
+    with suppress(FileExistsError):  # another process was faster
+        path.hardlink_to(partial)
+    partial.unlink()
 
 
 @contextmanager

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from handssl.data.study_data import StudyData
 from handssl.distributed import rank
 from handssl.errors import DataError, InterruptedStudyError
+from handssl.models import ResNet18
 from handssl.training.checkpoints import CheckpointFolder, RunState
 from handssl.training.checkpoints.reading import other_version
 from handssl.training.checkpoints.writing import remove_orphans
@@ -117,7 +121,7 @@ class Trial:
             return {}
         last = epoch == self.config.epochs
         return measure(
-            self._pretraining.encoder,
+            _measurable(self._pretraining.encoder),
             self._data,
             self.config,
             last=last,
@@ -167,3 +171,9 @@ class Trial:
         if (old := self.folder / "checkpoint.pt").exists():
             raise other_version(old, "1")
         return []
+
+
+def _measurable(encoder: ResNet18) -> ResNet18:
+    """Return an encoder in the type that images are measured in."""
+    is_double = next(encoder.parameters()).dtype == torch.float64
+    return copy.deepcopy(encoder).float() if is_double else encoder

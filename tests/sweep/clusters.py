@@ -74,17 +74,25 @@ class LocalCluster:
         """SIGKILL a raylet; its workers notice and die."""
         os.kill(self.raylets[node], signal.SIGKILL)
 
-    def actors(self, name: str, node: int | None = None) -> list[psutil.Process]:
-        """Return the processes of an actor class, of one node or all."""
-        inside = self.processes()
-        if node is not None:
-            inside = psutil.Process(self.raylets[node]).children(recursive=True)
-        return [p for p in inside if name in _title(p)]
+    def actors(self, name: str) -> list[psutil.Process]:
+        """Return the processes of an actor class; a title that is being rewritten is missed."""
+        return [p for p in self.processes() if name in _title(p)]
 
-    def nodes_with(self, name: str) -> list[int]:
-        """Return the living nodes on which an actor class runs."""
-        alive = [node for node, pid in self.raylets.items() if _is_alive(pid)]
-        return [node for node in alive if self.actors(name, node)]
+    def find(self, name: str, count: int = 1) -> list[psutil.Process]:
+        """Return so many processes of an actor class, as soon as they are all seen."""
+        found: list[psutil.Process] = []
+
+        def are_all() -> bool:
+            found[:] = self.actors(name)
+            return len(found) == count
+
+        wait_until(are_all, f"{count} of {name}")
+        return found
+
+    def nodes_with(self, name: str, count: int = 1) -> list[int]:
+        """Return the nodes of so many processes of an actor class."""
+        nodes = {pid: node for node, pid in self.raylets.items()}
+        return [nodes[process.ppid()] for process in self.find(name, count)]
 
     def processes(self) -> list[psutil.Process]:
         """Return everything that runs in the cluster's folder."""
@@ -134,12 +142,6 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
     while not holds():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)
-
-
-def _is_alive(pid: int) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def _folder(process: psutil.Process) -> str:

@@ -5,14 +5,21 @@ Run as a program it is the driver; the class is what a test holds of it.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handssl.tracking.ledger import Ledger
+
 if TYPE_CHECKING:
     from tests.sweep.clusters import LocalCluster
+
+
+_PROGRESS, _EPOCHS = ("StepEnded", "EpochEnded"), ("Started", "EpochEnded")
 
 
 class Driver:
@@ -42,6 +49,18 @@ class Driver:
             f"ended with {self.process.wait()} after {said}\n{self._errors.read_text()[-4000:]}"
         )
 
+    @property
+    def epoch(self) -> int:
+        """The last epoch that was told of, or that an earlier run had made."""
+        return max((e["epoch"] for e in self.events if e["event"] in _EPOCHS), default=0)
+
+    def steps(self, steps_per_epoch: int) -> int:
+        """Return the steps that were told of, those of whole epochs included."""
+        last = next((e for e in reversed(self.events) if e["event"] in _PROGRESS), None)
+        if last is None or last["event"] == "EpochEnded":
+            return self.epoch * steps_per_epoch
+        return self.epoch * steps_per_epoch + last["done"]
+
     def until_step(self, epoch: int, step: int) -> dict:
         """Read up to a step of the epoch that follows `epoch` finished ones."""
         self.until(lambda e: e["event"] == "EpochEnded" and e["epoch"] >= epoch)
@@ -52,6 +71,26 @@ class Driver:
         done = self.until(lambda e: e["event"] == "Done")
         self.process.wait()
         return done
+
+
+def folder_of(storage: Path) -> Path:
+    """Return the folder of the only trial."""
+    (record,) = Ledger(storage).all()
+    return storage / "trials" / record.trial_id
+
+
+def history(storage: Path) -> list[dict[str, float]]:
+    """Return the metrics of every epoch of the only trial, without timings."""
+    return [
+        {name: value for name, value in row.metrics.items() if not name.endswith("_s")}
+        for row in Ledger(storage).history(folder_of(storage).name)
+    ]
+
+
+def mlflow_steps(storage: Path) -> list[int]:
+    """Return the steps of the primary measure, as often as they were written."""
+    with contextlib.closing(sqlite3.connect(storage / "mlflow.db")) as base:
+        return [s for (s,) in base.execute("select step from metrics where key = 'median_mm'")]
 
 
 def is_notice(event: dict) -> bool:

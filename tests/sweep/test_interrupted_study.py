@@ -18,7 +18,7 @@ import pytest
 
 from handssl.tracking.ledger import Ledger
 
-TIMEOUT_S = 90.0
+TIMEOUT_S = 200.0
 STUDY = """
 name: interrupted
 cells:

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import math
 import signal
-import sqlite3
-from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
 
-from handssl.tracking.ledger import Ledger
 from tests.sweep.clusters import local_cluster, wait_until
-from tests.sweep.driving import Driver, is_notice
+from tests.sweep.driving import Driver, folder_of, history, is_notice, mlflow_steps
 
 EPOCHS, STEPS = 12, 6
 RUN = f"""
@@ -62,7 +59,7 @@ def cluster():
 @pytest.fixture(scope="module")
 def undisturbed(cluster, run, tmp_path_factory):
     storage = tmp_path_factory.mktemp("undisturbed")
-    with Driver(cluster, run, storage, workers=2) as driver:
+    with Driver(cluster, run, storage, workers=2, precision="float64") as driver:
         assert driver.finish()["outcome"] == ["completed"]
     return storage
 
@@ -70,10 +67,10 @@ def undisturbed(cluster, run, tmp_path_factory):
 @pytest.fixture(scope="module")
 def story(cluster, run, undisturbed, tmp_path_factory):
     told = Story(tmp_path_factory.mktemp("story"))
-    with Driver(cluster, run, told.storage, workers=2) as driver:
+    with Driver(cluster, run, told.storage, workers=2, precision="float64") as driver:
         driver.until_step(1, 2)
         driver.process.kill()
-    with Driver(cluster, run, told.storage, workers=2) as driver:
+    with Driver(cluster, run, told.storage, workers=2, precision="float64") as driver:
         hit_with_everything(cluster, driver, told)
         told.outcome = driver.finish()
     wait_until(lambda: not ours(cluster), "actors that outlive their driver")
@@ -82,16 +79,16 @@ def story(cluster, run, undisturbed, tmp_path_factory):
 
 def hit_with_everything(cluster, driver, told):
     driver.until_step(3, 2)
-    cluster.actors("TrainController")[0].kill()
+    cluster.find("TrainController")[0].kill()
     told.notices["controller"] = driver.until(is_notice)
     driver.until_step(5, 2)
-    cluster.actors("RayTrainWorker")[1].send_signal(signal.SIGTERM)
+    cluster.find("RayTrainWorker", 2)[1].send_signal(signal.SIGTERM)
     told.notices["sigterm"] = driver.until(is_notice)
     driver.until_step(7, 2)
-    cluster.kill_node(cluster.nodes_with("RayTrainWorker")[0])
+    cluster.kill_node(cluster.nodes_with("RayTrainWorker", 2)[0])
     told.notices["node"] = driver.until(is_notice)
     driver.until_step(9, 2)
-    cluster.drain(cluster.nodes_with("RayTrainWorker")[0])
+    cluster.drain(cluster.nodes_with("RayTrainWorker", 2)[0])
     told.notices["drain"] = driver.until(is_notice)
     told.alone_after = max(e["epoch"] for e in driver.events if e["event"] == "EpochEnded")
 
@@ -100,17 +97,8 @@ def ours(cluster):
     return [actor for name in OURS for actor in cluster.actors(name)]
 
 
-def history(storage):
-    (record,) = Ledger(storage).all()
-    return [
-        {name: value for name, value in row.metrics.items() if not name.endswith("_s")}
-        for row in Ledger(storage).history(record.trial_id)
-    ]
-
-
 def files(storage):
-    (record,) = Ledger(storage).all()
-    return {p.name for p in (storage / "trials" / record.trial_id).rglob("*")}
+    return {p.name for p in folder_of(storage).rglob("*")}
 
 
 @pytest.mark.parametrize("fault", ["controller", "node"])
@@ -138,14 +126,15 @@ def test_the_numbers_are_those_of_an_undisturbed_run(story, undisturbed):
     assert len(rows) == len(wanted) == EPOCHS
     for row, other in zip(rows[together:], wanted[together:], strict=True):
         assert row.keys() == other.keys()
-        for name, value in row.items():
-            assert math.isclose(value, other[name], rel_tol=1e-9, abs_tol=1e-12), name
+        # Training is in float64, measuring in float32.
+        for name in row:
+            if name.startswith("train/"):
+                assert math.isclose(row[name], other[name], rel_tol=1e-9), name
+        assert math.isclose(row["median_mm"], other["median_mm"], rel_tol=1e-4)
 
 
 def test_every_step_is_in_mlflow_once(story):
-    with sqlite3.connect(story.storage / "mlflow.db") as base:
-        steps = Counter(s for (s,) in base.execute("select step from metrics where key='mpje_mm'"))
-    assert steps == dict.fromkeys(range(1, EPOCHS + 1), 1)
+    assert sorted(mlflow_steps(story.storage)) == list(range(1, EPOCHS + 1))
 
 
 def test_no_file_is_left_over(story, undisturbed):

@@ -19,7 +19,7 @@ from handssl.cli.app import invoke
 from handssl.sweep.run_config import RunConfig
 from handssl.tracking.ledger import Ledger
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 240.0
 EPOCHS = 12
 RUN = f"""
 name: alone
@@ -199,6 +199,7 @@ def test_a_worker_that_is_short_of_memory_ends_the_run_with_advice(config, tmp_p
     [
         (["--workers", "0"], "--workers: expected a number from 1, or auto, got '0'"),
         (["--workers", "many"], "--workers: expected a number from 1, or auto, got 'many'"),
+        (["--workers", "3..1"], "--workers: expected MIN..MAX with 1 <= MIN <= MAX, e.g. 2..8"),
         (["--time", "25:00"], "--time: expected HH:MM, e.g. 23:30, got '25:00'"),
         (["--set", "pretrain.epoch=3"], "did you mean 'epochs'"),
         (["--device", "tpu"], "device 'tpu': expected auto, cpu or a GPU of this machine"),

@@ -78,7 +78,7 @@ def test_a_name_that_nothing_has_gets_the_nearest_and_all_there_are(store) -> No
         resume("abdd", storage=store.storage)
     assert "did you mean 'abcd'?" in str(caught.value)
     assert f"  {SECOND}  contrastive rotate" in str(caught.value)
-    with pytest.raises(InputError, match="it holds none"):
+    with pytest.raises(InputError, match="found none"):
         resume("abcd", storage=store.storage.parent)
 
 

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from handssl.pose import PROTOCOLS
-from handssl.sweep import runner
+from handssl.sweep import places
 from handssl.sweep.pretrain import pretrain
 from handssl.sweep.run_config import RunConfig
 from handssl.tracking.ledger import Ledger
@@ -47,7 +47,7 @@ def config(objective: str) -> RunConfig:
 @pytest.fixture(scope="module")
 def storage(blob_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "prepare", lambda *_, **__: blob_data)
+        patch.setattr(places, "prepare", lambda *_, **__: blob_data)
         yield tmp_path_factory.mktemp("storage")
 
 

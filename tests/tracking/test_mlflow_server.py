@@ -21,7 +21,7 @@ from handssl.tracking.ledger import Ledger
 
 tracker_module = pytest.importorskip("handssl.tracking.tracker")
 
-TIMEOUT_S = 100.0
+TIMEOUT_S = 200.0
 EPOCHS = 80  # they last for a few periods in which the outbox is emptied
 RUN = """
 name: watched
