@@ -102,7 +102,8 @@ class LocalCluster:
     def close(self) -> None:
         """End everything; nothing may be left."""
         self.end(self._server)
-        _, alive = psutil.wait_procs(self.processes(), timeout=20)
+        psutil.wait_procs(self.processes(), timeout=20)
+        alive = self.processes()
         titles = [_title(p) for p in alive]
         for process in alive:
             process.kill()
