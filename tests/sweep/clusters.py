@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
@@ -71,8 +70,10 @@ class LocalCluster:
         self._ask("remove", node)
 
     def kill_node(self, node: int) -> None:
-        """SIGKILL a raylet; its workers notice and die."""
-        os.kill(self.raylets[node], signal.SIGKILL)
+        """SIGKILL a raylet and all that it had started at once, as a loss of power does."""
+        raylet = psutil.Process(self.raylets[node])
+        for process in [raylet, *raylet.children(recursive=True)]:
+            process.kill()
 
     def actors(self, name: str) -> list[psutil.Process]:
         """Return the processes of an actor class; a title that is being rewritten is missed."""
@@ -101,7 +102,8 @@ class LocalCluster:
     def close(self) -> None:
         """End everything; nothing may be left."""
         self.end(self._server)
-        _, alive = psutil.wait_procs(self.processes(), timeout=20)
+        psutil.wait_procs(self.processes(), timeout=20)
+        alive = self.processes()
         titles = [_title(p) for p in alive]
         for process in alive:
             process.kill()
