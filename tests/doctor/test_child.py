@@ -31,8 +31,11 @@ def test_no_answer_says_why_in_one_line(function, message):
 
 
 PROGRAM = """
-import sys
+import signal, sys
 from handssl.doctor.child import ask
+
+# What starts the tests in the background may have told them to ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ask("tests.doctor.faults:hang", sys.argv[1], timeout_s=100)
 """
