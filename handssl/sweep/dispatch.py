@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from handssl.sweep.hold import Hold
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
+from handssl.sweep.running import Running
 from handssl.sweep.scheduler import PRIMARY, StageScheduler
 
 
@@ -21,40 +25,80 @@ class Dispatch(Searcher):  # type: ignore[misc]
     Args:
         scheduler: Says who may train, and how far.
         recorder: Knows how far each has come.
-        slots: Trials that run at once.
+        hold: Claims them.
+        queue: Segments that Tune is given at a time.
+        running: Segments of a wave, and how often a trial is tried again.
+
+    Attributes:
+        over: Trials that are not handed out again: they have ended, or were lost too often.
     """
 
-    def __init__(self, scheduler: StageScheduler, recorder: Recorder, slots: int) -> None:
+    def __init__(
+        self,
+        scheduler: StageScheduler,
+        recorder: Recorder,
+        hold: Hold,
+        *,
+        queue: int,
+        running: Running,
+    ) -> None:
         super().__init__(metric=None, mode=None)
-        self._scheduler, self._recorder, self._slots = scheduler, recorder, slots
+        self._scheduler, self._recorder, self._hold = scheduler, recorder, hold
+        self._queue, self._running, self._left = queue, running, 0
         self._underway: dict[str, PlannedTrial] = {}
-        self._over: set[str] = set()
+        self._lost: Counter[str] = Counter()
+        self.over: set[str] = set()
+
+    def next_wave(self) -> bool:
+        """Begin a wave, if the last one has handed out all it could; say so."""
+        if self._left > 0:
+            return False
+        self._left = self._running.wave
+        return True
 
     def suggest(self, trial_id: str) -> Any:
         """Return the next segment, None if there is none now, FINISHED if there will be none."""
-        busy = {trial.trial_id for trial in self._underway.values()}
-        # As many again wait in Tune's queue: each actor turns to the next at once, and further
-        # actors are made while the first are at work.
-        if len(busy) >= 2 * self._slots:
+        # As many again as run at once wait in Tune's queue: each actor turns to the next at once,
+        # and further actors are made while the first are at work.
+        if len(self._underway) >= self._queue:
             return None
+        trial = next(self._able(), None) if self._left > 0 else None
+        if trial is None:
+            return None if self._underway or self._awaits_others() else Searcher.FINISHED
+        self._underway[trial_id] = trial
+        self._left -= 1
+        return {
+            "trial_id": trial.trial_id,
+            "after": self._recorder.known_epoch(trial),
+            "until": self._scheduler.target(trial),
+        }
+
+    def _able(self) -> Iterator[PlannedTrial]:
+        """Yield the trials that can be handed out now, claimed."""
+        busy = {trial.trial_id for trial in self._underway.values()}
         for trial in self._scheduler.missing:
-            free = trial.trial_id not in busy | self._over
-            if free and self._scheduler.may_train(trial):
-                self._underway[trial_id] = trial
-                return {
-                    "trial_id": trial.trial_id,
-                    "after": self._recorder.known_epoch(trial),
-                    "until": self._scheduler.target(trial),
-                }
-        return None if busy else Searcher.FINISHED
+            free = trial.trial_id not in busy | self.over and self._scheduler.may_train(trial)
+            if free and self._hold.take(trial.trial_id):
+                yield trial
+
+    def _awaits_others(self) -> bool:
+        """Say whether another driver works on something that this stage needs."""
+        return self._left > 0 and bool(self._hold.others)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Take note that a segment is over; a trial that has ended or failed is not handed out."""
+        """Take note that a segment is over; a trial that has ended is not handed out again.
+
+        One whose process was lost is, for a while: nothing that a trial itself does wrong ends it.
+        """
         trial = self._underway.pop(trial_id, None)
-        if trial is not None and (error or (result or {}).get("outcome") != "waiting"):
-            self._over.add(trial.trial_id)
+        if trial is None:
+            return
+        self._lost[trial.trial_id] += error
+        again = error and self._lost[trial.trial_id] <= self._running.retries
+        if not again and (result or {}).get("outcome") != "waiting":
+            self.over.add(trial.trial_id)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: the scheduler has seen it."""
@@ -74,16 +118,18 @@ class Judge(FIFOScheduler):  # type: ignore[misc]
 
     Args:
         scheduler: Decides.
+        hold: Says what another driver has taken over.
     """
 
-    def __init__(self, scheduler: StageScheduler) -> None:
+    def __init__(self, scheduler: StageScheduler, hold: Hold) -> None:
         super().__init__()
-        self._scheduler = scheduler
+        self._scheduler, self._hold = scheduler, hold
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Tune's hook for an epoch after which the segment goes on."""
         planned = self._see(trial, result)
-        if planned.kind == "trial" and self._scheduler.state.status(planned.trial_id) == "stopped":
+        status = self._scheduler.state.status(planned.trial_id) if planned.kind == "trial" else ""
+        if status in ("stopped", "out") or self._hold.is_lost(planned.trial_id):
             return str(TrialScheduler.STOP)
         return str(TrialScheduler.CONTINUE)
 

@@ -10,7 +10,7 @@ from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.stages import Selection
 from handssl.sweep.study import Study
 
-Outcome = Literal["completed", "stopped", "diverged", "failed"]
+Outcome = Literal["completed", "stopped", "diverged", "failed", "cancelled"]
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import psutil
 import ray
 
 from handssl.errors import InputError
+from handssl.sweep.running import Running
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
-TRIALS_PER_GPU = 4
 _TERM_TIMEOUT_S = 5.0
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -39,12 +39,14 @@ class Cluster:
         cpus: CPUs of each.
         gpus: Share of a GPU of each.
         owned: Whether we started it, and so stop it.
+        workers: Ray Train workers of each; with more than one the shares are those of a worker.
     """
 
     slots: int
     cpus: int
     gpus: float
     owned: bool
+    workers: int = 1
 
 
 def available_cpus() -> int:
@@ -55,7 +57,9 @@ def available_cpus() -> int:
 
 
 @contextmanager
-def ray_cluster(address: str | None = None, *, cpus: int | None = None) -> Iterator[Cluster]:
+def ray_cluster(
+    address: str | None = None, *, cpus: int | None = None, running: Running | None = None
+) -> Iterator[Cluster]:
     """Use the Ray that the caller has connected to, or start one here and stop it afterwards.
 
     Its own is started with Ray's token authentication as it comes, without dashboard, and leaves
@@ -64,23 +68,28 @@ def ray_cluster(address: str | None = None, *, cpus: int | None = None) -> Itera
     Args:
         address: Of a cluster to connect to instead, as `ray.init` takes it.
         cpus: Of its own; default: all that this process may use.
+        running: How many trials are to share it.
+
+    Raises:
+        InputError: There is no cluster at the address, or it is smaller than what was asked for.
     """
+    running = running or Running()
     with environment(_ENVIRONMENT), _quiet("ray"):
         if ray.is_initialized():
-            yield _shares(owned=False)
+            yield _shares(running, owned=False)
             return
         if address is not None:
-            yield from _connected(address)
+            yield from _connected(address, running)
             return
         others = set(psutil.Process().children(recursive=True))
         try:
             _start(cpus or available_cpus())
-            yield _shares(owned=True)
+            yield _shares(running, owned=True)
         finally:
             _stop(others)
 
 
-def _connected(address: str) -> Iterator[Cluster]:
+def _connected(address: str, running: Running) -> Iterator[Cluster]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -88,7 +97,7 @@ def _connected(address: str) -> Iterator[Cluster]:
             f"--address: expected a running Ray cluster, got {address!r}: {error}"
         ) from None
     try:
-        yield _shares(owned=False)
+        yield _shares(running, owned=False)
     finally:
         ray.shutdown()
 
@@ -114,11 +123,36 @@ def _stop(others: set[psutil.Process]) -> None:
     psutil.wait_procs(alive, timeout=_TERM_TIMEOUT_S)
 
 
-def _shares(*, owned: bool) -> Cluster:
+def _shares(running: Running, *, owned: bool) -> Cluster:
     total = ray.cluster_resources()
     cpus, gpus = int(total.get("CPU", 1)), int(total.get("GPU", 0))
-    slots = min(cpus, gpus * TRIALS_PER_GPU) if gpus else cpus
-    return Cluster(slots, cpus // slots if gpus else 1, gpus / slots if gpus else 0.0, owned)
+    running.require(cpus, gpus)
+    return divided(cpus, gpus, running, owned=owned)
+
+
+def divided(cpus: int, gpus: int, running: Running, *, owned: bool = True) -> Cluster:
+    """Divide a cluster among trials.
+
+    Args:
+        cpus: There are.
+        gpus: There are; all are used.
+        running: What was asked for.
+        owned: Whether the cluster is ours.
+
+    Example:
+        >>> divided(16, 2, Running(trials_per_gpu=4))
+        Cluster(slots=8, cpus=2, gpus=0.25, owned=True, workers=1)
+        >>> divided(16, 8, Running(workers=4))
+        Cluster(slots=2, cpus=2, gpus=1.0, owned=True, workers=4)
+    """
+    most = running.at_once or cpus
+    if running.workers > 1:
+        slots = max(1, min(most, (gpus or cpus) // running.workers))
+        each = cpus // (slots * running.workers) if gpus else 1
+        return Cluster(slots, max(1, each), float(gpus > 0), owned, running.workers)
+    slots = max(1, min(most, cpus, gpus * running.trials_per_gpu or cpus))
+    share = 1 / running.trials_per_gpu if gpus else 0.0
+    return Cluster(slots, cpus // slots if gpus else 1, share, owned)
 
 
 @contextmanager

@@ -98,6 +98,7 @@ class _Alone(Sweep):
         on_event(self.planned(scheduler, slots=1))
         self.tracker.samples_system, self.tracker.models = True, "all"
         for trial in scheduler.missing:
+            self._require_free(trial)
             folder = self.store.folder(trial.trial_id)
             keeping = self.execution
             with copied_elsewhere(self.checkpoints, folder, keeping, on_event) as copied:
@@ -105,6 +106,13 @@ class _Alone(Sweep):
                 self.settings.save(folder)
                 rows = self._rows(trial, self.places.folder(trial), folder, on_event)
                 self._record(trial, copied.rows(rows), recorder, folder, copied.known)
+
+    def _require_free(self, trial: PlannedTrial) -> None:
+        if not self.hold.take(trial.trial_id):
+            raise InputError(
+                f"{trial.cell}, seed {trial.block}: expected a trial that nobody runs, another "
+                "driver of the same ledger does; wait for its end"
+            )
 
     def _record(
         self,

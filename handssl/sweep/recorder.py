@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from handssl.sweep.events import Ended, EpochEnded, OnEvent, Outcome, Paused, Started
+from handssl.sweep.events import Ended, EpochEnded, Notice, OnEvent, Outcome, Paused, Started
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger, LogEntry
@@ -43,6 +43,10 @@ class Recorder:
         record = self._running.get(trial.trial_id) or self._store.load(trial.trial_id)
         return record.epoch if record is not None and record.metrics else -1
 
+    def is_running(self, trial: PlannedTrial) -> bool:
+        """Say whether a trial is under way here."""
+        return trial.trial_id in self._running
+
     def start(self, trial: PlannedTrial) -> None:
         """Open a trial's record and its run."""
         record = self._store.load(trial.trial_id) or self._new_record(trial)
@@ -72,10 +76,16 @@ class Recorder:
         self._on_event(EpochEnded(trial, epoch, values, math.nan if known else s))
 
     def pause(self, trial: PlannedTrial) -> None:
-        """A trial waits for others; it is neither running nor over."""
-        record = self._running.pop(trial.trial_id)
+        """A trial waits for others, or for another process; it is neither running nor over."""
+        record = self._running.pop(trial.trial_id, None)
+        if record is None:
+            return  # lost before it had begun
         self._tracker.finish(record)
         self._on_event(Paused(trial, record.epoch))
+
+    def notice(self, trial: PlannedTrial, text: str, replayed_steps: int = 0) -> None:
+        """Something has happened to the processes of a trial, and it goes on."""
+        self._on_event(Notice(trial, text, replayed_steps))
 
     def end(self, trial: PlannedTrial, outcome: Outcome, message: str = "") -> None:
         """Write a trial's outcome."""

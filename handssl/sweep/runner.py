@@ -6,19 +6,24 @@ import math
 from functools import cached_property
 from pathlib import Path
 
-from handssl.errors import InterruptedStudyError
-from handssl.sweep.events import Event, OnEvent, Planned, Selected, Stopping, Tick
+from handssl.errors import InterruptedStudyError, PausedStudyError
+from handssl.sweep.budget import Budget
+from handssl.sweep.company import Company
+from handssl.sweep.events import Event, Note, OnEvent, Planned, Selected, Stopping, Tick
+from handssl.sweep.extension import extended, said_extension
+from handssl.sweep.hold import Hold
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.local_ray import ray_cluster
 from handssl.sweep.places import Places
 from handssl.sweep.plan import PlannedTrial, plan_stage
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.result import StudyResult
+from handssl.sweep.running import Running
 from handssl.sweep.scheduler import PRIMARY, StageScheduler
 from handssl.sweep.stages import Finding, Selection, Stage
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.sweep.study import Study
-from handssl.sweep.tuning import tune_trials
+from handssl.sweep.tuning import Sweeping, tune_trials
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.tracker import MlflowTracker
 
@@ -28,29 +33,35 @@ def run(
     *,
     storage: Path | str | None = None,
     tracking_uri: str | None = None,
+    running: Running | None = None,
     on_event: OnEvent | None = None,
 ) -> StudyResult:
     """Run the trials of a study that no earlier run has finished.
 
     Ctrl-C and SIGTERM end it cleanly: what finished is kept, trials under way go on from their
     last epoch when the study is run again. Uses the Ray the caller has connected to, else one of
-    its own, which is gone afterwards.
+    its own, which is gone afterwards. Other studies may run on the same storage: a trial that
+    several want is run once.
 
     Args:
         study: What to run.
         storage: Folder of the results; default: HANDSSL_HOME, else ./handssl-runs.
         tracking_uri: MLflow store; default: SQLite in the storage.
+        running: What trials are given, and what happens to one in trouble.
         on_event: Called with everything that happens, in this thread; see `handssl.sweep.events`.
 
     Returns:
         The records of all trials; `interrupted` says whether some are missing.
 
     Raises:
-        InputError: The study cannot be run, or another run holds the storage.
+        InputError: The study cannot be run, or somebody else runs it.
+        PausedStudyError: It was paused, and nobody has resumed it.
     """
     folder = resolve_storage(storage)
-    with locked(folder), Interruption() as interruption:
+    with locked(folder, shared=True), Interruption() as interruption:
         sweep = Sweep(study, folder, tracking_uri or default_tracking_uri(folder), interruption)
+        sweep.running = running or Running()
+        sweep.obey(on_event or _ignore)
         return sweep.until_interrupted(on_event or _ignore)
 
 
@@ -68,15 +79,33 @@ class Sweep:
         self, study: Study, storage: Path, tracking_uri: str, interruption: Interruption
     ) -> None:
         self.study, self.storage, self.tracking_uri = study, storage, tracking_uri
-        self.interruption, self.interrupted = interruption, False
+        self.interruption, self.interrupted, self.paused = interruption, False, False
+        self.running = Running()
         self.store = Ledger(storage)
         self.trials: tuple[PlannedTrial, ...] = ()
         self.selections: dict[str, Selection] = {}
 
+    def obey(self, on_event: OnEvent) -> None:
+        """Take in what was asked of the study before it ran.
+
+        Raises:
+            PausedStudyError: It is to wait.
+        """
+        asked = self.store.asked(self.study.name)
+        if asked.paused:
+            raise PausedStudyError(
+                f"study {self.study.name} is paused; it goes on with `handssl study resume`"
+            )
+        study = extended(self.study, asked)
+        if study != self.study:
+            on_event(Note(f"extended: {said_extension(asked)}"))
+        self.study = study
+
     def until_interrupted(self, on_event: OnEvent) -> StudyResult:
         """Do everything, or what comes before an interruption; return what there is then."""
         try:
-            self.run(on_event)
+            with Hold(self.store.claims, self.study.name) as self.hold:
+                self.run(on_event)
         except (KeyboardInterrupt, InterruptedStudyError):
             self.interrupted = True
         return self.result()
@@ -114,7 +143,10 @@ class Sweep:
             scheduler.ended(trial, "completed")
         for trial in scheduler.stopped():
             recorder.end(trial, "stopped")
+        company = Company(scheduler, recorder, self.hold, self.store, self.study.name, on_event)
+        company.look()
         if scheduler.missing:
+            self.company = company
             self.execute(scheduler, recorder, on_event)
         else:
             on_event(Planned(self.study, trials, (), slots=1, stage=stage.name))
@@ -145,29 +177,30 @@ class Sweep:
 
     def execute(self, scheduler: StageScheduler, recorder: Recorder, on_event: OnEvent) -> None:
         """Run what a stage lacks: here, in Ray Tune."""
-        with ray_cluster() as cluster:
+        with ray_cluster(self.running.address, running=self.running) as cluster:
             self.interruption.listen()
             self.interruption.raise_if_requested()
             # Trials of a Ray that is not ours may run on other machines than this one.
             self.tracker.samples_system = cluster.owned
             on_event(self.planned(scheduler, cluster.slots))
-
-            def on_step() -> None:
-                on_event(Tick())
-                if self.interruption.requested:
-                    on_event(Stopping())
-                    # Tune tidies up after an Exception only. In a Ray of our own that would only
-                    # delay the end of every process.
-                    raise KeyboardInterrupt if cluster.owned else InterruptedStudyError("stop")
-
-            tune_trials(
-                scheduler,
-                recorder,
-                on_step=on_step,
-                cluster=cluster,
+            sweeping = Sweeping(
+                *(scheduler, recorder, self.hold, self.running),
                 data={trial.trial_id: self.places.folder(trial) for trial in scheduler.missing},
                 storage=self.storage,
+                on_step=lambda: self._on_step(on_event, owned=cluster.owned),
+                on_over=Budget(self.storage, self.running.checkpoint_bytes, scheduler).keep,
             )
+            tune_trials(sweeping, cluster)
+
+    def _on_step(self, on_event: OnEvent, *, owned: bool) -> None:
+        on_event(Tick())
+        self.company.look_now_and_then()
+        if self.interruption.requested or self.company.is_paused:
+            self.paused = self.company.is_paused
+            on_event(Stopping())
+            # Tune tidies up after an Exception only. In a Ray of our own that would only delay
+            # the end of every process.
+            raise KeyboardInterrupt if owned else InterruptedStudyError("stop")
 
     def planned(self, scheduler: StageScheduler, slots: int) -> Planned:
         """Return the event that says what is about to run."""
@@ -187,7 +220,9 @@ class Sweep:
         )
 
     def _stopped_by(self) -> str:
-        return self.interruption.signal.name if self.interruption.signal else "time"
+        if self.interruption.signal:
+            return self.interruption.signal.name
+        return "pause" if self.paused else "time"
 
     @cached_property
     def tracker(self) -> MlflowTracker:

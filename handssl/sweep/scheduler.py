@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from handssl.sweep.halving import Arm, HalvingState
 from handssl.sweep.plan import PlannedTrial
@@ -41,12 +41,14 @@ class StageScheduler:
         rules = study.halving.rules(epochs) if study.halving else None
         self.state = HalvingState(arms, rules, epochs=epochs)
         self._decisive = {*(rules.rungs if rules else ())}
-        self.outcomes = {r.trial_id: r.outcome for r in ledger.load_all(list(self.trials))}
-        self._add_known()
+        self._seen: set[tuple[str, str, int]] = set()
+        self.outcomes: dict[str, Outcome] = {}
+        self._ledger.append(*self._known(list(self.trials)))
         for entry in ledger.log(study.name, stage):
             self._apply(entry)
         for name, outcome in self.outcomes.items():
-            if outcome == "failed" and self.trials[name].kind == "trial":
+            trial = self.trials[name]
+            if outcome == "failed" and trial.kind == "trial" and not self.is_cancelled(trial):
                 self.state.retry(name)
 
     @property
@@ -100,7 +102,28 @@ class StageScheduler:
         if trial.kind == "trial" and (outcome == "diverged" or outcome == "failed"):
             entry = self._entry(trial.trial_id, outcome, 0)
             self._ledger.append(entry)
+            self._seen.add(_key(entry))
+            self.state.left(trial.trial_id)  # again too, where it had failed before
+
+    def learn(self, trial_ids: Sequence[str]) -> None:
+        """Take in what other drivers have recorded of trials since this was last asked."""
+        news = [entry for entry in self._known(trial_ids) if _key(entry) not in self._seen]
+        self._ledger.append(*news)
+        for entry in news:
             self._apply(entry)
+
+    def cancel(self, trials: Iterable[PlannedTrial]) -> tuple[PlannedTrial, ...]:
+        """Take trials that are not over out of the stage; return them."""
+        chosen = tuple(t for t in trials if t.kind == "trial" and not self.is_over(t))
+        entries = [self._entry(trial.trial_id, "cancelled", 0) for trial in chosen]
+        self._ledger.append(*entries)
+        for entry in entries:
+            self._apply(entry)
+        return chosen
+
+    def is_cancelled(self, trial: PlannedTrial) -> bool:
+        """Say whether a trial was taken out."""
+        return (trial.trial_id, "cancelled", 0) in self._seen
 
     def stopped(self) -> tuple[PlannedTrial, ...]:
         """Return the trials that were stopped since this was last asked."""
@@ -111,26 +134,31 @@ class StageScheduler:
         return LogEntry(*self._names, name, kind, epoch, value if math.isfinite(value) else None)
 
     def _apply(self, entry: LogEntry) -> None:
-        if entry.trial_id not in self.trials:
-            return  # of an earlier plan of the study
-        if entry.kind == "reported":
+        if entry.trial_id not in self.trials or _key(entry) in self._seen:
+            return  # of an earlier plan of the study, or known
+        self._seen.add(_key(entry))
+        if entry.kind == "reported" and not self.is_cancelled(self.trials[entry.trial_id]):
             value = math.nan if entry.value is None else entry.value
             self.state.reported(entry.trial_id, entry.epoch, value)
         elif entry.kind in ("diverged", "failed", "cancelled"):
             self.state.left(entry.trial_id)
 
-    def _add_known(self) -> None:
-        """Put into the log what is known of the trials already."""
-        histories = self._ledger.histories(list(self.trials))
+    def _known(self, trial_ids: Sequence[str]) -> list[LogEntry]:
+        """Return as entries what the records hold of trials, whoever has run them."""
+        records = self._ledger.load_all(trial_ids)
+        self.outcomes |= {record.trial_id: record.outcome for record in records}
         known = [
             entry
-            for name, epochs in histories.items()
+            for name, epochs in self._ledger.histories(trial_ids).items()
             for epoch in epochs
             for entry in self.entries(self.trials[name], epoch.epoch, epoch.metrics)
         ]
-        known += [
-            self._entry(name, "diverged", 0)
-            for name, outcome in self.outcomes.items()
-            if outcome == "diverged" and self.trials[name].kind == "trial"
+        return known + [
+            self._entry(record.trial_id, "diverged", 0)
+            for record in records
+            if record.outcome == "diverged" and self.trials[record.trial_id].kind == "trial"
         ]
-        self._ledger.append(*known)
+
+
+def _key(entry: LogEntry) -> tuple[str, str, int]:
+    return entry.trial_id, entry.kind, entry.epoch

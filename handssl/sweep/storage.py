@@ -1,4 +1,4 @@
-"""Where a study's results are kept, and that one study at a time writes there."""
+"""Where results are kept, and who may write there at the same time."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ def default_tracking_uri(storage: Path) -> str:
 
 
 @contextmanager
-def locked(storage: Path) -> Iterator[None]:
-    """Hold the storage for one writer; the operating system lets go when the process ends.
+def locked(storage: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the storage; the operating system lets go when the process ends.
 
     Args:
         storage: Created if it is not there.
+        shared: With others that share it: studies, which claim each trial before they run it.
 
     Raises:
         InputError: The folder cannot be written, or another process holds it.
@@ -44,7 +45,7 @@ def locked(storage: Path) -> Iterator[None]:
     from handssl.training.checkpoints import RunLock  # with torch, which looking up needs not
 
     try:
-        lock = RunLock(storage)
+        lock = RunLock(storage, shared=shared)
     except DataError as error:
         raise InputError(f"{error}; choose another folder with --storage") from None
     except InputError as error:

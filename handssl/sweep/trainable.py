@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ from ray import tune
 
 from handssl.errors import DivergedError
 from handssl.sweep.plan import PlannedTrial
+from handssl.sweep.running import Running
 from handssl.sweep.scheduler import PRIMARY
+from handssl.sweep.silence import watched
 
 Result = dict[str, Any]
+Rows = Iterator[tuple[int, dict[str, float]]]
 
 
 class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
@@ -32,6 +35,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         data: Mapping[str, Path],
         storage: Path,
         threads: int,
+        running: Running,
     ) -> None:
         """Prepare the process once; heavy imports happen here, not in the driver.
 
@@ -41,24 +45,36 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
             data: Packed splits of each trial.
             storage: Where trials have their folders.
             threads: CPUs of this actor.
+            running: What trials are given.
         """
         import torch
 
         torch.set_num_threads(threads)
         # Names that the base class does not use; it has a `_storage` of its own.
         self._plan, self._places, self._trials_folder = trials, data, storage / "trials"
+        self._running, self._notices = running, list[tuple[str, int]]()
+        self._rows: Rows = iter(())
         self.reset_config(config)
 
     def reset_config(self, new_config: Result) -> bool:
         """Drop the segment at hand and turn to the next."""
+        self.cleanup()
         trial = self._plan[new_config["trial_id"]]
         self._trial_folder = self._trials_folder / trial.trial_id
         self._epoch, self._epochs = 0, trial.epochs
         self._until = new_config["until"]
-        results = trial_results(trial, self._places[trial.trial_id], self._trial_folder)
+        self._rows = trial_results(
+            *(trial, self._places[trial.trial_id], self._trial_folder, self._running),
+            notices=self._notices,
+        )
         after = new_config["after"]
-        self._results = (row for row in results if row[0] > after)
+        self._results = (row for row in self._rows if row[0] > after)
         return True
+
+    def cleanup(self) -> None:
+        """End what a segment that was stopped has left: the workers it leads, if it does."""
+        if isinstance(self._rows, Generator):
+            self._rows.close()
 
     def step(self) -> Result:
         """Train one epoch.
@@ -68,7 +84,8 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
             is `waiting` where only the segment has ended.
         """
         try:
-            self._epoch, metrics = next(self._results)
+            with watched(self._trial_folder, self._running.silence_s):
+                self._epoch, metrics = next(self._results)
             _require_finite(metrics)
         except DivergedError as error:
             return self._ended("diverged", str(error))
@@ -77,7 +94,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
             file = self._trial_folder / "error.txt"
             file.write_text(traceback.format_exc(), encoding="utf-8")
             return self._ended("failed", f"{type(error).__name__}: {error}")
-        result: Result = {"epoch": self._epoch, "metrics": metrics}
+        result: Result = {"epoch": self._epoch, "metrics": metrics, "notices": self._told()}
         result[PRIMARY] = metrics.get(PRIMARY, math.nan)
         if self._epoch >= self._epochs:
             result |= {"done": True, "outcome": "completed"}
@@ -85,31 +102,70 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
             result |= {"done": True, "outcome": "waiting"}
         return result
 
+    def _told(self) -> list[tuple[str, int]]:
+        told, self._notices[:] = list(self._notices), []
+        return told
+
     def _ended(self, outcome: str, message: str) -> Result:
         end = {"done": True, "outcome": outcome, "message": message}
         return {"epoch": self._epoch, "metrics": {}, PRIMARY: math.nan, **end}
 
 
 def trial_results(
-    trial: PlannedTrial, data: Path, folder: Path
-) -> Iterator[tuple[int, dict[str, float]]]:
+    trial: PlannedTrial,
+    data: Path,
+    folder: Path,
+    running: Running | None = None,
+    *,
+    notices: list[tuple[str, int]] | None = None,
+) -> Rows:
     """Yield (epoch, metrics) of a trial, continuing it from its folder; a reference yields once.
 
     Args:
         trial: What to compute.
         data: Packed splits.
         folder: The trial's own.
+        running: With how many workers, and how each computes.
+        notices: Gets what happens to workers: a sentence, and the steps that are made again.
 
     Raises:
         DivergedError: A loss was not finite.
     """
-    if trial.kind == "trial":
-        from handssl.training import Execution, Trial
+    running = running or Running()
+    if trial.kind != "trial":
+        yield 0, _reference(trial, data)
+    elif running.workers == 1:
+        from handssl.training import Trial
 
-        for result in Trial(trial.config, data, folder, execution=Execution()).epochs():
+        opened = Trial(trial.config, data, folder, execution=running.execution)
+        for result in opened.epochs():
             yield result.epoch, dict(result.metrics)
     else:
-        yield 0, _reference(trial, data)
+        yield from _together(trial, data, folder, running, [] if notices is None else notices)
+
+
+def _together(
+    trial: PlannedTrial, data: Path, folder: Path, running: Running, notices: list[tuple[str, int]]
+) -> Rows:
+    from handssl.sweep.staffing import Waiting
+    from handssl.sweep.workers import train_together
+
+    waiting = Waiting(
+        must_stop=lambda: False,
+        on_tick=lambda: None,
+        say=lambda text, again: notices.append((text, again)),
+        on_step=lambda done, total: None,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    yield from train_together(
+        trial.config,
+        data.absolute(),
+        folder.absolute(),
+        workers=running.workers,
+        execution=running.execution,
+        waiting=waiting,
+        on_started=lambda: None,
+    )
 
 
 def _reference(trial: PlannedTrial, data: Path) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,52 @@ from ray import tune
 
 from handssl.sweep.dispatch import Dispatch, Judge
 from handssl.sweep.events import Outcome
+from handssl.sweep.hold import Hold
 from handssl.sweep.local_ray import Cluster, environment
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
+from handssl.sweep.running import Running
 from handssl.sweep.scheduler import StageScheduler
+from handssl.sweep.silence import SILENCE_FILE
 from handssl.sweep.trainable import PretrainTrainable
+
+
+@dataclass(frozen=True)
+class Sweeping:
+    """What the parts of one stage's sweep share.
+
+    Attributes:
+        scheduler: Decides who trains how far.
+        recorder: Is told everything, and writes.
+        hold: Claims trials.
+        running: What trials are given.
+        data: Packed splits of each trial.
+        storage: Where the trials keep their folders.
+        on_step: Called several times a second; what it raises ends the sweep.
+        on_over: Called when a trial has nothing more to do for now.
+    """
+
+    scheduler: StageScheduler
+    recorder: Recorder
+    hold: Hold
+    running: Running
+    data: Mapping[str, Path]
+    storage: Path
+    on_step: Callable[[], None]
+    on_over: Callable[[], None]
 
 
 class Bridge(tune.Callback):  # type: ignore[misc]
     """Hands what Tune's controller sees to the recorder, in the driver, the one writer.
 
     Args:
-        scheduler: Of the stage.
-        recorder: Writes.
-        on_step: Called several times a second; what it raises ends the sweep.
+        sweeping: The sweep.
+        dispatch: Knows who is tried again.
     """
 
-    def __init__(
-        self, scheduler: StageScheduler, recorder: Recorder, on_step: Callable[[], None]
-    ) -> None:
-        self._scheduler, self._recorder, self._on_step = scheduler, recorder, on_step
+    def __init__(self, sweeping: Sweeping, dispatch: Dispatch) -> None:
+        self._sweeping, self._dispatch = sweeping, dispatch
+        self._scheduler, self._recorder = sweeping.scheduler, sweeping.recorder
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """An actor has turned to a segment of a trial."""
@@ -41,8 +68,11 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """An epoch has ended; a trial that diverged or failed reports no metrics."""
-        if result["metrics"]:
-            planned, epoch, metrics = self._of(trial), result["epoch"], result["metrics"]
+        planned = self._of(trial)
+        for text, again in result.get("notices", ()):
+            self._recorder.notice(planned, text, again)
+        if result["metrics"] and not self._sweeping.hold.is_lost(planned.trial_id):
+            epoch, metrics = result["epoch"], result["metrics"]
             seconds = float(result.get("time_this_iter_s", math.nan))
             entries = self._scheduler.entries(planned, epoch, metrics)
             self._recorder.epoch(planned, epoch, metrics, seconds, entries)
@@ -51,30 +81,39 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         """A segment is over: the trial waits, has ended by itself, or was stopped."""
         planned, last = self._of(trial), trial.last_result
         outcome = last.get("outcome", "stopped")
-        if outcome == "waiting":
+        if outcome == "waiting" or self._sweeping.hold.is_lost(planned.trial_id):
             self._recorder.pause(planned)
+        elif self._scheduler.is_cancelled(planned):
+            self._recorder.end(planned, "cancelled")
         elif outcome != "stopped":
             self._end(planned, outcome, last.get("message", ""))
-        self._end_stopped()
+        self._let_go(planned)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The actor itself is gone, e.g. killed for its memory."""
-        lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines()
-        self._end(self._of(trial), "failed", lines[-1] if lines else "its process ended")
-        self._end_stopped()
+        """The process itself is gone: killed for its memory, with its node, or for its silence."""
+        planned = self._of(trial)
+        reason = _reason(trial, self._sweeping)
+        if planned.trial_id in self._dispatch.over:
+            self._end(planned, "failed", reason)
+        else:
+            self._recorder.notice(planned, f"{planned.cell}: {reason}; it goes on elsewhere")
+            self._recorder.pause(planned)
+        self._let_go(planned)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """The controller went round once."""
-        self._on_step()
+        self._sweeping.on_step()
 
     def _end(self, trial: PlannedTrial, outcome: Outcome, message: str) -> None:
         self._recorder.end(trial, outcome, message)
         self._scheduler.ended(trial, outcome)
 
-    def _end_stopped(self) -> None:
-        """Write the outcome of all that the last news has stopped."""
-        for trial in self._scheduler.stopped():
-            self._recorder.end(trial, "stopped")
+    def _let_go(self, trial: PlannedTrial) -> None:
+        """Write the outcome of all that the last news has stopped, and end this claim."""
+        for stopped in self._scheduler.stopped():
+            self._recorder.end(stopped, "stopped")
+        self._sweeping.hold.release(trial.trial_id)
+        self._sweeping.on_over()
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its callbacks for a restore, which never happens here; ours hold a terminal.
@@ -84,52 +123,71 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         return self._scheduler.trials[trial.config["trial_id"]]
 
 
-def tune_trials(
-    scheduler: StageScheduler,
-    recorder: Recorder,
-    *,
-    on_step: Callable[[], None],
-    cluster: Cluster,
-    data: Mapping[str, Path],
-    storage: Path,
-) -> None:
+def _reason(trial: Any, sweeping: Sweeping) -> str:
+    """Say what ended a process, from the trace of its silence or from what Ray says."""
+    silence = sweeping.storage / "trials" / trial.config["trial_id"] / SILENCE_FILE
+    if silence.is_file() and silence.stat().st_size:
+        return (
+            f"no epoch ended within {sweeping.running.silence_s:g} s, so its process was ended; "
+            f"{silence} says where it was"
+        )
+    lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines()
+    return f"its process was lost ({lines[-1].strip() if lines else 'it said nothing'})"
+
+
+def tune_trials(sweeping: Sweeping, cluster: Cluster) -> None:
     """Run what a stage lacks in reused actors, until each trial has an outcome.
 
     Args:
-        scheduler: Decides who trains how far.
-        recorder: Is told everything.
-        on_step: Called several times a second.
-        cluster: How many run at once, with what.
-        data: Packed splits of each trial.
-        storage: Where the trials keep their folders.
+        sweeping: The sweep.
+        cluster: How many trials run at once, with what.
     """
-    trainable = tune.with_parameters(
-        PretrainTrainable,
-        trials={trial.trial_id: trial for trial in scheduler.missing},
-        data=data,
-        storage=storage,
-        threads=cluster.cpus,
+    queue = cluster.slots * (2 if cluster.workers == 1 else 1)
+    dispatch = Dispatch(
+        *(sweeping.scheduler, sweeping.recorder, sweeping.hold),
+        queue=queue,
+        running=sweeping.running,
     )
-    resources = {"cpu": cluster.cpus, "gpu": cluster.gpus}
+    while dispatch.next_wave():
+        _one_wave(sweeping, dispatch, cluster)
+
+
+def _one_wave(sweeping: Sweeping, dispatch: Dispatch, cluster: Cluster) -> None:
     # Tune wants a folder for its own state; ours is elsewhere, so this one is thrown away.
     queue = {"TUNE_MAX_PENDING_TRIALS_PG": str(cluster.slots)}
     with environment(queue), tempfile.TemporaryDirectory(prefix="handssl-tune-") as scratch:
         tune.Tuner(
-            tune.with_resources(trainable, resources),
+            _trainable(sweeping, cluster),
             tune_config=tune.TuneConfig(
-                search_alg=Dispatch(scheduler, recorder, cluster.slots),
+                search_alg=dispatch,
                 num_samples=-1,
-                scheduler=Judge(scheduler),
+                scheduler=Judge(sweeping.scheduler, sweeping.hold),
                 reuse_actors=True,
                 trial_dirname_creator=_folder_name,
             ),
             run_config=tune.RunConfig(
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[Bridge(scheduler, recorder, on_step)],
+                callbacks=[Bridge(sweeping, dispatch)],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         ).fit()
+
+
+def _trainable(sweeping: Sweeping, cluster: Cluster) -> Any:
+    """Return the class of the actors with what all of them know, and what each takes."""
+    trainable = tune.with_parameters(
+        PretrainTrainable,
+        trials={trial.trial_id: trial for trial in sweeping.scheduler.missing},
+        data=sweeping.data,
+        storage=sweeping.storage,
+        threads=cluster.cpus,
+        running=sweeping.running,
+    )
+    if cluster.workers > 1:
+        # The actor only leads workers, which take the CPUs or GPUs; it runs beside the driver.
+        return tune.with_resources(trainable, {"cpu": 0, "node:__internal_head__": 0.001})
+    return tune.with_resources(trainable, {"cpu": cluster.cpus, "gpu": cluster.gpus})
 
 
 def _folder_name(trial: Any) -> str:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from handssl.config import Config
 
-Outcome = Literal["running", "completed", "stopped", "diverged", "failed"]
+Outcome = Literal["running", "completed", "stopped", "diverged", "failed", "cancelled"]
 
 
 class TrialRecord(Config):

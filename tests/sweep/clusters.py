@@ -75,6 +75,10 @@ class LocalCluster:
         for process in [raylet, *raylet.children(recursive=True)]:
             process.kill()
 
+    def kill_raylet(self, node: int) -> None:
+        """SIGKILL a raylet alone; what it had started finds out by itself."""
+        self._ask("kill", node)
+
     def actors(self, name: str) -> list[psutil.Process]:
         """Return the processes of an actor class; a title that is being rewritten is missed."""
         return [p for p in self.processes() if name in _title(p)]
@@ -179,6 +183,11 @@ def _obey(cluster, nodes, options, verb, number):
     if verb == "remove":
         cluster.remove_node(nodes[number], allow_graceful=False)
         return "removed"
+    if verb == "kill":
+        raylet = nodes[number].all_processes["raylet"][0].process
+        raylet.kill()
+        raylet.wait()  # its workers look for its process, and a zombie still is one
+        return "killed"
     if verb == "add":
         nodes[number] = cluster.add_node(**options)
     return nodes[number].all_processes["raylet"][0].process.pid

@@ -101,6 +101,17 @@ class Hurt:
     def node(self, moments):
         return self._without(moments, self.cluster.kill_node)
 
+    def raylet(self, moments):
+        """The worker of a raylet that dies alone may outlive it: then nothing is made again."""
+        node = moments.choice(self.cluster.nodes_with("RayTrainWorker", 2))
+        self.cluster.kill_raylet(node)
+        before = len(self.driver.events)
+        self.driver.until_step(self.driver.epoch + 3, 1)
+        told = [event["again"] for event in self.driver.events[before:] if is_notice(event)]
+        self.cluster.remove(node)
+        self.cluster.add(node)
+        return max(told, default=0)
+
     def drain(self, moments):
         return self._without(moments, self.cluster.drain)
 
@@ -124,7 +135,7 @@ class Hurt:
 
 
 @pytest.mark.parametrize(
-    "fault", ["sigterm", "drain", "worker", "controller", "node", "driver_killed"]
+    "fault", ["sigterm", "drain", "worker", "controller", "node", "raylet", "driver_killed"]
 )
 def test_faults_at_random_moments_change_no_number(
     fault, cluster, run, undisturbed, tmp_path, table

@@ -11,6 +11,7 @@ import torch
 from handssl.errors import DivergedError
 from handssl.sweep import trainable
 from handssl.sweep.plan import PlannedTrial, plan_study
+from handssl.sweep.running import Running
 from handssl.sweep.study import Study
 from handssl.sweep.trainable import PretrainTrainable, trial_results
 
@@ -47,13 +48,14 @@ def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretrainT
         data={trial.trial_id: tmp_path / "data" for trial in TRIALS.values()},
         storage=tmp_path,
         threads=1,
+        running=Running(),
     )
     yield made
     torch.set_num_threads(threads)
 
 
 def scripted(*steps: dict[str, float] | Exception) -> Any:
-    def results(trial: PlannedTrial, data: Path, folder: Path) -> Iterator[Any]:
+    def results(trial: PlannedTrial, *_: Any, **__: Any) -> Iterator[Any]:
         for epoch, step in enumerate(steps, start=1):
             if isinstance(step, Exception):
                 raise step

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 
+import psutil
 from sqlalchemy import delete, select, update
 
 from handssl.tracking.ledger.database import Database
 from handssl.tracking.ledger.tables import claims
 
 LEASE_S = 60.0
+
+
+def study_key(study: str) -> str:
+    """Return what a driver claims to be the only one who runs a study.
+
+    Example:
+        >>> len(study_key("demo"))
+        22
+    """
+    return "study:" + hashlib.blake2b(study.encode(), digest_size=8).hexdigest()
 
 
 class Claims:
@@ -31,7 +44,7 @@ class Claims:
         self, database: Database, *, owner: str | None = None, lease_s: float = LEASE_S
     ) -> None:
         self._database, self.lease_s = database, lease_s
-        self.owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.owner = owner or f"{_here()}:{os.getpid()}:{_born(os.getpid())}:{uuid.uuid4().hex[:8]}"
 
     def take(self, trial_ids: Sequence[str]) -> frozenset[str]:
         """Claim trials; return those that are this owner's now, the others being held by another.
@@ -74,9 +87,41 @@ class Claims:
         with self._database.begin() as connection:
             connection.execute(delete(claims).where(mine))
 
+    def release_dead(self) -> None:
+        """End the claims of processes of this machine that are gone: nobody waits for a lease."""
+        gone = [owner for owner in set(self.holders().values()) if _is_gone(owner)]
+        if gone:
+            with self._database.begin() as connection:
+                connection.execute(delete(claims).where(claims.c.owner.in_(gone)))
+
     def holders(self) -> dict[str, str]:
         """Return the owner of every trial that is held now."""
         with self._database.begin(reading=True) as connection:
             held = claims.c.until_s >= self._database.now_s(connection)
             rows = connection.execute(select(claims.c.trial_id, claims.c.owner).where(held))
             return {row.trial_id: row.owner for row in rows}
+
+
+def _here() -> str:
+    """Name this machine; containers may share a host's name, but not its processes."""
+    try:
+        space = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        space = 0
+    return f"{socket.gethostname()}/{space}"
+
+
+def _born(pid: int) -> int:
+    return int(psutil.Process(pid).create_time())
+
+
+def _is_gone(owner: str) -> bool:
+    where, _, rest = owner.partition(":")
+    pid, _, rest = rest.partition(":")
+    born = rest.partition(":")[0]
+    if where != _here() or not (pid.isdecimal() and born.isdecimal()):
+        return False
+    try:
+        return abs(_born(int(pid)) - int(born)) > 2
+    except psutil.Error:
+        return True

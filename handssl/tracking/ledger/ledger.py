@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from handssl.errors import InputError
 from handssl.tracking.ledger.claims import Claims
 from handssl.tracking.ledger.database import Database
 from handssl.tracking.ledger.log import LogEntry, StudyLog
-from handssl.tracking.ledger.tables import log, points, trials
+from handssl.tracking.ledger.requests import Ask, Asked, put_together
+from handssl.tracking.ledger.tables import log, points, requests, trials
 from handssl.tracking.record import EpochMetrics, TrialRecord
 from handssl.tracking.samples import append_sample, now_ms, read_samples
 
@@ -141,6 +142,19 @@ class Ledger:
             LogEntry(row.study, row.stage, row.trial_id, row.kind, row.epoch, row.value)
             for row in rows
         )
+
+    def ask(self, study: str, kind: Ask, **detail: Any) -> None:
+        """Ask something of a study; whoever runs it looks every second."""
+        row = {"study": study, "kind": kind, "detail": detail, "time_ms": now_ms()}
+        with self._database.begin() as connection:
+            connection.execute(insert(requests).values(**row))
+
+    def asked(self, study: str) -> Asked:
+        """Return all that was asked of a study, put together."""
+        query = select(requests).where(requests.c.study == study).order_by(requests.c.number)
+        with self._database.begin(reading=True) as connection:
+            rows = connection.execute(query).all()
+        return put_together((row.kind, row.detail) for row in rows)
 
     def set_run(self, trial_id: str, mlflow_run_id: str) -> None:
         """Remember the MLflow run of a trial, whatever else has changed meanwhile."""

@@ -3,7 +3,8 @@
 trials   one row a trial, under its trial_id: how it stands, and who works on it until when
 points   one row an epoch of a trial, never changed once written
 log      what a study's scheduler has seen, in order, never changed once written
-studies  one row a study: its plan, and what was asked of it while it runs
+studies  one row a study: its plan
+requests what was asked of a study, in order, never changed once written
 """
 
 from __future__ import annotations
@@ -80,6 +81,16 @@ studies = Table(
     Column("name", String(64), primary_key=True),
     Column("plan", JSON, nullable=False),
     Column("asked", String(16), nullable=False),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("study", String(64), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
 )
 
 about = Table(

@@ -26,6 +26,7 @@ class RunLock:
 
     Args:
         folder: Created if missing; `run.lock` in it tells who holds the lock.
+        shared: Others may hold it too, if they share it; nobody may who does not.
 
     Raises:
         InputError: Another run holds it; its process, host and start are named.
@@ -40,8 +41,8 @@ class RunLock:
         handssl.errors.InputError: ...: expected a folder that no run uses, process ... uses it...
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+    def __init__(self, folder: Path, *, shared: bool = False) -> None:
+        self.path, self._shared = folder / FILE, shared
         self._descriptor: int | None = self._acquire()
         _held.add(self)
 
@@ -73,7 +74,8 @@ class RunLock:
     def _acquire(self) -> int:
         descriptor = self._open()
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            kind = fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = _holder(descriptor)
             os.close(descriptor)

@@ -1,0 +1,84 @@
+"""What others do while a stage runs: drivers that run trials it wants, and people who ask."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from handssl.sweep.events import Ended, OnEvent
+from handssl.sweep.hold import Hold
+from handssl.sweep.plan import PlannedTrial
+from handssl.sweep.recorder import Recorder
+from handssl.sweep.scheduler import PRIMARY, StageScheduler
+from handssl.tracking.ledger import Ledger
+
+LOOK_S = 1.0
+
+
+class Company:
+    """Looks into the ledger for news of others.
+
+    Args:
+        scheduler: Of the stage; takes in what others have recorded.
+        recorder: Writes the outcome of what is cancelled.
+        hold: Knows which trials others work on.
+        ledger: Where all write.
+        study: Its name.
+        on_event: Told of trials that others have ended.
+
+    Attributes:
+        is_paused: Somebody has asked for a pause.
+    """
+
+    def __init__(
+        self,
+        scheduler: StageScheduler,
+        recorder: Recorder,
+        hold: Hold,
+        ledger: Ledger,
+        study: str,
+        on_event: OnEvent,
+    ) -> None:
+        self._scheduler, self._recorder, self._hold = scheduler, recorder, hold
+        self._ledger, self._study, self._on_event = ledger, study, on_event
+        self._looked_s = time.monotonic()
+        self.is_paused = False
+
+    def look_now_and_then(self) -> None:
+        """Look, unless that was done less than a second ago."""
+        if time.monotonic() - self._looked_s >= LOOK_S:
+            self.look()
+
+    def look(self) -> None:
+        """Take in what others have recorded, and do what people have asked for."""
+        self._learn()
+        self._obey()
+        for trial in self._scheduler.stopped():
+            self._recorder.end(trial, "stopped")
+        self._looked_s = time.monotonic()
+
+    def _learn(self) -> None:
+        theirs = [self._scheduler.trials[name] for name in self._hold.others]
+        if not theirs:
+            return
+        self._scheduler.learn([trial.trial_id for trial in theirs])
+        over = [trial for trial in theirs if self._scheduler.is_over(trial)]
+        self._hold.forget(trial.trial_id for trial in over)
+        for record in self._ledger.load_all([trial.trial_id for trial in over]):
+            if record.outcome != "running":
+                trial = self._scheduler.trials[record.trial_id]
+                value = record.metrics.get(PRIMARY, math.nan)
+                message = f"run by study {record.study}" if record.study != self._study else ""
+                self._on_event(Ended(trial, record.outcome, record.epoch, value, message))
+
+    def _obey(self) -> None:
+        asked = self._ledger.asked(self._study)
+        self.is_paused = asked.paused
+        unwanted = [t for t in self._scheduler.missing if asked.is_cancelled(t.cell, t.block)]
+        for trial in self._scheduler.cancel(unwanted):
+            self._end(trial)
+
+    def _end(self, trial: PlannedTrial) -> None:
+        """Write the outcome of a trial that is cancelled, unless its process has yet to stop."""
+        if not self._recorder.is_running(trial):
+            self._recorder.end(trial, "cancelled")

@@ -1,0 +1,50 @@
+"""A study with what was added to it later: more seeds, more epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from handssl.sweep.study import Study
+from handssl.tracking.ledger.requests import Asked
+
+
+def extended(study: Study, asked: Asked) -> Study:
+    """Return a study with the seeds and epochs that were asked for later.
+
+    Args:
+        study: As it is written.
+        asked: Of it.
+
+    Example:
+        >>> study = Study.parse({"name": "x", "cells": [{}], "blocks": [1]})
+        >>> extended(study, Asked(blocks=(1, 2), epochs=200)).blocks
+        (1, 2)
+    """
+    changes: dict[str, object] = {}
+    if more := [block for block in asked.blocks if block not in study.blocks]:
+        changes["blocks"] = [*study.blocks, *more]
+    if asked.epochs is not None and asked.epochs != study.pretrain.epochs:
+        changes["pretrain.epochs"] = asked.epochs
+    return study.merged(changes) if changes else study
+
+
+def said_extension(asked: Asked) -> str:
+    """Say in words what was added.
+
+    Example:
+        >>> said_extension(Asked(blocks=(4, 5), epochs=200))
+        'seeds 4, 5; 200 epochs'
+    """
+    return "; ".join(
+        [
+            *(
+                [f"seed{_s(asked.blocks)} " + ", ".join(map(str, asked.blocks))]
+                * bool(asked.blocks)
+            ),
+            *([f"{asked.epochs} epochs"] * (asked.epochs is not None)),
+        ]
+    )
+
+
+def _s(things: Sequence[object]) -> str:
+    return "s" if len(things) > 1 else ""

@@ -1,0 +1,101 @@
+"""The trials that this driver works on: claimed in the ledger, and held for as long as it lives."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from handssl.errors import DataError, InputError
+from handssl.tracking.ledger.claims import Claims, study_key
+
+RETRY_S = 2.0
+
+
+class Hold:
+    """Claims trials one at a time and renews them in a thread of its own.
+
+    A driver that is killed renews no more, so that its trials go to others when the lease is over;
+    on the same machine at once, since its process is seen to be gone.
+
+    Args:
+        claims: Of the ledger.
+        study: Which only one driver runs at a time.
+
+    Raises:
+        InputError: Another driver runs this study.
+    """
+
+    def __init__(self, claims: Claims, study: str) -> None:
+        self._claims, self._mine = claims, set[str]()
+        self._refused: dict[str, float] = {}
+        self._lost: frozenset[str] = frozenset()
+        self._closing = threading.Event()
+        claims.release_dead()
+        self._study = study_key(study)
+        if not claims.take([self._study]):
+            raise InputError(
+                f"study {study}: expected to be the only one who runs it, "
+                f"{claims.holders().get(self._study, 'another')} does; wait for its end or "
+                f"look at it with `handssl study status`"
+            )
+        self._thread = threading.Thread(target=self._renew, daemon=True, name="handssl-claims")
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closing.set()
+        self._thread.join()
+        self._claims.release()
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The trials that were refused because another driver works on them."""
+        return tuple(self._refused)
+
+    def take(self, trial_id: str) -> bool:
+        """Claim a trial; after a refusal the ledger is asked again after RETRY_S at the soonest."""
+        if trial_id in self._mine:
+            return True
+        if time.monotonic() < self._refused.get(trial_id, 0.0):
+            return False
+        if not self._claims.take([trial_id]):
+            self._claims.release_dead()
+            self._refused[trial_id] = time.monotonic() + RETRY_S
+            return False
+        self._refused.pop(trial_id, None)
+        self._mine.add(trial_id)
+        return True
+
+    def release(self, trial_id: str) -> None:
+        """Let go of a trial that is over, or waits."""
+        if trial_id in self._mine:
+            self._mine.discard(trial_id)
+            self._claims.release([trial_id])
+
+    def is_lost(self, trial_id: str) -> bool:
+        """Say whether another driver has taken a trial over, this one having been silent."""
+        return trial_id in self._lost
+
+    def forget(self, trial_ids: Iterable[str]) -> None:
+        """Ask no more for trials that are over."""
+        for trial_id in trial_ids:
+            self._refused.pop(trial_id, None)
+
+    def _renew(self) -> None:
+        while not self._closing.wait(self._claims.lease_s / 4):
+            mine = set(self._mine)
+            try:
+                held = self._claims.renew()
+            except DataError:
+                continue  # the database is away for a moment; the lease is longer
+            self._lost = frozenset(mine - held) & frozenset(self._mine)
