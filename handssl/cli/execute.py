@@ -19,6 +19,7 @@ from handssl.sweep.runner import run as run_study
 
 if TYPE_CHECKING:
     from handssl.sweep.result import StudyResult
+    from handssl.sweep.running import Running
     from handssl.sweep.study import Study
 
 
@@ -30,6 +31,7 @@ def execute(
     quiet: bool,
     as_json: bool,
     markdown: Path | None,
+    how: Running | None = None,
 ) -> int:
     """Run a study and print its results.
 
@@ -40,6 +42,7 @@ def execute(
         quiet: No live progress.
         as_json: One JSON document instead of the table.
         markdown: A file that gets the results too.
+        how: What trials are given.
 
     Returns:
         Exit code: 0, or 1 if a trial failed.
@@ -50,7 +53,9 @@ def execute(
     """
     errors = Terminal(stderr=True)
     with LiveProgress(errors, quiet=quiet) as progress:
-        result = run_study(study, storage=storage, tracking_uri=tracking_uri, on_event=progress)
+        result = run_study(
+            study, storage=storage, tracking_uri=tracking_uri, running=how, on_event=progress
+        )
     if result.interrupted:
         raise interruption(result)
     summary = summarise(result)
@@ -82,14 +87,22 @@ def interruption_message(result: StudyResult, argv: list[str]) -> str:
     underway = [record for record in result.records if record.outcome == "running"]
     part = ", ".join(f"{r.cell} after epoch {r.epoch} of {r.epochs}" for r in underway)
     kept = f"{finished} of {result.planned} trials finished" if result.planned else "the storage"
+    verb = "paused" if result.stopped_by == "pause" else "interrupted"
     return "\n".join(
         [
-            f"interrupted. Kept in {result.storage}: {kept}"
+            f"{verb}. Kept in {result.storage}: {kept}"
             + (f"; to be continued: {part}." if part else "."),
             "No process was left behind. Continue with:",
-            f"  {continuing_command(argv, result.storage)}",
+            f"  {continuing_command(_resuming(argv, result), result.storage)}",
         ]
     )
+
+
+def _resuming(argv: list[str], result: StudyResult) -> list[str]:
+    """Return the command line, with the verb that ends a pause if there is one."""
+    if result.stopped_by != "pause" or argv[1:3] != ["study", "run"]:
+        return argv
+    return [*argv[:2], "resume", *argv[3:]]
 
 
 def continuing_command(argv: list[str], storage: Path) -> str:

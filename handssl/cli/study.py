@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from handssl.cli.options import parse_changes, running
+from handssl.cli.placing import placing
+from handssl.cli.study_control import VERBS
 from handssl.config import nearest
 from handssl.errors import InputError
 
 if TYPE_CHECKING:
+    from handssl.sweep.running import Running
     from handssl.sweep.study import Study
 
 NAMES = ("compositions", "demo", "objectives", "paper", "published", "smoke")
@@ -26,6 +29,7 @@ def study() -> None:
 @study.command("run")
 @click.argument("source", metavar="STUDY")
 @running
+@placing
 def run_study(
     source: str,
     storage: Path | None,
@@ -34,6 +38,7 @@ def run_study(
     markdown: Path | None,
     quiet: bool,
     as_json: bool,
+    how: Running,
 ) -> int:
     """Run STUDY, a YAML file or one of: compositions, demo, objectives, paper, published, smoke.
 
@@ -47,7 +52,15 @@ def run_study(
     from handssl.cli.execute import execute
 
     planned = load_study(source).merged(parse_changes(changes))
-    return execute(planned, storage, tracking_uri, quiet=quiet, as_json=as_json, markdown=markdown)
+    return execute(
+        planned,
+        storage,
+        tracking_uri,
+        quiet=quiet,
+        as_json=as_json,
+        markdown=markdown,
+        how=how,
+    )
 
 
 @study.command("schema")
@@ -64,6 +77,10 @@ def print_schema() -> None:
     from handssl.sweep.study import Study
 
     click.echo(json.dumps(Study.model_json_schema(), indent=2))
+
+
+for verb in VERBS:
+    study.add_command(verb)
 
 
 def load_study(source: str) -> Study:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from handssl.data.config import PackedData, ProceduralData
 from handssl.data.freihand import FreihandReader
+from handssl.data.manifest import FILE as MANIFEST_FILE
 from handssl.data.packing import pack
 from handssl.data.places import find_store
 from handssl.data.procedural import write_freihand
@@ -48,18 +49,41 @@ def prepare(
     return combine(storage / "combined" / name, labelled=labelled, pretrain=pretrain)
 
 
+def prepared(config: ProceduralData | PackedData, storage: Path) -> Path | None:
+    """Return the folder a study reads if it is there, else None; nothing is made.
+
+    Args:
+        config: Which data.
+        storage: Root of all results.
+
+    Raises:
+        InputError: No packed store, or more than one, has the name asked for.
+    """
+    if not isinstance(config, ProceduralData):
+        return prepare(config, storage)  # makes a few links at most
+    folder = _store(config, storage)
+    return folder if (folder / MANIFEST_FILE).is_file() else None
+
+
+def _store(config: ProceduralData, storage: Path) -> Path:
+    return storage / "stores" / f"{_name(config)}-{config.crop_px}"
+
+
+def _name(config: ProceduralData) -> str:
+    return f"{config.name}-{config.procedural().fingerprint[:12]}"
+
+
 def _procedural(
     config: ProceduralData, storage: Path, on_progress: Progress | None, workers: int
 ) -> Path:
     spec = config.procedural()
-    name = f"{config.name}-{spec.fingerprint[:12]}"
-    root = storage / "datasets" / name
+    root = storage / "datasets" / _name(config)
     write_freihand(root, spec, workers=workers, on_progress=_phase(on_progress, "rendering"))
     reader = FreihandReader(root)
     reader.name = config.name  # the layout is FreiHAND's, the hands are not
     store = pack(
         reader,
-        storage / "stores" / f"{name}-{config.crop_px}",
+        _store(config, storage),
         crop_px=config.crop_px,
         context=config.context,
         workers=workers,

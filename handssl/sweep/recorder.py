@@ -12,6 +12,7 @@ from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger, LogEntry
 from handssl.tracking.record import TrialRecord
 
+EPOCH_S = "time/epoch_s"
 FINISHED = ("completed", "stopped", "diverged")
 
 
@@ -68,9 +69,8 @@ class Recorder:
         values = {name: value for name, value in metrics.items() if math.isfinite(value)}
         known = epoch <= record.epoch and bool(record.metrics)
         if not known:
-            record = self._store.report(
-                record.model_copy(update={"epoch": epoch}), values, *entries
-            )
+            timed = values | ({EPOCH_S: s} if math.isfinite(s) else {})
+            record = self._store.report(record.model_copy(update={"epoch": epoch}), timed, *entries)
             self._running[record.trial_id] = record
         self._keep_run(record, self._tracker.log_epoch(record, epoch, values))
         self._on_event(EpochEnded(trial, epoch, values, math.nan if known else s))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from pathlib import Path
 
 from handssl.errors import InterruptedStudyError, PausedStudyError
 from handssl.sweep.budget import Budget
+from handssl.sweep.choosing import choose
 from handssl.sweep.company import Company
 from handssl.sweep.events import Event, Note, OnEvent, Planned, Selected, Stopping, Tick
 from handssl.sweep.extension import extended, said_extension
@@ -19,8 +19,8 @@ from handssl.sweep.plan import PlannedTrial, plan_stage
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.result import StudyResult
 from handssl.sweep.running import Running
-from handssl.sweep.scheduler import PRIMARY, StageScheduler
-from handssl.sweep.stages import Finding, Selection, Stage
+from handssl.sweep.scheduler import StageScheduler
+from handssl.sweep.stages import Selection, Stage
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.sweep.study import Study
 from handssl.sweep.tuning import Sweeping, tune_trials
@@ -150,8 +150,9 @@ class Sweep:
             self.execute(scheduler, recorder, on_event)
         else:
             on_event(Planned(self.study, trials, (), slots=1, stage=stage.name))
-        self.selections[stage.name] = stage.select(self._findings(stage))
-        on_event(Selected(self.selections[stage.name]))
+        chosen = choose(self.study, stage, trials, self.selections, self.store)
+        self.selections[stage.name] = chosen
+        on_event(Selected(chosen))
 
     def _is_complete(self) -> bool:
         """Say whether every stage has chosen and no trial has failed."""
@@ -162,18 +163,6 @@ class Sweep:
         """Say whether no trial of these stages has failed: what follows would rest on a gap."""
         asked = [trial.trial_id for trial in self.trials if trial.stage in needed]
         return all(record.outcome != "failed" for record in map(self.store.load, asked) if record)
-
-    def _findings(self, stage: Stage) -> list[Finding]:
-        cells = {cell.label: cell for cell in self.study.resolve(stage, self.selections)}
-        found = []
-        for trial in self.trials:
-            record = self.store.load(trial.trial_id)
-            if trial.stage == stage.name and trial.cell in cells and record is not None:
-                value = record.metrics.get(PRIMARY, math.nan)
-                found.append(
-                    Finding(cells[trial.cell], trial.block, record.outcome, record.epoch, value)
-                )
-        return found
 
     def execute(self, scheduler: StageScheduler, recorder: Recorder, on_event: OnEvent) -> None:
         """Run what a stage lacks: here, in Ray Tune."""

@@ -25,10 +25,17 @@ class StageScheduler:
         stage: Name of the stage.
         trials: All of its trials, in the order of the plan.
         ledger: Holds the log.
+        looking: Write nothing.
     """
 
     def __init__(
-        self, study: Study, stage: str, trials: tuple[PlannedTrial, ...], ledger: Ledger
+        self,
+        study: Study,
+        stage: str,
+        trials: tuple[PlannedTrial, ...],
+        ledger: Ledger,
+        *,
+        looking: bool = False,
     ) -> None:
         self._names, self._ledger = (study.name, stage), ledger
         self.trials = {trial.trial_id: trial for trial in trials}
@@ -43,8 +50,11 @@ class StageScheduler:
         self._decisive = {*(rules.rungs if rules else ())}
         self._seen: set[tuple[str, str, int]] = set()
         self.outcomes: dict[str, Outcome] = {}
-        self._ledger.append(*self._known(list(self.trials)))
-        for entry in ledger.log(study.name, stage):
+        known = self._known(list(self.trials))
+        if not looking:
+            ledger.append(*known)
+        # What is known and was just written stands in the log too, and counts once.
+        for entry in (*ledger.log(study.name, stage), *known):
             self._apply(entry)
         for name, outcome in self.outcomes.items():
             trial = self.trials[name]

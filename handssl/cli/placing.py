@@ -1,0 +1,87 @@
+"""Options that say how a sweep is run, gathered into one value."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from handssl.cli.options import parse_size
+
+if TYPE_CHECKING:
+    from handssl.sweep.running import Running
+
+_OPTIONS = (
+    click.option(
+        "--address",
+        metavar="HOST:PORT",
+        help="A Ray cluster whose nodes see the storage; `auto` finds one on this machine.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Ray Train workers of each trial; the numbers do not depend on it.",
+    ),
+    click.option(
+        "--at-once", type=click.IntRange(min=1), help="Trials at the same time; default: all fit."
+    ),
+    click.option(
+        "--trials-per-gpu",
+        type=click.IntRange(1, 64),
+        default=4,
+        show_default=True,
+        help="Trials that share a GPU.",
+    ),
+    click.option(
+        "--retries",
+        type=click.IntRange(min=0),
+        default=2,
+        show_default=True,
+        help="How often a trial whose process was lost is given to another.",
+    ),
+    click.option(
+        "--silence",
+        "silence_s",
+        type=click.FloatRange(min=1),
+        default=3600.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="A trial that ends no epoch for as long is ended and tried again.",
+    ),
+    click.option(
+        "--checkpoint-bytes",
+        metavar="SIZE",
+        help="What checkpoints of all trials may take, e.g. 50GB; default: anything.",
+    ),
+)
+
+
+def placing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options, and their values as `how`, a `Running`."""
+
+    @functools.wraps(command)
+    def with_running(**values: Any) -> Any:
+        own = {name: values.pop(name) for name in _NAMES}
+        return command(**values, how=_running(own))
+
+    for option in reversed(_OPTIONS):
+        with_running = option(with_running)
+    return with_running
+
+
+_NAMES = (
+    *("address", "workers", "at_once", "trials_per_gpu", "retries", "silence_s"),
+    "checkpoint_bytes",
+)
+
+
+def _running(values: dict[str, Any]) -> Running:
+    from handssl.sweep.running import Running
+
+    if (text := values["checkpoint_bytes"]) is not None:
+        values["checkpoint_bytes"] = parse_size(text, "--checkpoint-bytes")
+    return Running.parse(values)

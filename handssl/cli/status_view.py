@@ -1,0 +1,147 @@
+"""How a study stands, for people and for scripts."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, get_args
+
+import click
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from handssl.cli.live import Terminal
+from handssl.sweep.plan import plan_stage
+from handssl.sweep.status import StageStatus, State, StudyStatus
+from handssl.sweep.study import Study
+
+PERIOD_S = 2.0
+_STATES = get_args(State)
+
+
+def show(status: StudyStatus, *, as_json: bool) -> None:
+    """Print a status once.
+
+    Args:
+        status: Of a study.
+        as_json: As one JSON document.
+    """
+    if as_json:
+        click.echo(json.dumps(document(status), indent=2))
+    else:
+        Terminal().print(rendered(status))
+
+
+def watch_status(look: Callable[[], StudyStatus]) -> None:
+    """Show a status until Ctrl-C."""
+    with Live(rendered(look()), console=Terminal(), auto_refresh=False) as live:
+        while True:
+            time.sleep(PERIOD_S)
+            live.update(rendered(look()), refresh=True)
+
+
+def rendered(status: StudyStatus) -> RenderableType:
+    """Return the page: a row a stage, then what runs, what is best, and how long it takes."""
+    table = Table(title=status.study.name, title_justify="left", title_style="bold")
+    table.add_column("stage")
+    shown = [name for name in _STATES if any(stage.counts[name] for stage in status.stages)]
+    for name in ("trials", *shown, "reused"):
+        table.add_column(name, justify="right")
+    for stage in status.stages:
+        counts = [str(stage.counts[name] or "") for name in shown]
+        reused = sum(one.reused for one in stage.trials)
+        table.add_row(stage.name, str(len(stage.trials) or "?"), *counts, str(reused or ""))
+    return Group(table, *(Text(line) for line in _lines(status)))
+
+
+def document(status: StudyStatus) -> dict[str, Any]:
+    """Return a status as values that JSON can hold."""
+    best = status.best
+    return {
+        "study": status.study.name,
+        "driver": status.driver or None,
+        "paused": status.paused,
+        "used_s": round(status.used_s, 1),
+        "left_s": None if status.left_s is None else round(status.left_s, 1),
+        "best": None if best is None else {"cell": best.trial.cell, "median_mm": best.median_mm},
+        "stages": [_stage(stage) for stage in status.stages],
+    }
+
+
+def said_cost(now: StudyStatus, larger: Study) -> str:
+    """Say what a larger study costs, from the epochs that were measured.
+
+    Args:
+        now: The study as it stands.
+        larger: With what is to be added.
+    """
+    epochs = 0
+    for stage in larger.all_stages:
+        selections = {one.name: one.selection for one in now.stages if one.selection is not None}
+        if all(name in selections for name in stage.needs):
+            trials = plan_stage(larger, stage, selections, lambda data: "any")
+            before = next(one for one in now.stages if one.name == stage.name)
+            known = {(one.trial.cell, one.trial.block, one.trial.epochs) for one in before.trials}
+            new = (t for t in trials if (t.cell, t.block, t.epochs) not in known)
+            epochs += sum(trial.epochs for trial in new)
+    if now.epoch_s is None:
+        return f"up to {epochs} epochs more; no epoch was measured yet, so their time is unknown"
+    return f"up to {epochs} epochs more, about {_span(epochs * now.epoch_s)} on one device"
+
+
+def _lines(status: StudyStatus) -> list[str]:
+    lines = [f"run by {status.driver}" if status.driver else "nobody runs it"]
+    if status.paused:
+        lines[0] += ", paused: `handssl study resume` lets it go on"
+    lines += [
+        f"{one.trial.cell}, block {one.trial.block}: epoch {one.epoch}/{one.trial.epochs}"
+        for one in status.trials.values()
+        if one.state == "running"
+    ]
+    lines += [
+        f"stage {stage.name} follows from {stage.waits_for}, which is not over"
+        for stage in status.stages
+        if stage.waits_for
+    ]
+    if best := status.best:
+        lines.append(f"best so far: {best.trial.cell}, {best.median_mm:.1f} mm")
+    left = "unknown" if status.left_s is None else f"at most {_span(status.left_s)}"
+    return [*lines, f"device time: {_span(status.used_s)} used, {left} left in known stages"]
+
+
+def _stage(stage: StageStatus) -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "waits_for": stage.waits_for or None,
+        "epochs_left": stage.epochs_left,
+        "counts": dict(stage.counts),
+        "reused": sum(one.reused for one in stage.trials),
+        "reasons": list(stage.selection.reasons) if stage.selection else None,
+        "trials": [
+            {
+                "trial_id": one.trial.trial_id,
+                "cell": one.trial.cell,
+                "block": one.trial.block,
+                "state": one.state,
+                "epoch": one.epoch,
+                "epochs": one.trial.epochs,
+                "median_mm": one.median_mm,
+            }
+            for one in stage.trials
+        ],
+    }
+
+
+def _span(seconds: float) -> str:
+    """Write a span of time as people say it.
+
+    Example:
+        >>> _span(40), _span(300), _span(7200)
+        ('40 s', '5 min', '2.0 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

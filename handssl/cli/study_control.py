@@ -1,0 +1,198 @@
+"""`handssl study status | pause | resume | cancel | extend`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from handssl.cli.options import parse_changes, running
+from handssl.cli.placing import placing
+from handssl.errors import InputError
+
+if TYPE_CHECKING:
+    from handssl.sweep.running import Running
+    from handssl.sweep.study import Study
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _of_study(command: Command) -> Command:
+    """Add what names a study and its results."""
+    for option in (
+        click.option(
+            "--set",
+            "changes",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="As given to `study run`; may be repeated.",
+        ),
+        click.option(
+            "--storage",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder of the results; default: $HANDSSL_HOME, else ./handssl-runs.",
+        ),
+        click.argument("source", metavar="STUDY"),
+    ):
+        command = option(command)
+    return command
+
+
+def _load(source: str, changes: tuple[str, ...]) -> Study:
+    from handssl.cli.study import load_study
+
+    return load_study(source).merged(parse_changes(changes))
+
+
+@click.command("status")
+@_of_study
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--watch", is_flag=True, help="Show it again every few seconds; Ctrl-C ends it.")
+def study_status(
+    source: str, storage: Path | None, changes: tuple[str, ...], as_json: bool, watch: bool
+) -> int:
+    """Show how STUDY stands, whether or not somebody runs it.
+
+    \b
+    Examples:
+      handssl study status mine.yaml --storage runs/mine
+      handssl study status demo --watch
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.cli.status_view import show, watch_status
+    from handssl.sweep.control import status
+    from handssl.sweep.storage import resolve_storage
+
+    study, folder = _load(source, changes), resolve_storage(storage)
+    if watch and not as_json:
+        watch_status(lambda: status(study, folder))
+    else:
+        show(status(study, folder), as_json=as_json)
+    return 0
+
+
+@click.command("pause")
+@_of_study
+def pause_study(source: str, storage: Path | None, changes: tuple[str, ...]) -> int:
+    """Have STUDY stop within seconds, trials keeping their last epoch, until it is resumed.
+
+    Whoever runs it ends with exit code 75. Nothing is lost but the epochs under way.
+
+    \b
+    Example:
+      handssl study pause mine.yaml --storage runs/mine
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.sweep.control import pause
+
+    study = _load(source, changes)
+    runs = pause(study, storage)
+    stops = "whoever runs it stops within seconds" if runs else "nobody runs it now"
+    click.echo(f"{study.name} is paused; {stops}. Go on with: handssl study resume {source}")
+    return 0
+
+
+@click.command("resume")
+@click.argument("source", metavar="STUDY")
+@running
+@placing
+def resume_study(
+    source: str,
+    storage: Path | None,
+    tracking_uri: str | None,
+    changes: tuple[str, ...],
+    markdown: Path | None,
+    quiet: bool,
+    as_json: bool,
+    how: Running,
+) -> int:
+    """Let STUDY go on after a pause, and run what is left of it here.
+
+    \b
+    Example:
+      handssl study resume mine.yaml --storage runs/mine
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.cli.execute import execute
+    from handssl.sweep.control import resume
+
+    study = _load(source, changes)
+    resume(study, storage)
+    return execute(
+        study,
+        storage,
+        tracking_uri,
+        quiet=quiet,
+        as_json=as_json,
+        markdown=markdown,
+        how=how,
+    )
+
+
+@click.command("cancel")
+@_of_study
+@click.argument("cell", metavar="CELL")
+@click.option("--block", type=int, help="Only the trial with this seed; default: all.")
+def cancel_cell(
+    source: str, storage: Path | None, changes: tuple[str, ...], cell: str, block: int | None
+) -> int:
+    """Leave CELL out of STUDY: running trials stop after their epoch, others never begin.
+
+    What it is compared with goes on without it. Trials that are over stay as they are.
+
+    \b
+    Example:
+      handssl study cancel mine.yaml "contrastive blur" --block 2
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.sweep.control import cancel
+
+    left_out = cancel(_load(source, changes), cell, block=block, storage=storage)
+    count = len(left_out)
+    click.echo(f"{cell}: {count} trial{'s' if count > 1 else ''} left out")
+    return 0
+
+
+@click.command("extend")
+@_of_study
+@click.option("--seeds", metavar="N,N,...", help="Seeds to add, each a block of all cells.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs of a trial, more than now.")
+@click.option("--yes", is_flag=True, help="Do not ask; for scripts.")
+def extend_study(
+    source: str,
+    storage: Path | None,
+    changes: tuple[str, ...],
+    seeds: str | None,
+    epochs: int | None,
+    yes: bool,
+) -> int:
+    """Add seeds or epochs to STUDY, for the next time it is run; says what that costs first.
+
+    Under the schedule `wsd` more epochs go on from checkpoints; under `cosine` they are new trials.
+
+    \b
+    Examples:
+      handssl study extend mine.yaml --seeds 4,5
+      handssl study extend mine.yaml --epochs 200
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.cli.status_view import said_cost
+    from handssl.sweep.control import extend, extension_of, status
+    from handssl.sweep.storage import resolve_storage
+
+    folder, blocks = resolve_storage(storage), _numbers(seeds)
+    now = status(_load(source, changes), folder)
+    larger, meaning = extension_of(now.study, blocks=blocks, epochs=epochs)
+    click.echo(f"{meaning}\n{said_cost(now, larger)}", err=True)
+    if not yes and not click.confirm("Add them?", err=True):
+        return 1
+    extend(now.study, blocks=blocks, epochs=epochs, storage=folder)
+    click.echo(f"added; run them with: handssl study run {source} --storage {folder}")
+    return 0
+
+
+def _numbers(text: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in text.split(",")) if text else ()
+    except ValueError:
+        raise InputError(f"--seeds: expected numbers such as 4,5, got {text!r}") from None
+
+
+VERBS = (study_status, pause_study, resume_study, cancel_cell, extend_study)

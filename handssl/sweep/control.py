@@ -1,0 +1,148 @@
+"""What can be asked of a study, whether or not somebody runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from handssl.config import nearest
+from handssl.errors import InputError
+from handssl.sweep.extension import extended
+from handssl.sweep.status import StudyStatus, status
+from handssl.sweep.storage import resolve_storage
+from handssl.sweep.study import Study
+from handssl.tracking.ledger import Ledger
+from handssl.tracking.ledger.requests import Asked
+
+OVER = ("completed", "stopped", "diverged")
+
+
+def pause(study: Study, storage: Path | str | None = None) -> bool:
+    """Have a study stop within seconds, trials keeping their last epoch; until it is resumed.
+
+    Args:
+        study: Which.
+        storage: Folder of the results.
+
+    Returns:
+        Whether somebody runs it now.
+    """
+    ledger = Ledger.existing(resolve_storage(storage))
+    ledger.ask(study.name, "pause")
+    return bool(status(study, ledger.storage).driver)
+
+
+def resume(study: Study, storage: Path | str | None = None) -> None:
+    """Let a paused study go on, when it is run the next time.
+
+    Args:
+        study: Which.
+        storage: Folder of the results.
+    """
+    Ledger.existing(resolve_storage(storage)).ask(study.name, "resume")
+
+
+def cancel(
+    study: Study, cell: str, *, block: int | None = None, storage: Path | str | None = None
+) -> tuple[str, ...]:
+    """Leave a cell out: its trials stop after their epoch, or are never begun.
+
+    What is compared with it goes on without it; trials that are over stay as they are.
+
+    Args:
+        study: Which.
+        cell: Its label, e.g. `contrastive blur`.
+        block: One of its seeds; None: all.
+        storage: Folder of the results.
+
+    Returns:
+        Ids of the trials that are left out.
+
+    Raises:
+        InputError: No stage that is known has such a cell, or all of its trials are over.
+    """
+    ledger = Ledger.existing(resolve_storage(storage))
+    known = list(status(study, ledger.storage).trials.values())
+    labels = sorted({one.trial.cell for one in known if one.trial.kind == "trial"})
+    if cell not in labels:
+        raise InputError(
+            f"cell: expected one of the study's {len(labels)} cells, got {cell!r}"
+            f"{nearest(cell, labels)}"
+        )
+    own = [one for one in known if one.trial.cell == cell and block in (None, one.trial.block)]
+    if not own:
+        raise InputError(f"block: {cell} is not run with seed {block}")
+    if all(one.state in OVER for one in own):
+        raise InputError(f"{cell}: expected trials that are not over, all are")
+    ledger.ask(study.name, "cancel", cell=cell, block=block)
+    return tuple(one.trial.trial_id for one in own if one.state not in OVER)
+
+
+def extension_of(
+    study: Study, *, blocks: Sequence[int] = (), epochs: int | None = None
+) -> tuple[Study, str]:
+    """Return a study with more seeds or epochs, and what that means for what is there.
+
+    Args:
+        study: As it stands.
+        blocks: Seeds to add.
+        epochs: Of a trial, more than now.
+
+    Raises:
+        InputError: Nothing would change, or epochs would become fewer.
+    """
+    asked = Asked(blocks=tuple(blocks), epochs=epochs)
+    larger = extended(study, asked)
+    if larger == study:
+        raise InputError("expected more seeds (--seeds) or more epochs (--epochs), got neither")
+    if epochs is not None and epochs < study.pretrain.epochs:
+        raise InputError(
+            f"--epochs: expected more than {study.pretrain.epochs}, the epochs of now, got {epochs}"
+        )
+    return larger, _meaning(study, epochs)
+
+
+def extend(
+    study: Study,
+    *,
+    blocks: Sequence[int] = (),
+    epochs: int | None = None,
+    storage: Path | str | None = None,
+) -> Study:
+    """Add seeds or epochs to a study; they are run when it is run the next time.
+
+    Args:
+        study: Which.
+        blocks: Seeds to add.
+        epochs: Of a trial, more than now.
+        storage: Folder of the results.
+
+    Returns:
+        The larger study.
+
+    Raises:
+        InputError: Nothing would change, or epochs would become fewer.
+    """
+    ledger = Ledger.existing(resolve_storage(storage))
+    larger, _ = extension_of(
+        extended(study, ledger.asked(study.name)), blocks=blocks, epochs=epochs
+    )
+    ledger.ask(study.name, "extend", blocks=list(blocks), epochs=epochs)
+    return larger
+
+
+def _meaning(study: Study, epochs: int | None) -> str:
+    if epochs is None:
+        return "trials that are over stay as they are"
+    if study.pretrain.optimizer.schedule == "wsd":
+        return (
+            "completed trials go on from where their learning rate began to fall, the others from "
+            "their last epoch"
+        )
+    return (
+        f"under the cosine schedule {epochs} epochs are another experiment than "
+        f"{study.pretrain.epochs}: every trial begins anew, and the old results stay beside"
+    )
+
+
+__all__ = ["StudyStatus", "cancel", "extend", "extension_of", "pause", "resume", "status"]
