@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 
 from handssl.sweep.events import Ended, OnEvent
 from handssl.sweep.hold import Hold
@@ -44,6 +45,11 @@ class Company:
         self._looked_s = time.monotonic()
         self.is_paused = False
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether another driver works on something that this stage needs."""
+        return bool(self._hold.others)
+
     def look_now_and_then(self) -> None:
         """Look, unless that was done less than a second ago."""
         if time.monotonic() - self._looked_s >= LOOK_S:
@@ -51,20 +57,32 @@ class Company:
 
     def look(self) -> None:
         """Take in what others have recorded, and do what people have asked for."""
-        self._learn()
+        if self._hold.others:
+            self._learn([self._scheduler.trials[name] for name in self._hold.others])
         self._obey()
         for trial in self._scheduler.stopped():
             self._recorder.end(trial, "stopped")
         self._looked_s = time.monotonic()
 
-    def _learn(self) -> None:
-        theirs = [self._scheduler.trials[name] for name in self._hold.others]
-        if not theirs:
-            return
-        self._scheduler.learn([trial.trial_id for trial in theirs])
-        over = [trial for trial in theirs if self._scheduler.is_over(trial)]
-        self._hold.forget(trial.trial_id for trial in over)
-        for record in self._ledger.load_all([trial.trial_id for trial in over]):
+    def take(self, trial: PlannedTrial) -> bool:
+        """Claim a trial, and say whether there is still something to do for it.
+
+        Another driver may have run it since this one has last looked.
+        """
+        if not self._hold.take(trial.trial_id):
+            return False
+        self._learn([trial])
+        if self._scheduler.may_train(trial):
+            return True
+        self._hold.release(trial.trial_id)
+        return False
+
+    def _learn(self, trials: Sequence[PlannedTrial]) -> None:
+        """Take in what was recorded of trials, and tell of those that are over by it."""
+        self._scheduler.learn([trial.trial_id for trial in trials])
+        over = [trial.trial_id for trial in trials if self._scheduler.is_over(trial)]
+        self._hold.forget(over)
+        for record in self._ledger.load_all(over):
             if record.outcome != "running":
                 trial = self._scheduler.trials[record.trial_id]
                 value = record.metrics.get(PRIMARY, math.nan)

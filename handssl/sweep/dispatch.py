@@ -9,6 +9,7 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from handssl.sweep.company import Company
 from handssl.sweep.hold import Hold
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
@@ -25,7 +26,7 @@ class Dispatch(Searcher):  # type: ignore[misc]
     Args:
         scheduler: Says who may train, and how far.
         recorder: Knows how far each has come.
-        hold: Claims them.
+        company: Claims them, and knows of other drivers.
         queue: Segments that Tune is given at a time.
         running: Segments of a wave, and how often a trial is tried again.
 
@@ -37,13 +38,13 @@ class Dispatch(Searcher):  # type: ignore[misc]
         self,
         scheduler: StageScheduler,
         recorder: Recorder,
-        hold: Hold,
+        company: Company,
         *,
         queue: int,
         running: Running,
     ) -> None:
         super().__init__(metric=None, mode=None)
-        self._scheduler, self._recorder, self._hold = scheduler, recorder, hold
+        self._scheduler, self._recorder, self._company = scheduler, recorder, company
         self._queue, self._running, self._left = queue, running, 0
         self._underway: dict[str, PlannedTrial] = {}
         self._lost: Counter[str] = Counter()
@@ -78,12 +79,12 @@ class Dispatch(Searcher):  # type: ignore[misc]
         busy = {trial.trial_id for trial in self._underway.values()}
         for trial in self._scheduler.missing:
             free = trial.trial_id not in busy | self.over and self._scheduler.may_train(trial)
-            if free and self._hold.take(trial.trial_id):
+            if free and self._company.take(trial):
                 yield trial
 
     def _awaits_others(self) -> bool:
         """Say whether another driver works on something that this stage needs."""
-        return self._left > 0 and bool(self._hold.others)
+        return self._left > 0 and self._company.is_awaited
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

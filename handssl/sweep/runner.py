@@ -173,7 +173,7 @@ class Sweep:
             self.tracker.samples_system = cluster.owned
             on_event(self.planned(scheduler, cluster.slots))
             sweeping = Sweeping(
-                *(scheduler, recorder, self.hold, self.running),
+                *(scheduler, recorder, self.hold, self.company, self.running),
                 data={trial.trial_id: self.places.folder(trial) for trial in scheduler.missing},
                 storage=self.storage,
                 on_step=lambda: self._on_step(on_event, owned=cluster.owned),

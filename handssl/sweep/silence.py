@@ -34,4 +34,4 @@ def watched(folder: Path, limit_s: float) -> Iterator[None]:
             yield
         finally:
             faulthandler.cancel_dump_traceback_later()
-    path.unlink()
+            path.unlink()

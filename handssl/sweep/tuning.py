@@ -11,6 +11,7 @@ from typing import Any
 
 from ray import tune
 
+from handssl.sweep.company import Company
 from handssl.sweep.dispatch import Dispatch, Judge
 from handssl.sweep.events import Outcome
 from handssl.sweep.hold import Hold
@@ -30,7 +31,8 @@ class Sweeping:
     Attributes:
         scheduler: Decides who trains how far.
         recorder: Is told everything, and writes.
-        hold: Claims trials.
+        hold: Has claimed trials.
+        company: Claims them, and knows of other drivers.
         running: What trials are given.
         data: Packed splits of each trial.
         storage: Where the trials keep their folders.
@@ -41,6 +43,7 @@ class Sweeping:
     scheduler: StageScheduler
     recorder: Recorder
     hold: Hold
+    company: Company
     running: Running
     data: Mapping[str, Path]
     storage: Path
@@ -144,7 +147,7 @@ def tune_trials(sweeping: Sweeping, cluster: Cluster) -> None:
     """
     queue = cluster.slots * (2 if cluster.workers == 1 else 1)
     dispatch = Dispatch(
-        *(sweeping.scheduler, sweeping.recorder, sweeping.hold),
+        *(sweeping.scheduler, sweeping.recorder, sweeping.company),
         queue=queue,
         running=sweeping.running,
     )
