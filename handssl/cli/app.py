@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import click
 
-from handssl.cli.bench import bench
+from handssl.cli.bench_sweep import bench
 from handssl.cli.data import data
 from handssl.cli.demo import demo
 from handssl.cli.doctor import doctor

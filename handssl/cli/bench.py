@@ -20,7 +20,7 @@ def bench() -> None:
     """Measure how fast things are here, against what the machine can do."""
 
 
-def _outputs(command: Callable[..., None]) -> Callable[..., None]:
+def outputs(command: Callable[..., None]) -> Callable[..., None]:
     """Give a measurement the options that all have."""
     file = click.Path(dir_okay=False, path_type=Path)
     for option in (
@@ -41,7 +41,7 @@ def _outputs(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--images", default=1024, show_default=True, type=click.IntRange(64))
 @click.option("--crops", default=16_384, show_default=True, type=click.IntRange(1024))
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100))
-@_outputs
+@outputs
 def bench_data_command(
     folder: Path | None,
     images: int,
@@ -59,7 +59,7 @@ def bench_data_command(
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.bench.data import bench_data, text
 
-    with _phases(quiet) as on_progress:
+    with phases(quiet) as on_progress:
         rates = bench_data(
             *(folder or Path(gettempdir()),),
             images=images,
@@ -67,7 +67,7 @@ def bench_data_command(
             rounds=rounds,
             on_progress=on_progress,
         )
-    _deliver(asdict(rates), text(rates), markdown, as_json=as_json)
+    deliver(asdict(rates), text(rates), markdown, as_json=as_json)
 
 
 @bench.command("augment")
@@ -80,7 +80,7 @@ def bench_data_command(
     help="What is measured, e.g. rotate+translate; several times for several. Default: all "
     "transformations, and color_jitter+rotate+translate.",
 )
-@_outputs
+@outputs
 def bench_augment_command(
     images: int,
     rounds: int,
@@ -99,14 +99,14 @@ def bench_augment_command(
     from handssl.bench.augment import COMPOSITIONS, bench_augment, text
 
     chosen = [_composition(name) for name in compositions]
-    with _phases(quiet) as on_progress:
+    with phases(quiet) as on_progress:
         rates = bench_augment(
             images=images,
             rounds=rounds,
             compositions=chosen or COMPOSITIONS,
             on_progress=on_progress,
         )
-    _deliver(asdict(rates), text(rates), markdown, as_json=as_json)
+    deliver(asdict(rates), text(rates), markdown, as_json=as_json)
 
 
 def _composition(text: str) -> tuple[str, ...]:
@@ -121,7 +121,7 @@ def _composition(text: str) -> tuple[str, ...]:
     return names
 
 
-def _deliver(document: Any, text: str, markdown: Path | None, *, as_json: bool) -> None:
+def deliver(document: Any, text: str, markdown: Path | None, *, as_json: bool) -> None:
     """Print what was measured, and keep the page where asked for."""
     if markdown is not None:
         markdown.write_text(text, encoding="utf-8")
@@ -130,7 +130,7 @@ def _deliver(document: Any, text: str, markdown: Path | None, *, as_json: bool) 
 
 @bench.command("optim")
 @click.option("--rounds", default=15, show_default=True, type=click.IntRange(1, 1000))
-@_outputs
+@outputs
 def bench_optim_command(rounds: int, markdown: Path | None, quiet: bool, as_json: bool) -> None:
     """Measure one update of ResNet-18 by every optimizer, against torch's AdamW.
 
@@ -140,10 +140,10 @@ def bench_optim_command(rounds: int, markdown: Path | None, quiet: bool, as_json
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.bench.optim import bench_optim, text
 
-    with _phases(quiet) as on_progress:
+    with phases(quiet) as on_progress:
         rates = bench_optim(rounds, on_progress=on_progress("updates"))
     document = {name: asdict(rate) for name, rate in rates.items()}
-    _deliver(document, text(rates), markdown, as_json=as_json)
+    deliver(document, text(rates), markdown, as_json=as_json)
 
 
 @bench.command("train")
@@ -162,7 +162,7 @@ def bench_optim_command(rounds: int, markdown: Path | None, quiet: bool, as_json
     "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="A row each."
 )
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="For the data.")
-@_outputs
+@outputs
 def bench_train_command(
     config: Path | None,
     changes: tuple[str, ...],
@@ -195,7 +195,7 @@ def bench_train_command(
 
     given = _demo_run() if config is None else RunConfig.load(config)
     settings = {"device": device, "precision": precision, "compile": compiled}
-    with _phases(quiet) as on_progress:
+    with phases(quiet) as on_progress:
         rates = bench_train(
             folder or Path(gettempdir()),
             given.merged(parse_changes(changes)).pretrain,
@@ -208,7 +208,7 @@ def bench_train_command(
         )
     if csv_file is not None:
         csv_file.write_text(csv_text(rates), encoding="utf-8")
-    _deliver(asdict(rates), text(rates), markdown, as_json=as_json)
+    deliver(asdict(rates), text(rates), markdown, as_json=as_json)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -226,7 +226,7 @@ def _demo_run() -> Any:
 
 
 @contextmanager
-def _phases(quiet: bool) -> Iterator[Any]:
+def phases(quiet: bool) -> Iterator[Any]:
     """Give each phase a bar of its own."""
     from contextlib import ExitStack
 

@@ -14,6 +14,7 @@ from handssl.sweep.extension import extended, said_extension
 from handssl.sweep.hold import Hold
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.local_ray import ray_cluster
+from handssl.sweep.origins import origins
 from handssl.sweep.places import Places
 from handssl.sweep.plan import PlannedTrial, plan_stage
 from handssl.sweep.recorder import Recorder
@@ -175,6 +176,7 @@ class Sweep:
             sweeping = Sweeping(
                 *(scheduler, recorder, self.hold, self.company, self.running),
                 data={trial.trial_id: self.places.folder(trial) for trial in scheduler.missing},
+                origins=origins(scheduler.missing, self.store),
                 storage=self.storage,
                 on_step=lambda: self._on_step(on_event, owned=cluster.owned),
                 on_over=Budget(self.storage, self.running.checkpoint_bytes, scheduler).keep,

@@ -36,6 +36,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         storage: Path,
         threads: int,
         running: Running,
+        origins: Mapping[str, Path],
     ) -> None:
         """Prepare the process once; heavy imports happen here, not in the driver.
 
@@ -46,13 +47,15 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
             storage: Where trials have their folders.
             threads: CPUs of this actor.
             running: What trials are given.
+            origins: Shorter runs that trials go on from.
         """
         import torch
 
         torch.set_num_threads(threads)
         # Names that the base class does not use; it has a `_storage` of its own.
         self._plan, self._places, self._trials_folder = trials, data, storage / "trials"
-        self._running, self._notices = running, list[tuple[str, int]]()
+        self._running, self._origins = running, origins
+        self._notices: list[tuple[str, int]] = []
         self._rows: Rows = iter(())
         self.reset_config(config)
 
@@ -66,6 +69,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         self._rows = trial_results(
             *(trial, self._places[trial.trial_id], self._trial_folder, self._running),
             notices=self._notices,
+            origin=self._origins.get(trial.trial_id),
         )
         after = new_config["after"]
         self._results = (row for row in self._rows if row[0] > after)
@@ -118,6 +122,7 @@ def trial_results(
     running: Running | None = None,
     *,
     notices: list[tuple[str, int]] | None = None,
+    origin: Path | None = None,
 ) -> Rows:
     """Yield (epoch, metrics) of a trial, continuing it from its folder; a reference yields once.
 
@@ -127,6 +132,7 @@ def trial_results(
         folder: The trial's own.
         running: With how many workers, and how each computes.
         notices: Gets what happens to workers: a sentence, and the steps that are made again.
+        origin: The same run with fewer epochs, to go on from.
 
     Raises:
         DivergedError: A loss was not finite.
@@ -137,15 +143,21 @@ def trial_results(
     elif running.workers == 1:
         from handssl.training import Trial
 
-        opened = Trial(trial.config, data, folder, execution=running.execution)
+        opened = Trial(trial.config, data, folder, execution=running.execution, origin=origin)
         for result in opened.epochs():
             yield result.epoch, dict(result.metrics)
     else:
-        yield from _together(trial, data, folder, running, [] if notices is None else notices)
+        told = [] if notices is None else notices
+        yield from _together(trial, data, folder, running, told, origin)
 
 
 def _together(
-    trial: PlannedTrial, data: Path, folder: Path, running: Running, notices: list[tuple[str, int]]
+    trial: PlannedTrial,
+    data: Path,
+    folder: Path,
+    running: Running,
+    notices: list[tuple[str, int]],
+    origin: Path | None,
 ) -> Rows:
     from handssl.sweep.staffing import Waiting
     from handssl.sweep.workers import train_together
@@ -165,6 +177,7 @@ def _together(
         execution=running.execution,
         waiting=waiting,
         on_started=lambda: None,
+        origin=origin,
     )
 
 

@@ -35,6 +35,7 @@ class Sweeping:
         company: Claims them, and knows of other drivers.
         running: What trials are given.
         data: Packed splits of each trial.
+        origins: Shorter runs that trials go on from.
         storage: Where the trials keep their folders.
         on_step: Called several times a second; what it raises ends the sweep.
         on_over: Called when a trial has nothing more to do for now.
@@ -46,6 +47,7 @@ class Sweeping:
     company: Company
     running: Running
     data: Mapping[str, Path]
+    origins: Mapping[str, Path]
     storage: Path
     on_step: Callable[[], None]
     on_over: Callable[[], None]
@@ -183,6 +185,7 @@ def _trainable(sweeping: Sweeping, cluster: Cluster) -> Any:
         PretrainTrainable,
         trials={trial.trial_id: trial for trial in sweeping.scheduler.missing},
         data=sweeping.data,
+        origins=sweeping.origins,
         storage=sweeping.storage,
         threads=cluster.cpus,
         running=sweeping.running,

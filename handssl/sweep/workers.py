@@ -33,6 +33,7 @@ def train_together(
     waiting: Waiting,
     on_started: Callable[[], None],
     address: str | None = None,
+    origin: Path | None = None,
 ) -> Iterator[Row]:
     """Yield a trial's epochs as Ray Train workers make them.
 
@@ -47,6 +48,7 @@ def train_together(
         on_started: Called when Ray has taken over the process's signals.
         address: Of a Ray cluster, as `ray.init` takes it; None: one of our own, or the one that
             the caller has connected to.
+        origin: The same run with fewer epochs, to go on from.
 
     Yields:
         (epoch, metrics), those of an earlier run first.
@@ -68,6 +70,7 @@ def train_together(
             waiting=waiting,
         )
         trial = {"config": config, "data": data, "folder": folder, "execution": execution}
+        trial |= {"origin": origin}
         yield from _Run(trial, staffing, waiting, use_gpu=cluster.gpus > 0).rows()
 
 

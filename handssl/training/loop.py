@@ -137,6 +137,11 @@ class Pretraining:
         return self._batches_per_epoch * epoch // self._pairs
 
     @property
+    def warmup_steps(self) -> int:
+        """Updates until the peak of the learning rate."""
+        return round(self.config.optimizer.warmup_epochs * self.steps_per_epoch)
+
+    @property
     def steps_made(self) -> int:
         """Updates so far, those of earlier runs included."""
         return int(self.schedule.last_epoch)
@@ -258,7 +263,7 @@ class Pretraining:
         chosen = self.config.optimizer
         return lr_factor(
             chosen.schedule,
-            warmup_steps=round(chosen.warmup_epochs * self.steps_per_epoch),
+            warmup_steps=self.warmup_steps,
             total_steps=self.steps_until(self.config.epochs),
             decay_share=chosen.decay_share,
         )

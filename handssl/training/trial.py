@@ -13,6 +13,7 @@ from handssl.data.study_data import StudyData
 from handssl.distributed import rank
 from handssl.errors import DataError, InterruptedStudyError
 from handssl.models import ResNet18
+from handssl.training.branch import branch_state, constant_steps, keep_constant
 from handssl.training.checkpoints import CheckpointFolder, RunState
 from handssl.training.checkpoints.reading import other_version
 from handssl.training.checkpoints.writing import remove_orphans
@@ -50,6 +51,8 @@ class Trial:
         data: Folder of the packed splits.
         folder: Where the trial keeps its files.
         execution: How to compute it here.
+        origin: Folder of the same run with fewer epochs: without a checkpoint of its own a trial
+            goes on from there, as far as the learning rate had yet to fall.
 
     Raises:
         DataError: No checkpoint is intact, or it belongs to another configuration or version.
@@ -62,8 +65,9 @@ class Trial:
         folder: Path,
         *,
         execution: Execution | None = None,
+        origin: Path | None = None,
     ) -> None:
-        self.config, self.folder = config, folder
+        self.config, self.folder, self._origin = config, folder, origin
         self._data = StudyData(data)
         self._pretraining = Pretraining(config, self._data, execution)
         self._stride = diagnosis_stride(
@@ -134,7 +138,7 @@ class Trial:
         if len(self._done) == self.config.epochs:
             # Before the checkpoint: a trial whose checkpoint is complete has its weights on disk.
             save_weights(self._pretraining.encoder, self._weights)
-        self._checkpoints.save(
+        path = self._checkpoints.save(
             RunState(
                 epoch=len(self._done),
                 training=self._pretraining.state(),
@@ -143,6 +147,14 @@ class Trial:
                 results=[result.metrics for result in self._done],
             )
         )
+        if self._is_constant(self.config, self.steps_made):
+            keep_constant(self.folder, path)
+
+    def _is_constant(self, config: PretrainConfig, steps: int) -> bool:
+        """Say whether so many updates of a run, and no more epochs, end before the rate falls."""
+        run = self._pretraining
+        limit = constant_steps(config, run.steps_until, run.warmup_steps)
+        return 0 < steps <= limit
 
     @property
     def _weights(self) -> Path:
@@ -158,19 +170,28 @@ class Trial:
         state = self._checkpoints.latest()
         if state is None:
             return self._without_checkpoint()
+        self._require_mine(state)
+        return self._continue(state)
+
+    def _require_mine(self, state: RunState) -> None:
         mine = (self.config.model_dump(mode="json"), self._data.fingerprint)
         if (state.configuration, state.fingerprint) != mine:
             raise DataError(
                 f"{self._checkpoints.path}: expected checkpoints of this configuration and data, "
                 "found some of another; use another folder or remove this one"
             )
+
+    def _continue(self, state: RunState) -> list[EpochResult]:
         self._pretraining.load_state(state.training)
         return [EpochResult(i, metrics) for i, metrics in enumerate(state.results, start=1)]
 
     def _without_checkpoint(self) -> list[EpochResult]:
         if (old := self.folder / "checkpoint.pt").exists():
             raise other_version(old, "1")
-        return []
+        if self._origin is None:
+            return []
+        state = branch_state(self._origin, self.config, self._data.fingerprint, self._is_constant)
+        return [] if state is None else self._continue(state)
 
 
 def _measurable(encoder: ResNet18) -> ResNet18:

@@ -49,6 +49,7 @@ def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretrainT
         storage=tmp_path,
         threads=1,
         running=Running(),
+        origins={},
     )
     yield made
     torch.set_num_threads(threads)

@@ -246,3 +246,37 @@ def test_deterministic_kernels_are_those_in_use_on_a_cpu_anyway(
             torch.use_deterministic_algorithms(False)
         found.append([weight.clone() for weight in run.network.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+WSD = {"schedule": "wsd", "decay_share": 0.5, "warmup_epochs": 1.0}
+
+
+def test_more_epochs_under_wsd_go_on_before_the_rate_falls_with_the_same_bits(blob_data, tmp_path):
+    short, long = (config(epochs=epochs, optimizer=WSD) for epochs in (4, 8))
+    list(Trial(short, blob_data, tmp_path / "short").epochs())
+    extended = Trial(long, blob_data, tmp_path / "extended", origin=tmp_path / "short")
+    assert extended.steps_made == 2 * 4
+    whole = Trial(long, blob_data, tmp_path / "whole").epochs()
+    for one, other in zip(extended.epochs(), whole, strict=True):
+        assert deterministic(one.metrics) == deterministic(other.metrics)
+
+
+def test_a_shorter_run_that_was_stopped_is_gone_on_with_too(blob_data, tmp_path):
+    short, long = (config(epochs=epochs, optimizer=WSD) for epochs in (8, 16))
+    rows = Trial(short, blob_data, tmp_path / "short").epochs()
+    next(rows), next(rows)
+    extended = Trial(long, blob_data, tmp_path / "extended", origin=tmp_path / "short")
+    assert extended.steps_made == 2 * 4
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"optimizer": WSD | {"schedule": "cosine", "decay_share": None}}, {"seed": 5}, {"epochs": 9}],
+    ids=["cosine", "another seed", "fewer epochs"],
+)
+def test_another_run_is_not_gone_on_with(blob_data, tmp_path, other):
+    values = {"epochs": 4, "optimizer": WSD}
+    list(Trial(config(**values | other), blob_data, tmp_path / "other").epochs())
+    long = config(epochs=8, optimizer=WSD)
+    begun = Trial(long, blob_data, tmp_path / "long", origin=tmp_path / "other")
+    assert begun.steps_made == 0

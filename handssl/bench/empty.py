@@ -1,0 +1,67 @@
+"""Trials without work: what is left of a sweep is what it costs to run one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from handssl.randomness import numpy_generator
+from handssl.sweep import trainable
+from handssl.sweep.study import Study
+
+HOOK = "handssl.bench.empty.install"
+EPOCHS = 3
+_NAMES = ("blur", "color_jitter", "cutout", "noise", "rotate", "sobel", "translate")
+_OTHERS = 24  # metrics of an epoch besides the primary ones: as many as a real trial has
+
+
+def install() -> None:
+    """Replace training in this process; Ray calls it in every worker it starts."""
+    trainable.trial_results = results
+
+
+def results(trial: Any, data: Path, folder: Path, *_: Any, **__: Any) -> Iterator[Any]:
+    """Yield epochs of a curve that falls, with nothing computed."""
+    for epoch in range(1, trial.config.epochs + 1):
+        yield epoch, metrics(trial.cell, trial.block, epoch)
+
+
+def metrics(cell: str, block: int, epoch: int) -> dict[str, float]:
+    """Return the metrics of an epoch: a level that depends on cell and block, and a fall."""
+    level = float(numpy_generator("empty", cell, block).uniform(60.0, 90.0))
+    value = level + 20.0 * math.exp(-epoch)
+    return {
+        "median_mm": value,
+        "mpje_mm": value + 5.0,
+        **{f"train/other_{number}": value / (number + 1) for number in range(_OTHERS)},
+    }
+
+
+def study(blocks: int, data: dict[str, Any]) -> Study:
+    """Return all 128 compositions of the paper's seven transformations, in so many blocks.
+
+    Args:
+        blocks: Seeds.
+        data: The images, which nobody reads.
+
+    Example:
+        >>> len(study(1, {}).all_stages[0].cells({}))
+        128
+    """
+    cells = [
+        {"composition": [name for i, name in enumerate(_NAMES) if number >> i & 1]}
+        for number in range(2 ** len(_NAMES))
+    ]
+    return Study.parse(
+        {
+            "name": "empty",
+            "cells": cells,
+            "blocks": list(range(1, blocks + 1)),
+            "data": data,
+            "pretrain": {"epochs": EPOCHS, "optimizer": {"warmup_epochs": 1}},
+            "halving": None if blocks == 1 else {"grace_epochs": 1, "reduction_factor": 3.0},
+            "references": False,
+        }
+    )

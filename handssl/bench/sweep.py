@@ -1,0 +1,104 @@
+"""What running a trial costs beside its work, against Ray Tune with its own MLflow callback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from handssl.bench.environment import describe
+from handssl.bench.rates import OnProgress
+from handssl.errors import HandsslError
+
+WAYS = (("ours", 1), ("tune", 1), ("ours", 3))
+_NAMES = {
+    ("ours", 1): "handssl, 128 trials",
+    ("tune", 1): "Ray Tune, 128 trials, reused actors, MLflowLoggerCallback",
+    ("ours", 3): "handssl, 128 trials x 3 seeds, halving",
+}
+LIMIT_S, LIMIT_BYTES = 0.5, 1_500_000_000
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one way took.
+
+    Attributes:
+        name: Of the way.
+        trials: Over at the end.
+        seconds: Of all, start of actors included, that of Ray itself not.
+        peak_bytes: Of the driver's memory.
+    """
+
+    name: str
+    trials: int
+    seconds: float
+    peak_bytes: int
+
+    @property
+    def per_trial_s(self) -> float:
+        """Seconds a trial."""
+        return self.seconds / self.trials
+
+
+def bench_sweep(folder: Path, *, on_progress: OnProgress | None = None) -> list[Cost]:
+    """Run 128 empty trials both ways with MLflow in SQLite on one disk, then 128 x 3.
+
+    Args:
+        folder: On that disk.
+        on_progress: Called with (ways done, in all).
+
+    Returns:
+        A cost for each way.
+
+    Raises:
+        HandsslError: One of them failed.
+    """
+    found = []
+    for done, (side, blocks) in enumerate(WAYS, start=1):
+        with tempfile.TemporaryDirectory(prefix="bench-sweep-", dir=folder) as own:
+            found.append(_measure(side, blocks, own))
+        if on_progress:
+            on_progress(done, len(WAYS))
+    return found
+
+
+def _measure(side: str, blocks: int, folder: str) -> Cost:
+    command = [sys.executable, "-m", "handssl.bench.sweep_sides", side, folder, str(blocks)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise HandsslError(f"{side}: {done.stderr.strip()[-2000:]}")
+    return Cost(name=_NAMES[side, blocks], **json.loads(done.stdout.splitlines()[-1]))
+
+
+def text(costs: list[Cost]) -> str:
+    """Return a Markdown page."""
+    ours, tune, _ = costs
+    rows = [
+        f"| {cost.name} | {cost.trials} | {cost.seconds:.1f} | {cost.per_trial_s:.3f} | "
+        f"{cost.peak_bytes / 1e9:.2f} |"
+        for cost in costs
+    ]
+    return "\n".join(
+        [
+            "# What a trial costs beside its work",
+            "",
+            f"`handssl bench sweep`: {describe()}.",
+            "",
+            "Trials of three epochs with 26 metrics each and no computation, reused actors, MLflow "
+            "in SQLite; the actors' start is in the seconds, Ray's own is not. Memory is the "
+            "driver's peak.",
+            "",
+            "| way | trials | seconds | seconds a trial | GB |",
+            "|---|---:|---:|---:|---:|",
+            *rows,
+            "",
+            f"A trial costs {ours.per_trial_s / tune.per_trial_s:.2f} of what Ray Tune needs with "
+            f"its own MLflow callback. Asked: at most {LIMIT_S:g} s, at most Ray Tune's, and less "
+            f"than {LIMIT_BYTES / 1e9:g} GB.",
+            "",
+        ]
+    )
