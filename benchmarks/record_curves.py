@@ -1,7 +1,7 @@
 """Write the curves of a study's trials from its ledger into a CSV file.
 
-    handssl study run benchmarks/studies/compositions.yaml --storage runs
-    python benchmarks/record_curves.py runs benchmarks/curves/compositions.csv
+handssl study run benchmarks/studies/compositions.yaml --storage runs
+python benchmarks/record_curves.py runs benchmarks/curves/compositions.csv
 """
 
 from __future__ import annotations

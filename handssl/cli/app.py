@@ -7,7 +7,8 @@ from importlib.metadata import version
 
 import click
 
-from handssl.cli.bench_sweep import bench
+from handssl.cli import bench_effects, bench_sweep
+from handssl.cli.bench import bench
 from handssl.cli.data import data
 from handssl.cli.demo import demo
 from handssl.cli.doctor import doctor
@@ -55,6 +56,7 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "handssl", "_HANDSSL_COMPLETE").source())
 
 
+_MEASUREMENTS = (bench_effects, bench_sweep)  # they add themselves to `bench`
 for verb in (demo, data, pretrain, study, report, probe, bench, doctor):
     cli.add_command(verb)
 

@@ -32,6 +32,3 @@ def bench_sweep_command(
     with phases(quiet) as phase:
         costs = bench_sweep(folder or Path(gettempdir()), on_progress=phase("sweeps"))
     deliver({cost.name: asdict(cost) for cost in costs}, text(costs), markdown, as_json=as_json)
-
-
-__all__ = ["bench"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from pydantic import Field
@@ -13,6 +12,7 @@ from pydantic import Field
 from handssl.config import Config
 from handssl.objectives import ObjectiveName
 from handssl.sweep.cells import Cell, Slug
+from handssl.sweep.stages.means import adjusted_means
 
 
 @dataclass(frozen=True)
@@ -114,22 +114,25 @@ def with_settings(cell: Cell, before: Selections) -> Cell:
 def best_cell(findings: Sequence[Finding]) -> tuple[Cell, str] | None:
     """Return the cell with the least mean over blocks, with a sentence that says so.
 
-    Cells count that completed in the largest number of blocks any cell completed in: others are
-    means over other seeds. Ties go to the first label.
+    Means are adjusted for blocks in which a cell was stopped, see `adjusted_means`. Ties go to the
+    first label.
 
     Returns:
         Cell and sentence; None if nothing completed.
     """
-    values: dict[str, list[float]] = {}
+    values: dict[str, dict[int, float]] = {}
     cells: dict[str, Cell] = {}
     for finding in findings:
         if math.isfinite(finding.final_mm):
-            values.setdefault(finding.cell.label, []).append(finding.final_mm)
+            values.setdefault(finding.cell.label, {})[finding.block] = finding.final_mm
             cells[finding.cell.label] = finding.cell
-    if not values:
+    means = adjusted_means(values)
+    if not means:
         return None
-    most = max(map(len, values.values()))
-    means = {label: fmean(own) for label, own in values.items() if len(own) == most}
     label = min(sorted(means), key=lambda one: means[one])
-    blocks = f"{most} block{'s' if most > 1 else ''}"
-    return cells[label], f"{label}: {means[label]:.2f} mm, least of {len(means)} over {blocks}"
+    most, own = max(map(len, values.values())), len(values[label])
+    over = f"{most} block{'s' if most > 1 else ''}"
+    partly = f", of which it was completed in {own}" if own < most else ""
+    return cells[
+        label
+    ], f"{label}: {means[label]:.2f} mm, least of {len(means)} over {over}{partly}"

@@ -119,20 +119,38 @@ def test_a_composition_of_one_is_the_very_trial_of_the_stage_before():
     assert study.config(alone, 1) == study.config(rival, 1)
 
 
-def test_the_best_cell_has_the_least_mean_among_those_of_most_blocks():
+def test_the_best_cell_has_the_least_mean_adjusted_for_the_blocks_it_was_stopped_in():
     found = [
         finding("contrastive blur", 1, 60.0),
-        finding("contrastive blur", 2, 64.0),
+        finding("contrastive blur", 2, 70.0),
         finding("contrastive noise", 1, 61.0),
-        finding("contrastive noise", 2, 61.0),
-        finding("contrastive sobel", 1, 10.0),
-        finding("contrastive sobel", 2, 10.0, "stopped"),
+        finding("contrastive noise", 2, 67.0),
+        finding("contrastive sobel", 1, 59.5),
+        finding("contrastive sobel", 2, 59.5, "stopped"),
         finding("contrastive cutout", 1, math.nan, "diverged"),
     ]
     cell, reason = best_cell(found)
-    assert cell.label == "contrastive noise"
-    assert "61.00 mm, least of 2 over 2 blocks" in reason
+    assert cell.label == "contrastive sobel"
+    assert "63.50 mm, least of 3 over 2 blocks, of which it was completed in 1" in reason
     assert best_cell(found[-1:]) is None
+
+
+def test_an_easy_block_alone_does_not_make_a_cell_the_best():
+    found = [
+        finding("contrastive blur", 1, 60.0),
+        finding("contrastive blur", 2, 70.0),
+        finding("contrastive sobel", 1, 61.0),
+    ]
+    cell, reason = best_cell(found)
+    assert cell.label == "contrastive blur"
+    assert reason == "contrastive blur: 65.00 mm, least of 2 over 2 blocks"
+
+
+def test_a_cell_completed_in_less_than_half_of_the_blocks_is_not_the_best():
+    found = [finding("contrastive blur", block, 60.0) for block in (1, 2, 3)]
+    found.append(finding("contrastive sobel", 1, 10.0))
+    cell, _ = best_cell(found)
+    assert cell.label == "contrastive blur"
 
 
 def test_hyperparameters_draws_the_same_points_for_each_objective():

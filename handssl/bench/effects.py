@@ -1,0 +1,277 @@
+"""What early stopping costs and spoils: replays of whole curves under several plans."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+
+from handssl.bench.environment import describe
+from handssl.bench.rates import OnProgress
+from handssl.randomness import numpy_generator
+from handssl.report.effects import (
+    BlockSample,
+    Effect,
+    difference_effects,
+    finisher_effects,
+    full_effects,
+    last_value_effects,
+)
+from handssl.sweep.halving import Arm, Rules
+from handssl.sweep.simulation import Curves, Simulated, simulate
+from handssl.sweep.simulation.curves import Composition
+from handssl.sweep.skeleton import skeleton
+from handssl.sweep.stages.means import adjusted_means
+
+Found = dict[str, Effect]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A way to run and to estimate.
+
+    Attributes:
+        name: Of the row.
+        cells: Of the skeleton, 0 for none.
+        rules: Of the halving, None for the full grid.
+        estimate: `full`, `last`, `finishers` or `difference`.
+    """
+
+    name: str
+    cells: int
+    rules: Rules | None
+    estimate: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a plan gave over all repetitions.
+
+    Attributes:
+        name: Of the plan.
+        share: Epochs, of those of the full grid.
+        regret_mm: Last value of the composition it picks minus that of the best.
+        regret_test_mm: The same on `test` where that is known, else NaN.
+        error_mm: Root mean square error of main effects against those of the full grid.
+        sign_errors: Share of main effects with the wrong sign.
+        coverage: Share of intervals that hold the effect, NaN without intervals.
+        coverage_range: 95 % interval of that share, as if repetitions were independent.
+        width_mm: Mean width of the intervals.
+        estimable: Share of repetitions in which all effects could be estimated.
+    """
+
+    name: str
+    share: float
+    regret_mm: float
+    regret_test_mm: float
+    error_mm: float
+    sign_errors: float
+    coverage: float
+    coverage_range: tuple[float, float]
+    width_mm: float
+    estimable: float
+
+
+def plans(epochs: int, grace_epochs: int, reduction_factor: float) -> list[Plan]:
+    """Return the plans that are compared."""
+    rules = Rules(epochs, grace_epochs, reduction_factor)
+    return [
+        Plan("full grid", 0, None, "full"),
+        Plan("ASHA, last value of every trial", 0, rules, "last"),
+        Plan("ASHA, completed trials only", 0, rules, "finishers"),
+        Plan("ASHA + skeleton of 16, difference estimator", 16, rules, "difference"),
+        Plan("ASHA + skeleton of 32, difference estimator", 32, rules, "difference"),
+    ]
+
+
+def bench_effects(
+    curves: Curves,
+    *,
+    grace_epochs: int,
+    reduction_factor: float = 3.0,
+    blocks: Sequence[int] | None = None,
+    repeats: int = 300,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> list[Row]:
+    """Replay curves under every plan, with cosets, columns and cohorts drawn anew each time.
+
+    Args:
+        curves: Of all compositions, whole.
+        grace_epochs: First rung.
+        reduction_factor: Of the halving.
+        blocks: Seeds of one study; None: all together.
+        repeats: Of each plan.
+        seed: Of what is drawn.
+        on_progress: Called with (plans done, in all).
+
+    Returns:
+        A row for each plan.
+    """
+    chosen = tuple(blocks or curves.values)
+    truth = full_effects([curves.final(block) for block in chosen])
+    rows = []
+    everything = plans(curves.epochs, grace_epochs, reduction_factor)
+    for done, plan in enumerate(everything, start=1):
+        count = repeats if plan.rules else 1
+        tried = [_Study(curves, plan, chosen, (seed, number)).run() for number in range(count)]
+        rows.append(_summed(plan, tried, truth))
+        if on_progress:
+            on_progress(done, len(everything))
+    return rows
+
+
+@dataclass(frozen=True)
+class _Tried:
+    share: float
+    regret_mm: float
+    regret_test_mm: float
+    effects: Found
+
+
+@dataclass(frozen=True)
+class _Study:
+    """One repetition of one plan."""
+
+    curves: Curves
+    plan: Plan
+    blocks: tuple[int, ...]
+    draw: tuple[int, int]
+
+    def run(self) -> _Tried:
+        exempt = {block: self._skeleton(number) for number, block in enumerate(self.blocks)}
+        done = {block: self._simulated(block, exempt[block]) for block in self.blocks}
+        epochs = sum(one.epochs for one in done.values())
+        whole = sum(self.curves.epochs * len(self.curves.values[b]) for b in self.blocks)
+        return _Tried(epochs / whole, *self._regret(done), self._effects(done, exempt))
+
+    def _skeleton(self, position: int) -> frozenset[Composition]:
+        """Draw which transformation takes which column of the fraction, and which coset."""
+        if not self.plan.cells:
+            return frozenset()
+        names, generator = self.curves.names, numpy_generator("skeleton", *self.draw)
+        columns = dict(zip(names, generator.permutation(list(names)).tolist(), strict=True))
+        cosets = generator.permutation(2 ** len(names) // self.plan.cells)
+        coset = int(cosets[position % len(cosets)])
+        cells = skeleton(names, self.plan.cells, coset)
+        return frozenset(tuple(sorted(columns[name] for name in cell)) for cell in cells)
+
+    def _simulated(self, block: int, exempt: frozenset[Composition]) -> Simulated:
+        own = {"+".join(one) or "none": one for one in self.curves.values[block]}
+        arms = [Arm(name, block, one in exempt) for name, one in own.items()]
+        curves = {name: self.curves.values[block][one] for name, one in own.items()}
+        return simulate(arms, self.plan.rules, curves, epochs=self.curves.epochs)
+
+    def _regret(self, done: dict[int, Simulated]) -> tuple[float, float]:
+        """Compare the pick with the best by the mean over blocks, as the study picks."""
+        means = {
+            one: fmean(self.curves.final(block)[one] for block in self.blocks)
+            for one in self.curves.values[self.blocks[0]]
+        }
+        seen: dict[str, dict[int, float]] = {}
+        for block, simulated in done.items():
+            for one, value in self._completed(block, simulated).items():
+                seen.setdefault("+".join(one), {})[block] = value
+        adjusted = adjusted_means(seen)
+        best = min(sorted(adjusted), key=lambda one: adjusted[one])
+        pick = tuple(best.split("+")) if best else ()
+        return means[pick] - min(means.values()), self._test_regret(pick)
+
+    def _test_regret(self, pick: Composition) -> float:
+        known = [self.curves.test.get(block, {}) for block in self.blocks]
+        if not all(known):
+            return math.nan
+        able = set.intersection(*(set(one) for one in known))
+        means = {one: fmean(test[one] for test in known) for one in able}
+        return means[pick] - min(means.values()) if pick in means else math.nan
+
+    def _completed(self, block: int, simulated: Simulated) -> dict[Composition, float]:
+        final = self.curves.final(block)
+        return {
+            one: value
+            for one, value in final.items()
+            if simulated.trained["+".join(one) or "none"] == self.curves.epochs
+            and math.isfinite(value)
+        }
+
+    def _effects(
+        self, done: dict[int, Simulated], exempt: dict[int, frozenset[Composition]]
+    ) -> Found:
+        ways: dict[str, Callable[[], Found]] = {
+            "full": lambda: full_effects([self.curves.final(block) for block in self.blocks]),
+            "last": lambda: last_value_effects([self._last(b, one) for b, one in done.items()]),
+            "finishers": lambda: finisher_effects(
+                [self._completed(b, one) for b, one in done.items()], self.curves.names
+            ),
+            "difference": lambda: difference_effects([self._sample(b, exempt[b]) for b in done]),
+        }
+        return ways[self.plan.estimate]()
+
+    def _last(self, block: int, simulated: Simulated) -> dict[Composition, float]:
+        return {
+            one: curve[simulated.trained["+".join(one) or "none"] - 1]
+            for one, curve in self.curves.values[block].items()
+        }
+
+    def _sample(self, block: int, exempt: frozenset[Composition]) -> BlockSample:
+        assert self.plan.rules is not None  # noqa: S101  a skeleton belongs to halving
+        grace = self.plan.rules.grace_epochs
+        early = {one: curve[:grace] for one, curve in self.curves.values[block].items()}
+        final = self.curves.final(block)
+        return BlockSample(early, {one: final[one] for one in exempt})
+
+
+def _summed(plan: Plan, tried: Sequence[_Tried], truth: Found) -> Row:
+    able = [one for one in tried if all(math.isfinite(e.mm) for e in one.effects.values())]
+    pairs = [(one.effects[name], truth[name].mm) for one in able for name in truth]
+    errors = [found.mm - true for found, true in pairs]
+    covered = [found.covers(true) for found, true in pairs if math.isfinite(found.low)]
+    has_intervals = plan.estimate == "difference"
+    share = fmean(covered) if has_intervals else math.nan
+    half = 1.96 * math.sqrt(share * (1 - share) / len(covered)) if has_intervals else math.nan
+    return Row(
+        plan.name,
+        fmean(one.share for one in tried),
+        fmean(one.regret_mm for one in tried),
+        fmean(one.regret_test_mm for one in tried),
+        float(np.sqrt(np.mean(np.square(errors)))) if errors else math.nan,
+        fmean(found.mm * true < 0 for found, true in pairs) if pairs else math.nan,
+        share,
+        (share - half, share + half),
+        fmean(found.high - found.low for found, _ in pairs) if has_intervals else math.nan,
+        len(able) / len(tried),
+    )
+
+
+def text(tables: dict[str, list[Row]], source: str) -> str:
+    """Return a Markdown page.
+
+    Args:
+        tables: Rows by the heading they stand under.
+        source: Where the curves are from.
+    """
+    lines = ["# Winners and effects under early stopping", "", f"{describe()}.", "", source]
+    for heading, rows in tables.items():
+        lines += ["", f"## {heading}", "", *_HEAD, *map(_line, rows)]
+    return "\n".join([*lines, ""])
+
+
+_HEAD = (
+    "| plan | share of the full cost | regret of the winner, mm | on test | error of main "
+    "effects, mm | wrong signs | intervals that hold (95 %) | their width, mm | estimable |",
+    "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+)
+
+
+def _line(row: Row) -> str:
+    coverage = "" if math.isnan(row.coverage) else f"{row.coverage:.1%}"
+    if coverage:
+        coverage += f" ({row.coverage_range[0]:.1%} to {row.coverage_range[1]:.1%})"
+    width = "" if math.isnan(row.width_mm) else f"{row.width_mm:.2f}"
+    test = "" if math.isnan(row.regret_test_mm) else f"{row.regret_test_mm:.2f}"
+    cells = [row.name, f"{row.share:.2f}", f"{row.regret_mm:.2f}", test, f"{row.error_mm:.3f}"]
+    cells += [f"{row.sign_errors:.1%}", coverage, width, f"{row.estimable:.0%}"]
+    return "| " + " | ".join(cells) + " |"

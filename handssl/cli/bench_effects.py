@@ -1,0 +1,71 @@
+"""`handssl bench effects`: winners and effects under early stopping, on recorded curves."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from handssl.cli.bench import bench, deliver, outputs, phases
+
+
+@bench.command("effects")
+@click.option(
+    "--curves",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Recorded curves, see benchmarks/record_curves.py; default: made up.",
+)
+@click.option("--repeats", default=300, show_default=True, type=click.IntRange(1, 100_000))
+@click.option(
+    "--grace", "graces", multiple=True, type=int, help="First rung; again for several. Default: 1."
+)
+@outputs
+def bench_effects_command(
+    file: Path | None,
+    repeats: int,
+    graces: tuple[int, ...],
+    markdown: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Replay whole curves under the full grid, plain halving, and halving with a skeleton.
+
+    Each repetition draws the fraction's columns, its coset and the cohorts anew.
+
+    \b
+    Example:
+      handssl bench effects --curves benchmarks/curves/compositions.csv --grace 1 --grace 3 \\
+        --markdown benchmarks/effects.md
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.augment import PAPER_SEVEN
+    from handssl.bench.effects import bench_effects, text
+    from handssl.sweep.simulation import read_curves, synthetic_curves
+
+    curves = read_curves(file) if file else synthetic_curves(PAPER_SEVEN, (1, 2, 3), 9)
+    tables = {}
+    with phases(quiet) as phase:
+        for grace in graces or (1,):
+            for blocks in (None, (min(curves.values),)):
+                seeds = f"{len(blocks or curves.values)} seed{'' if blocks else 's'}"
+                name = f"First rung after epoch {grace} of {curves.epochs}, {seeds}"
+                tables[name] = bench_effects(
+                    curves,
+                    grace_epochs=grace,
+                    blocks=blocks,
+                    repeats=repeats,
+                    on_progress=phase(name),
+                )
+    document = {name: [asdict(row) for row in rows] for name, rows in tables.items()}
+    deliver(document, text(tables, _source(file, repeats)), markdown, as_json=as_json)
+
+
+def _source(file: Path | None, repeats: int) -> str:
+    of = f"`{file}`" if file else "made-up curves, see `synthetic_curves`"
+    return (
+        f"Curves: {of}; {repeats} repetitions of each plan, a third goes on from each rung. Cost "
+        "in epochs. The regret is that of the cell with the least mean over seeds, adjusted for "
+        "those in which it was stopped, on `select`, which chooses, and on `test`. "
+        "Effects are compared with those of the full grid in the same seeds."
+    )

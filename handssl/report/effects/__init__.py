@@ -1,0 +1,15 @@
+"""What each transformation does, in mm, from all compositions or from those that were run whole."""
+
+from handssl.report.effects.contrasts import Effect, effect_names, full_effects, last_value_effects
+from handssl.report.effects.difference import BlockSample, difference_effects
+from handssl.report.effects.finishers import finisher_effects
+
+__all__ = [
+    "BlockSample",
+    "Effect",
+    "difference_effects",
+    "effect_names",
+    "finisher_effects",
+    "full_effects",
+    "last_value_effects",
+]

@@ -1,0 +1,36 @@
+"""Effects from those alone that came to the end: what a filter on completed trials shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from handssl.report.effects.contrasts import Effect, Values, effect_names, signs
+
+
+def finisher_effects(blocks: Sequence[Values], names: Sequence[str]) -> dict[str, Effect]:
+    """Return main effects by least squares on the trials that were completed.
+
+    Biased, and often not determined at all; here to compare with.
+
+    Args:
+        blocks: Values of the completed compositions of each block, in mm.
+        names: The transformations.
+
+    Returns:
+        By name; NaN where those completed do not determine it.
+    """
+    rows, wanted = [], []
+    for number, values in enumerate(blocks):
+        compositions = sorted(values)
+        main = [signs(compositions, name) / 2 for name in effect_names(names)]
+        means = [np.full(len(compositions), float(i == number)) for i in range(len(blocks))]
+        rows.append(np.stack([*means, *main], axis=1))
+        wanted += [values[one] for one in compositions]
+    design = np.concatenate(rows)
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        return {name: Effect(name, math.nan) for name in effect_names(names)}
+    found = np.linalg.lstsq(design, np.array(wanted), rcond=None)[0][len(blocks) :]
+    return {n: Effect(n, float(mm)) for n, mm in zip(effect_names(names), found, strict=True)}

@@ -1,0 +1,15 @@
+"""Studies replayed on recorded or made-up curves, decided by the code that decides real ones."""
+
+from handssl.sweep.simulation.curves import Curves, read_curves, synthetic_curves
+from handssl.sweep.simulation.rehearse import Rehearsal, rehearse
+from handssl.sweep.simulation.simulate import Simulated, simulate
+
+__all__ = [
+    "Curves",
+    "Rehearsal",
+    "Simulated",
+    "read_curves",
+    "rehearse",
+    "simulate",
+    "synthetic_curves",
+]

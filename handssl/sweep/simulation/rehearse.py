@@ -1,0 +1,158 @@
+"""A whole study rehearsed: what its halving would run, on curves that are recorded or made up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from handssl.augment import REGRESSABLE
+from handssl.errors import InputError
+from handssl.sweep.halving import Arm
+from handssl.sweep.plan import PlannedTrial, plan_stage
+from handssl.sweep.simulation.curves import Curves, synthetic_curves
+from handssl.sweep.simulation.simulate import Simulated, simulate
+from handssl.sweep.stages import Selection, Stage
+from handssl.sweep.stages.means import adjusted_means
+from handssl.sweep.stages.objectives import ObjectivesStage
+from handssl.sweep.study import Study
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a stage would take.
+
+    Attributes:
+        stage: Its name.
+        trials: That are trained.
+        exempt: Of them, never stopped.
+        simulated: What happened.
+        full_epochs: Of all trials run whole.
+        full_makespan: Epochs that would pass then on the same workers.
+        regret_mm: Last value of the cell it picks minus that of the best; NaN if none was whole.
+        assumed: What earlier stages were assumed to choose, in words; empty if nothing was.
+    """
+
+    stage: str
+    trials: int
+    exempt: int
+    simulated: Simulated
+    full_epochs: int
+    full_makespan: int
+    regret_mm: float
+    assumed: str = ""
+
+    @property
+    def share(self) -> float:
+        """Epochs, of those of all trials run whole."""
+        return self.simulated.epochs / self.full_epochs
+
+
+def rehearse(
+    study: Study, *, curves: Curves | None = None, workers: int = 1, seed: int = 0
+) -> list[Rehearsal]:
+    """Return what each stage of a study that compares compositions would take.
+
+    Stages whose cells are no compositions (a grid of hyperparameters, other data) are left out.
+
+    Args:
+        study: Any.
+        curves: Recorded ones with at least the study's epochs; None: made up from `seed`.
+        workers: Trials at once.
+        seed: Of the made-up curves.
+
+    Raises:
+        InputError: The curves are too short, or lack a composition.
+    """
+    found = []
+    for stage in study.all_stages:
+        if stage.kind in ("cells", "objectives", "compositions"):
+            before, assumed = _assumed(study, stage)
+            trials = [
+                trial
+                for trial in plan_stage(study, stage, before, lambda data: "rehearsed")
+                if trial.kind == "trial" and trial.objective != "supervised"
+            ]
+            found.append(_rehearsed(study, stage, trials, assumed, curves, workers, seed))
+    return found
+
+
+def _assumed(study: Study, stage: Stage) -> tuple[dict[str, Selection], str]:
+    """Return a choice that earlier stages might make: what has parameters is relative."""
+    chosen: dict[str, Selection] = {}
+    for earlier in study.all_stages:
+        if earlier.name in stage.needs and isinstance(earlier, ObjectivesStage):
+            names = {name for cell in earlier.cells({}) for name in cell.composition}
+            objectives = {n: "relative" if n in REGRESSABLE else "contrastive" for n in names}
+            chosen[earlier.name] = Selection.parse(
+                {"stage": earlier.name, "objective_of": objectives}
+            )
+    words = "transformations with parameters relative, the others contrastive" if chosen else ""
+    return chosen, words
+
+
+def _rehearsed(
+    study: Study,
+    stage: Stage,
+    trials: Sequence[PlannedTrial],
+    assumed: str,
+    curves: Curves | None,
+    workers: int,
+    seed: int,
+) -> Rehearsal:
+    epochs = study.pretrain.epochs
+    source = curves or _made_up(trials, study, seed)
+    values = {trial.trial_id: _curve(trial, source, epochs) for trial in trials}
+    arms = [Arm(t.trial_id, t.block, t.exempt, t.epochs) for t in trials]
+    rules = study.halving.rules(epochs) if study.halving else None
+    done = simulate(arms, rules, values, workers=workers, epochs=epochs)
+    whole = simulate(arms, None, values, workers=workers, epochs=epochs)
+    return Rehearsal(
+        stage.name,
+        len(trials),
+        sum(trial.exempt for trial in trials),
+        done,
+        whole.epochs,
+        whole.makespan,
+        _regret(trials, done, values),
+        assumed,
+    )
+
+
+def _made_up(trials: Sequence[PlannedTrial], study: Study, seed: int) -> Curves:
+    names = sorted({name for trial in trials for name in trial.config.composition})
+    return synthetic_curves(names, study.blocks, study.pretrain.epochs, seed=seed)
+
+
+def _curve(trial: PlannedTrial, curves: Curves, epochs: int) -> Sequence[float]:
+    if curves.epochs < epochs:
+        raise InputError(
+            f"--curves: expected curves of {epochs} epochs as the study has, got {curves.epochs}; "
+            f"try --set pretrain.epochs={curves.epochs}"
+        )
+    blocks = sorted(curves.values)
+    block = trial.block if trial.block in curves.values else blocks[trial.block % len(blocks)]
+    composition = tuple(sorted(trial.config.composition))
+    if composition not in curves.values[block]:
+        raise InputError(f"--curves: expected a curve of {trial.composition}, there is none")
+    return curves.values[block][composition][:epochs]
+
+
+def _regret(
+    trials: Sequence[PlannedTrial], done: Simulated, values: Mapping[str, Sequence[float]]
+) -> float:
+    """Compare the pick, as stages pick, with the cell that is best when all are run whole."""
+    every: dict[str, list[float]] = {}
+    seen: dict[str, dict[int, float]] = {}
+    for trial in trials:
+        curve = values[trial.trial_id]
+        last = curve[-1] if len(curve) == trial.epochs else math.inf
+        every.setdefault(trial.cell, []).append(last)
+        if done.status[trial.trial_id] == "done" and math.isfinite(last):
+            seen.setdefault(trial.cell, {})[trial.block] = last
+    if not seen:
+        return math.nan
+    means = adjusted_means(seen)
+    pick = min(sorted(means), key=lambda cell: means[cell])
+    return fmean(every[pick]) - min(map(fmean, every.values()))

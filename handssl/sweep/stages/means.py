@@ -1,0 +1,43 @@
+"""Means of cells over blocks of which some are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def adjusted_means(values: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
+    """Return what each cell would give on average over all blocks.
+
+    Least squares of value = cell + block, blocks summing to 0: a cell that was completed in an
+    easy block alone gains nothing by it. Where no value is missing these are the plain means.
+    Only cells count that were completed in at least half as many blocks as any was.
+
+    Args:
+        values: In mm, by cell and block; finite.
+
+    Returns:
+        In mm, by cell.
+
+    Example:
+        >>> means = adjusted_means({"a": {1: 80.0, 2: 90.0}, "b": {1: 78.0}})
+        >>> {name: round(mm, 2) for name, mm in means.items()}
+        {'a': 85.0, 'b': 83.0}
+    """
+    most = max(map(len, values.values()), default=0)
+    able = {name: own for name, own in values.items() if 2 * len(own) >= most}
+    cells, blocks = sorted(able), sorted({block for own in able.values() for block in own})
+    rows, wanted = [], []
+    for name, own in able.items():
+        for block, mm in own.items():
+            row = np.zeros(len(cells) + len(blocks))
+            row[cells.index(name)] = row[len(cells) + blocks.index(block)] = 1.0
+            rows.append(row)
+            wanted.append(mm)
+    if not rows:
+        return {}
+    # Blocks sum to 0; a weight this large makes it hold to the last digit.
+    rows.append(np.concatenate([np.zeros(len(cells)), np.full(len(blocks), 1e3)]))
+    found = np.linalg.lstsq(np.array(rows), np.array([*wanted, 0.0]), rcond=None)[0]
+    return dict(zip(cells, found[: len(cells)].tolist(), strict=True))
