@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from handssl.cli.options import parse_changes, running
+from handssl.cli.study_plan import plan_study
 from handssl.config import nearest
 from handssl.errors import InputError
 
@@ -48,6 +49,9 @@ def run_study(
 
     planned = load_study(source).merged(parse_changes(changes))
     return execute(planned, storage, tracking_uri, quiet=quiet, as_json=as_json, markdown=markdown)
+
+
+study.add_command(plan_study)
 
 
 @study.command("schema")

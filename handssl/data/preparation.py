@@ -52,20 +52,29 @@ def _procedural(
     config: ProceduralData, storage: Path, on_progress: Progress | None, workers: int
 ) -> Path:
     spec = config.procedural()
-    name = f"{config.name}-{spec.fingerprint[:12]}"
+    name = _name(config)
     root = storage / "datasets" / name
     write_freihand(root, spec, workers=workers, on_progress=_phase(on_progress, "rendering"))
     reader = FreihandReader(root)
     reader.name = config.name  # the layout is FreiHAND's, the hands are not
     store = pack(
         reader,
-        storage / "stores" / f"{name}-{config.crop_px}",
+        procedural_store(config, storage),
         crop_px=config.crop_px,
         context=config.context,
         workers=workers,
         on_progress=_phase(on_progress, "packing"),
     )
     return store.folder
+
+
+def procedural_store(config: ProceduralData, storage: Path) -> Path:
+    """Return the folder of the store that `prepare` makes of procedural hands."""
+    return storage / "stores" / f"{_name(config)}-{config.crop_px}"
+
+
+def _name(config: ProceduralData) -> str:
+    return f"{config.name}-{config.procedural().fingerprint[:12]}"
 
 
 def _phase(on_progress: Progress | None, phase: str) -> Callable[[int, int], None] | None:

@@ -12,6 +12,7 @@ from handssl.sweep.interruption import Interruption
 from handssl.sweep.local_ray import ray_cluster
 from handssl.sweep.places import Places
 from handssl.sweep.plan import PlannedTrial, plan_stage
+from handssl.sweep.planning.registered import keep as keep_plan
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.result import StudyResult
 from handssl.sweep.scheduler import PRIMARY, StageScheduler
@@ -85,6 +86,7 @@ class Sweep:
         """Do everything that is still to be done, stage after stage."""
         with self.interruption.at_once():
             self.places = Places(self.study, self.storage, on_event)
+            self.places.plan = keep_plan(self.study, self.storage, self.store, on_event)
             stages = self.study.all_stages
             self.trials = tuple(
                 trial

@@ -13,6 +13,7 @@ from handssl.errors import InputError
 from handssl.tracking.ledger.claims import Claims
 from handssl.tracking.ledger.database import Database
 from handssl.tracking.ledger.log import LogEntry, StudyLog
+from handssl.tracking.ledger.studies import StudyPlans
 from handssl.tracking.ledger.tables import log, points, trials
 from handssl.tracking.record import EpochMetrics, TrialRecord
 from handssl.tracking.samples import append_sample, now_ms, read_samples
@@ -29,6 +30,7 @@ class Ledger:
 
     Attributes:
         claims: Who works on which trial.
+        studies: The plan of each study.
 
     Raises:
         InputError: The URL is not one.
@@ -45,6 +47,7 @@ class Ledger:
         self.storage = storage
         self._database = Database(url or default_ledger_url(storage))
         self.claims = Claims(self._database)
+        self.studies = StudyPlans(self._database)
 
     @classmethod
     def existing(cls, storage: Path) -> Self:
