@@ -18,6 +18,7 @@ from handssl.report.html import write_html
 from handssl.report.order import order_check
 from handssl.report.rows import Row, row_of
 from handssl.report.table import markdown_table, terminal_table
+from handssl.sweep.planning.registered import plan_facts
 from handssl.sweep.result import StudyResult
 from handssl.sweep.storage import default_tracking_uri
 from handssl.tracking.conventions import ui_command
@@ -79,7 +80,8 @@ def _summarise(
     store = Ledger(storage)
     rows = [row_of(record, store.history(record.trial_id)) for record in records]
     path, show = storage / f"{study}.html", ui_command(tracking_uri)
-    facts = {"MLflow UI": show} | study_facts(records, storage)
+    planned = plan_facts(store, study)
+    facts = {"MLflow UI": show} | planned | study_facts(records, storage)
     write_html(rows, path, title=f"Study {study}", facts=facts)
     check = order_check(rows)
     # Without the references there is no order to speak of.
@@ -93,10 +95,11 @@ def _summarise(
             "tracking_uri": tracking_uri,
             "page": str(path),
             "mlflow_ui": show,
+            **({"plan": store.studies.plan(study)} if planned else {}),
             **({"order": order, "order_held": check.held} if order else {}),
             "trials": [record.model_dump(mode="json") for record in records],
         },
-        markdown=_markdown(study, rows, order, study_facts(records, storage)),
+        markdown=_markdown(study, rows, order, planned | study_facts(records, storage)),
     )
 
 

@@ -61,16 +61,8 @@ def prepared(config: ProceduralData | PackedData, storage: Path) -> Path | None:
     """
     if not isinstance(config, ProceduralData):
         return prepare(config, storage)  # makes a few links at most
-    folder = _store(config, storage)
+    folder = procedural_store(config, storage)
     return folder if (folder / MANIFEST_FILE).is_file() else None
-
-
-def _store(config: ProceduralData, storage: Path) -> Path:
-    return storage / "stores" / f"{_name(config)}-{config.crop_px}"
-
-
-def _name(config: ProceduralData) -> str:
-    return f"{config.name}-{config.procedural().fingerprint[:12]}"
 
 
 def _procedural(
@@ -83,13 +75,22 @@ def _procedural(
     reader.name = config.name  # the layout is FreiHAND's, the hands are not
     store = pack(
         reader,
-        _store(config, storage),
+        procedural_store(config, storage),
         crop_px=config.crop_px,
         context=config.context,
         workers=workers,
         on_progress=_phase(on_progress, "packing"),
     )
     return store.folder
+
+
+def procedural_store(config: ProceduralData, storage: Path) -> Path:
+    """Return the folder of the store that `prepare` makes of procedural hands."""
+    return storage / "stores" / f"{_name(config)}-{config.crop_px}"
+
+
+def _name(config: ProceduralData) -> str:
+    return f"{config.name}-{config.procedural().fingerprint[:12]}"
 
 
 def _phase(on_progress: Progress | None, phase: str) -> Callable[[int, int], None] | None:

@@ -22,11 +22,15 @@ class Places:
         study: Says which data a trial reads that names none itself.
         storage: Root of all results; where data are made, and looked for.
         on_event: Told how far the preparation is.
+
+    Attributes:
+        plan: Hash of the study's plan, a tag of every trial; empty if there is none.
     """
 
     def __init__(self, study: Study, storage: Path, on_event: OnEvent) -> None:
         self._study, self._storage, self._on_event = study, storage, on_event
         self._opened: dict[str, StudyData] = {}
+        self.plan = ""
 
     def open(self, data: DataConfig) -> StudyData:
         """Return the packed splits of a dataset, made where they are missing."""
@@ -46,7 +50,8 @@ class Places:
 
     def tags(self, trial: PlannedTrial) -> dict[str, str]:
         """Return what a tracker should say about the data of a trial."""
-        return _described(self.open(trial.data or self._study.data)) | provenance()
+        planned = {"plan": self.plan} if self.plan else {}
+        return _described(self.open(trial.data or self._study.data)) | provenance() | planned
 
     def _tell(self, phase: str, done: int, total: int) -> None:
         self._on_event(Preparing(phase, done, total))

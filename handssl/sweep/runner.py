@@ -17,6 +17,7 @@ from handssl.sweep.local_ray import ray_cluster
 from handssl.sweep.origins import origins
 from handssl.sweep.places import Places
 from handssl.sweep.plan import PlannedTrial, plan_stage
+from handssl.sweep.planning.registered import keep as keep_plan
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.result import StudyResult
 from handssl.sweep.running import Running
@@ -115,6 +116,7 @@ class Sweep:
         """Do everything that is still to be done, stage after stage."""
         with self.interruption.at_once():
             self.places = Places(self.study, self.storage, on_event)
+            self.places.plan = keep_plan(self.study, self.storage, self.store, on_event)
             stages = self.study.all_stages
             self.trials = tuple(
                 trial

@@ -14,6 +14,7 @@ from handssl.tracking.ledger.claims import Claims
 from handssl.tracking.ledger.database import Database
 from handssl.tracking.ledger.log import LogEntry, StudyLog
 from handssl.tracking.ledger.requests import Ask, Asked, put_together
+from handssl.tracking.ledger.studies import StudyPlans
 from handssl.tracking.ledger.tables import log, points, requests, trials
 from handssl.tracking.record import EpochMetrics, TrialRecord
 from handssl.tracking.samples import append_sample, now_ms, read_samples
@@ -30,6 +31,7 @@ class Ledger:
 
     Attributes:
         claims: Who works on which trial.
+        studies: The plan of each study.
 
     Raises:
         InputError: The URL is not one.
@@ -46,6 +48,7 @@ class Ledger:
         self.storage = storage
         self._database = Database(url or default_ledger_url(storage))
         self.claims = Claims(self._database)
+        self.studies = StudyPlans(self._database)
 
     @classmethod
     def existing(cls, storage: Path) -> Self:

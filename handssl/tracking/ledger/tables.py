@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 # Raise it when a table changes; an older ledger is then refused with a word on what to do.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -80,7 +80,6 @@ studies = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("plan", JSON, nullable=False),
-    Column("asked", String(16), nullable=False),
 )
 
 requests = Table(

@@ -125,7 +125,7 @@ def test_a_ledger_of_another_version_is_refused(tmp_path, ledger):
     Ledger(tmp_path / "x").close()
     with sqlite3.connect(tmp_path / "x" / "ledger.db") as connection:
         connection.execute("UPDATE about SET value = '99'")
-    with pytest.raises(DataError, match="version 1, found 99"):
+    with pytest.raises(DataError, match="version 2, found 99"):
         Ledger(tmp_path / "x")
 
 

@@ -1,0 +1,80 @@
+"""`handssl study plan`: what a study will run, what that costs, and what it can show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("plan")
+@click.argument("source", metavar="STUDY")
+@click.option(
+    "--storage",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the results; default: $HANDSSL_HOME, else ./handssl-runs.",
+)
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one value, e.g. --set pretrain.epochs=4; may be repeated.",
+)
+@click.option("--cells", is_flag=True, help="List the cells of every stage.")
+@click.option("--no-measure", is_flag=True, help="Make no steps; say nothing of the time.")
+@click.option(
+    "--measure-s",
+    type=click.FloatRange(min=1),
+    default=60.0,
+    show_default=True,
+    help="Seconds that may go into making steps.",
+)
+@click.option(
+    "--sd-mm",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Standard deviation of paired differences; default: measured, else assumed 0.5.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def plan_study(
+    source: str,
+    storage: Path | None,
+    changes: tuple[str, ...],
+    cells: bool,
+    no_measure: bool,
+    measure_s: float,
+    sd_mm: float | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Print what STUDY will run, how long that takes, its disk, and the effects it can detect.
+
+    Nothing is written. Exit code 0; 1 if data are missing that only you can make, or the disk is
+    too small.
+
+    \b
+    Examples:
+      handssl study plan smoke
+      handssl study plan compositions --no-measure --cells
+      handssl study plan mine.yaml --sd-mm 0.8 --json
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.cli.options import parse_changes
+    from handssl.cli.plan_page import print_plan
+    from handssl.cli.progress import progress_bar
+    from handssl.cli.study import load_study
+    from handssl.sweep.planning.document import document
+    from handssl.sweep.planning.study_plan import StudyPlan
+    from handssl.sweep.storage import resolve_storage
+
+    planned = load_study(source).merged(parse_changes(changes))
+    plan = StudyPlan(planned, resolve_storage(storage), sd_mm=sd_mm)
+    if not no_measure:
+        with progress_bar("measuring cells", quiet=quiet) as on_progress:
+            plan.measure(budget_s=measure_s, on_progress=on_progress)
+    if as_json:
+        click.echo(json.dumps(document(plan), indent=2))
+    else:
+        print_plan(plan, cells=cells, measured=not no_measure)
+    return 0 if plan.can_run else 1

@@ -1,0 +1,84 @@
+"""Which differences the planned seeds will detect, and which effects a skeleton confounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from handssl.sweep.planning.confounding import in_words, over_blocks, within_a_block
+from handssl.sweep.planning.foreseen import ForeseenStage, transformations_of
+from handssl.sweep.planning.power import main_effect_mm, paired_mm
+from handssl.sweep.planning.variation import Variation
+from handssl.sweep.study import Study
+
+
+@dataclass(frozen=True)
+class Detectable:
+    """The least difference that is found with 80 % power, two-sided at 0.05.
+
+    Attributes:
+        stage: Of which stage.
+        what: What is compared.
+        mm: The difference; infinite where nothing can be tested.
+    """
+
+    stage: str
+    what: str
+    mm: float
+
+
+def detectable_effects(
+    study: Study, stages: Sequence[ForeseenStage], variation: Variation
+) -> list[Detectable]:
+    """Return what each stage can detect.
+
+    Args:
+        study: The study.
+        stages: Foreseen.
+        variation: Of paired differences.
+    """
+    found = []
+    for one in stages:
+        blocks = len(one.stage.blocks(study.blocks))
+        mm = paired_mm(variation.sd_mm, blocks) if blocks > 1 else math.inf
+        found.append(Detectable(one.stage.name, "two cells", mm))
+        if one.stage.kind == "compositions":
+            found += _main_effects(one, blocks, variation.sd_mm)
+    return found
+
+
+def _main_effects(one: ForeseenStage, blocks: int, sd_mm: float) -> list[Detectable]:
+    k, name = len(transformations_of(one)), one.stage.name
+    cells = 2**k
+    whole = main_effect_mm(sd_mm, cells, blocks, factors=k, repeated=True)
+    found = [Detectable(name, f"main effect, all {cells} cells to the end", whole)]
+    size = int(getattr(one.stage, "skeleton", 0))
+    if 0 < size < cells:
+        mm = main_effect_mm(sd_mm, size, blocks, factors=k, repeated=False)
+        found.append(Detectable(name, f"main effect, skeleton of {size} cells alone", mm))
+    return found
+
+
+def confounding(study: Study, stage: ForeseenStage) -> list[str]:
+    """Return in words what the skeleton of a stage of compositions confounds; else nothing.
+
+    Args:
+        study: The study.
+        stage: Of any kind.
+    """
+    size = int(getattr(stage.stage, "skeleton", 0))
+    names = transformations_of(stage)
+    if not size or size >= 2 ** len(names):
+        return []
+    blocks = len(stage.stage.blocks(study.blocks))
+    alone, together = within_a_block(names, size), over_blocks(names, size, blocks)
+    said = [f"in one block {line}" for line in in_words(alone)]
+    if alone and together != alone:
+        rest = in_words(together)
+        said.append(
+            f"the cosets of {blocks} blocks together leave: " + "; ".join(rest)
+            if rest
+            else f"the cosets of {blocks} blocks together tell all main effects and pairs apart"
+        )
+    return said or ["no main effect or pair is confounded with another"]

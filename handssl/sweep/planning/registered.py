@@ -1,0 +1,119 @@
+"""What is fixed before the first result, its hash, and how a later plan deviates from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from handssl.pose.protocols import PRIMARY
+from handssl.sweep.events import Note, OnEvent
+from handssl.sweep.identity import NUMERICS_VERSION
+from handssl.sweep.planning.data import look
+from handssl.sweep.study import Study
+from handssl.tracking.ledger import Ledger
+
+Registered = dict[str, str]
+
+
+def registered(study: Study, storage: Path) -> Registered:
+    """Return everything that is fixed beforehand, flat: dotted name to text.
+
+    Args:
+        study: The study; its name is no part of it.
+        storage: Where its data are looked for.
+    """
+    values = study.model_dump(mode="json", exclude={"name"})
+    for key in ("stages", "cells"):
+        values[key] = {_key(one, number): one for number, one in enumerate(values[key])}
+    values["primary"] = {"measure": "median_mm on select", "protocol": PRIMARY}
+    sets = [one.data for stage in study.all_stages for one in getattr(stage, "sets", ())]
+    values["data"]["described"] = look(study.data, storage).described
+    values["other_data"] = [look(data, storage).described for data in sets]
+    values["numerics"] = NUMERICS_VERSION
+    return _flat(values)
+
+
+def plan_hash(plan: Mapping[str, str]) -> str:
+    """Return 12 hexadecimal characters that stand for a plan.
+
+    Example:
+        >>> len(plan_hash({"blocks": "1,2"})), plan_hash({"a": "1"}) == plan_hash({"a": "2"})
+        (12, False)
+    """
+    text = json.dumps(dict(plan), sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def deviations(first: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Return a line for each value that is no longer what was planned.
+
+    Example:
+        >>> deviations({"blocks": "1,2,3", "x": "1"}, {"blocks": "1,2,3,4", "x": "1"})
+        ['blocks: 1,2,3 -> 1,2,3,4']
+    """
+    names = [name for name in {**first, **now} if first.get(name) != now.get(name)]
+    return [f"{n}: {first.get(n, 'absent')} -> {now.get(n, 'absent')}" for n in sorted(names)]
+
+
+def keep(study: Study, storage: Path, ledger: Ledger, on_event: OnEvent) -> str:
+    """Keep a study's plan with its first run; later, tell how the study deviates from it.
+
+    Args:
+        study: What is about to be run.
+        storage: Of the results.
+        ledger: Where it is kept.
+        on_event: Told the hash, and every deviation.
+
+    Returns:
+        The hash of the plan that is run; empty for a pretraining alone, which plans nothing.
+    """
+    if is_single(study):
+        return ""
+    now = registered(study, storage)
+    own = plan_hash(now)
+    first = ledger.studies.keep_plan(study.name, {"hash": own, "registered": now})
+    on_event(Note(f"plan {own}"))
+    if first["hash"] != own:
+        found = deviations(first["registered"], now)
+        ledger.studies.add_deviation(study.name, own, found)
+        for line in found:
+            on_event(Note(f"deviates from plan {first['hash']}: {line}"))
+    return own
+
+
+def is_single(study: Study) -> bool:
+    """Say whether a study is one pretraining, as `handssl pretrain` makes it."""
+    return study.stage == "pretrain" and not study.stages and not study.references
+
+
+def plan_facts(ledger: Ledger, study: str) -> dict[str, str]:
+    """Return what a report says about a study's plan: its hash and every deviation."""
+    plan = ledger.studies.plan(study)
+    if plan is None:
+        return {}
+    facts = {"plan": str(plan["hash"])}
+    for later, lines in plan.get("later", {}).items():
+        facts[f"deviations under plan {later}"] = "; ".join(lines)
+    return facts
+
+
+def _key(one: Mapping[str, Any], number: int) -> str:
+    return str(one.get("name", number))
+
+
+def _flat(value: Any, prefix: str = "") -> Registered:
+    if isinstance(value, Mapping) and value:
+        parts = (_flat(v, f"{prefix}.{k}" if prefix else str(k)) for k, v in value.items())
+        return {name: text for part in parts for name, text in part.items()}
+    if isinstance(value, list):
+        return {prefix: ",".join(map(_text, value))}
+    return {prefix: _text(value)}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,84 @@
+"""What a trial weighs: parameters, views of an epoch, bytes on disk; nothing is allocated."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+from handssl.models import build_encoder
+from handssl.objectives import build_objective
+from handssl.training.config import PretrainConfig
+
+# Tensors of a weight's size that an optimizer keeps beside it.
+_STATES = {"adam": 2, "adam_larc": 2, "lamb": 2, "lars": 1}
+_FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Weight:
+    """What one configuration takes.
+
+    Attributes:
+        draws: Views of each image that a step encodes.
+        encoder_bytes: Of the encoder's file.
+        checkpoint_bytes: Of one checkpoint: weights and the optimizer's state.
+    """
+
+    draws: int
+    encoder_bytes: int
+    checkpoint_bytes: int
+
+    def views_per_epoch(self, config: PretrainConfig, images: int) -> float:
+        """Return the views that an epoch sends through the encoder.
+
+        Args:
+            config: Of the trial.
+            images: Of the split `pretrain`.
+        """
+        pairs = max(2, self.draws) // 2 if config.equal_views else 1
+        return images // config.global_batch * config.global_batch * self.draws / pairs
+
+
+def weigh(config: PretrainConfig) -> Weight:
+    """Return what a configuration takes, computed from its shapes.
+
+    Args:
+        config: Of a trial.
+
+    Example:
+        >>> weigh(PretrainConfig()).draws
+        2
+    """
+    kept = config.model_copy(update={"seed": 0})
+    return _weigh(json.dumps(kept.model_dump(mode="json"), sort_keys=True))
+
+
+@lru_cache(maxsize=1024)
+def _weigh(text: str) -> Weight:
+    config = PretrainConfig.parse(json.loads(text))
+    with torch.device("meta"):
+        encoder = build_encoder(config.encoder)
+        objective = build_objective(
+            config.objective,
+            dim=encoder.dim,
+            heads=config.heads,
+            augmentation=config.augmentation,
+            composition=config.composition,
+            temperature=config.temperature,
+            relative=config.relative,
+            relative_on=config.relative_on,
+            mixed=config.mixed,
+            contrastive_weight=config.contrastive_weight,
+        )
+    weights = sum(p.numel() for m in (encoder, objective) for p in m.parameters())
+    buffers = sum(b.numel() for m in (encoder, objective) for b in m.buffers())
+    own = sum(t.numel() for t in encoder.state_dict().values())
+    states = 1 + _STATES[config.optimizer.name]
+    return Weight(
+        max(1, len(objective.draws)),
+        own * _FLOAT_BYTES,
+        (weights * states + buffers) * _FLOAT_BYTES,
+    )

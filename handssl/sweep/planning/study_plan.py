@@ -1,0 +1,184 @@
+"""The plan of a study: what will be run, at what cost, and what that can show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from handssl.data.config import DataConfig, ProceduralData
+from handssl.sweep.local_ray import available_cpus, divided
+from handssl.sweep.plan import PlannedTrial
+from handssl.sweep.planning.data import DataFacts, look
+from handssl.sweep.planning.disk import Disk, disk_peak
+from handssl.sweep.planning.effects import Detectable, confounding, detectable_effects
+from handssl.sweep.planning.foreseen import ForeseenStage, foresee
+from handssl.sweep.planning.hours import Clock, Hours, representatives
+from handssl.sweep.planning.measure import Measured, OnProgress, measure_steps
+from handssl.sweep.planning.registered import Registered, deviations, plan_hash, registered
+from handssl.sweep.planning.sizes import weigh
+from handssl.sweep.planning.variation import Variation, variation
+from handssl.sweep.planning.work import StageWork, work_of
+from handssl.sweep.running import Running
+from handssl.sweep.study import Study
+from handssl.tracking.ledger import Ledger, has_results
+from handssl.tracking.record import TrialRecord
+
+# Where the packed store is missing: FreiHAND's counts, so that there is something to reckon with.
+_SUPPOSED = {"pretrain": 117_216, "probe": 105_496, "select": 11_720, "test": 13_024}
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What this machine would run at once.
+
+    Attributes:
+        trials: At once.
+        devices: GPUs, or cores where there is none.
+        device: `GPU` or `core`.
+    """
+
+    trials: int
+    devices: int
+    device: str
+
+
+class StudyPlan:
+    """What `study plan` says. Nothing is written: no data is made, no ledger opened anew.
+
+    Args:
+        study: The study.
+        storage: Folder of the results, which need not be there.
+        sd_mm: Standard deviation of paired differences, where the user knows better.
+    """
+
+    def __init__(self, study: Study, storage: Path, *, sd_mm: float | None = None) -> None:
+        self.study, self.storage = study, storage
+        self._looked: dict[str, DataFacts] = {}
+        self._earlier: tuple[TrialRecord, ...] = ()
+        self._first: dict[str, object] | None = None
+        if has_results(storage):
+            ledger = Ledger(storage)
+            self._earlier, self._first = ledger.all(), ledger.studies.plan(study.name)
+            ledger.close()
+        self.records = {record.trial_id: record for record in self._earlier}
+        self.stages: tuple[ForeseenStage, ...] = foresee(study, self._fingerprint, self.records)
+        self.work: tuple[StageWork, ...] = work_of(study, self.stages, self.records)
+        self.variation: Variation = variation(self._earlier, study.name, sd_mm)
+        self.measured: Measured | None = None
+
+    def measure(self, *, budget_s: float, on_progress: OnProgress) -> None:
+        """Make the steps from which the time is reckoned.
+
+        Args:
+            budget_s: Of all of them together, roughly.
+            on_progress: Called with (done, total).
+        """
+        configs = [trial.config for work in self.work for trial, epochs in work.left if epochs]
+        if configs:
+            own, data = self.data, self.study.data
+            ready = own.labelled if own.labelled == own.pretrain else None
+            like = data if isinstance(data, ProceduralData) else None
+            self.measured = measure_steps(
+                representatives(configs), like, ready, budget_s=budget_s, on_progress=on_progress
+            )
+
+    @property
+    def data(self) -> DataFacts:
+        """What is known of the study's own data."""
+        return self.facts(self.study.data)
+
+    def facts(self, data: DataConfig) -> DataFacts:
+        """Return what is known of a dataset, looked up once."""
+        key = data.model_dump_json()
+        if key not in self._looked:
+            self._looked[key] = look(data, self.storage)
+        return self._looked[key]
+
+    @property
+    def missing_data(self) -> list[str]:
+        """What to do about data that is not there, a line each."""
+        return [facts.missing for facts in self._looked.values() if facts.missing]
+
+    @property
+    def can_run(self) -> bool:
+        """Say whether the study can be started: its data can be had, and there is room."""
+        lacking = [facts for facts in self._looked.values() if facts.images is None]
+        return not lacking and self.disk.fits
+
+    @cached_property
+    def registered(self) -> Registered:
+        """Everything that is fixed beforehand."""
+        return registered(self.study, self.storage)
+
+    @property
+    def hash(self) -> str:
+        """Of that."""
+        return plan_hash(self.registered)
+
+    @property
+    def first_hash(self) -> str | None:
+        """Of the plan that a study of this name was first run under."""
+        return str(self._first["hash"]) if self._first else None
+
+    @property
+    def deviations(self) -> list[str]:
+        """How this plan differs from the one that the study was first run under."""
+        first = self._first["registered"] if self._first else self.registered
+        assert isinstance(first, Mapping)  # noqa: S101  as it was kept
+        return deviations(first, self.registered)
+
+    @cached_property
+    def slots(self) -> Slots:
+        """What this machine would run at once."""
+        cpus, gpus = available_cpus(), torch.cuda.device_count()
+        at_once = divided(cpus, gpus, Running()).slots
+        return Slots(at_once, gpus or cpus, "GPU" if gpus else "core")
+
+    @property
+    def disk(self) -> Disk:
+        """The most that will be needed."""
+        missing = [
+            (trial, epochs, float(epochs >= trial.epochs) or epochs / trial.epochs)
+            for work in self.work
+            for trial, epochs in work.left
+            if epochs
+        ]
+        return disk_peak(missing, self._looked.values(), self.storage, slots=self.slots.trials)
+
+    @property
+    def effects(self) -> list[Detectable]:
+        """What can be detected."""
+        return detectable_effects(self.study, self.stages, self.variation)
+
+    def confounding(self, stage: ForeseenStage) -> list[str]:
+        """Return what a stage's skeleton confounds, in words."""
+        return confounding(self.study, stage)
+
+    def views(self, work: StageWork) -> float:
+        """Return the views that a stage still sends through encoders."""
+        return math.fsum(
+            epochs
+            * weigh(trial.config).views_per_epoch(trial.config, self.images(trial)["pretrain"])
+            for trial, epochs in work.left
+        )
+
+    def hours(self, *works: StageWork) -> Hours | None:
+        """Return the device-hours of stages, None where nothing was measured."""
+        if self.measured is None:
+            return None
+        clock = Clock(self.measured, self.images)
+        left = [(trial, n) for work in works for trial, n in work.left if n]
+        return clock.hours(math.fsum(n * clock.epoch_s(trial) for trial, n in left))
+
+    def images(self, trial: PlannedTrial) -> Mapping[str, int]:
+        """Return the images of each split that a trial reads, supposed where not known."""
+        return self.facts(trial.data or self.study.data).images or _SUPPOSED
+
+    def _fingerprint(self, data: DataConfig) -> str:
+        facts = self.facts(data)
+        return facts.fingerprint or f"not made: {facts.described}"

@@ -1,0 +1,58 @@
+"""The plan of each study, as it was when the study was first run, and what has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select, update
+
+from handssl.tracking.ledger.database import Database
+from handssl.tracking.ledger.tables import studies
+
+Plan = dict[str, Any]
+
+
+class StudyPlans:
+    """What was registered before the first result of a study.
+
+    Args:
+        database: Of the ledger.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def keep_plan(self, study: str, plan: Mapping[str, Any]) -> Plan:
+        """Keep a study's plan unless it has one.
+
+        Args:
+            study: Name of the study.
+            plan: JSON values.
+
+        Returns:
+            The plan that was kept first.
+        """
+        with self._database.begin() as connection:
+            self._database.add(connection, studies, {"name": study, "plan": dict(plan)})
+            return dict(connection.scalar(_plan_of(study)))
+
+    def add_deviation(self, study: str, plan_hash: str, deviations: list[str]) -> None:
+        """Remember that a study was run under another plan than its first; once for each plan."""
+        with self._database.begin() as connection:
+            kept = connection.scalar(_plan_of(study))
+            if not kept:
+                return
+            later = {**kept.get("later", {}), plan_hash: deviations}
+            row = studies.c.name == study
+            connection.execute(update(studies).where(row).values(plan={**kept, "later": later}))
+
+    def plan(self, study: str) -> Plan | None:
+        """Return the plan that a study was first run under, None if it never was."""
+        with self._database.begin(reading=True) as connection:
+            found = connection.scalar(_plan_of(study))
+        return dict(found) if found else None
+
+
+def _plan_of(study: str) -> Any:
+    return select(studies.c.plan).where(studies.c.name == study)
