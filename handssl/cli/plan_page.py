@@ -119,7 +119,8 @@ def _disk(plan: StudyPlan) -> list[str]:
         "records": disk.records,
     }
     listed = ", ".join(f"{name} {_bytes(count)}" for name, count in parts.items() if count)
-    room = f"{_bytes(disk.free)} free" + ("" if disk.fits else ": NOT ENOUGH")
+    advice = "NOT ENOUGH; `study run --checkpoint-bytes 20GB` would bound checkpoints"
+    room = f"{_bytes(disk.free)} free" + ("" if disk.fits else f": {advice}")
     return [f"Disk: {_bytes(disk.peak)} at most, {room}" + (f" ({listed})" if listed else "")]
 
 

@@ -45,7 +45,7 @@ def detectable(
 
     Example:
         >>> round(detectable(1.0, 1000), 2)
-        2.81
+        2.8
     """
     if df < 1:
         return math.inf
