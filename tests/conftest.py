@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 # Before any test imports a library that would use more threads than this machine has cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -83,3 +84,14 @@ def blob_data(tmp_path_factory):
 def blob_dataset():
     """The class of the blob hands."""
     return BlobHands
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Path of a Chromium; without one the test is skipped, or fails where no skip is allowed."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        refuse = pytest.fail if os.environ.get("HANDSSL_NO_SKIPS") == "1" else pytest.skip
+        refuse("needs Chromium: apt-get install chromium")
+    return found

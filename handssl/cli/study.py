@@ -10,6 +10,7 @@ import click
 
 from handssl.cli.options import parse_changes, running
 from handssl.cli.placing import placing
+from handssl.cli.study_compare import compare_study
 from handssl.cli.study_control import VERBS
 from handssl.cli.study_plan import plan_study
 from handssl.cli.study_simulate import simulate_study
@@ -81,7 +82,7 @@ def print_schema() -> None:
     click.echo(json.dumps(Study.model_json_schema(), indent=2))
 
 
-for verb in (plan_study, *VERBS, simulate_study):
+for verb in (plan_study, *VERBS, simulate_study, compare_study):
     study.add_command(verb)
 
 

@@ -38,6 +38,7 @@ class Recorder:
         self._study, self._store, self._tracker = study, store, tracker
         self._on_event, self._data = on_event, data
         self._running: dict[str, TrialRecord] = {}
+        self._waiting: dict[str, TrialRecord] = {}
 
     def known_epoch(self, trial: PlannedTrial) -> int:
         """Return the last epoch recorded of a trial, -1 before anything was."""
@@ -50,6 +51,7 @@ class Recorder:
 
     def start(self, trial: PlannedTrial) -> None:
         """Open a trial's record and its run."""
+        self._waiting.pop(trial.trial_id, None)
         record = self._store.load(trial.trial_id) or self._new_record(trial)
         record = record.model_copy(update={"outcome": "running"})
         self._save(record)  # first: the tracker shows what is on disk
@@ -80,7 +82,8 @@ class Recorder:
         record = self._running.pop(trial.trial_id, None)
         if record is None:
             return  # lost before it had begun
-        self._tracker.finish(record)
+        self._waiting[trial.trial_id] = record
+        self._tracker.wait(record)
         self._on_event(Paused(trial, record.epoch))
 
     def notice(self, trial: PlannedTrial, text: str, replayed_steps: int = 0) -> None:
@@ -89,6 +92,7 @@ class Recorder:
 
     def end(self, trial: PlannedTrial, outcome: Outcome, message: str = "") -> None:
         """Write a trial's outcome."""
+        self._waiting.pop(trial.trial_id, None)
         record = self._running.pop(trial.trial_id, None) or self._store.load(trial.trial_id)
         record = record or self._new_record(trial)
         tags = record.tags | ({"message": message} if message else {})
@@ -100,9 +104,10 @@ class Recorder:
 
     def close(self) -> None:
         """Leave trials under way as `running`, to be continued; MLflow shows them as killed."""
-        for record in self._running.values():
+        for record in (*self._running.values(), *self._waiting.values()):
             self._tracker.finish(record)
         self._running.clear()
+        self._waiting.clear()
 
     def _keep_run(self, record: TrialRecord, run_id: str | None) -> None:
         """Remember the MLflow run once it is known; a trial that is continued continues it."""

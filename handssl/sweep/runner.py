@@ -22,6 +22,7 @@ from handssl.sweep.recorder import Recorder
 from handssl.sweep.result import StudyResult
 from handssl.sweep.running import Running
 from handssl.sweep.scheduler import StageScheduler
+from handssl.sweep.stage_shown import stage_view
 from handssl.sweep.stages import Selection, Stage
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.sweep.study import Study
@@ -148,6 +149,7 @@ class Sweep:
             recorder.end(trial, "stopped")
         company = Company(scheduler, recorder, self.hold, self.store, self.study.name, on_event)
         company.look()
+        self.tracker.show_stage(stage_view(self.study, stage.name, trials, self.store))
         if scheduler.missing:
             self.company = company
             self.execute(scheduler, recorder, on_event)
@@ -155,6 +157,7 @@ class Sweep:
             on_event(Planned(self.study, trials, (), slots=1, stage=stage.name))
         chosen = choose(self.study, stage, trials, self.selections, self.store)
         self.selections[stage.name] = chosen
+        self.tracker.show_stage(stage_view(self.study, stage.name, trials, self.store, chosen))
         on_event(Selected(chosen))
 
     def _is_complete(self) -> bool:

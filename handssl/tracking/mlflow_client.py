@@ -25,6 +25,8 @@ _BOUNDS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox tries again, and looks before it does
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
 }
+# Which of its two sides MLflow's page shows: that of models, not of language models.
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")
 # What goes wrong comes as an exception too, and is then said once, not at every attempt.
 for _noisy in ("alembic", "mlflow"):
@@ -45,18 +47,27 @@ def connect(tracking_uri: str, experiment: str) -> tuple[MlflowClient, str]:
     Returns:
         The client and the experiment's id.
     """
-    if tracking_uri.startswith("http"):
-        for name, value in _BOUNDS.items():
-            os.environ.setdefault(name, value)
     _make_whole(tracking_uri)
-    client = MlflowClient(tracking_uri)
+    client = open_client(tracking_uri)
     found = client.get_experiment_by_name(experiment)
     if found is None:
         place = artifact_location(tracking_uri)
-        return client, str(client.create_experiment(experiment, artifact_location=place))
+        return client, str(client.create_experiment(experiment, place, _KIND))
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return client, str(found.experiment_id)
+
+
+def open_client(tracking_uri: str) -> MlflowClient:
+    """Return a client that waits for a bounded time; nothing is made.
+
+    Args:
+        tracking_uri: `sqlite:///...` or a server's address.
+    """
+    if tracking_uri.startswith("http"):
+        for name, value in _BOUNDS.items():
+            os.environ.setdefault(name, value)
+    return MlflowClient(tracking_uri)
 
 
 def _make_whole(tracking_uri: str) -> None:

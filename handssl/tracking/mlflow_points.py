@@ -63,18 +63,26 @@ def params_of(record: TrialRecord) -> dict[str, str]:
 def tags_of(record: TrialRecord) -> dict[str, str]:
     """Return all tags of a run. Where it was computed is in the record, if that is not too old."""
     tags = {name: str(getattr(record, name)) for name in _OWN}
-    tags |= {"transformation": record.composition, "seed": str(record.block), "protocol": PRIMARY}
+    tags |= {
+        "kind": "trial",
+        "transformation": record.composition,
+        "seed": str(record.block),
+        "protocol": PRIMARY,
+    }
     made = {} if "version.python" in record.tags else provenance()
     return made | record.tags | tags
 
 
-def status_of(record: TrialRecord, *, running: bool) -> str:
+def status_of(record: TrialRecord, *, running: bool, waiting: bool = False) -> str:
     """Return the status MLflow shows.
 
     Args:
         record: The trial.
         running: Whether this process runs it; else `running` means that it was cut off.
+        waiting: Or that it waits for others to come as far.
     """
+    if waiting and record.outcome == "running":
+        return "SCHEDULED"
     return "RUNNING" if running else _STATUS.get(record.outcome, "FINISHED")
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from mlflow.tracking import MlflowClient
 
 from handssl.tracking import mlflow_client
@@ -25,6 +26,7 @@ from handssl.tracking.mlflow_points import (
 )
 from handssl.tracking.provenance import environment_digest
 from handssl.tracking.record import EpochMetrics, TrialRecord
+from handssl.tracking.stage_view import StageRuns, StageView, attach
 
 ENVIRONMENT_FILE = "environment.txt"
 
@@ -38,6 +40,7 @@ class Shown:
         epochs: Its epochs.
         system: Samples of the machine's load.
         running: Whether this process runs it now.
+        waiting: Whether it goes on once others have come as far, in this run of the study.
         folder: Of the trial's files.
     """
 
@@ -46,6 +49,7 @@ class Shown:
     system: Sequence[EpochMetrics] = ()
     running: bool = False
     folder: Path | None = None
+    waiting: bool = False
 
 
 @dataclass
@@ -73,6 +77,7 @@ class MlflowRuns:
         self.tracking_uri, self.study = tracking_uri, study
         self._connected: tuple[MlflowClient, str] | None = None
         self._stages: dict[str, str] = {}
+        self._stage_runs: StageRuns | None = None
         self._known: dict[str, _Known] = {}
         self._doubtful: set[str] = set()
 
@@ -124,8 +129,13 @@ class MlflowRuns:
             known.has_inputs = True
         return bool(inputs)
 
+    def _write_files(self, known: _Known, shown: Shown) -> dict[str, str]:
+        """Upload files that are missing; return the tags that say so, to be written with others."""
+        text = yaml.safe_dump(shown.record.config, sort_keys=False)
+        own = attach(self.client, known.run_id, known.tags, "config.yaml", text)
+        return own | self._write_environment(known, shown)
+
     def _write_environment(self, known: _Known, shown: Shown) -> dict[str, str]:
-        """Upload the environment file; return the tag that says so, to be written with others."""
         path = shown.folder / ENVIRONMENT_FILE if shown.folder else None
         if path is None or not path.is_file():
             return {}
@@ -135,7 +145,7 @@ class MlflowRuns:
         return tag
 
     def _write_points(self, known: _Known, shown: Shown) -> bool:
-        wanted = tags_of(shown.record) | self._write_environment(known, shown)
+        wanted = tags_of(shown.record) | self._write_files(known, shown)
         tags = {k: v for k, v in wanted.items() if known.tags.get(k) != v}
         params = {k: v for k, v in params_of(shown.record).items() if k not in known.params}
         entries = [e for e in _entries(shown) if e.epoch not in self._steps(known, e)]
@@ -148,12 +158,12 @@ class MlflowRuns:
         return bool(entries or params or tags)
 
     def _write_status(self, known: _Known, shown: Shown) -> bool:
-        status = status_of(shown.record, running=shown.running)
+        status = status_of(shown.record, running=shown.running, waiting=shown.waiting)
         if not shown.running and shown.record.trial_id in self._doubtful:
             self._remove_twins(known.run_id, shown.record)
         if known.status == status:
             return False
-        if shown.running:
+        if shown.running or shown.waiting:
             self.client.update_run(known.run_id, status)
         else:
             self.client.set_terminated(known.run_id, status, _last_ms(shown))
@@ -189,7 +199,7 @@ class MlflowRuns:
 
     def _create(self, shown: Shown) -> _Known:
         record = shown.record
-        tags = tags_of(record) | {"mlflow.parentRunId": self._stage(record.stage)}
+        tags = tags_of(record) | {"mlflow.parentRunId": self.stage_run(record.stage)}
         name = f"{record.cell} · block {record.block}"
         started_ms = min((e.time_ms for e in shown.epochs if e.time_ms), default=_now_ms())
         try:
@@ -214,7 +224,21 @@ class MlflowRuns:
     def _search(self, condition: str, most: int) -> list[Any]:
         return list(self.client.search_runs([self.experiment], condition, max_results=most))
 
-    def _stage(self, stage: str) -> str:
+    def bring_up_stage(self, view: StageView) -> None:
+        """Write what the run of a stage and those of its cells lack.
+
+        Raises:
+            UnavailableError: The store is away.
+            RefusedError: The store does not take it.
+        """
+        with mlflow_client.sorted_errors():
+            runs = self._stage_runs
+            self._stage_runs = None  # what was written is not known, unless all of it has arrived
+            runs = runs or StageRuns(self.client, self.experiment, self.study, self.stage_run)
+            runs.bring_up(view)
+            self._stage_runs = runs
+
+    def stage_run(self, stage: str) -> str:
         """Return the parent run of a stage; it is FINISHED, for it computes nothing itself."""
         if stage not in self._stages:
             run = self._first(f"tags.stage = '{stage}' and tags.kind = 'stage'")

@@ -14,12 +14,13 @@ from handssl.tracking.mlflow_store import ENVIRONMENT_FILE, MlflowRuns, Shown
 from handssl.tracking.outbox import Outbox, UnavailableError
 from handssl.tracking.provenance import environment_text
 from handssl.tracking.record import TrialRecord
+from handssl.tracking.stage_view import StageView
 from handssl.tracking.system import Sampler, sample
 
 __all__ = ["MlflowTracker", "UnavailableError"]
 Models = Literal["best", "all", "none"]
 CLOSE_S = 30.0
-_BEST = "the best encoder"
+_BEST, _STAGE = "the best encoder", "the stage "
 _LOG = logging.getLogger("handssl")
 
 
@@ -57,6 +58,8 @@ class MlflowTracker:
         self._open: dict[str, str | None] = {}
         self._samples: dict[str, int] = {}
         self._started: set[str] = set()  # here, so that this is the environment they run in
+        self._waiting: set[str] = set()
+        self._views: dict[str, StageView] = {}
         self._written = 0
 
     def start(self, record: TrialRecord, config: Mapping[str, Any]) -> str | None:
@@ -71,6 +74,7 @@ class MlflowTracker:
         """
         with self._lock:
             self._started.add(record.trial_id)
+            self._waiting.discard(record.trial_id)
             self._open[record.trial_id] = record.mlflow_run_id
             self._samples[record.trial_id] = len(self._store.system(record.trial_id))
         if self.samples_system:
@@ -89,14 +93,34 @@ class MlflowTracker:
         self._outbox.put(record.trial_id)
         return self._open.get(record.trial_id) or record.mlflow_run_id
 
+    def wait(self, record: TrialRecord) -> None:
+        """Show that a trial waits for others to come as far."""
+        self._leave(record)
+        self._waiting.add(record.trial_id)
+        self._outbox.put(record.trial_id)
+
+    def show_stage(self, view: StageView) -> None:
+        """Show what belongs to a stage as a whole, now and each time a trial of it ends.
+
+        Args:
+            view: What its runs have to show; it takes the place of an earlier one.
+        """
+        self._views[view.stage] = view
+        self._outbox.put(_STAGE + view.stage)
+
     def finish(self, record: TrialRecord) -> None:
         """Show a trial's outcome; `running` means interrupted and shows as killed."""
+        self._leave(record)
+        self._waiting.discard(record.trial_id)
+        self._outbox.put(*(_STAGE + stage for stage in self._views))
+        self._outbox.put(record.trial_id, urgent=True)
+
+    def _leave(self, record: TrialRecord) -> None:
         if self.samples_system and record.trial_id in self._open:
             self._sampled(sample(self._store.storage), record.trial_id)
         with self._lock:
             self._open.pop(record.trial_id, None)
             self._samples.pop(record.trial_id, None)
-        self._outbox.put(record.trial_id, urgent=True)
 
     def catch_up(self) -> None:
         """Have all runs of this study compared with the local records."""
@@ -140,6 +164,8 @@ class MlflowTracker:
         try:
             if key == _BEST:
                 self._show_best()
+            elif key.startswith(_STAGE):
+                self._runs.bring_up_stage(self._views[key.removeprefix(_STAGE)])
             else:
                 self._show(key)
         except RefusedError as error:
@@ -169,7 +195,8 @@ class MlflowTracker:
         if not running:
             self._started.discard(trial_id)
         epochs, system = self._store.history(trial_id), self._store.system(trial_id)
-        return Shown(record, epochs, system, running=running, folder=folder)
+        waiting = trial_id in self._waiting
+        return Shown(record, epochs, system, running=running, folder=folder, waiting=waiting)
 
     def _keep_id(self, trial_id: str, run_id: str) -> None:
         """Remember a run's id; the record of a trial that is not running is ours to write."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-
 import pytest
 
 from handssl.report.rows import Row
@@ -99,14 +96,3 @@ def three_blocks():
     blocks = [*block_rows(1), *block_rows(2, 0.8), *block_rows(3, -0.7)]
     blocks.remove(next(r for r in blocks if r.label == "contrastive sobel" and r.block == 3))
     return [*blocks, _trial("contrastive", "sobel", 3, 75.0, EPOCHS, "completed")]
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """Path of a Chromium; without one the test is skipped, or fails where no skip is allowed."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        refuse = pytest.fail if os.environ.get("HANDSSL_NO_SKIPS") == "1" else pytest.skip
-        refuse("needs Chromium: apt-get install chromium")
-    return found

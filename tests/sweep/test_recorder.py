@@ -32,6 +32,9 @@ class Tracker:
     def log_epoch(self, record: Any, epoch: int, metrics: dict[str, float]) -> None:
         self.told.append(("epoch", record.trial_id, epoch, metrics))
 
+    def wait(self, record: Any) -> None:
+        self.told.append(("wait", record.trial_id, record.outcome))
+
     def finish(self, record: Any) -> None:
         self.told.append(("finish", record.trial_id, record.outcome))
 
@@ -48,16 +51,28 @@ def recorder(store: Ledger, events: list[Event] | None = None) -> tuple[Recorder
 
 
 def test_a_trial_that_waits_for_others_is_neither_running_nor_over(store: Ledger) -> None:
-    first, _ = recorder(store)
+    first, tracker = recorder(store)
     assert first.known_epoch(TRIAL) == -1
     first.start(TRIAL)
     first.epoch(TRIAL, 1, {"median_mm": 90.0}, 1.0)
     first.pause(TRIAL)
     assert first.known_epoch(TRIAL) == 1
+    assert tracker.told[-1] == ("wait", TRIAL.trial_id, "running")
     first.end(TRIAL, "stopped")
     record = store.load(TRIAL.trial_id)
     assert record is not None
-    assert (record.outcome, record.epoch, record.metrics) == ("stopped", 1, {"median_mm": 90.0})
+    assert (record.outcome, record.epoch) == ("stopped", 1)
+    assert record.metrics["median_mm"] == 90.0
+
+
+def test_trials_that_wait_are_cut_off_with_those_that_run(store: Ledger) -> None:
+    first, tracker = recorder(store)
+    first.start(TRIAL)
+    first.start(OTHER)
+    first.pause(TRIAL)
+    first.close()
+    cut_off = [("finish", one.trial_id, "running") for one in (OTHER, TRIAL)]
+    assert tracker.told[-2:] == cut_off
 
 
 def test_epochs_reported_again_after_a_restart_are_kept_once(store: Ledger) -> None:
@@ -83,7 +98,7 @@ def test_a_value_that_is_not_finite_reaches_neither_record_nor_tracker(store: Le
     assert tracker.told[-1] == ("epoch", TRIAL.trial_id, 1, {"median_mm": 90.0})
     record = store.load(TRIAL.trial_id)
     assert record is not None
-    assert record.metrics == {"median_mm": 90.0}
+    assert "train/loss" not in record.metrics
 
 
 def test_closing_leaves_trials_under_way_as_running_and_tells_the_tracker(

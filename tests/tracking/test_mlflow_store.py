@@ -312,7 +312,7 @@ def test_a_run_created_by_a_request_that_was_late_is_deleted(uri, client, tmp_pa
         held.append((arguments, options))
         raise MlflowException("timeout")
 
-    runs._stage(entry.stage)
+    runs.stage_run(entry.stage)
     runs.client.create_run = late
     with pytest.raises(tracker_module.UnavailableError):
         runs.bring_up(store_module.Shown(entry, running=True))

@@ -1,0 +1,157 @@
+"""What MLflow shows of a stage as a whole: its cells over their seeds, its plan, what it chose."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, stdev
+
+import yaml
+
+from handssl.sweep.plan import PlannedTrial
+from handssl.sweep.recorder import FINISHED
+from handssl.sweep.scheduler import PRIMARY
+from handssl.sweep.stages import Selection
+from handssl.sweep.stages.means import adjusted_means
+from handssl.sweep.study import Study
+from handssl.tracking.ledger import Ledger
+from handssl.tracking.record import TrialRecord
+from handssl.tracking.stage_view import CellRow, StageView
+
+_MEASURES = (PRIMARY, "mpje_mm", "test_median_mm", "test_mpje_mm")
+_OVER = (*FINISHED, "failed", "cancelled")
+_PLAN = ("trial_id", "cell", "composition", "objective", "block", "epochs", "exempt", "kind")
+Records = Mapping[str, TrialRecord]
+
+
+def stage_view(
+    study: Study,
+    stage: str,
+    trials: Sequence[PlannedTrial],
+    ledger: Ledger,
+    selection: Selection | None = None,
+) -> StageView:
+    """Return what a stage shows; its parts read the ledger each time they are called.
+
+    Args:
+        study: The study.
+        stage: Name of the stage.
+        trials: Of the stage, whoever runs them.
+        ledger: The record.
+        selection: What the stage has chosen, once it has.
+    """
+    names = [trial.trial_id for trial in trials]
+
+    def records() -> Records:
+        return {record.trial_id: record for record in ledger.load_all(names)}
+
+    return StageView(
+        stage,
+        lambda: cell_rows(study.name, trials, records(), final=selection is not None),
+        lambda: _files(study, trials, ledger, selection),
+    )
+
+
+def cell_rows(
+    study: str, trials: Iterable[PlannedTrial], records: Records, *, final: bool
+) -> list[CellRow]:
+    """Return a row for each cell that has a trial that is over.
+
+    Args:
+        study: Its name; trials that others ran are counted as reused.
+        trials: Of the stage.
+        records: Of them.
+        final: Whether the stage is over: then the primary measure is adjusted for blocks in which
+            a cell was stopped, as the choice of the stage is.
+    """
+    cells: dict[str, list[PlannedTrial]] = {}
+    for trial in trials:
+        cells.setdefault(trial.cell, []).append(trial)
+    adjusted = _adjusted(cells, records) if final else {}
+    rows = []
+    for label, own in cells.items():
+        found = [records[trial.trial_id] for trial in own if trial.trial_id in records]
+        over = [record for record in found if record.outcome in _OVER]
+        if over:
+            metrics = _metrics(over, len(own)) | adjusted.get(label, {})
+            rows.append(CellRow(label, _tags(study, own[0], over), metrics, len(over) + final))
+    return rows
+
+
+def _adjusted(
+    cells: Mapping[str, Sequence[PlannedTrial]], records: Records
+) -> dict[str, dict[str, float]]:
+    values: dict[str, dict[int, float]] = {}
+    for label, own in cells.items():
+        for trial in own:
+            record = records.get(trial.trial_id)
+            if record and record.outcome == "completed" and PRIMARY in record.metrics:
+                values.setdefault(label, {})[trial.block] = record.metrics[PRIMARY]
+    return {label: {PRIMARY: mm} for label, mm in adjusted_means(values).items()}
+
+
+def _metrics(over: Sequence[TrialRecord], planned: int) -> dict[str, float]:
+    completed = [record.metrics for record in over if record.outcome == "completed"]
+    found = {
+        "blocks_completed": float(len(completed)),
+        "blocks_planned": float(planned),
+        "epoch": fmean(record.epoch for record in over),
+    }
+    for name in _MEASURES:
+        values = [metrics[name] for metrics in completed if name in metrics]
+        if values:
+            found[name] = fmean(values)
+    primary = [metrics[PRIMARY] for metrics in completed if PRIMARY in metrics]
+    if primary:
+        found |= {f"{PRIMARY}_min": min(primary), f"{PRIMARY}_max": max(primary)}
+    if len(primary) > 1:
+        found[f"{PRIMARY}_sd"] = stdev(primary)
+    return found
+
+
+def _tags(study: str, trial: PlannedTrial, over: Sequence[TrialRecord]) -> dict[str, str]:
+    counts = Counter(record.outcome for record in over)
+    reused = sum(record.study != study for record in over)
+    return {
+        "composition": trial.composition,
+        "objective": trial.objective,
+        "blocks": ",".join(str(record.block) for record in over),
+        "outcomes": ", ".join(f"{counts[name]} {name}" for name in sorted(counts)),
+        "reused": str(reused),
+    }
+
+
+def _files(
+    study: Study, trials: Sequence[PlannedTrial], ledger: Ledger, selection: Selection | None
+) -> dict[str, str]:
+    values = study.model_dump(mode="json")
+    plan = [[getattr(trial, name) for name in _PLAN] for trial in trials]
+    files = {
+        "study.yaml": yaml.safe_dump(values, sort_keys=False),
+        "trials.csv": _csv([_PLAN, *plan]),
+    }
+    if registered := ledger.studies.plan(study.name):
+        files["plan.json"] = json.dumps(registered, indent=1, sort_keys=True)
+    if selection is not None:
+        files["selection.json"] = selection.model_dump_json(indent=1)
+        files["curves.csv"] = _curves(trials, ledger)
+    return files
+
+
+def _curves(trials: Sequence[PlannedTrial], ledger: Ledger) -> str:
+    histories = ledger.histories([trial.trial_id for trial in trials])
+    rows: list[Sequence[object]] = [("trial_id", "cell", "block", "epoch", PRIMARY)]
+    for trial in trials:
+        for entry in histories.get(trial.trial_id, []):
+            value = entry.metrics.get(PRIMARY)
+            rows.append([trial.trial_id, trial.cell, trial.block, entry.epoch, value])
+    return _csv(rows)
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

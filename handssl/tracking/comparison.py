@@ -1,0 +1,167 @@
+"""The best cells of a study side by side on MLflow's own page."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlflow.tracking import MlflowClient
+
+from handssl.errors import InputError
+from handssl.tracking import mlflow_client
+
+# Where MLflow's page looks for a view that somebody shares, and the name of ours.
+_VIEW_TAG, VIEW = "mlflow.sharedViewState.", "handssl-compare"
+_SHOWN = "compare"
+REFERENCES = ("reference", "supervised")
+_METRICS = ("median_mm", "median_mm_sd", "mpje_mm", "test_median_mm", "test_mpje_mm")
+_TAGS = ("objective", "composition", "blocks", "outcomes")
+
+
+@dataclass(frozen=True)
+class ComparedCell:
+    """A cell's run.
+
+    Attributes:
+        run_id: In MLflow.
+        label: Of the cell.
+        stage: It belongs to.
+        objective: Likewise; `reference` where nothing is trained.
+        metrics: As MLflow holds them.
+        tags: Likewise.
+    """
+
+    run_id: str
+    label: str
+    stage: str
+    objective: str
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+    @property
+    def median_mm(self) -> float:
+        """Mean of the primary measure, infinite where no block was completed."""
+        return self.metrics.get("median_mm", math.inf)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the page shows.
+
+    Attributes:
+        experiment: Id of the study's experiment.
+        cells: The best cells and the references, by the primary measure.
+    """
+
+    experiment: str
+    cells: tuple[ComparedCell, ...]
+
+    def url(self, server: str) -> str:
+        """Return the address of the page.
+
+        Args:
+            server: Of MLflow, as `http://host:port`.
+
+        Example:
+            >>> Comparison("7", ()).url("http://127.0.0.1:5000/")
+            'http://127.0.0.1:5000/#/experiments/7/runs?viewStateShareKey=handssl-compare'
+        """
+        page = f"#/experiments/{self.experiment}/runs?viewStateShareKey={VIEW}"
+        return f"{server.rstrip('/')}/{page}"
+
+
+def compare(
+    tracking_uri: str, study: str, *, stage: str | None = None, best: int = 20
+) -> Comparison:
+    """Choose the cells to be compared, and leave a view of them with the experiment.
+
+    The page filters by a tag that these runs have and others have not: MLflow's filter knows no
+    `or`, and no limit.
+
+    Args:
+        tracking_uri: Of the store.
+        study: Name of the experiment.
+        stage: Whose cells; default: of all stages, each cell once.
+        best: How many of them, besides references.
+
+    Raises:
+        InputError: There is no such study or stage, or none of its trials is over.
+        UnavailableError: The store cannot be reached.
+    """
+    with mlflow_client.sorted_errors():
+        client = mlflow_client.open_client(tracking_uri)
+        found = client.get_experiment_by_name(study)
+        if found is None:
+            raise InputError(f"{tracking_uri}: expected an experiment {study}, there is none")
+        cells = _cells(client, found.experiment_id)
+        chosen = _chosen(study, cells, stage, best)
+        _mark(client, cells, chosen)
+        view = json.dumps(_view())
+        client.set_experiment_tag(found.experiment_id, _VIEW_TAG + VIEW, view)
+    return Comparison(str(found.experiment_id), chosen)
+
+
+def _cells(client: MlflowClient, experiment: str) -> list[ComparedCell]:
+    found: list[ComparedCell] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment], "tags.kind = 'cell'", page_token=token)
+        found += [_cell(run) for run in page]
+        token = page.token
+        if not token:
+            return found
+
+
+def _cell(run: Any) -> ComparedCell:
+    tags = dict(run.data.tags)
+    named = (tags["cell"], tags["stage"], tags.get("objective", ""))
+    return ComparedCell(run.info.run_id, *named, dict(run.data.metrics), tags)
+
+
+def _chosen(
+    study: str, cells: Sequence[ComparedCell], stage: str | None, best: int
+) -> tuple[ComparedCell, ...]:
+    stages = sorted({cell.stage for cell in cells})
+    if not cells:
+        raise InputError(
+            f"study {study}: expected cells in MLflow, there are none; a trial has to be over, and "
+            "`handssl study run` brings MLflow up to results of earlier runs"
+        )
+    if stage is not None and stage not in stages:
+        raise InputError(f"--stage: expected one of {', '.join(stages)}, got {stage}")
+    ranked = sorted(cells, key=lambda cell: (cell.median_mm, cell.label))
+    once = {cell.label: cell for cell in reversed(ranked)}  # a cell that two stages have
+    own = [cell for cell in ranked if (cell.stage == stage if stage else once[cell.label] is cell)]
+    rest = [c for c in own if c.objective not in REFERENCES and math.isfinite(c.median_mm)][:best]
+    references = [cell for cell in once.values() if cell.objective in REFERENCES]
+    return tuple(sorted([*rest, *references], key=lambda cell: (cell.median_mm, cell.label)))
+
+
+def _mark(
+    client: MlflowClient, cells: Sequence[ComparedCell], chosen: Sequence[ComparedCell]
+) -> None:
+    wanted = {cell.run_id for cell in chosen}
+    for cell in cells:
+        marked = cell.tags.get(_SHOWN) == "yes"
+        if cell.run_id in wanted and not marked:
+            client.set_tag(cell.run_id, _SHOWN, "yes")
+        if cell.run_id not in wanted and marked:
+            client.delete_tag(cell.run_id, _SHOWN)
+
+
+def _view() -> dict[str, Any]:
+    """Return what MLflow's page calls its state: filter, order, columns."""
+    columns = [f"metrics.`{name}`" for name in _METRICS] + [f"tags.`{name}`" for name in _TAGS]
+    return {
+        "searchFilter": f"tags.{_SHOWN} = 'yes'",
+        "orderByKey": "metrics.`median_mm`",
+        "orderByAsc": True,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "selectedColumns": columns,
+        "columnOrder": [],
+        "runsHiddenMode": "SHOWALL",
+    }

@@ -1,0 +1,109 @@
+"""The run of a stage and those of its cells, against a real SQLite store."""
+
+from pathlib import Path
+
+import pytest
+
+from handssl.tracking.ledger import Ledger
+from handssl.tracking.stage_view import CellRow, StageView
+from tests.tracking.test_mlflow_store import Recorded, record
+
+tracker_module = pytest.importorskip("handssl.tracking.tracker")
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory):
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="module")
+def client(uri):
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(uri)
+
+
+def row(label, mm, step, **tags):
+    own = {"composition": "rotate", "objective": "relative", "outcomes": "1 completed"}
+    return CellRow(label, own | tags, {"median_mm": mm}, step)
+
+
+def view(*rows, **files):
+    return StageView("objectives", lambda: rows, lambda: files or {"study.yaml": "name: x\n"})
+
+
+def show(uri, study, folder, *views):
+    tracker = tracker_module.MlflowTracker(uri, study, Ledger(folder))
+    for one in views:
+        tracker.show_stage(one)
+        tracker._outbox.wait(30)
+    tracker.close()
+    return tracker._runs
+
+
+def cells(client, runs):
+    found = client.search_runs(
+        [runs.experiment], "tags.kind = 'cell'", order_by=["metrics.median_mm"]
+    )
+    return [(run.data.tags["cell"], run.data.metrics["median_mm"]) for run in found]
+
+
+def test_each_cell_has_one_run_below_its_stage_with_its_last_means(uri, client, tmp_path):
+    first = view(row("relative rotate", 70.0, 1), row("contrastive rotate", 75.0, 1))
+    later = view(row("relative rotate", 68.0, 2), row("contrastive rotate", 75.0, 1))
+    runs = show(uri, "cells", tmp_path, first, later)
+    assert cells(client, runs) == [("relative rotate", 68.0), ("contrastive rotate", 75.0)]
+    (cell,) = client.search_runs([runs.experiment], "tags.cell = 'relative rotate'")
+    assert cell.data.tags["mlflow.parentRunId"] == runs.stage_run("objectives")
+    assert cell.info.status == "FINISHED"
+    points = client.get_metric_history(cell.info.run_id, "median_mm")
+    assert [(point.step, point.value) for point in points] == [(1, 70.0), (2, 68.0)]
+
+
+def test_another_process_finds_the_runs_and_adds_no_point_twice(uri, client, tmp_path):
+    for _ in range(2):
+        runs = show(uri, "again", tmp_path, view(row("relative rotate", 70.0, 1)))
+    assert cells(client, runs) == [("relative rotate", 70.0)]
+    (cell,) = client.search_runs([runs.experiment], "tags.kind = 'cell'")
+    assert len(client.get_metric_history(cell.info.run_id, "median_mm")) == 1
+    assert len(client.search_runs([runs.experiment], "tags.kind = 'stage'")) == 1
+
+
+def test_files_of_a_stage_are_uploaded_once_for_each_content(uri, client, tmp_path, monkeypatch):
+    from mlflow.tracking import MlflowClient
+
+    uploaded, original = [], MlflowClient.log_text
+
+    def log_text(self, run_id, text, name):
+        uploaded.append((name, text))
+        return original(self, run_id, text, name)
+
+    monkeypatch.setattr(MlflowClient, "log_text", log_text)
+    show(uri, "files", tmp_path, view(), view())
+    runs = show(uri, "files", tmp_path, view(), view(**{"study.yaml": "name: y\n"}))
+    assert uploaded == [("study.yaml", "name: x\n"), ("study.yaml", "name: y\n")]
+    listed = client.list_artifacts(runs.stage_run("objectives"))
+    assert [file.path for file in listed] == ["study.yaml"]
+
+
+def test_a_trial_that_waits_is_scheduled_and_one_cut_off_is_killed(uri, client, tmp_path):
+    trial, entry = Recorded(uri, "waits", tmp_path), record(21, study="waits")
+    trial.start(entry)
+    trial.tracker.wait(entry)
+    trial.tracker._outbox.wait(30)
+    condition = f"tags.trial_id = '{entry.trial_id}'"
+    status = lambda: client.search_runs([trial.tracker._runs.experiment], condition)[0].info.status  # noqa: E731
+    assert status() == "SCHEDULED"
+    trial.tracker.finish(entry)
+    trial.tracker.close()
+    assert status() == "KILLED"
+
+
+def test_a_trial_shows_its_resolved_configuration_as_a_file(uri, client, tmp_path):
+    trial, entry = Recorded(uri, "config", tmp_path), record(22, study="config")
+    trial.start(entry)
+    trial.finish(entry, outcome="completed")
+    run_id = trial.close(entry)
+    path = client.download_artifacts(run_id, "config.yaml", str(tmp_path))
+    text = Path(path).read_text(encoding="utf-8")
+    assert text == "encoder:\n  width: 16\nepochs: 3\n"
