@@ -64,7 +64,7 @@ class Driver:
         self.recorder.epoch(
             trial, epoch, metrics, 0.0, self.scheduler.entries(trial, epoch, metrics)
         )
-        self._end(trial, "completed") if epoch == EPOCHS else self.recorder.pause(trial)
+        self._end(trial, "completed") if epoch == trial.epochs else self.recorder.pause(trial)
         self._end_stopped()
         return True
 
