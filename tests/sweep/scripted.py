@@ -59,13 +59,15 @@ def act(what: str, folder: Path, epoch: int) -> dict[str, Any] | None:
     if word == "once" or (what.startswith("once ") and happened.exists()):
         word = ""
     if what:
-        happened.write_text(what)
+        happened.write_text(f"{os.getpid()}")
     if word == "raise":
         raise ValueError("not today")
     if word == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if word == "hang":
         threading.Event().wait()
+    if word.startswith("gate"):
+        Path(word.split(" ", 1)[1]).read_text()  # a FIFO, until somebody writes
     if word.startswith("sleep"):
         time.sleep(float(word.split()[1]))
     with (folder / MADE).open("a") as file:

@@ -24,7 +24,16 @@ _AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 class Sweeper:
     """A driver, and every event it has told of."""
 
-    def __init__(self, study: dict[str, Any], storage: Path, data: Path, **options: Any) -> None:
+    def __init__(
+        self,
+        study: dict[str, Any],
+        storage: Path,
+        data: Path,
+        *,
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
+        **options: Any,
+    ) -> None:
         told = {"study": study, "storage": str(storage), "data": str(data)} | options
         storage.mkdir(parents=True, exist_ok=True)
         self._errors = (storage / "errors.txt").open("a+")
@@ -34,7 +43,8 @@ class Sweeper:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"},
+            env=(env or os.environ) | {"PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"},
+            cwd=cwd,
         )
 
     def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -106,6 +116,7 @@ def main(told: dict[str, Any]) -> None:
         result = runner.run(
             Study.parse(told["study"]),
             storage=Path(told["storage"]),
+            tracking_uri=told.get("tracking_uri"),
             running=Running.parse(told.get("running", {})),
             on_event=on_event,
         )
@@ -118,7 +129,21 @@ def ray_of(told: dict[str, Any]) -> contextlib.AbstractContextManager[None]:
     from tests.sweep.scripted import scripted_ray
 
     script = Path(told["script"])
+    if address := told.get("address"):
+        return joined(address, script)
     return scripted_ray(script, json.loads(script.read_text()), cpus=told.get("cpus", 2))
+
+
+@contextmanager
+def joined(address: str, script: Path) -> Iterator[None]:
+    """Connect to a Ray that somebody else has started, whose trials follow a script."""
+    import ray
+
+    from tests.sweep.scripted import environment
+
+    ray.init(address=address, runtime_env=environment(script), log_to_driver=False)
+    yield
+    ray.shutdown()
 
 
 if __name__ == "__main__":
