@@ -17,31 +17,68 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from handssl.data.config import PackedData, ProceduralData
+    from handssl.data.sample import Reader, Sample
+    from handssl.models.encoder import Encoder
+    from handssl.sweep.control import cancel, extend, pause, resume
+    from handssl.sweep.datasets import add_dataset
     from handssl.sweep.result import StudyResult
     from handssl.sweep.runner import run
+    from handssl.sweep.running import Running
+    from handssl.sweep.search import SearchResult, search
+    from handssl.sweep.simulation import simulate
+    from handssl.sweep.status import status
+    from handssl.sweep.stream import stream
     from handssl.sweep.study import Cell, Halving, Study
     from handssl.training.config import PretrainConfig
 
 _HOME = {
     "Cell": "handssl.sweep.study",
+    "Encoder": "handssl.models.encoder",
     "Halving": "handssl.sweep.study",
     "PackedData": "handssl.data.config",
     "PretrainConfig": "handssl.training.config",
     "ProceduralData": "handssl.data.config",
+    "Reader": "handssl.data.sample",
+    "Running": "handssl.sweep.running",
+    "Sample": "handssl.data.sample",
+    "SearchResult": "handssl.sweep.search",
     "Study": "handssl.sweep.study",
     "StudyResult": "handssl.sweep.result",
+    "add_dataset": "handssl.sweep.datasets",
+    "cancel": "handssl.sweep.control",
+    "extend": "handssl.sweep.control",
+    "pause": "handssl.sweep.control",
+    "resume": "handssl.sweep.control",
     "run": "handssl.sweep.runner",
+    "search": "handssl.sweep.search",
+    "simulate": "handssl.sweep.simulation",
+    "status": "handssl.sweep.status",
+    "stream": "handssl.sweep.stream",
 }
 
 __all__ = [
     "Cell",
+    "Encoder",
     "Halving",
     "PackedData",
     "PretrainConfig",
     "ProceduralData",
+    "Reader",
+    "Running",
+    "Sample",
+    "SearchResult",
     "Study",
     "StudyResult",
+    "add_dataset",
+    "cancel",
+    "extend",
+    "pause",
+    "resume",
     "run",
+    "search",
+    "simulate",
+    "status",
+    "stream",
 ]
 
 

@@ -11,7 +11,9 @@ from handssl.data.procedural import ProceduralSpec
 
 Count = Annotated[int, Field(ge=16, le=10_000_000)]
 Prefix = Annotated[str, Field(pattern=r"^[0-9a-f]{8,32}$")]
-StoreName = Literal["freihand", "interhand", "npz"]
+StoreName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,63}$", examples=["freihand", "interhand", "npz"])
+]
 
 
 class ProceduralData(Config):

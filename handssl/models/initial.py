@@ -9,6 +9,8 @@ from torch import nn
 
 from handssl.randomness import torch_generator
 
+_NORMS = nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm
+
 
 def initialise(model: nn.Module, *, seed: int, prefix: str = "") -> None:
     """Set every weight of a model in place.
@@ -40,7 +42,7 @@ def _set(parameter: nn.Parameter, module: nn.Module, name: str, seed: int) -> No
     elif isinstance(module, nn.Linear):
         bound = 1.0 / math.sqrt(module.in_features)
         parameter.copy_((2.0 * torch.rand(parameter.shape, generator=generator) - 1.0) * bound)
-    elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+    elif isinstance(module, _NORMS):
         parameter.fill_(1.0 if name.endswith("weight") else 0.0)
     else:
         parameter.zero_()

@@ -7,9 +7,10 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from handssl.models.config import EncoderConfig
+from handssl.models.encoder import Encoder, build_own
 
 
-class ResNet18(nn.Module):
+class ResNet18(Encoder):
     """ResNet-18 up to global average pooling.
 
     At width 64 its parameters have the names and shapes of torchvision's `resnet18` without `fc`,
@@ -45,9 +46,15 @@ class ResNet18(nn.Module):
         return torch.flatten(nn.functional.adaptive_avg_pool2d(maps, 1), 1)
 
 
-def build_encoder(config: EncoderConfig) -> ResNet18:
-    """Return the encoder a configuration names, in channels-last memory layout."""
-    return ResNet18(config.width).to(memory_format=torch.channels_last)
+def build_encoder(config: EncoderConfig) -> Encoder:
+    """Return the encoder a configuration names, in channels-last memory layout.
+
+    Raises:
+        InputError: It is not ours, and cannot be had or is none.
+    """
+    own = config.name != "resnet18"
+    encoder = build_own(config) if own else ResNet18(config.width)
+    return encoder.to(memory_format=torch.channels_last)
 
 
 def _stage(channels_in: int, channels_out: int, *, stride: int) -> nn.Sequential:

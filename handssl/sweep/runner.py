@@ -38,6 +38,7 @@ def run(
     tracking_uri: str | None = None,
     running: Running | None = None,
     on_event: OnEvent | None = None,
+    interruption: Interruption | None = None,
 ) -> StudyResult:
     """Run the trials of a study that no earlier run has finished.
 
@@ -52,6 +53,7 @@ def run(
         tracking_uri: MLflow store; default: SQLite in the storage.
         running: What trials are given, and what happens to one in trouble.
         on_event: Called with everything that happens, in this thread; see `handssl.sweep.events`.
+        interruption: Its `requested` ends the study as Ctrl-C does, from another thread.
 
     Returns:
         The records of all trials; `interrupted` says whether some are missing.
@@ -61,7 +63,7 @@ def run(
         PausedStudyError: It was paused, and nobody has resumed it.
     """
     folder = resolve_storage(storage)
-    with locked(folder, shared=True), Interruption() as interruption:
+    with locked(folder, shared=True), interruption or Interruption() as interruption:
         sweep = Sweep(study, folder, tracking_uri or default_tracking_uri(folder), interruption)
         sweep.running = running or Running()
         sweep.obey(on_event or _ignore)

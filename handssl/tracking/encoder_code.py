@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
-from handssl.models import EncoderConfig, ResNet18, build_encoder
+from handssl.models import Encoder, EncoderConfig, build_encoder
 
 CONFIG_FILE, WEIGHTS_FILE = "encoder.json", "encoder.safetensors"
 
@@ -25,7 +25,7 @@ class LoadedEncoder:
         encoder: The network, with its weights.
     """
 
-    def __init__(self, encoder: ResNet18) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder.eval()
 
     def predict(self, images: Any, params: dict[str, Any] | None = None) -> NDArray[np.float32]:

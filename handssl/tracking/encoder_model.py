@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
 
 from handssl.augment.views import MEAN, STD
-from handssl.models import EncoderConfig
+from handssl.models import EncoderConfig, build_encoder
 from handssl.tracking.encoder_code import CONFIG_FILE, WEIGHTS_FILE
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.record import TrialRecord
@@ -105,7 +105,7 @@ def save_encoder(path: Path, config: EncoderConfig, weights: Path, model_id: str
             mlflow_model=Model(model_id=model_id or None),
             loader_module="handssl.tracking.encoder_code",
             data_path=str(data),
-            signature=_signature(side_px, 8 * config.width),
+            signature=_signature(side_px, build_encoder(config).dim),
             input_example=np.zeros((1, 3, side_px, side_px), dtype=np.float32),
             pip_requirements=[f"{name}=={version(name)}" for name in _REQUIRED],
             metadata={"channels": "RGB", "scale": "[0, 1]", "mean": [*MEAN], "std": [*STD]},

@@ -28,7 +28,7 @@ from handssl.distributed import (
 )
 from handssl.errors import InputError, InterruptedStudyError
 from handssl.evaluation.targets import pose_targets
-from handssl.models import ResNet18, build_encoder, initialise
+from handssl.models import Encoder, build_encoder, initialise
 from handssl.objectives import Losses, Objective, Supervised, build_objective
 from handssl.optim import build, decay_groups, lr_factor, peak_lr, trust_metrics
 from handssl.training.config import PretrainConfig
@@ -269,7 +269,7 @@ class Pretraining:
         )
 
 
-def _build(config: PretrainConfig) -> tuple[ResNet18, Objective]:
+def _build(config: PretrainConfig) -> tuple[Encoder, Objective]:
     encoder = build_encoder(config.encoder)
     objective = build_objective(
         config.objective,

@@ -12,7 +12,7 @@ import torch
 from handssl.data.study_data import StudyData
 from handssl.distributed import rank
 from handssl.errors import DataError, InterruptedStudyError
-from handssl.models import ResNet18
+from handssl.models import Encoder
 from handssl.training.branch import branch_state, constant_steps, keep_constant
 from handssl.training.checkpoints import CheckpointFolder, RunState
 from handssl.training.checkpoints.reading import other_version
@@ -194,7 +194,7 @@ class Trial:
         return [] if state is None else self._continue(state)
 
 
-def _measurable(encoder: ResNet18) -> ResNet18:
+def _measurable(encoder: Encoder) -> Encoder:
     """Return an encoder in the type that images are measured in."""
     is_double = next(encoder.parameters()).dtype == torch.float64
     return copy.deepcopy(encoder).float() if is_double else encoder

@@ -18,7 +18,8 @@ from typing import Any
 import psutil
 
 HERE = Path(__file__).parent
-_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
+# By the title they give themselves, or by the command line they have until then.
+_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent", "dashboard/agent.py", "agent/main.py")
 
 
 class Sweeper:
@@ -72,10 +73,11 @@ class Sweeper:
         self.process.kill()
         self.process.wait(60)
         _, alive = psutil.wait_procs(family, timeout=5)
-        for process in [one for one in alive if titles[one.pid].startswith(_AGENTS)]:
+        for process in [one for one in alive if any(name in titles[one.pid] for name in _AGENTS)]:
             process.kill()
         _, alive = psutil.wait_procs(alive, timeout=20)
-        assert [titles[process.pid] for process in alive] == []
+        left = [f"{process.status()}: {titles[process.pid]}" for process in alive]
+        assert left == [], f"still there: {left}"
 
     def close(self) -> None:
         """End it if it still runs, and close its pipes."""

@@ -1,0 +1,232 @@
+"""The Python API beyond `run`: results as they come, a searcher, own datasets and encoders."""
+
+import math
+import threading
+
+import numpy as np
+import pytest
+import torch
+from ray.tune.search import ConcurrencyLimiter, Searcher
+from torch import nn
+
+import handssl
+from handssl.errors import InputError
+from handssl.models import EncoderConfig, build_encoder, encoder_name
+from handssl.sweep import places
+from handssl.tracking.ledger import Ledger
+from handssl.training import PretrainConfig, Trial
+from tests.conftest import BlobHands
+from tests.sweep.scripted import made, scripted_ray
+
+NAMES = ("blur", "cutout", "noise", "sobel")
+STUDY = handssl.Study.parse(
+    {
+        "name": "api",
+        "cells": [{"composition": [name]} for name in NAMES],
+        "pretrain": {"epochs": 2, "optimizer": {"warmup_epochs": 1}},
+        "halving": None,
+        "references": False,
+    }
+)
+
+
+@pytest.fixture
+def scripted(blob_data, monkeypatch, tmp_path):
+    """Trials that only report, in a Ray that the test has started."""
+    monkeypatch.setattr(places, "prepare", lambda *_, **__: blob_data)
+
+    def start(happens=None):
+        return scripted_ray(tmp_path / "script.json", happens or {})
+
+    return start
+
+
+def test_trials_come_as_they_end_and_the_whole_result_last(scripted, tmp_path):
+    with scripted(), handssl.stream(STUDY, storage=tmp_path / "runs") as stream:
+        records = list(stream)
+        assert [record.outcome for record in records] == ["completed"] * 4
+        assert {record.composition for record in records} == set(NAMES)
+        assert not stream.result.interrupted
+        assert list(stream) == []
+
+
+def test_a_stream_that_is_left_early_ends_the_study_which_goes_on_later(scripted, tmp_path):
+    storage = tmp_path / "runs"
+    with scripted({"contrastive sobel": {2: "hang"}}):
+        with handssl.stream(STUDY, storage=storage) as stream:
+            first = next(iter(stream))
+        assert stream.result.interrupted
+        assert first.outcome == "completed"
+    with scripted():
+        rest = handssl.run(STUDY, storage=storage)
+    assert [record.outcome for record in rest.records] == ["completed"] * 4
+    assert all(epochs == [1, 2] for epochs in made(storage).values())
+
+
+def test_what_run_refuses_is_raised_by_the_iterator(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError):
+        list(handssl.stream(STUDY, storage=tmp_path / "file"))
+    assert threading.active_count() < 50
+
+
+class Halves(Searcher):
+    """Tries a learning rate, then half of the best so far."""
+
+    def __init__(self):
+        super().__init__(metric="median_mm", mode="min")
+        self.asked, self.told, self.best = {}, {}, (math.inf, 1e-3)
+
+    def suggest(self, trial_id):
+        self.asked[trial_id] = {"optimizer.lr_base": self.best[1] / 2 ** len(self.asked)}
+        return self.asked[trial_id]
+
+    def on_trial_complete(self, trial_id, result=None, error=False):
+        self.told[trial_id] = result and result["median_mm"]
+
+    def save(self, path): ...
+
+    def restore(self, path): ...
+
+
+def test_a_searcher_of_tune_suggests_points_and_learns_what_they_gave(scripted, tmp_path):
+    storage, searcher = tmp_path / "runs", Halves()
+    wanted = {"composition": ["rotate"], "objective": "relative", "points": 3, "at_once": 2}
+    with scripted():
+        found = handssl.search(STUDY, searcher, storage=storage, **wanted)
+        rates = [point.settings["optimizer.lr_base"] for point in found.points]
+        assert rates == [1e-3, 5e-4, 2.5e-4]
+        assert [point.value_mm for point in found.points] == list(searcher.told.values())
+        assert found.best.value_mm == min(searcher.told.values())
+        assert {r.block for point in found.points for r in point.records} == {1001}
+        before = made(storage)
+        again = handssl.search(STUDY, Halves(), storage=storage, **wanted)
+    assert [point.value_mm for point in again.points] == [p.value_mm for p in found.points]
+    assert made(storage) == before
+
+
+def test_a_searcher_that_waits_for_results_gets_them_before_it_goes_on(scripted, tmp_path):
+    limited = ConcurrencyLimiter(Halves(), max_concurrent=1)
+    with scripted():
+        found = handssl.search(
+            STUDY, limited, composition=["rotate"], points=2, at_once=2, storage=tmp_path / "runs"
+        )
+    assert len(found.points) == 2
+
+
+@pytest.mark.parametrize(
+    ("searcher", "message"),
+    [(object(), "expected a Searcher of ray.tune.search"), (None, "got NoneType")],
+)
+def test_what_is_no_searcher_is_refused(searcher, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        handssl.search(STUDY, searcher, composition=["rotate"], storage=tmp_path)
+
+
+def test_a_dataset_of_ones_own_is_packed_once_and_named_by_its_fingerprint(tmp_path):
+    data = handssl.add_dataset(BlobHands(), storage=tmp_path, crop_px=56, workers=1)
+    assert data.name == "blobs"
+    again = handssl.add_dataset(BlobHands(), storage=tmp_path, crop_px=56, workers=1)
+    assert again == data
+    study = STUDY.model_copy(update={"data": data})
+    folder = places.Places(study, tmp_path, lambda event: None).open(study.data).fingerprint
+    assert folder.startswith(data.fingerprint)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": None}, "BlobHands has no name"),
+        ({"splits": {"pretrain": np.arange(3)}}, "has no probe, select, test"),
+    ],
+)
+def test_an_object_that_is_no_dataset_says_what_it_lacks(change, message, tmp_path):
+    reader = BlobHands()
+    for name, value in change.items():
+        if value is None:
+            reader = type("BlobHands", (), {"splits": reader.splits})()
+        else:
+            setattr(reader, name, value)
+    with pytest.raises(InputError, match=message):
+        handssl.add_dataset(reader, storage=tmp_path)
+
+
+class Tiny(nn.Module):
+    """A small network that is not ours."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.dim = 12
+        self.conv = nn.Conv2d(3, 12, 5, stride=4)
+        self.norm = nn.GroupNorm(3, 12)
+
+    def forward(self, images):
+        return self.norm(self.conv(images)).relu().mean((2, 3))
+
+
+class Flat(Tiny):
+    """Forgets to pool."""
+
+    def forward(self, images):
+        return self.conv(images)
+
+
+def own_config(**changes):
+    encoder = {"name": encoder_name(Tiny), "input_px": 32}
+    values = {
+        "composition": ["rotate"],
+        "objective": "relative",
+        "epochs": 2,
+        "global_batch": 16,
+        "encoder": encoder | changes,
+        "heads": {"projection_hidden": 8, "projection_out": 8, "relative_hidden": 8},
+        "optimizer": {"warmup_epochs": 1},
+    }
+    return PretrainConfig.parse(values)
+
+
+def test_an_encoder_of_ones_own_is_trained_probed_and_stored(blob_data, tmp_path):
+    *_, last = Trial(own_config(), blob_data, tmp_path).epochs()
+    assert math.isfinite(last.metrics["test_median_mm"])
+    again = Trial(own_config(), blob_data, tmp_path / "again")
+    *_, other = again.epochs()
+    assert other.metrics["median_mm"] == last.metrics["median_mm"]
+    encoder = build_encoder(own_config().encoder)
+    assert isinstance(encoder, Tiny)
+    assert torch.equal(encoder(torch.zeros(1, 3, 32, 32)) >= 0, torch.ones(1, 12, dtype=bool))
+
+
+def test_a_function_names_itself_in_a_configuration():
+    config = EncoderConfig(name=Tiny)
+    assert config.name == "tests.sweep.test_api:Tiny"
+    assert EncoderConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere.module:make", "that can be imported here and on every worker"),
+        ("tests.sweep.test_api:missing", "has no attribute 'missing'"),
+        ("tests.sweep.test_api:own_config", r"expected a torch.nn.Module with an integer `dim`"),
+        ("tests.sweep.test_api:Flat", r"expected features \(2, 12\) of images"),
+    ],
+)
+def test_an_encoder_that_is_none_is_refused_before_anything_runs(name, message):
+    config = EncoderConfig(name=name, input_px=32)
+    if name.endswith("own_config"):
+        config = EncoderConfig(name="builtins:dict", input_px=32)
+    with pytest.raises(InputError, match=message):
+        build_encoder(config)
+
+
+def test_a_name_that_is_none_and_a_function_nobody_can_import_are_refused():
+    with pytest.raises(InputError, match=r"resnet18 or package\.module:factory"):
+        EncoderConfig.parse({"name": "resnet50"})
+    with pytest.raises(InputError, match="a module that workers can import"):
+        encoder_name(lambda config: nn.Identity())
+
+
+def test_status_of_a_study_and_its_control_are_at_the_top(tmp_path):
+    for name in ("status", "pause", "resume", "cancel", "extend", "simulate", "Running"):
+        assert callable(getattr(handssl, name))
+    assert Ledger(tmp_path).all() == ()
