@@ -6,11 +6,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from handssl.config import nearest
 from handssl.data.manifest import FILE, Manifest
 from handssl.data.store import PackedStore
 from handssl.errors import DataError, InputError
 
 VARIABLE = "HANDSSL_STORES"
+
+_READERS = ("freihand", "interhand", "npz", "folder")
 
 
 def find_store(name: str, fingerprint: str | None, storage: Path) -> Path:
@@ -41,8 +44,16 @@ def find_store(name: str, fingerprint: str | None, storage: Path) -> Path:
         raise InputError(f"data: {len(fitting)} stores are {asked}; add the fingerprint:{listed}")
     raise InputError(
         f"data: expected a packed store of {asked} below {storage / 'stores'} or ${VARIABLE}, "
-        f"found {'others:' + listed if listed else 'none'}\n"
-        f"Make it with: handssl data pack {name} --root ROOT"
+        f"found {'others:' + listed if listed else 'none'}\n{_advice(name)}"
+    )
+
+
+def _advice(name: str) -> str:
+    if name in _READERS:
+        return f"Make it with: handssl data pack {name} --root ROOT"
+    return (
+        f"handssl reads some datasets itself{nearest(name, _READERS)}\n"
+        "A dataset of your own is packed in Python: handssl.add_dataset(reader)"
     )
 
 
