@@ -24,13 +24,18 @@ class Preparing:
 
 @dataclass(frozen=True)
 class Planned:
-    """A stage's plan stands: its trials, those nobody has finished, and how many run at once."""
+    """A stage's plan stands: its trials, those nobody has finished, and how many run at once.
+
+    A trial that runs takes `devices` GPUs, or cores where there are none.
+    """
 
     study: Study
     trials: tuple[PlannedTrial, ...]
     missing: tuple[PlannedTrial, ...]
     slots: int
     stage: str = ""
+    devices: float = 1.0
+    device: str = "core"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from handssl.sweep import staffing
 from handssl.sweep.elsewhere import copied_elsewhere
 from handssl.sweep.events import Event, Notice, OnEvent, StepEnded, Tick, Waiting
 from handssl.sweep.interruption import Interruption
+from handssl.sweep.local_ray import Cluster
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.result import StudyResult
@@ -95,7 +96,7 @@ class _Alone(Sweep):
     def execute(self, scheduler: StageScheduler, recorder: Recorder, on_event: OnEvent) -> None:
         """Train here, or on workers."""
         require_trial(next(iter(scheduler.trials)), self.continued)
-        on_event(self.planned(scheduler, slots=1))
+        on_event(self.planned(scheduler, Cluster(1, 1, 0.0, owned=True)))
         self.tracker.samples_system, self.tracker.models = True, "all"
         for trial in scheduler.missing:
             self._require_free(trial)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -21,6 +22,8 @@ from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.scheduler import PRIMARY
 from handssl.sweep.speed import measured
 
+_WORTH_SAYING = ("stopped", "diverged", "failed", "cancelled")
+
 
 @dataclass
 class Progress:
@@ -31,12 +34,19 @@ class Progress:
         done: Trials with an outcome, those of earlier runs included.
         running: Trial and its last epoch.
         best: Label and primary measure of the best self-supervised trial so far.
+        reused: Trials that earlier runs or other studies had finished.
+        outcomes: Ended trials of this run, by how they ended.
+        used_s: Seconds of all trials together, times the devices of each.
     """
 
     total: int = 0
     done: int = 0
     running: dict[str, tuple[PlannedTrial, int]] = field(default_factory=dict)
     best: tuple[str, float] | None = None
+    reused: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    used_s: float = 0.0
+    _devices: tuple[float, str] = (1.0, "core")
     _slots: int = 1
     _waiting: dict[str, float] = field(default_factory=dict)
     _epoch_s: list[float] = field(default_factory=list)
@@ -63,7 +73,8 @@ class Progress:
                 self._count(event)
             case Notice(text=text):
                 self._awaited = text
-            case Ended(trial):
+            case Ended(trial, outcome):
+                self.outcomes[outcome] += 1
                 self.running.pop(trial.trial_id, None)
                 self._waiting.pop(trial.trial_id, None)
                 self._awaited = ""
@@ -112,7 +123,19 @@ class Progress:
             for trial, epoch in self.running.values()
         )
         best = f"best {self.best[0]} {self.best[1]:.1f} mm" if self.best else "best: none yet"
-        return [f"{self.done}/{self.total} trials", running or "starting workers", best]
+        counts = {"reused": self.reused} | {k: self.outcomes[k] for k in _WORTH_SAYING}
+        ended = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        done = f"{self.done}/{self.total} trials" + (f" ({ended})" if ended else "")
+        return [done, running or "starting workers", best, *self._hours()]
+
+    def _hours(self) -> list[str]:
+        """Return the device hours used and left, once an epoch was measured."""
+        left_s = self.seconds_left()
+        if left_s is None:
+            return []
+        count, device = self._devices
+        left = left_s * self._slots * count / 3600
+        return [f"{device} hours: {self.used_s / 3600:.2f} used, about {left:.2f} left"]
 
     def _run(self) -> list[str]:
         """Return what there is room for where one trial runs alone."""
@@ -126,7 +149,9 @@ class Progress:
 
     def _plan(self, event: Planned) -> None:
         self.total, self._slots = len(event.trials), event.slots
-        self.done = len(event.trials) - len(event.missing)
+        self.done = self.reused = len(event.trials) - len(event.missing)
+        self.outcomes.clear()
+        self._devices = (event.devices, event.device)
         self._waiting = {trial.trial_id: expected_epochs(event, trial) for trial in event.missing}
 
     def _count(self, event: EpochEnded) -> None:
@@ -135,6 +160,7 @@ class Progress:
         self.running[trial.trial_id] = (trial, event.epoch)
         if trial.epochs and math.isfinite(event.seconds):
             self._epoch_s.append(event.seconds)
+            self.used_s += event.seconds * self._devices[0]
         is_candidate = trial.objective not in ("reference", "supervised")
         if is_candidate and value < (self.best[1] if self.best else math.inf):
             self.best = (trial.cell, value)

@@ -13,7 +13,7 @@ from handssl.sweep.events import Event, Note, OnEvent, Planned, Selected, Stoppi
 from handssl.sweep.extension import extended, said_extension
 from handssl.sweep.hold import Hold
 from handssl.sweep.interruption import Interruption
-from handssl.sweep.local_ray import ray_cluster
+from handssl.sweep.local_ray import Cluster, ray_cluster
 from handssl.sweep.origins import origins
 from handssl.sweep.places import Places
 from handssl.sweep.plan import PlannedTrial, plan_stage
@@ -179,7 +179,7 @@ class Sweep:
             self.interruption.raise_if_requested()
             # Trials of a Ray that is not ours may run on other machines than this one.
             self.tracker.samples_system = cluster.owned
-            on_event(self.planned(scheduler, cluster.slots))
+            on_event(self.planned(scheduler, cluster))
             sweeping = Sweeping(
                 *(scheduler, recorder, self.hold, self.company, self.running),
                 data={trial.trial_id: self.places.folder(trial) for trial in scheduler.missing},
@@ -200,10 +200,15 @@ class Sweep:
             # the end of every process.
             raise KeyboardInterrupt if owned else InterruptedStudyError("stop")
 
-    def planned(self, scheduler: StageScheduler, slots: int) -> Planned:
+    def planned(self, scheduler: StageScheduler, cluster: Cluster) -> Planned:
         """Return the event that says what is about to run."""
         trials = tuple(scheduler.trials.values())
-        return Planned(self.study, trials, scheduler.missing, slots, stage=trials[0].stage)
+        return Planned(
+            *(self.study, trials, scheduler.missing, cluster.slots),
+            stage=trials[0].stage,
+            devices=(cluster.gpus or 1.0) * cluster.workers,
+            device="GPU" if cluster.gpus else "core",
+        )
 
     def result(self) -> StudyResult:
         """Return what the record holds of this plan."""

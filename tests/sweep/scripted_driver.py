@@ -18,8 +18,16 @@ from typing import Any
 import psutil
 
 HERE = Path(__file__).parent
-# By the title they give themselves, or by the command line they have until then.
-_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent", "dashboard/agent.py", "agent/main.py")
+# Processes of Ray's own that hold no trial and take a minute to see that they are alone: two agents,
+# by the title they give themselves or the command line they have until then, and workers that were
+# still starting.
+_IDLE = (
+    "ray::DashboardAgent",
+    "ray::RuntimeEnvAgent",
+    "dashboard/agent.py",
+    "agent/main.py",
+    "workers/default_worker.py",
+)
 
 
 class Sweeper:
@@ -66,17 +74,17 @@ class Sweeper:
     def kill(self) -> None:
         """SIGKILL, and wait until what it had started has seen that and is gone.
 
-        Two agents of Ray's own, which hold no trial, take a minute for that: they are ended here.
+        Idle processes of Ray's own are not waited for, they are ended here.
         """
         family = psutil.Process(self.process.pid).children(recursive=True)
-        titles = {process.pid: " ".join(process.cmdline()) for process in family}
         self.process.kill()
         self.process.wait(60)
         _, alive = psutil.wait_procs(family, timeout=5)
-        for process in [one for one in alive if any(name in titles[one.pid] for name in _AGENTS)]:
-            process.kill()
+        for process in alive:
+            if any(name in _title(process) for name in _IDLE):
+                process.kill()
         _, alive = psutil.wait_procs(alive, timeout=20)
-        left = [f"{process.status()}: {titles[process.pid]}" for process in alive]
+        left = [_title(process) for process in alive]
         assert left == [], f"still there: {left}"
 
     def close(self) -> None:
@@ -95,6 +103,13 @@ def sweeper(*arguments: Any, **options: Any) -> Iterator[Sweeper]:
         yield driver
     finally:
         driver.close()
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def tell(event: str, **values: Any) -> None:

@@ -80,6 +80,30 @@ def test_trials_of_earlier_runs_count_as_done() -> None:
     assert progress.line(0.0).startswith(f"{len(TRIALS) - 1}/{len(TRIALS)} trials")
 
 
+def test_reused_stopped_and_diverged_trials_are_counted_apart() -> None:
+    progress = Progress()
+    progress.apply(planned(missing=TRIALS[-3:]))
+    progress.apply(Ended(TRIALS[-1], "stopped", 5, 80.0))
+    progress.apply(Ended(TRIALS[-2], "diverged", 2, math.nan))
+    done, total = len(TRIALS) - 1, len(TRIALS)
+    said = f"{done}/{total} trials ({total - 3} reused, 1 stopped, 1 diverged)"
+    assert progress.line(0.0).startswith(said)
+
+
+def test_device_hours_are_seconds_of_all_trials_times_what_each_takes_of_a_device() -> None:
+    progress = Progress()
+    plan = planned()
+    progress.apply(Planned(STUDY, TRIALS, TRIALS, slots=8, devices=0.25, device="GPU"))
+    rotate = find("contrastive rotate")
+    progress.apply(Started(rotate, 0))
+    assert "hours" not in progress.line(0.0)
+    progress.apply(EpochEnded(rotate, 1, {}, seconds=7200.0))
+    progress.apply(EpochEnded(rotate, 2, {}, seconds=7200.0))
+    waiting = sum(expected_epochs(plan, trial) for trial in TRIALS if trial != rotate)
+    left = (18 + waiting) * 2 * 0.25
+    assert f"GPU hours: 1.00 used, about {left:.2f} left" in progress.line(0.0)
+
+
 def test_an_ended_trial_is_done_and_no_longer_running() -> None:
     progress = Progress()
     progress.apply(planned())
