@@ -18,9 +18,9 @@ from typing import Any
 import psutil
 
 HERE = Path(__file__).parent
-# Processes of Ray's own that hold no trial and take a minute to see that they are alone: two agents,
-# by the title they give themselves or the command line they have until then, and workers that
-# were still starting.
+# Processes of Ray's own that hold no trial and take a minute to see that they are alone: two
+# agents, by the title they give themselves or the command line they have until then, and workers
+# that were still starting.
 _IDLE = (
     "ray::DashboardAgent",
     "ray::RuntimeEnvAgent",
