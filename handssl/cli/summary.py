@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from rich.console import RenderableType
 
 from handssl.config import nearest
 from handssl.errors import InputError
+from handssl.report.effects import StudyEffects, study_effects
 from handssl.report.facts import study_facts
 from handssl.report.headline import headline
 from handssl.report.html import write_html
@@ -82,13 +84,20 @@ def _summarise(
     path, show = storage / f"{study}.html", ui_command(tracking_uri)
     planned = plan_facts(store, study)
     facts = {"MLflow UI": show} | planned | study_facts(records, storage)
-    write_html(rows, path, title=f"Study {study}", facts=facts)
+    effects = study_effects(rows, (store.studies.plan(study) or {}).get("registered", {}))
+    write_html(rows, path, title=f"Study {study}", facts=facts, effects=effects)
     check = order_check(rows)
     # Without the references there is no order to speak of.
     order = str(check) if any(row.kind == "reference" for row in rows) else ""
     return Summary(
         table=terminal_table(rows),
-        lines=(*(("", order) if order else ()), "", f"Page:      {path}", f"MLflow UI: {show}"),
+        lines=(
+            *(("", order) if order else ()),
+            *_effect_lines(effects),
+            "",
+            f"Page:      {path}",
+            f"MLflow UI: {show}",
+        ),
         document={
             "study": study,
             "storage": str(storage),
@@ -97,13 +106,37 @@ def _summarise(
             "mlflow_ui": show,
             **({"plan": store.studies.plan(study)} if planned else {}),
             **({"order": order, "order_held": check.held} if order else {}),
+            **({"effects": _effect_values(effects)} if effects else {}),
             "trials": [record.model_dump(mode="json") for record in records],
         },
-        markdown=_markdown(study, rows, order, planned | study_facts(records, storage)),
+        markdown=_markdown(
+            study, rows, order, planned | study_facts(records, storage), _effect_lines(effects)
+        ),
     )
 
 
-def _markdown(study: str, rows: Sequence[Row], order: str, facts: Mapping[str, str]) -> str:
+def _effect_lines(effects: StudyEffects | None) -> tuple[str, ...]:
+    if effects is None:
+        return ()
+    title = "Effect on the median error on select, 95 % interval; below 0 it helps"
+    return ("", f"{title} ({effects.method})", *(f"  {line}" for line in effects.lines()))
+
+
+def _effect_values(effects: StudyEffects) -> dict[str, Any]:
+    values = {
+        name: {"mm": one.mm, "interval": [one.low, one.high] if math.isfinite(one.low) else None}
+        for name, one in effects.effects.items()
+    }
+    return {"method": effects.method, "main": values}
+
+
+def _markdown(
+    study: str,
+    rows: Sequence[Row],
+    order: str,
+    facts: Mapping[str, str],
+    effects: Sequence[str],
+) -> str:
     listed = [f"- {name}: {value}" for name, value in facts.items() if name != "storage"]
     command = f"`{' '.join(['handssl', *sys.argv[1:]])}`"
     parts = [
@@ -112,6 +145,7 @@ def _markdown(study: str, rows: Sequence[Row], order: str, facts: Mapping[str, s
         f"Written by {command}.",
         markdown_table(rows).strip(),
         *(["## Order", "```text\n" + order + "\n```"] if order else []),
+        *(["## Effects", "```text\n" + "\n".join(effects).strip() + "\n```"] if effects else []),
         "## Settings and environment",
         "\n".join(listed),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -11,6 +12,7 @@ from tempfile import NamedTemporaryFile
 from handssl.errors import InputError
 from handssl.report.curves import learning_curves
 from handssl.report.dot_plot import dot_plot
+from handssl.report.effects import Effect, StudyEffects
 from handssl.report.headline import headline
 from handssl.report.order import BlockOrder, OrderCheck, order_check
 from handssl.report.rows import Ranking, Row, rank
@@ -22,7 +24,14 @@ from handssl.report.table import EARLY_TITLE, NUMERIC, Layout, Line, lay_out
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-def write_html(rows: Sequence[Row], path: Path, *, title: str, facts: Mapping[str, str]) -> None:
+def write_html(
+    rows: Sequence[Row],
+    path: Path,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    effects: StudyEffects | None = None,
+) -> None:
     """Write the page, whole or not at all.
 
     Args:
@@ -30,13 +39,14 @@ def write_html(rows: Sequence[Row], path: Path, *, title: str, facts: Mapping[st
         path: Of the file; its folder is created if it is not there.
         title: Plain text.
         facts: Settings and environment, name to plain text.
+        effects: Of the transformations, where the study tells them.
 
     Raises:
         InputError: The file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, page(rows, title=title, facts=facts))
+        _replace(path, page(rows, title=title, facts=facts, effects=effects))
     except OSError as error:
         raise InputError(
             f"{path}: expected a file to write the page to, cannot ({error.strerror}); "
@@ -44,13 +54,20 @@ def write_html(rows: Sequence[Row], path: Path, *, title: str, facts: Mapping[st
         ) from None
 
 
-def page(rows: Sequence[Row], *, title: str, facts: Mapping[str, str]) -> str:
+def page(
+    rows: Sequence[Row],
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    effects: StudyEffects | None = None,
+) -> str:
     """Return the page as text.
 
     Args:
         rows: Of one study.
         title: Plain text.
         facts: Name to plain text.
+        effects: Likewise.
 
     Example:
         >>> "<script" in page([], title="<script>", facts={})
@@ -60,6 +77,7 @@ def page(rows: Sequence[Row], *, title: str, facts: Mapping[str, str]) -> str:
         f"<h1>{escape(title)}</h1>",
         f'<p class="headline">{escape(headline(rows))}</p>',
         *(_results(rows) if rows else []),
+        *([_effects(effects)] if effects else []),
         "<h2>Settings and environment</h2>",
         f"<dl>{''.join(_fact(name, value) for name, value in facts.items())}</dl>",
     ]
@@ -76,6 +94,27 @@ def _results(rows: Sequence[Row]) -> list[str]:
     ranking = rank(rows)
     figures = _figures(ranking)
     return [f"<h2>Cells</h2>\n{_table(lay_out(rows))}", figures, _order(order_check(rows))]
+
+
+def _effects(found: StudyEffects) -> str:
+    body = "".join(
+        f'<tr class="trial"><td>{escape(one.name)}</td><td class="number">{one.mm:+.2f}</td>'
+        f'<td class="number">{_interval(one)}</td></tr>'
+        for one in found.effects.values()
+    )
+    return (
+        "<h2>Effects of the transformations</h2>\n"
+        '<div class="wide"><table class="cells" aria-describedby="effects-note"><thead><tr>'
+        '<th scope=col>transformation</th><th class="number" scope=col>effect, mm</th>'
+        f'<th class="number" scope=col>95 % interval</th></tr></thead>\n<tbody>{body}</tbody>'
+        '</table></div>\n<p class="muted note" id="effects-note">Mean change of the median error '
+        "on select when a transformation is switched on, over all compositions of the others; below 0 "
+        f"it helps. {escape(found.method)}.</p>"
+    )
+
+
+def _interval(one: Effect) -> str:
+    return f"{one.low:+.2f} to {one.high:+.2f}" if math.isfinite(one.low) else "–"
 
 
 def _table(layout: Layout) -> str:

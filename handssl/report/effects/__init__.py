@@ -3,13 +3,17 @@
 from handssl.report.effects.contrasts import Effect, effect_names, full_effects, last_value_effects
 from handssl.report.effects.difference import BlockSample, difference_effects
 from handssl.report.effects.finishers import finisher_effects
+from handssl.report.effects.of_rows import StudyEffects, said, study_effects
 
 __all__ = [
     "BlockSample",
     "Effect",
+    "StudyEffects",
     "difference_effects",
     "effect_names",
     "finisher_effects",
     "full_effects",
     "last_value_effects",
+    "said",
+    "study_effects",
 ]

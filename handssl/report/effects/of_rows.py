@@ -1,0 +1,138 @@
+"""Effects of a study of compositions, from what its trials gave and how it was planned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from handssl.report.effects.contrasts import Composition, Effect, full_effects
+from handssl.report.effects.difference import BlockSample, difference_effects
+from handssl.report.rows import Row
+from handssl.sweep.skeleton import skeleton
+
+_TRAINED = ("contrastive", "relative", "mixed")
+_USABLE = ("completed", "stopped", "running")
+Grid = dict[Composition, Row]
+
+
+@dataclass(frozen=True)
+class StudyEffects:
+    """The main effects of a study.
+
+    Attributes:
+        effects: By transformation, those that help most first.
+        method: How they were estimated, in words.
+    """
+
+    effects: dict[str, Effect]
+    method: str
+
+    def lines(self) -> list[str]:
+        """Return a line for each transformation."""
+        return [f"{one.name}: {said(one)}" for one in self.effects.values()]
+
+
+def study_effects(rows: Iterable[Row], planned: Mapping[str, str]) -> StudyEffects | None:
+    """Return what switching each transformation on does to the median error on `select`.
+
+    Blocks count that have every composition of the stage. Where all of them were completed, effects
+    are plain contrasts; else they come from the difference estimator, for which the plan names the
+    skeleton and the order of blocks.
+
+    Args:
+        rows: Of the study.
+        planned: What was registered, dotted names to text.
+
+    Returns:
+        None where no block has all compositions, or too small a skeleton.
+    """
+    grids = _grids(tuple(row for row in rows if row.objective in _TRAINED))
+    if not grids:
+        return None
+    if all(row.finished for grid in grids.values() for row in grid.values()):
+        values = [{c: _last(row) for c, row in grid.items()} for grid in grids.values()]
+        return _sorted(full_effects(values), f"all compositions in {_blocks(len(grids))}")
+    size = _skeleton_size(planned)
+    samples = [_sample(grid, size, _position(block, planned)) for block, grid in grids.items()]
+    known = [sample for sample in samples if sample is not None]
+    if not known:
+        return None
+    try:
+        found = difference_effects(known)
+    except ValueError:
+        return None
+    return _sorted(found, f"difference estimator, skeleton of {size} in {_blocks(len(known))}")
+
+
+def said(effect: Effect) -> str:
+    """Return an effect with its interval.
+
+    Example:
+        >>> said(Effect("blur", -1.234, -2.0, -0.5, 4))
+        '-1.23 mm (-2.00 to -0.50)'
+    """
+    interval = f" ({effect.low:+.2f} to {effect.high:+.2f})" if math.isfinite(effect.low) else ""
+    return f"{effect.mm:+.2f} mm{interval}"
+
+
+def _grids(rows: Sequence[Row]) -> dict[int, Grid]:
+    """Return the blocks that have all compositions, each on one objective throughout."""
+    chosen = _chosen(rows)
+    names = sorted({name for composition in chosen for name in composition})
+    grids: dict[int, Grid] = {}
+    for row in rows:
+        composition = _composition(row)
+        if row.label == chosen[composition] and row.curve and row.outcome in _USABLE:
+            grids.setdefault(row.block, {})[composition] = row
+    whole = 2 ** len(names)
+    return {b: grid for b, grid in sorted(grids.items()) if len(names) > 1 and len(grid) == whole}
+
+
+def _chosen(rows: Sequence[Row]) -> dict[Composition, str]:
+    """Return the cell that stands for each composition: of rivals the one with the least mean."""
+    last: dict[Composition, dict[str, list[float]]] = {}
+    for row in sorted(rows, key=lambda one: one.label):
+        value = _last(row) if row.finished else math.inf
+        last.setdefault(_composition(row), {}).setdefault(row.label, []).append(value)
+    return {c: min(cells, key=lambda one: fmean(cells[one])) for c, cells in last.items()}
+
+
+def _sample(grid: Grid, size: int, position: int | None) -> BlockSample | None:
+    if not size or position is None:
+        return None
+    common = min(row.curve[-1][0] for row in grid.values())
+    early = {c: [dict(row.curve)[common]] for c, row in grid.items() if common in dict(row.curve)}
+    names = sorted({name for composition in grid for name in composition})
+    chosen = skeleton(names, size, position)
+    if len(early) < len(grid) or not all(grid[tuple(sorted(c))].finished for c in chosen):
+        return None
+    return BlockSample(early, {tuple(sorted(c)): _last(grid[tuple(sorted(c))]) for c in chosen})
+
+
+def _skeleton_size(planned: Mapping[str, str]) -> int:
+    sizes = [text for name, text in planned.items() if name.endswith(".skeleton")]
+    return int(sizes[0]) if sizes and sizes[0].isdecimal() else 0
+
+
+def _position(block: int, planned: Mapping[str, str]) -> int | None:
+    blocks = planned.get("blocks", "").split(",")
+    return blocks.index(str(block)) if str(block) in blocks else None
+
+
+def _composition(row: Row) -> Composition:
+    return () if row.composition == "none" else tuple(sorted(row.composition.split("+")))
+
+
+def _last(row: Row) -> float:
+    return row.curve[-1][1]
+
+
+def _blocks(count: int) -> str:
+    return f"{count} block{'s' if count > 1 else ''}"
+
+
+def _sorted(effects: Mapping[str, Effect], method: str) -> StudyEffects:
+    ordered = sorted(effects.values(), key=lambda one: one.mm)
+    return StudyEffects({one.name: one for one in ordered}, method)
