@@ -76,8 +76,8 @@ def page(
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="headline">{escape(headline(rows))}</p>',
-        *(_results(rows) if rows else []),
         *([_effects(effects)] if effects else []),
+        *(_results(rows) if rows else []),
         "<h2>Settings and environment</h2>",
         f"<dl>{''.join(_fact(name, value) for name, value in facts.items())}</dl>",
     ]
@@ -108,8 +108,8 @@ def _effects(found: StudyEffects) -> str:
         '<th scope=col>transformation</th><th class="number" scope=col>effect, mm</th>'
         f'<th class="number" scope=col>95 % interval</th></tr></thead>\n<tbody>{body}</tbody>'
         '</table></div>\n<p class="muted note" id="effects-note">Mean change of the median error '
-        "on select when a transformation is switched on, over all compositions of the others; below 0 "
-        f"it helps. {escape(found.method)}.</p>"
+        "on select when a transformation is switched on, over all compositions of the others; below "
+        f"0 it helps. Estimate: {escape(found.method)}.</p>"
     )
 
 
