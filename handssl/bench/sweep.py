@@ -15,9 +15,9 @@ from handssl.errors import HandsslError
 
 WAYS = (("ours", 1), ("tune", 1), ("ours", 3))
 _NAMES = {
-    ("ours", 1): "handssl, 128 trials",
-    ("tune", 1): "Ray Tune, 128 trials, reused actors, MLflowLoggerCallback",
-    ("ours", 3): "handssl, 128 trials x 3 seeds, halving",
+    ("ours", 1): "handssl, {} trials",
+    ("tune", 1): "Ray Tune, {} trials, reused actors, MLflowLoggerCallback",
+    ("ours", 3): "handssl, {} trials x 3 seeds, halving",
 }
 LIMIT_S, LIMIT_BYTES = 0.5, 1_500_000_000
 
@@ -44,11 +44,14 @@ class Cost:
         return self.seconds / self.trials
 
 
-def bench_sweep(folder: Path, *, on_progress: OnProgress | None = None) -> list[Cost]:
+def bench_sweep(
+    folder: Path, *, factors: int = 7, on_progress: OnProgress | None = None
+) -> list[Cost]:
     """Run 128 empty trials both ways with MLflow in SQLite on one disk, then 128 x 3.
 
     Args:
         folder: On that disk.
+        factors: Transformations; 2 to the power of them is the number of trials.
         on_progress: Called with (ways done, in all).
 
     Returns:
@@ -60,18 +63,20 @@ def bench_sweep(folder: Path, *, on_progress: OnProgress | None = None) -> list[
     found = []
     for done, (side, blocks) in enumerate(WAYS, start=1):
         with tempfile.TemporaryDirectory(prefix="bench-sweep-", dir=folder) as own:
-            found.append(_measure(side, blocks, own))
+            found.append(_measure(side, blocks, own, factors))
         if on_progress:
             on_progress(done, len(WAYS))
     return found
 
 
-def _measure(side: str, blocks: int, folder: str) -> Cost:
-    command = [sys.executable, "-m", "handssl.bench.sweep_sides", side, folder, str(blocks)]
+def _measure(side: str, blocks: int, folder: str, factors: int) -> Cost:
+    told = [side, folder, str(blocks), str(factors)]
+    command = [sys.executable, "-m", "handssl.bench.sweep_sides", *told]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise HandsslError(f"{side}: {done.stderr.strip()[-2000:]}")
-    return Cost(name=_NAMES[side, blocks], **json.loads(done.stdout.splitlines()[-1]))
+    name = _NAMES[side, blocks].format(2**factors)
+    return Cost(name=name, **json.loads(done.stdout.splitlines()[-1]))
 
 
 def text(costs: list[Cost]) -> str:

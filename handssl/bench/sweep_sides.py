@@ -25,7 +25,7 @@ from handssl.sweep.runner import run
 DATA = {"pretrain": 16, "probe": 16, "select": 16, "test": 16, "image_px": 64, "crop_px": 64}
 
 
-def main(side: str, folder: Path, blocks: int) -> None:
+def main(side: str, folder: Path, blocks: int, factors: int) -> None:
     """Run all trials of one side; print seconds, memory and outcomes as JSON."""
     ray.init(
         address="local",
@@ -38,17 +38,17 @@ def main(side: str, folder: Path, blocks: int) -> None:
     )
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     mlflow.MlflowClient(uri).search_experiments()  # the tables are made before the clock starts
-    seconds, trials = {"ours": _ours, "tune": _tune}[side](folder, uri, blocks)
+    seconds, trials = {"ours": _ours, "tune": _tune}[side](folder, uri, blocks, factors)
     ray.shutdown()
     peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = {"seconds": seconds, "trials": trials, "peak_bytes": peak_kb * 1024}
     sys.stdout.write(json.dumps(found) + "\n")
 
 
-def _ours(folder: Path, uri: str, blocks: int) -> tuple[float, int]:
+def _ours(folder: Path, uri: str, blocks: int, factors: int) -> tuple[float, int]:
     from handssl.data.preparation import prepare
 
-    study = empty.study(blocks, DATA)
+    study = empty.study(blocks, DATA, factors)
     prepare(study.data, folder, workers=1)
     start_s = time.perf_counter()
     result = run(study, storage=folder, tracking_uri=uri)
@@ -73,8 +73,8 @@ class _Empty(tune.Trainable):  # type: ignore[misc]
         return found | {"done": epoch >= empty.EPOCHS}
 
 
-def _tune(folder: Path, uri: str, blocks: int) -> tuple[float, int]:
-    cells = [cell.label for cell in empty.study(blocks, DATA).all_stages[0].cells({})]
+def _tune(folder: Path, uri: str, blocks: int, factors: int) -> tuple[float, int]:
+    cells = [cell.label for cell in empty.study(blocks, DATA, factors).all_stages[0].cells({})]
     space = {
         "cell": tune.grid_search(cells),
         "block": tune.grid_search(list(range(1, blocks + 1))),
@@ -95,4 +95,4 @@ def _tune(folder: Path, uri: str, blocks: int) -> tuple[float, int]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -108,8 +108,8 @@ def _effects(found: StudyEffects) -> str:
         '<th scope=col>transformation</th><th class="number" scope=col>effect, mm</th>'
         f'<th class="number" scope=col>95 % interval</th></tr></thead>\n<tbody>{body}</tbody>'
         '</table></div>\n<p class="muted note" id="effects-note">Mean change of the median error '
-        "on select when a transformation is switched on, over all compositions of the others; below "
-        f"0 it helps. Estimate: {escape(found.method)}.</p>"
+        "on select when a transformation is switched on, over all compositions of the others; "
+        f"below 0 it helps. Estimate: {escape(found.method)}.</p>"
     )
 
 

@@ -128,6 +128,23 @@ def test_the_next_run_tries_what_failed_again_and_nothing_else(faulty, blob_data
     }
 
 
+def test_a_stage_in_waves_ends_with_the_same_table(tmp_path, blob_data, monkeypatch):
+    from handssl.sweep import tuning
+
+    waves, one_wave = [], tuning._one_wave
+    monkeypatch.setattr(places, "prepare", lambda *_, **__: blob_data)
+    monkeypatch.setattr(tuning, "_one_wave", lambda *all: (waves.append(1), one_wave(*all)))
+    halved, tables = study(halving={"grace_epochs": 1, "reduction_factor": 2.0}), []
+    with scripted_ray(tmp_path / "script.json", {}):
+        for number, wave in enumerate((500, 3)):
+            running = Running(wave=wave)
+            result = runner.run(halved, storage=tmp_path / str(number), running=running)
+            tables.append(outcomes(result))
+            assert all(len(e) == len(set(e)) for e in made(tmp_path / str(number)).values())
+    assert tables[0] == tables[1]
+    assert len(waves) > 3
+
+
 def test_a_run_with_checkpoints_beyond_the_budget_keeps_those_that_are_needed(tmp_path: Path):
     from handssl.sweep.budget import Budget
     from handssl.sweep.plan import plan_study
