@@ -16,7 +16,7 @@ from handssl.sweep import places
 from handssl.tracking.ledger import Ledger
 from handssl.training import PretrainConfig, Trial
 from tests.conftest import BlobHands
-from tests.sweep.scripted import made, scripted_ray
+from tests.sweep.scripted import made, scripted_ray, write
 
 NAMES = ("blur", "cutout", "noise", "sobel")
 STUDY = handssl.Study.parse(
@@ -30,19 +30,24 @@ STUDY = handssl.Study.parse(
 )
 
 
+@pytest.fixture(scope="module")
+def one_ray(tmp_path_factory):
+    """A Ray whose trials only report, and the script that they follow."""
+    script = tmp_path_factory.mktemp("script") / "script.json"
+    with scripted_ray(script, {}):
+        yield script
+
+
 @pytest.fixture
-def scripted(blob_data, monkeypatch, tmp_path):
-    """Trials that only report, in a Ray that the test has started."""
+def scripted(one_ray, blob_data, monkeypatch):
+    """Say what happens to trials from now on."""
     monkeypatch.setattr(places, "prepare", lambda *_, **__: blob_data)
-
-    def start(happens=None):
-        return scripted_ray(tmp_path / "script.json", happens or {})
-
-    return start
+    return lambda happens: write(one_ray, happens)
 
 
 def test_trials_come_as_they_end_and_the_whole_result_last(scripted, tmp_path):
-    with scripted(), handssl.stream(STUDY, storage=tmp_path / "runs") as stream:
+    scripted({})
+    with handssl.stream(STUDY, storage=tmp_path / "runs") as stream:
         records = list(stream)
         assert [record.outcome for record in records] == ["completed"] * 4
         assert {record.composition for record in records} == set(NAMES)
@@ -52,13 +57,13 @@ def test_trials_come_as_they_end_and_the_whole_result_last(scripted, tmp_path):
 
 def test_a_stream_that_is_left_early_ends_the_study_which_goes_on_later(scripted, tmp_path):
     storage = tmp_path / "runs"
-    with scripted({"contrastive sobel": {2: "hang"}}):
-        with handssl.stream(STUDY, storage=storage) as stream:
-            first = next(iter(stream))
-        assert stream.result.interrupted
-        assert first.outcome == "completed"
-    with scripted():
-        rest = handssl.run(STUDY, storage=storage)
+    scripted({"contrastive sobel": {2: "hang"}})
+    with handssl.stream(STUDY, storage=storage) as stream:
+        first = next(iter(stream))
+    assert stream.result.interrupted
+    assert first.outcome == "completed"
+    scripted({})
+    rest = handssl.run(STUDY, storage=storage)
     assert [record.outcome for record in rest.records] == ["completed"] * 4
     assert all(epochs == [1, 2] for epochs in made(storage).values())
 
@@ -92,25 +97,25 @@ class Halves(Searcher):
 def test_a_searcher_of_tune_suggests_points_and_learns_what_they_gave(scripted, tmp_path):
     storage, searcher = tmp_path / "runs", Halves()
     wanted = {"composition": ["rotate"], "objective": "relative", "points": 3, "at_once": 2}
-    with scripted():
-        found = handssl.search(STUDY, searcher, storage=storage, **wanted)
-        rates = [point.settings["optimizer.lr_base"] for point in found.points]
-        assert rates == [1e-3, 5e-4, 2.5e-4]
-        assert [point.value_mm for point in found.points] == list(searcher.told.values())
-        assert found.best.value_mm == min(searcher.told.values())
-        assert {r.block for point in found.points for r in point.records} == {1001}
-        before = made(storage)
-        again = handssl.search(STUDY, Halves(), storage=storage, **wanted)
+    scripted({})
+    found = handssl.search(STUDY, searcher, storage=storage, **wanted)
+    rates = [point.settings["optimizer.lr_base"] for point in found.points]
+    assert rates == [1e-3, 5e-4, 2.5e-4]
+    assert [point.value_mm for point in found.points] == list(searcher.told.values())
+    assert found.best.value_mm == min(searcher.told.values())
+    assert {r.block for point in found.points for r in point.records} == {1001}
+    before = made(storage)
+    again = handssl.search(STUDY, Halves(), storage=storage, **wanted)
     assert [point.value_mm for point in again.points] == [p.value_mm for p in found.points]
     assert made(storage) == before
 
 
 def test_a_searcher_that_waits_for_results_gets_them_before_it_goes_on(scripted, tmp_path):
     limited = ConcurrencyLimiter(Halves(), max_concurrent=1)
-    with scripted():
-        found = handssl.search(
-            STUDY, limited, composition=["rotate"], points=2, at_once=2, storage=tmp_path / "runs"
-        )
+    scripted({})
+    found = handssl.search(
+        STUDY, limited, composition=["rotate"], points=2, at_once=2, storage=tmp_path / "runs"
+    )
     assert len(found.points) == 2
 
 
