@@ -17,6 +17,7 @@ from handssl.sweep.local_ray import Cluster, ray_cluster
 from handssl.sweep.origins import origins
 from handssl.sweep.places import Places
 from handssl.sweep.plan import PlannedTrial, plan_stage
+from handssl.sweep.planning.registered import is_single
 from handssl.sweep.planning.registered import keep as keep_plan
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.result import StudyResult
@@ -151,7 +152,7 @@ class Sweep:
             recorder.end(trial, "stopped")
         company = Company(scheduler, recorder, self.hold, self.store, self.study.name, on_event)
         company.look()
-        self.tracker.show_stage(stage_view(self.study, stage.name, trials, self.store))
+        self._show(stage, trials)
         if scheduler.missing:
             self.company = company
             self.execute(scheduler, recorder, on_event)
@@ -159,8 +160,15 @@ class Sweep:
             on_event(Planned(self.study, trials, (), slots=1, stage=stage.name))
         chosen = choose(self.study, stage, trials, self.selections, self.store)
         self.selections[stage.name] = chosen
-        self.tracker.show_stage(stage_view(self.study, stage.name, trials, self.store, chosen))
+        self._show(stage, trials, chosen)
         on_event(Selected(chosen))
+
+    def _show(
+        self, stage: Stage, trials: tuple[PlannedTrial, ...], chosen: Selection | None = None
+    ) -> None:
+        """Have MLflow show the stage as a whole, where it is more than one run."""
+        if not is_single(self.study):
+            self.tracker.show_stage(stage_view(self.study, stage.name, trials, self.store, chosen))
 
     def _is_complete(self) -> bool:
         """Say whether every stage has chosen and no trial has failed."""

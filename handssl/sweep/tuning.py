@@ -86,10 +86,12 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         """A segment is over: the trial waits, has ended by itself, or was stopped."""
         planned, last = self._of(trial), trial.last_result
         outcome = last.get("outcome", "stopped")
-        if outcome == "waiting" or self._sweeping.hold.is_lost(planned.trial_id):
+        if self._sweeping.hold.is_lost(planned.trial_id):
             self._recorder.pause(planned)
-        elif self._scheduler.is_cancelled(planned):
+        elif self._scheduler.is_cancelled(planned):  # also where it would have waited
             self._recorder.end(planned, "cancelled")
+        elif outcome == "waiting":
+            self._recorder.pause(planned)
         elif outcome != "stopped":
             self._end(planned, outcome, last.get("message", ""))
         self._let_go(planned)

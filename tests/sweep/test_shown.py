@@ -94,7 +94,7 @@ def test_configuration_code_machine_and_data(shown: tuple[str, Run, MlflowClient
     }
     assert {data.digest for data in inputs.values()} == {tags["data_fingerprint"]}
     files = [file.path for file in client.list_artifacts(run.info.run_id)]
-    assert files == ["environment.txt"]
+    assert files == ["config.yaml", "environment.txt"]
 
 
 def test_the_encoder_is_a_model_of_the_run(shown: tuple[str, Run, MlflowClient]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from handssl.sweep import places
 from handssl.sweep.events import Planned, Selected
 from handssl.sweep.interruption import Interruption
+from handssl.sweep.local_ray import Cluster
 from handssl.sweep.runner import Sweep
 from handssl.sweep.study import Study
 
@@ -33,7 +34,7 @@ class Told(Sweep):
     values: dict[str, float]
 
     def execute(self, scheduler, recorder, on_event):
-        on_event(self.planned(scheduler, 1))
+        on_event(self.planned(scheduler, Cluster(1, 1, 0.0, owned=True)))
         for trial in scheduler.missing:
             recorder.start(trial)
             value = self.values.get(trial.cell, 50.0)

@@ -84,7 +84,10 @@ def test_a_run_shows_inputs_and_environment_of_the_process_that_trained_it(tmp_p
     assert "machine.cpu" not in run.data.tags  # this process's own
     contexts = {i.tags[0].value for i in run.inputs.dataset_inputs}
     assert contexts == {"pretrain", "probe", "select", "test"}
-    assert [file.path for file in client.list_artifacts(run_id)] == ["environment.txt"]
+    assert [file.path for file in client.list_artifacts(run_id)] == [
+        "config.yaml",
+        "environment.txt",
+    ]
     text = (store.folder(entry.trial_id) / "environment.txt").read_text()
     assert text == provenance.environment_text()
     assert tracker.sync() == 0

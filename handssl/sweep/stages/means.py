@@ -40,4 +40,7 @@ def adjusted_means(values: Mapping[str, Mapping[int, float]]) -> dict[str, float
     # Blocks sum to 0; a weight this large makes it hold to the last digit.
     rows.append(np.concatenate([np.zeros(len(cells)), np.full(len(blocks), 1e3)]))
     found = np.linalg.lstsq(np.array(rows), np.array([*wanted, 0.0]), rcond=None)[0]
-    return dict(zip(cells, found[: len(cells)].tolist(), strict=True))
+    # A picometre is rounding; ties must stay ties.
+    return {
+        cell: round(mm, 9) for cell, mm in zip(cells, found[: len(cells)].tolist(), strict=True)
+    }
