@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
+
 from handssl.bench import sweep
 from handssl.cli.app import invoke
 
 
+@pytest.mark.slow
 def test_both_ways_run_all_their_trials_and_stand_in_the_table(tmp_path):
     told = []
     costs = sweep.bench_sweep(tmp_path, factors=2, on_progress=lambda *both: told.append(both))

@@ -12,6 +12,9 @@ from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger
 from handssl.training import Execution
 
+# Ray Train workers themselves are hit by every fault in test_pretrain.py and test_nodes.py.
+pytestmark = pytest.mark.slow
+
 STUDY = Study.parse(
     {
         "name": "together",
