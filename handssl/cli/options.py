@@ -28,12 +28,13 @@ def recording(command: Command) -> Command:
     return command
 
 
+storage_option = click.option(
+    "--storage",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the results; default: $HANDSSL_HOME, else ./handssl-runs.",
+)
 _RECORDING = (
-    click.option(
-        "--storage",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of the results; default: $HANDSSL_HOME, else ./handssl-runs.",
-    ),
+    storage_option,
     click.option("--tracking-uri", help="MLflow store; default: SQLite in the storage."),
     click.option(
         "--set",

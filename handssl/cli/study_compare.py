@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from handssl.cli.options import storage_option
+
 if TYPE_CHECKING:
     from handssl.tracking.comparison import ComparedCell, Comparison
 
 
 @click.command("compare")
 @click.argument("source", metavar="STUDY")
-@click.option(
-    "--storage",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the results; default: $HANDSSL_HOME, else ./handssl-runs.",
-)
+@storage_option
 @click.option("--tracking-uri", metavar="URI", help="MLflow; default: a store beside the results.")
 @click.option("--stage", metavar="NAME", help="Cells of one stage; default: of all.")
 @click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from handssl.cli.options import parse_changes, running
+from handssl.cli.options import parse_changes, running, storage_option
 from handssl.cli.placing import placing
 from handssl.errors import InputError
 
@@ -29,11 +29,7 @@ def _of_study(command: Command) -> Command:
             metavar="KEY=VALUE",
             help="As given to `study run`; may be repeated.",
         ),
-        click.option(
-            "--storage",
-            type=click.Path(file_okay=False, path_type=Path),
-            help="Folder of the results; default: $HANDSSL_HOME, else ./handssl-runs.",
-        ),
+        storage_option,
         click.argument("source", metavar="STUDY"),
     ):
         command = option(command)

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import click
 
+from handssl.cli.options import storage_option
+
 
 @click.command("plan")
 @click.argument("source", metavar="STUDY")
-@click.option(
-    "--storage",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the results; default: $HANDSSL_HOME, else ./handssl-runs.",
-)
+@storage_option
 @click.option(
     "--set",
     "changes",

@@ -28,8 +28,8 @@ from handssl.distributed import (
 )
 from handssl.errors import InputError, InterruptedStudyError
 from handssl.evaluation.targets import pose_targets
-from handssl.models import Encoder, build_encoder, initialise
-from handssl.objectives import Losses, Objective, Supervised, build_objective
+from handssl.models import initialise
+from handssl.objectives import Losses, Supervised
 from handssl.optim import build, decay_groups, lr_factor, peak_lr, trust_metrics
 from handssl.training.config import PretrainConfig
 from handssl.training.epoch_log import EpochLog
@@ -37,6 +37,7 @@ from handssl.training.execution import Execution
 from handssl.training.feed import Feed, Indices
 from handssl.training.memory import StepMemory
 from handssl.training.network import Network
+from handssl.training.networks import networks
 from handssl.training.order import epoch_order, whole_batches
 
 OnStep = Callable[[int, int], None]
@@ -63,7 +64,7 @@ class Pretraining:
         execution = execution or Execution(device="cpu")
         self.config, self.device = config, execution.torch_device()
         self._partial: dict[str, Any] | None = None
-        self.encoder, self.objective = _build(config)
+        self.encoder, self.objective = networks(config)
         self.network = Network(self.encoder, self.objective, execution.precision_on(self.device))
         initialise(self.network, seed=config.seed)
         if isinstance(self.objective, Supervised):
@@ -267,23 +268,6 @@ class Pretraining:
             total_steps=self.steps_until(self.config.epochs),
             decay_share=chosen.decay_share,
         )
-
-
-def _build(config: PretrainConfig) -> tuple[Encoder, Objective]:
-    encoder = build_encoder(config.encoder)
-    objective = build_objective(
-        config.objective,
-        dim=encoder.dim,
-        heads=config.heads,
-        augmentation=config.augmentation,
-        composition=config.composition,
-        temperature=config.temperature,
-        relative=config.relative,
-        relative_on=config.relative_on,
-        mixed=config.mixed,
-        contrastive_weight=config.contrastive_weight,
-    )
-    return encoder, objective
 
 
 def _crops_of(split: PackedSplit, execution: Execution, device: torch.device) -> PackedSplit:

@@ -8,9 +8,8 @@ from functools import lru_cache
 
 import torch
 
-from handssl.models import build_encoder
-from handssl.objectives import build_objective
 from handssl.training.config import PretrainConfig
+from handssl.training.networks import networks
 
 # Tensors of a weight's size that an optimizer keeps beside it.
 _STATES = {"adam": 2, "adam_larc": 2, "lamb": 2, "lars": 1}
@@ -60,19 +59,7 @@ def weigh(config: PretrainConfig) -> Weight:
 def _weigh(text: str) -> Weight:
     config = PretrainConfig.parse(json.loads(text))
     with torch.device("meta"):
-        encoder = build_encoder(config.encoder)
-        objective = build_objective(
-            config.objective,
-            dim=encoder.dim,
-            heads=config.heads,
-            augmentation=config.augmentation,
-            composition=config.composition,
-            temperature=config.temperature,
-            relative=config.relative,
-            relative_on=config.relative_on,
-            mixed=config.mixed,
-            contrastive_weight=config.contrastive_weight,
-        )
+        encoder, objective = networks(config)
     weights = sum(p.numel() for m in (encoder, objective) for p in m.parameters())
     buffers = sum(b.numel() for m in (encoder, objective) for b in m.buffers())
     own = sum(t.numel() for t in encoder.state_dict().values())
