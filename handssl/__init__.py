@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from handssl.data.config import PackedData, ProceduralData
     from handssl.data.sample import Reader, Sample
     from handssl.models.encoder import Encoder
+    from handssl.service.client import Job, submit
     from handssl.sweep.control import cancel, extend, pause, resume
     from handssl.sweep.datasets import add_dataset
     from handssl.sweep.result import StudyResult
@@ -35,6 +36,7 @@ _HOME = {
     "Cell": "handssl.sweep.study",
     "Encoder": "handssl.models.encoder",
     "Halving": "handssl.sweep.study",
+    "Job": "handssl.service.client",
     "PackedData": "handssl.data.config",
     "PretrainConfig": "handssl.training.config",
     "ProceduralData": "handssl.data.config",
@@ -54,12 +56,14 @@ _HOME = {
     "simulate": "handssl.sweep.simulation",
     "status": "handssl.sweep.status",
     "stream": "handssl.sweep.stream",
+    "submit": "handssl.service.client",
 }
 
 __all__ = [
     "Cell",
     "Encoder",
     "Halving",
+    "Job",
     "PackedData",
     "PretrainConfig",
     "ProceduralData",
@@ -79,6 +83,7 @@ __all__ = [
     "simulate",
     "status",
     "stream",
+    "submit",
 ]
 
 

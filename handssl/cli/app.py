@@ -12,9 +12,11 @@ from handssl.cli.bench import bench
 from handssl.cli.data import data
 from handssl.cli.demo import demo
 from handssl.cli.doctor import doctor
+from handssl.cli.jobs import jobs, submit
 from handssl.cli.pretrain import pretrain
 from handssl.cli.probe import probe
 from handssl.cli.report import report
+from handssl.cli.serving import serve, token
 from handssl.cli.study import study
 from handssl.errors import HandsslError
 
@@ -34,6 +36,7 @@ def cli() -> None:
       handssl study run STUDY.yaml              a study of your own
       handssl study run objectives --set pretrain.epochs=20
       handssl report handssl-runs               table and page of what a storage holds
+      handssl serve                             a queue of studies, with a page to look at
 
     Every command says more with --help. Results go to --storage, else $HANDSSL_HOME, else
     ./handssl-runs. A command that was interrupted continues when it is run again.
@@ -57,7 +60,7 @@ def completion(shell: str) -> None:
 
 
 _MEASUREMENTS = (bench_effects, bench_sweep)  # they add themselves to `bench`
-for verb in (demo, data, pretrain, study, report, probe, bench, doctor):
+for verb in (demo, data, pretrain, study, report, probe, submit, jobs, serve, token, bench, doctor):
     cli.add_command(verb)
 
 

@@ -53,6 +53,14 @@ _OPTIONS = (
         help="A trial that ends no epoch for as long is ended and tried again.",
     ),
     click.option(
+        "--patience",
+        "patience_s",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        metavar="SECONDS",
+        help="How long to wait where another process runs the study; default: not at all.",
+    ),
+    click.option(
         "--checkpoint-bytes",
         metavar="SIZE",
         help="What checkpoints of all trials may take, e.g. 50GB; default: anything.",
@@ -75,7 +83,7 @@ def placing(command: Callable[..., Any]) -> Callable[..., Any]:
 
 _NAMES = (
     *("address", "workers", "at_once", "trials_per_gpu", "retries", "silence_s"),
-    "checkpoint_bytes",
+    *("patience_s", "checkpoint_bytes"),
 )
 
 

@@ -23,18 +23,21 @@ class Hold:
     Args:
         claims: Of the ledger.
         study: Which only one driver runs at a time.
+        patience_s: How long to wait for another driver's end.
 
     Raises:
         InputError: Another driver runs this study.
     """
 
-    def __init__(self, claims: Claims, study: str) -> None:
+    def __init__(self, claims: Claims, study: str, *, patience_s: float = 0.0) -> None:
         self._claims, self._mine = claims, set[str]()
         self._refused: dict[str, float] = {}
         self._lost: frozenset[str] = frozenset()
         self._closing = threading.Event()
-        claims.release_dead()
         self._study = study_key(study)
+        deadline = time.monotonic() + patience_s
+        while not self._is_only_one() and time.monotonic() < deadline:
+            time.sleep(min(RETRY_S, patience_s))
         if not claims.take([self._study]):
             raise InputError(
                 f"study {study}: expected to be the only one who runs it, "
@@ -56,6 +59,10 @@ class Hold:
         self._closing.set()
         self._thread.join()
         self._claims.release()
+
+    def _is_only_one(self) -> bool:
+        self._claims.release_dead()
+        return bool(self._claims.take([self._study]))
 
     @property
     def others(self) -> tuple[str, ...]:

@@ -110,11 +110,15 @@ class Sweep:
     def until_interrupted(self, on_event: OnEvent) -> StudyResult:
         """Do everything, or what comes before an interruption; return what there is then."""
         try:
-            with Hold(self.store.claims, self.study.name) as self.hold:
+            with self._hold() as self.hold:
                 self.run(on_event)
         except (KeyboardInterrupt, InterruptedStudyError):
             self.interrupted = True
         return self.result()
+
+    def _hold(self) -> Hold:
+        with self.interruption.at_once():
+            return Hold(self.store.claims, self.study.name, patience_s=self.running.patience_s)
 
     def run(self, on_event: OnEvent) -> None:
         """Do everything that is still to be done, stage after stage."""

@@ -26,6 +26,7 @@ class Running(Config):
         retries: How often a trial is given to another process after its own was lost.
         silence_s: A trial that has not ended an epoch for as long is ended, and counts as lost.
         wave: Segments of trials after which Ray Tune begins anew, so that its memory is bounded.
+        patience_s: How long to wait where another driver runs the study, before giving up.
         checkpoint_bytes: What checkpoints of all trials may take together; those of trials that
             are over go first, and those that are needed to go on never.
         execution: How each trial is computed.
@@ -42,6 +43,7 @@ class Running(Config):
     retries: Annotated[int, Field(ge=0)] = 2
     silence_s: Annotated[float, Field(gt=0)] = 3600.0
     wave: Count = 500
+    patience_s: Annotated[float, Field(ge=0)] = 0.0
     checkpoint_bytes: Count | None = None
     execution: Execution = Execution()
 

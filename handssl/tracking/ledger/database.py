@@ -1,4 +1,4 @@
-"""The database below the ledger: SQLite or PostgreSQL, with errors that say what to do."""
+"""The database below ledger and queue: SQLite or PostgreSQL, errors that say what to do."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -20,29 +20,51 @@ from handssl.tracking.ledger.tables import SCHEMA_VERSION, about, metadata
 _BUSY_S = 30.0
 
 
+class Schema(NamedTuple):
+    """Tables that belong together.
+
+    Attributes:
+        what: Their name in messages, and in the row that holds their version.
+        tables: They.
+        version: Raised when one of them changes.
+        key: Under which the version is kept; two schemas may share a database.
+    """
+
+    what: str
+    tables: MetaData
+    version: int
+    key: str
+
+
+LEDGER = Schema("ledger", metadata, SCHEMA_VERSION, "schema")
+
+
 class Database:
-    """Opens the ledger's database and makes its tables where they are missing.
+    """Opens a database and makes its tables where they are missing.
 
     Args:
         url: SQLAlchemy URL, `sqlite:///FILE` or `postgresql://USER@HOST/NAME`.
+        schema: Its tables.
 
     Raises:
         InputError: The URL is none, or names another kind of database.
         DataError: The database cannot be reached, is damaged, or is of another version.
     """
 
-    def __init__(self, url: str) -> None:
-        self._engine, self.name = _engine(url)
+    def __init__(self, url: str, schema: Schema = LEDGER) -> None:
+        self._what = schema.what
+        self._engine, self.name = _engine(url, schema.what)
         # Whoever forgets to close it leaves no connection behind.
         self._finalizer = weakref.finalize(self, self._engine.dispose)
         with self.begin() as connection:
-            metadata.create_all(connection)
-            self.add(connection, about, {"key": "schema", "value": str(SCHEMA_VERSION)})
-            found = connection.scalar(select(about.c.value).where(about.c.key == "schema"))
-        if found != str(SCHEMA_VERSION):
+            about.create(connection, checkfirst=True)
+            schema.tables.create_all(connection)
+            self.add(connection, about, {"key": schema.key, "value": str(schema.version)})
+            found = connection.scalar(select(about.c.value).where(about.c.key == schema.key))
+        if found != str(schema.version):
             raise DataError(
-                f"ledger {self.name}: expected tables of version {SCHEMA_VERSION}, found {found}; "
-                "use the version of handssl that wrote it, or another storage"
+                f"{self._what} {self.name}: expected tables of version {schema.version}, found "
+                f"{found}; use the version of handssl that wrote it, or another storage"
             )
 
     @contextmanager
@@ -59,7 +81,7 @@ class Database:
             with self._engine.execution_options(reading=reading).begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise DataError(f"ledger {self.name}: {_reason(error)}") from None
+            raise DataError(f"{self._what} {self.name}: {_reason(error)}") from None
 
     def add(self, connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
         """Insert a row unless one with its key is there.
@@ -84,6 +106,14 @@ class Database:
         statement = self._insert(table).values(**row)
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
 
+    def alone(self, connection: Connection, name: str) -> None:
+        """Wait until no other transaction that named the same is under way.
+
+        Writers of SQLite are alone anyway.
+        """
+        if self._engine.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(name))))
+
     def now_s(self, connection: Connection) -> float:
         """Return the time by the clock that all who use this database share, in Unix seconds."""
         if self._engine.dialect.name == "sqlite":
@@ -99,36 +129,36 @@ class Database:
         return dialect.insert(table)
 
 
-def _engine(url: str) -> tuple[Engine, str]:
+def _engine(url: str, what: str) -> tuple[Engine, str]:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise InputError(_expected(url)) from None
+        raise InputError(_expected(url, what)) from None
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(url, Path(parsed.database or "")), str(parsed.database)
+        return _sqlite(url, Path(parsed.database or ""), what), str(parsed.database)
     if parsed.get_backend_name() != "postgresql":
-        raise InputError(_expected(url))
+        raise InputError(_expected(url, what))
     try:
         engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
     except ImportError:
         raise InputError(
-            "a PostgreSQL ledger needs psycopg: install it with `pip install 'handssl[postgres]'`"
+            f"a PostgreSQL {what} needs psycopg: install it with `pip install 'handssl[postgres]'`"
         ) from None
     return engine, parsed.render_as_string(hide_password=True)
 
 
-def _expected(url: str) -> str:
+def _expected(url: str, what: str) -> str:
     return (
-        f"ledger: expected sqlite:///FILE or postgresql://USER@HOST/NAME, got {url!r}; without "
+        f"{what}: expected sqlite:///FILE or postgresql://USER@HOST/NAME, got {url!r}; without "
         "one it is SQLite in the storage"
     )
 
 
-def _sqlite(url: str, file: Path) -> Engine:
+def _sqlite(url: str, file: Path, what: str) -> Engine:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"ledger {file}: {error.strerror}; choose another storage") from None
+        raise DataError(f"{what} {file}: {error.strerror}; choose another storage") from None
     engine = create_engine(url, connect_args={"timeout": _BUSY_S})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -163,6 +193,6 @@ _ADVICE = {
     "readonly": "choose a storage that can be written",
     "unable to open": "choose a storage that can be written",
     "locked": "another process keeps it; is the storage on a network file system? "
-    "Use a PostgreSQL ledger there",
+    "Use PostgreSQL there",
     "connection": "is the server up, and is the URL right?",
 }

@@ -1,0 +1,215 @@
+"""`handssl serve` and `handssl token`: what runs on the head, and who may use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from handssl.cli.options import storage_option
+from handssl.errors import InputError
+
+if TYPE_CHECKING:
+    from handssl.service.tokens import Tokens
+
+database_option = click.option(
+    "--database",
+    envvar="HANDSSL_SERVICE_DATABASE",
+    metavar="URL",
+    help="Of the queue: postgresql://USER@HOST/NAME; default: $HANDSSL_SERVICE_DATABASE, else "
+    "SQLite in the storage.",
+)
+
+
+def database_url(database: str | None, storage: Path | None) -> str:
+    """Return where the queue is kept.
+
+    Args:
+        database: What was asked for.
+        storage: Folder of the results, for the default.
+    """
+    from handssl.sweep.storage import resolve_storage
+
+    return database or f"sqlite:///{resolve_storage(storage) / 'service.db'}"
+
+
+@click.command()
+@storage_option
+@database_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8642, show_default=True)
+@click.option(
+    "--ray",
+    default="local",
+    show_default=True,
+    metavar="local|auto|URL",
+    help="Start a Ray here, find one on this machine, or use the one with this dashboard.",
+)
+@click.option(
+    "--mlflow",
+    default="local",
+    show_default=True,
+    metavar="local|URI",
+    help="Start an MLflow server here, or use this one.",
+)
+@click.option(
+    "--mlflow-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Where our own MLflow listens; away from this machine it asks for a password.",
+)
+@click.option(
+    "--queue",
+    "queues",
+    multiple=True,
+    metavar="NAME=N",
+    help="A queue, and how many of its jobs run at once; default: default=1. May be repeated.",
+)
+@click.option("--per-user", type=click.IntRange(min=1), help="Running jobs of one user.")
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder that paths in studies may point into. May be repeated.",
+)
+@click.option(
+    "--allow-code",
+    "modules",
+    multiple=True,
+    metavar="PACKAGE",
+    help="A package whose encoders studies may name. May be repeated.",
+)
+@click.option(
+    "--lease",
+    "lease_s",
+    type=click.FloatRange(min=1),
+    default=15.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A stand-by takes over so long after the dispatcher has died.",
+)
+@click.option("--cpus", type=click.IntRange(min=1), help="Of our own Ray; default: all.")
+def serve(
+    storage: Path | None,
+    database: str | None,
+    queues: tuple[str, ...],
+    per_user: int | None,
+    roots: tuple[Path, ...],
+    modules: tuple[str, ...],
+    **rest: object,
+) -> None:
+    """Serve a queue of studies: HTTP API, web page and dispatcher in one process.
+
+    Ends with Ctrl-C or SIGTERM; whatever is queued or was running goes on when it is started
+    again. A second one on the same database stands by and takes over.
+
+    \b
+    Examples:
+      handssl serve
+      handssl serve --storage /shared/runs --queue default=2 --queue night=1 --per-user 1
+      handssl serve --host 0.0.0.0 --ray auto --database postgresql://handssl@db/handssl
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.service.credentials import ray_token
+    from handssl.sweep.storage import resolve_storage
+
+    folder = resolve_storage(storage)
+    if rest["ray"] == "local":
+        (folder / "service").mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.environ.update(ray_token(folder / "service"))  # before Ray is imported, which reads it
+    from handssl.service.admission import Limits
+    from handssl.service.policy import Policy
+    from handssl.service.serve import Options
+    from handssl.service.serve import serve as serve_queue
+
+    options = Options(
+        storage=folder,
+        database=database_url(database, storage),
+        limits=Limits(parse_queues(queues), per_user),
+        policy=Policy(roots, modules),
+        **rest,  # type: ignore[arg-type]
+    )
+    code = serve_queue(options, lambda text: click.echo(text, err=True))
+    sys.stdout.flush()
+    os._exit(code)  # threads that look at attempts have no end of their own
+
+
+def parse_queues(texts: tuple[str, ...]) -> dict[str, int]:
+    """Read NAME=N texts.
+
+    Raises:
+        InputError: One is none.
+
+    Example:
+        >>> parse_queues(("day=2", "night=1")), parse_queues(())
+        ({'day': 2, 'night': 1}, {'default': 1})
+    """
+    found = {}
+    for text in texts:
+        name, _, count = text.partition("=")
+        if not name or not count.isdecimal() or int(count) < 1:
+            raise InputError(f"--queue: expected NAME=N with N at least 1, got {text!r}")
+        found[name] = int(count)
+    return found or {"default": 1}
+
+
+@click.group()
+def token() -> None:
+    """Make and end tokens, on the head: whoever holds one may use the service."""
+
+
+@token.command("create")
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice(["viewer", "submitter"]),
+    default="viewer",
+    show_default=True,
+    help="A viewer looks; a submitter also submits, and controls jobs of their own.",
+)
+@storage_option
+@database_option
+def create_token(name: str, role: str, storage: Path | None, database: str | None) -> None:
+    """Make a token for NAME and print it; it cannot be shown again.
+
+    \b
+    Example:
+      handssl token create ada --role submitter --storage /shared/runs
+      export HANDSSL_TOKEN=...   # on ada's machine
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    click.echo(_tokens(database, storage).create(name, role))
+
+
+@token.command("list")
+@storage_option
+@database_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def list_tokens(storage: Path | None, database: str | None, as_json: bool) -> None:
+    """List the tokens, without their secrets."""
+    found = _tokens(database, storage).all()
+    if as_json:
+        click.echo(json.dumps([vars(one) for one in found], indent=2))
+        return
+    for one in found:
+        click.echo(f"{one.name}\t{one.role}\t{'revoked' if one.revoked_s else 'valid'}")
+
+
+@token.command("revoke")
+@click.argument("name")
+@storage_option
+@database_option
+def revoke_token(name: str, storage: Path | None, database: str | None) -> None:
+    """End the token of NAME, at once."""
+    _tokens(database, storage).revoke(name)
+    click.echo(f"{name}: revoked")
+
+
+def _tokens(database: str | None, storage: Path | None) -> Tokens:
+    from handssl.service.queue import Queue
+    from handssl.service.tokens import Tokens
+
+    return Tokens(Queue(database_url(database, storage)).database)

@@ -1,0 +1,1 @@
+"""The queue of studies in front of a Ray cluster: HTTP API, page, dispatcher, client."""

@@ -1,0 +1,211 @@
+"""The HTTP API: everything the command line and Python do with the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from handssl.service.auth import Here, Looks, Submits
+from handssl.service.job import Job, JobRequest, State
+from handssl.service.listing import PAGE, Filter, history, page, placed
+from handssl.service.logs import read_log
+from handssl.service.progress import resume_study
+from handssl.service.reading import read_request
+from handssl.service.running_service import Service
+from handssl.service.settings import is_draining
+from handssl.service.views import (
+    DetailView,
+    JobView,
+    LogView,
+    MomentView,
+    PageView,
+    Problem,
+    ProgressView,
+    ServiceView,
+)
+
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The request cannot be read."},
+    401: {"model": Problem, "description": "No token, or one that is not valid."},
+    403: {"model": Problem, "description": "The token's role, or owner, may not do this."},
+    404: {"model": Problem, "description": "There is no such job."},
+    409: {"model": Problem, "description": "The job's state does not allow this."},
+    413: {"model": Problem, "description": "Larger than any study."},
+    422: {"model": Problem, "description": "Mistakes in the request; all are listed."},
+    503: {"model": Problem, "description": "The database is away; ask again."},
+}
+router = APIRouter(prefix="/api", responses=_REFUSALS)
+
+JobId = Annotated[str, Path(pattern=r"^[a-z0-9]{1,16}$", examples=["j0123456789a"])]
+Name = Annotated[str, Query(pattern=r"^[A-Za-z0-9._-]{0,64}$")]
+_YAML = {"schema": {"type": "string"}}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": JobRequest.model_json_schema()},
+            "application/yaml": _YAML,
+        },
+    }
+}
+
+
+class Batch(BaseModel):
+    """Several jobs, queued all or none."""
+
+    jobs: Annotated[list[JobRequest], Field(min_length=1, max_length=500)]
+
+
+class Priority(BaseModel):
+    """A new priority."""
+
+    priority: Annotated[int, Field(ge=-100, le=100)]
+
+
+class Limit(BaseModel):
+    """New limits for a job that met its old ones."""
+
+    time_limit_s: Annotated[float, Field(gt=0, le=1e8)] | None = None
+    gpu_hours: Annotated[float, Field(gt=0, le=1e7)] | None = None
+
+
+@router.post("/jobs", status_code=201, openapi_extra=_BODY, tags=["jobs"])
+async def submit(request: Request, response: Response, caller: Submits, service: Here) -> JobView:
+    """Queue a study: JSON as described, or the YAML of a study with options in the query.
+
+    Answers 201 with the new job, or 200 with the job that has the same study already.
+    """
+    wanted = await read_request(request)
+    [(job, is_new)] = submit_all(service, [wanted], caller.user)
+    response.status_code = 201 if is_new else 200
+    return JobView.of(job, is_new=is_new)
+
+
+@router.post("/jobs/batch", status_code=201, tags=["jobs"])
+def submit_batch(batch: Batch, caller: Submits, service: Here) -> list[JobView]:
+    """Queue several studies, all or none."""
+    found = submit_all(service, batch.jobs, caller.user)
+    return [JobView.of(job, is_new=is_new) for job, is_new in found]
+
+
+def submit_all(service: Service, wanted: list[JobRequest], user: str) -> list[tuple[Job, bool]]:
+    """Queue studies that the policy allows; return each job and whether it is new."""
+    for one in wanted:
+        service.policy.require(one.checked())
+    found = service.queue.submit(wanted, user=user)
+    service.on_change()
+    return found
+
+
+@router.get("/jobs", tags=["jobs"])
+def list_jobs(
+    caller: Looks,
+    service: Here,
+    state: Annotated[list[State] | None, Query()] = None,
+    user: Name = "",
+    queue: Name = "",
+    study: Name = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = PAGE,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+) -> PageView:
+    """List jobs: running, waiting in order, then the newest of the others."""
+    wanted = Filter(tuple(state or ()), user, queue, study)
+    found, total = page(service.queue, wanted, limit=limit, offset=offset)
+    jobs = [JobView.of(job) for job in found]
+    return PageView(jobs=jobs, total=total, limit=limit, offset=offset)
+
+
+@router.get("/jobs/{name}", tags=["jobs"])
+def show(name: JobId, caller: Looks, service: Here) -> DetailView:
+    """Return a job with its progress, history, study and links."""
+    job = placed(service.queue, [service.queue.get(name)])[0]
+    return DetailView(
+        job=JobView.of(job),
+        progress=ProgressView.of(service.board.get(job)),
+        history=[MomentView.of(one) for one in history(service.queue, name)],
+        study=dict(service.queue.document(name)["study"]),
+        links=service.links(job),
+    )
+
+
+@router.get("/jobs/{name}/log", tags=["jobs"])
+def log(
+    name: JobId,
+    caller: Looks,
+    service: Here,
+    offset: Annotated[int, Query(ge=-(2**40), le=2**40)] = 0,
+) -> LogView:
+    """Return the log from a byte on, and where it goes on; a negative offset counts from the end.
+
+    Of all attempts. To follow it, ask again with the offset of the last answer until the job is
+    over and nothing more comes.
+    """
+    job = service.queue.get(name)
+    text, end = read_log(service.home.log(name), offset)
+    return LogView(text=text, offset=end, state=job.state)
+
+
+@router.patch("/jobs/{name}", tags=["jobs"])
+def reprioritise(name: JobId, change: Priority, caller: Submits, service: Here) -> JobView:
+    """Give a job another priority."""
+    caller.may_control(service.queue.get(name))
+    return _changed(service, service.queue.reprioritise(name, change.priority))
+
+
+@router.post("/jobs/{name}/cancel", tags=["jobs"])
+def cancel(name: JobId, caller: Submits, service: Here) -> JobView:
+    """End a job; what its trials have done is kept."""
+    return _asked(service, caller, name, service.queue.cancel)
+
+
+@router.post("/jobs/{name}/pause", tags=["jobs"])
+def pause(name: JobId, caller: Submits, service: Here) -> JobView:
+    """Stop a job after its epoch, or keep it from starting, until it is resumed."""
+    return _asked(service, caller, name, service.queue.pause)
+
+
+@router.post("/jobs/{name}/resume", tags=["jobs"])
+def resume(name: JobId, caller: Submits, service: Here) -> JobView:
+    """Queue a paused job again."""
+    found = _asked(service, caller, name, service.queue.resume)
+    resume_study(service.queue.document(name)["study"], service.storage)
+    return found
+
+
+@router.post("/jobs/{name}/retry", tags=["jobs"])
+def retry(
+    name: JobId, caller: Submits, service: Here, limit: Annotated[Limit | None, Body()] = None
+) -> JobView:
+    """Queue a job again that has failed or was cancelled; finished trials are not run again."""
+    changes = limit.model_dump(exclude_none=True) if limit else {}
+    return _asked(service, caller, name, lambda one: service.queue.retry(one, **changes))
+
+
+def _asked(service: Service, caller: Submits, name: str, ask: Callable[[str], Job]) -> JobView:
+    caller.may_control(service.queue.get(name))
+    return _changed(service, ask(name))
+
+
+def _changed(service: Service, job: Job) -> JobView:
+    service.on_change()
+    return JobView.of(placed(service.queue, [job])[0])
+
+
+@router.get("/service", tags=["service"])
+def about(caller: Looks, service: Here) -> ServiceView:
+    """Return how the service stands: version, who dispatches, limits, depth of each queue."""
+    depth: dict[str, dict[str, int]] = {name: {} for name in service.limits.queues}
+    for (queue, state), count in service.queue.depth().items():
+        depth.setdefault(queue, {})[state] = count
+    return ServiceView(
+        version=version("handssl"),
+        dispatcher=service.lease.holder(),
+        draining=is_draining(service.queue.database),
+        queues=dict(service.limits.queues),
+        per_user=service.limits.per_user,
+        depth=depth,
+    )

@@ -1,0 +1,110 @@
+"""Who asks: a token in the header or in the page's cookie; without any tokens, this machine."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+from fastapi.security.http import HTTPAuthorizationCredentials
+
+from handssl.service.errors import ForbiddenError, UnauthorizedError
+from handssl.service.job import Job
+from handssl.service.running_service import Service
+from handssl.service.tokens import Role
+
+COOKIE = "handssl_token"
+_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_HERE = ("127.0.0.1", "localhost", "::1", "testserver")
+bearer = HTTPBearer(auto_error=False, description="A token of `handssl token create`.")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks.
+
+    Attributes:
+        user: Name of the token, or what a client of this machine calls itself.
+        role: What may be done.
+        open: Whether no token is needed, because there are none.
+    """
+
+    user: str
+    role: Role
+    open: bool = False
+
+    def may_control(self, job: Job) -> None:
+        """Refuse to touch the job of somebody else.
+
+        Raises:
+            ForbiddenError: It is not the caller's.
+        """
+        if not self.open and job.user != self.user:
+            raise ForbiddenError(
+                f"job {job.id} belongs to {job.user}; only they, or a shell on the head, may "
+                "change it"
+            )
+
+
+def service_of(request: Request) -> Service:
+    """Return the service a request is for."""
+    found: Service = request.app.state.service
+    return found
+
+
+def viewer(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)] = None,
+) -> Caller:
+    """Return who asks; anybody with a token may look.
+
+    Raises:
+        UnauthorizedError: There is no token, or it is none of ours, or was revoked.
+        ForbiddenError: The request comes from a page of somebody else.
+    """
+    tokens = service_of(request).tokens
+    _require_same_origin(request)
+    secret = credentials.credentials if credentials else request.cookies.get(COOKIE, "")
+    if secret:
+        token = tokens.find(secret)
+        if token is None:
+            raise UnauthorizedError("this token is not valid, or was revoked")
+        return Caller(token.name, token.role)
+    if tokens.any():
+        raise UnauthorizedError("expected a token, as `Authorization: Bearer TOKEN`")
+    if request.url.hostname not in _HERE:
+        # A page elsewhere may have its name point here.
+        raise ForbiddenError("without tokens only requests to this machine's own names are served")
+    return Caller(_named(request), "submitter", open=True)
+
+
+def submitter(caller: Annotated[Caller, Depends(viewer)]) -> Caller:
+    """Return who asks, if they may submit.
+
+    Raises:
+        ForbiddenError: They may only look.
+    """
+    if caller.role != "submitter":
+        raise ForbiddenError("this token may look and not change; it needs the role submitter")
+    return caller
+
+
+def _named(request: Request) -> str:
+    name = request.headers.get("x-handssl-user", "local")
+    return name if _USER.fullmatch(name) else "local"
+
+
+def _require_same_origin(request: Request) -> None:
+    origin = request.headers.get("origin")
+    if request.method in ("GET", "HEAD", "OPTIONS") or not origin:
+        return
+    if urlsplit(origin).netloc != request.headers.get("host"):
+        raise ForbiddenError("this request comes from a page of another site")
+
+
+Looks = Annotated[Caller, Depends(viewer)]
+Submits = Annotated[Caller, Depends(submitter)]
+Here = Annotated[Service, Depends(service_of)]

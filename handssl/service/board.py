@@ -1,0 +1,66 @@
+"""Progress of jobs, kept fresh without making anybody wait: looking at a large study takes long."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from handssl.service.job import Job
+from handssl.service.progress import Progress
+
+_FRESH_S = 2.0
+_SHARE = 10.0  # a tenth of a core at most goes into looking
+
+
+@dataclass
+class _Entry:
+    progress: Progress
+    until_s: float
+    busy: bool = False
+
+
+class Board:
+    """Progress by job; old values are given while new ones are made.
+
+    Args:
+        look: Returns the progress of a job; may take seconds.
+    """
+
+    def __init__(self, look: Callable[[Job], Progress]) -> None:
+        self._look, self._entries = look, dict[tuple[str, str, int], _Entry]()
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="handssl-board")
+
+    def get(self, job: Job) -> Progress:
+        """Return how far a job is, seconds old at most while it runs."""
+        if job.state == "queued" and not job.attempt:
+            return Progress()
+        key = (job.id, job.state, job.attempt)
+        with self._lock:
+            entry = self._entries.get(key)
+            stale = entry and job.state == "running" and time.monotonic() > entry.until_s
+            if entry and stale and not entry.busy:
+                entry.busy = True
+                self._pool.submit(self._refresh, key, job)
+        return entry.progress if entry else self._refresh(key, job)
+
+    def close(self) -> None:
+        """Look no more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _refresh(self, key: tuple[str, str, int], job: Job) -> Progress:
+        began_s = time.monotonic()
+        found = self._look(job)
+        took_s = time.monotonic() - began_s
+        with self._lock:
+            self._forget(job)
+            until_s = time.monotonic() + max(_FRESH_S, _SHARE * took_s)
+            self._entries[key] = _Entry(found, until_s)
+        return found
+
+    def _forget(self, job: Job) -> None:
+        for key in [key for key in self._entries if key[0] == job.id]:
+            del self._entries[key]

@@ -1,0 +1,129 @@
+"""A program that the service needs beside it: found again after a restart, ended with it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import requests
+
+_END_S = 20.0
+_SAME_S = 2.0
+
+
+@dataclass(frozen=True)
+class Command:
+    """How a program is started.
+
+    Attributes:
+        words: The command line.
+        url: Where it answers then.
+        env: Added to the environment.
+    """
+
+    words: Sequence[str]
+    url: str
+    env: Mapping[str, str]
+
+
+class Companion:
+    """A program in a session of its own, so that it outlives a service that is killed.
+
+    Its process id and address are kept in a file: the next service on the same storage finds it
+    there. A program that has died is started anew.
+
+    Args:
+        name: Of the files it leaves in the folder.
+        folder: Of the service.
+        command: Makes the command line for a free port.
+        health: Path of its URL that answers when it is ready.
+    """
+
+    def __init__(
+        self, name: str, folder: Path, command: Callable[[int], Command], health: str
+    ) -> None:
+        self.name, self._command, self._health = name, command, health
+        self._file, self._log = folder / f"{name}.json", folder / f"{name}.log"
+        self._started: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers, empty if it has not been started."""
+        return str(self._known().get("url", ""))
+
+    def ensure(self) -> bool:
+        """Start it where it does not run; say whether it answers now."""
+        if self._process() is None:
+            self._start()
+        return self.answers()
+
+    def answers(self) -> bool:
+        """Say whether it is ready."""
+        with contextlib.suppress(requests.RequestException):
+            found = requests.get(self.url + self._health, timeout=2.0)
+            return bool(self.url) and found.status_code < 500
+        return False
+
+    def end(self) -> None:
+        """End it and all that it has started."""
+        process = self._process()
+        self._file.unlink(missing_ok=True)
+        if process is None:
+            return
+        family = [process, *process.children(recursive=True)]
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM)
+        _, alive = psutil.wait_procs(family, timeout=_END_S)
+        for one in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(alive, timeout=_END_S)
+
+    def _start(self) -> None:
+        command = self._command(free_port())
+        with self._log.open("ab") as log:
+            self._started = subprocess.Popen(  # noqa: S603  (words of ours)
+                list(command.words),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | command.env,
+                start_new_session=True,
+            )
+        pid = self._started.pid
+        known = {"pid": pid, "born_s": psutil.Process(pid).create_time(), "url": command.url}
+        new = self._file.with_suffix(".new")
+        new.write_text(json.dumps(known))
+        new.rename(self._file)
+
+    def _known(self) -> dict[str, float | str]:
+        try:
+            return dict(json.loads(self._file.read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    def _process(self) -> psutil.Process | None:
+        if self._started is not None:
+            self._started.poll()  # one that has ended is not left as a zombie
+        known = self._known()
+        try:
+            process = psutil.Process(int(known["pid"]))
+            same = abs(process.create_time() - float(known["born_s"])) < _SAME_S
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except (KeyError, ValueError, psutil.Error):
+            return None
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

@@ -1,0 +1,113 @@
+"""Attempts that survive the service: each is a workflow of DBOS with three durable steps.
+
+DBOS keeps which steps of which workflow are done, and goes on after a kill -9. A step may run
+twice, so each looks first at what is there. What waits in the queue is not given to DBOS: its
+partitions (users) are served in random order whatever the priority, a queued priority is fixed,
+and a workflow that is recovered waits in line again while its driver runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
+from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
+
+from handssl.service.job import Job, submission_id
+from handssl.service.outcome import Outcome
+
+# Fixed, so that what is under way is recovered by the next version of this package too.
+_VERSION = "1"
+_QUEUE = "attempts"
+_WORKFLOW = "attempt"
+_POLL_S = 0.2
+
+Submit = Callable[[str, int], None]
+Watch = Callable[[str, int], dict[str, Any]]
+Finish = Callable[[str, int, Outcome], Any]
+
+
+class Attempts:
+    """Runs attempts, one workflow each.
+
+    Args:
+        url: Of the queue's database, where DBOS keeps its own tables beside ours.
+        submit: Starts an attempt; called again if it is not known to have succeeded.
+        watch: Returns the outcome of an attempt, as a document, when it has ended.
+        finish: Writes it into the queue.
+    """
+
+    def __init__(self, url: str, submit: Submit, watch: Watch, finish: Finish) -> None:
+        self._url, self._steps = dbos_url(url), (submit, watch, finish)
+        self._client: DBOSClient | None = None
+
+    def launch(self) -> None:
+        """Go on with the attempts that another dispatcher has left, and take new ones."""
+        config: DBOSConfig = {
+            "name": "handssl",
+            "system_database_url": self._url,
+            "application_version": _VERSION,
+            "executor_id": "dispatcher",
+            "log_level": "ERROR",
+            "serializer": DBOSPortableJSONSerializer(),
+        }
+        DBOS(config=config)
+        self._register()
+        DBOS.launch()
+        DBOS.register_queue(_QUEUE, polling_interval_sec=_POLL_S, on_conflict="always_update")
+        self._client = DBOSClient(
+            system_database_url=self._url,
+            serializer=DBOSPortableJSONSerializer(),
+            application_name="handssl",
+        )
+
+    def _register(self) -> None:
+        submit, watch, finish = self._steps
+
+        @DBOS.step(name="submit")
+        def submitted(job: str, number: int) -> None:
+            submit(job, number)
+
+        @DBOS.step(name="watch")
+        def watched(job: str, number: int) -> dict[str, Any]:
+            return watch(job, number)
+
+        @DBOS.step(name="finish")
+        def finished(job: str, number: int, outcome: dict[str, Any]) -> None:
+            finish(job, number, Outcome(**outcome))
+
+        @DBOS.workflow(name=_WORKFLOW, max_recovery_attempts=None)
+        def attempt(job: str, number: int) -> None:
+            submitted(job, number)
+            finished(job, number, watched(job, number))
+
+    def enqueue(self, connection: Connection, job: Job) -> None:
+        """Start an attempt if and only if the transaction is committed."""
+        if self._client is None:
+            raise RuntimeError("launch() first")
+        self._client.enqueue_in_transaction(
+            connection,
+            {
+                "workflow_name": _WORKFLOW,
+                "queue_name": _QUEUE,
+                "workflow_id": submission_id(job.id, job.attempt),
+                "app_version": _VERSION,
+            },
+            job.id,
+            job.attempt,
+        )
+
+
+def dbos_url(url: str) -> str:
+    """Return a database's URL as DBOS takes it.
+
+    Example:
+        >>> dbos_url("postgresql://a:b@h/n")
+        'postgresql+psycopg://a:b@h/n'
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return str(parsed.render_as_string(hide_password=False))

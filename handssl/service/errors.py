@@ -1,0 +1,44 @@
+"""What the service says no to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from handssl.errors import HandsslError, InputError
+
+
+class NoSuchJobError(InputError):
+    """There is no job of this id."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"job: expected the id of a job, got {name!r}; see `handssl jobs list`")
+
+
+class NotNowError(InputError):
+    """A job cannot be asked this in its state."""
+
+    def __init__(self, name: str, verb: str, state: str, allowed: Sequence[str]) -> None:
+        states = ", ".join(allowed)
+        super().__init__(f"job {name} is {state}; to {verb} it, it has to be {states}")
+
+
+class ForbiddenError(HandsslError):
+    """Who asks may not do this."""
+
+
+class ServiceError(HandsslError):
+    """The service cannot be reached, or its answer is none."""
+
+    exit_code = 69
+
+
+class LostLeaseError(HandsslError):
+    """Another service dispatches now."""
+
+
+class UnauthorizedError(HandsslError):
+    """Who asks is not known."""
+
+
+class TooLargeError(InputError):
+    """A request is larger than any study."""

@@ -1,0 +1,110 @@
+"""What the end of an attempt means for its job."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from sqlalchemy import update
+
+from handssl.service.job import ENDED, Cause, Job, State
+from handssl.service.queue import Queue
+from handssl.service.tables import jobs
+
+Ending = Literal["exited", "stopped", "lost", "refused"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended.
+
+    Attributes:
+        ending: `exited` by itself; `stopped` by us; `lost` without a word; `refused` by Ray.
+        code: Exit code of the driver, None if it has told none.
+        reason: Why we stopped it: what was wanted, or the limit it met.
+        message: For people.
+    """
+
+    ending: Ending
+    code: int | None = None
+    reason: str = ""
+    message: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON knows it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of the job.
+
+    Attributes:
+        state: Afterwards.
+        cause: Of a failure.
+        message: For people.
+        is_lost: Whether it counts as one of the losses that `retries` allows.
+    """
+
+    state: State
+    cause: Cause = ""
+    message: str = ""
+    is_lost: bool = False
+
+
+_BY_CODE: dict[int, Verdict] = {
+    0: Verdict("succeeded"),
+    1: Verdict("failed", "trials", "trials have failed; the log names them"),
+    2: Verdict("failed", "input", "the study cannot be run; the log says why"),
+    3: Verdict("failed", "input", "its data are not what they should be; the log says why"),
+}
+_LIMITS: dict[str, Cause] = {"time": "time", "budget": "budget"}
+
+
+def verdict(outcome: Outcome, job: Job) -> Verdict:
+    """Return what becomes of a job whose attempt has ended.
+
+    Args:
+        outcome: Of the attempt.
+        job: As it was then.
+
+    Example:
+        >>> verdict(Outcome("exited", 0), None).state
+        'succeeded'
+    """
+    if outcome.ending == "exited" and outcome.code in _BY_CODE:
+        return _BY_CODE[outcome.code]
+    if outcome.reason in _LIMITS:
+        return Verdict("failed", _LIMITS[outcome.reason], outcome.message)
+    if outcome.reason == "paused":
+        return Verdict("paused", message=outcome.message)
+    if job.wanted:
+        return Verdict("cancelled" if job.wanted == "cancel" else "paused")
+    if job.lost >= job.retries:
+        cause: Cause = "lost" if outcome.ending == "lost" else "driver"
+        return Verdict("failed", cause, f"{outcome.message}, after {job.lost + 1} attempts")
+    return Verdict("queued", message=f"{outcome.message}; queued again", is_lost=True)
+
+
+def finish(queue: Queue, name: str, attempt: int, outcome: Outcome) -> Job:
+    """Give a job the state that the end of its attempt means; a second call changes nothing.
+
+    Args:
+        queue: Of the service.
+        name: Id of the job.
+        attempt: Which one has ended.
+        outcome: How.
+    """
+    with queue.database.begin() as connection:
+        job = queue.load(connection, name, lock=True)
+        if job.state != "running" or job.attempt != attempt:
+            return job
+        now_s, found = queue.database.now_s(connection), verdict(outcome, job)
+        values: dict[str, Any] = {"state": found.state, "cause": found.cause}
+        values |= {"message": found.message}
+        values |= {"wanted": "", "used_s": job.running_s(now_s), "lost": job.lost + found.is_lost}
+        if found.state in ENDED:
+            values["ended_s"] = now_s
+        connection.execute(update(jobs).where(jobs.c.id == name).values(**values))
+        queue.note(connection, name, found.state, attempt, found.message or found.state)
+        return queue.load(connection, name)

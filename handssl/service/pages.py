@@ -1,0 +1,177 @@
+"""The web page: rendered here, works without network and, apart from refreshing, scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Form, Request, Response
+from fastapi.responses import RedirectResponse
+from fastapi.staticfiles import StaticFiles
+from fastapi.templating import Jinja2Templates
+
+from handssl.service.api import JobId
+from handssl.service.auth import COOKIE, Caller, Here, Looks, Submits
+from handssl.service.errors import ForbiddenError
+from handssl.service.job import STATES, Job, State
+from handssl.service.listing import Filter, history, page, placed
+from handssl.service.logs import read_log
+from handssl.service.picture import curve
+from handssl.service.progress import resume_study
+from handssl.service.running_service import Service
+from handssl.service.settings import is_draining
+from handssl.service.words import ago, date, duration, millimetres
+from handssl.tracking.experiment_page import experiment_page
+
+_HERE = Path(__file__).parent
+_PAGE = 50
+_LOG_BYTES = 16_000
+templates = Jinja2Templates(_HERE / "templates")
+templates.env.filters |= {"ago": ago, "date": date, "duration": duration, "mm": millimetres}
+router = APIRouter(include_in_schema=False)
+
+
+def mount(app: FastAPI) -> None:
+    """Serve style and script from here."""
+    app.mount("/static", StaticFiles(directory=_HERE / "static"))
+
+
+def is_page(request: Request) -> bool:
+    """Say whether somebody looks at a page, rather than asking the API."""
+    return not request.url.path.startswith(("/api", "/metrics", "/static", "/healthz"))
+
+
+def problem(request: Request, status: int, detail: str) -> Response:
+    """Return the page that says why a request was refused."""
+    values = {"status": status, "detail": detail, "title": "Not possible"}
+    return templates.TemplateResponse(request, "problem.html", values, status)
+
+
+@router.get("/")
+def queue(
+    request: Request,
+    caller: Looks,
+    service: Here,
+    state: State | None = None,
+    offset: int = 0,
+    part: bool = False,
+) -> Response:
+    """Show the queue."""
+    wanted = Filter((state,) if state else ())
+    jobs, total = page(service.queue, wanted, limit=_PAGE, offset=max(0, offset))
+    rows = [(job, service.board.get(job) if job.state == "running" else None) for job in jobs]
+    values = {
+        "title": "Queue",
+        "rows": rows,
+        "total": total,
+        "offset": max(0, offset),
+        "page": _PAGE,
+        "state": state or "",
+        "counts": _counts(service),
+        "states": STATES,
+        "draining": is_draining(service.queue.database),
+        "dispatcher": service.lease.holder(),
+        "now_s": service.queue.now_s(),
+    }
+    name = "queue_part.html" if part else "queue.html"
+    return templates.TemplateResponse(request, name, values | _common(caller))
+
+
+@router.get("/jobs/{name}")
+def detail(
+    request: Request, name: JobId, caller: Looks, service: Here, part: bool = False
+) -> Response:
+    """Show a job."""
+    job = placed(service.queue, [service.queue.get(name)])[0]
+    progress = service.board.get(job)
+    values = {
+        "title": job.study,
+        "job": job,
+        "progress": progress,
+        "curve": curve(progress.curve),
+        "history": history(service.queue, name),
+        "log": read_log(service.home.log(name), -_LOG_BYTES)[0],
+        "links": service.links(job),
+        "mine": caller.open or caller.user == job.user,
+        "now_s": service.queue.now_s(),
+    }
+    name = "job_part.html" if part else "job.html"
+    return templates.TemplateResponse(request, name, values | _common(caller))
+
+
+@router.get("/jobs/{name}/mlflow")
+def mlflow(name: JobId, caller: Looks, service: Here) -> Response:
+    """Go to the job's experiment in MLflow."""
+    job = service.queue.get(name)
+    return RedirectResponse(
+        experiment_page(service.home.tracking_uri, job.study, service.mlflow_url()), 303
+    )
+
+
+@router.post("/jobs/{name}/do")
+def do(
+    name: JobId,
+    caller: Submits,
+    service: Here,
+    verb: Annotated[str, Form()],
+    priority: Annotated[int | None, Form(ge=-100, le=100)] = None,
+) -> Response:
+    """Do what a button says, and show the job again."""
+    caller.may_control(service.queue.get(name))
+    _do(service, name, verb, priority)
+    service.on_change()
+    return RedirectResponse(f"/jobs/{name}", 303)
+
+
+def _do(service: Service, name: str, verb: str, priority: int | None) -> Job:
+    queue = service.queue
+    if verb == "reprioritise":
+        return queue.reprioritise(name, priority or 0)
+    if verb == "resume":
+        resume_study(queue.document(name)["study"], service.storage)
+    verbs = {
+        "cancel": queue.cancel,
+        "pause": queue.pause,
+        "resume": queue.resume,
+        "retry": queue.retry,
+    }
+    if verb not in verbs:
+        raise ForbiddenError(f"verb: expected one of {', '.join(verbs)}, got {verb!r}")
+    return verbs[verb](name)
+
+
+@router.get("/login")
+def login_page(request: Request) -> Response:
+    """Ask for a token."""
+    return templates.TemplateResponse(request, "login.html", {"title": "Sign in", "wrong": False})
+
+
+@router.post("/login")
+def login(request: Request, service: Here, token: Annotated[str, Form(max_length=200)]) -> Response:
+    """Keep a token in a cookie that scripts and other sites cannot use."""
+    if service.tokens.find(token) is None:
+        values = {"title": "Sign in", "wrong": True}
+        return templates.TemplateResponse(request, "login.html", values, 401)
+    answer = RedirectResponse("/", 303)
+    secure = request.url.scheme == "https"
+    answer.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=secure)
+    return answer
+
+
+@router.post("/logout")
+def logout() -> Response:
+    """Forget the token."""
+    answer = RedirectResponse("/login", 303)
+    answer.delete_cookie(COOKIE)
+    return answer
+
+
+def _counts(service: Service) -> dict[str, int]:
+    found = dict.fromkeys(STATES, 0)
+    for (_, state), count in service.queue.depth().items():
+        found[state] += count
+    return {str(state): count for state, count in found.items()}
+
+
+def _common(caller: Caller) -> dict[str, Any]:
+    return {"caller": caller, "submits": caller.role == "submitter"}

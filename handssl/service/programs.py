@@ -1,0 +1,77 @@
+"""The Ray head and the MLflow server that a service starts where it is not told of others."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from handssl.service.companion import Command, Companion, free_port
+from handssl.service.credentials import USER, ensure_secret
+from handssl.sweep.local_ray import OBJECT_STORE_BYTES, available_cpus
+from handssl.sweep.storage import default_tracking_uri
+
+
+def ray_head(folder: Path, *, cpus: int | None = None, env: Mapping[str, str]) -> Companion:
+    """Return a Ray of one node, on loopback, with Ray's token authentication as it comes.
+
+    Args:
+        folder: Of the service.
+        cpus: Default: all that this process may use.
+        env: Of its processes, and so of every driver.
+    """
+
+    def command(port: int) -> Command:
+        words = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
+        words += ["--node-ip-address", "127.0.0.1", "--port", str(free_port())]
+        words += ["--dashboard-host", "127.0.0.1", "--dashboard-port", str(port)]
+        words += ["--include-dashboard", "true", "--disable-usage-stats"]
+        words += ["--num-cpus", str(cpus or available_cpus())]
+        words += ["--object-store-memory", str(OBJECT_STORE_BYTES)]
+        variables = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_GRAFANA_HOST": "DISABLED"}
+        return Command(words, f"http://127.0.0.1:{port}", {**variables, **env})
+
+    return Companion("ray", folder, command, "/api/version")
+
+
+def mlflow_server(folder: Path, storage: Path, *, host: str = "127.0.0.1") -> Companion:
+    """Return an MLflow server over the storage's runs.
+
+    Args:
+        folder: Of the service.
+        storage: With `mlflow.db`.
+        host: Where it listens; anywhere else than on loopback it asks for name and password.
+    """
+    env = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    exposed = host not in ("127.0.0.1", "localhost", "::1")
+    if exposed:
+        ensure_secret(folder / "mlflow_password")
+
+    def command(port: int) -> Command:
+        words = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+        words += ["--backend-store-uri", default_tracking_uri(storage), "--serve-artifacts"]
+        words += ["--artifacts-destination", str(storage / "mlartifacts")]
+        words += ["--host", host, "--port", str(port)]
+        words += ["--app-name", "basic-auth"] if exposed else []
+        return Command(words, f"http://127.0.0.1:{port}", env | _auth(folder, exposed))
+
+    return Companion("mlflow", folder, command, "/health")
+
+
+def _auth(folder: Path, exposed: bool) -> dict[str, str]:
+    if not exposed:
+        return {}
+    file = folder / "mlflow_password"
+    configuration = folder / "mlflow_auth.ini"
+    configuration.write_text(
+        "[mlflow]\ndefault_permission = READ\n"
+        f"database_uri = sqlite:///{folder / 'mlflow_users.db'}\n"
+        f"admin_username = {USER}\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    return {
+        "MLFLOW_AUTH_CONFIG_PATH": str(configuration),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": file.read_text(),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
+    }

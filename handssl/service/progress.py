@@ -1,0 +1,140 @@
+"""How far a job's study is, from the ledger alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from handssl.errors import HandsslError
+from handssl.service.job import How
+from handssl.sweep.status import StudyStatus, TrialStatus, status
+from handssl.sweep.study import Study
+from handssl.tracking.ledger import Ledger
+from handssl.tracking.ledger.ledger import has_results
+from handssl.tracking.record import EpochMetrics, TrialRecord
+
+_RATE = "train/views_per_s"
+_OVER = ("completed", "stopped", "diverged", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a study is.
+
+    Attributes:
+        done: Trials that are over.
+        total: Trials of the stages that are known.
+        counts: Trials by state.
+        best_cell: Of the self-supervised trials, by the primary measure; empty before the first.
+        median_mm: Its primary measure on `select`.
+        mpje_mm: The mean of the same errors.
+        curve: (minutes since the first epoch, best median so far in mm), as it fell.
+        used_hours: Of GPUs, or of cores where there are none.
+        left_s: Time left at most, None while nothing is known.
+        views_per_s: Of the trials that run now, together.
+    """
+
+    done: int = 0
+    total: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    best_cell: str = ""
+    median_mm: float | None = None
+    mpje_mm: float | None = None
+    curve: tuple[tuple[float, float], ...] = ()
+    used_hours: float = 0.0
+    left_s: float | None = None
+    views_per_s: float = 0.0
+
+
+def progress(document: Mapping[str, Any], storage: Path) -> Progress:
+    """Return how far the study of a job is; nothing at all where none of it has been run.
+
+    Args:
+        document: `study` and `how` of the job.
+        storage: Folder of the results.
+    """
+    try:
+        study = Study.parse(document["study"])
+        if not has_results(storage):
+            return Progress()
+        return _of(status(study, storage), How.parse(document["how"]), Ledger(storage))
+    except HandsslError:  # the driver tells of it, this page can only be without
+        return Progress()
+
+
+def is_paused(study: Mapping[str, Any], storage: Path) -> bool:
+    """Say whether somebody has paused the study itself, with `handssl study pause`."""
+    return has_results(storage) and Ledger(storage).asked(str(study["name"])).paused
+
+
+def resume_study(study: Mapping[str, Any], storage: Path) -> None:
+    """End a pause of the study itself, which would stop every driver at once."""
+    if is_paused(study, storage):
+        Ledger(storage).ask(str(study["name"]), "resume")
+
+
+def _of(found: StudyStatus, how: How, ledger: Ledger) -> Progress:
+    trials = found.trials
+    own = [name for name, one in trials.items() if not one.reused]
+    records, points = ledger.load_all(list(trials)), ledger.histories(own)
+    best = found.best
+    slots = max(1, sum(one.state == "running" for one in trials.values()))
+    return Progress(
+        done=sum(one.state in _OVER for one in trials.values()),
+        total=len(trials),
+        counts=_counted(trials),
+        best_cell=best.trial.cell if best else "",
+        median_mm=best.median_mm if best else None,
+        mpje_mm=_mpje(records, best),
+        curve=best_so_far([rows for name, rows in points.items() if _is_own(trials[name])]),
+        used_hours=found.used_s / 3600 * _share(records, how),
+        left_s=None if found.left_s is None else found.left_s / slots,
+        views_per_s=_rate(trials, points),
+    )
+
+
+def _counted(trials: Mapping[str, TrialStatus]) -> dict[str, int]:
+    states = [one.state for one in trials.values()]
+    return {state: states.count(state) for state in dict.fromkeys(states)}
+
+
+def _is_own(one: TrialStatus) -> bool:
+    return one.trial.objective not in ("reference", "supervised")
+
+
+def _mpje(records: tuple[TrialRecord, ...], best: TrialStatus | None) -> float | None:
+    named = {record.trial_id: record for record in records}
+    return named[best.trial.trial_id].metrics.get("mpje_mm") if best else None
+
+
+def _share(records: tuple[TrialRecord, ...], how: How) -> float:
+    """Return the devices that a trial takes: of a GPU, or of cores where there is none."""
+    has_gpu = any(record.tags.get("machine.gpus") for record in records)
+    return 1 / how.trials_per_gpu if has_gpu and how.workers == 1 else float(how.workers)
+
+
+def _rate(trials: Mapping[str, TrialStatus], points: Mapping[str, list[EpochMetrics]]) -> float:
+    running = [name for name, one in trials.items() if one.state == "running" and points.get(name)]
+    return sum(points[name][-1].metrics.get(_RATE, 0.0) for name in running)
+
+
+def best_so_far(histories: list[list[EpochMetrics]]) -> tuple[tuple[float, float], ...]:
+    """Return when the least median was undercut, in minutes since the first point.
+
+    Args:
+        histories: The epochs of each trial.
+
+    Example:
+        >>> point = lambda s, mm: EpochMetrics(epoch=1, metrics={"median_mm": mm}, time_ms=s * 1000)
+        >>> best_so_far([[point(60, 30.0), point(180, 20.0)], [point(120, 25.0)]])
+        ((0.0, 30.0), (1.0, 25.0), (2.0, 20.0))
+    """
+    rows = [row for rows in histories for row in rows if "median_mm" in row.metrics]
+    timed = sorted((row.time_ms or 0, row.metrics["median_mm"]) for row in rows)
+    found: list[tuple[float, float]] = []
+    for time_ms, value in timed:
+        if not found or value < found[-1][1]:
+            found.append(((time_ms - timed[0][0]) / 60_000, value))
+    return tuple(found)

@@ -1,0 +1,72 @@
+"""What a service is made of, put together once and handed to all who answer requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from handssl.service.admission import Limits
+from handssl.service.board import Board
+from handssl.service.driver import Home
+from handssl.service.job import Job
+from handssl.service.lease import Lease
+from handssl.service.policy import Policy
+from handssl.service.progress import Progress, progress
+from handssl.service.queue import Queue
+from handssl.service.tokens import Tokens
+
+
+@dataclass
+class Service:
+    """A service.
+
+    Attributes:
+        queue: Its jobs.
+        home: Where their files are.
+        limits: How much runs at the same time.
+        policy: What studies may name.
+        lease: Who dispatches.
+        url: Of this service, for people.
+        ray_url: Returns the URL of the Ray dashboard, empty if there is none.
+        mlflow_url: Returns that of MLflow's pages.
+        on_change: Called after something was asked that the dispatcher may act on.
+    """
+
+    queue: Queue
+    home: Home
+    limits: Limits
+    policy: Policy
+    lease: Lease
+    url: str = ""
+    ray_url: Callable[[], str] = lambda: ""
+    mlflow_url: Callable[[], str] = lambda: ""
+    on_change: Callable[[], None] = lambda: None
+    tokens: Tokens = field(init=False)
+    board: Board = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tokens = Tokens(self.queue.database)
+        self.board = Board(self.look)
+
+    def look(self, job: Job) -> Progress:
+        """Return how far a job is, as the ledger says now."""
+        return progress(self.queue.document(job.id), self.home.storage)
+
+    def used_hours(self, job: Job) -> float:
+        """Return what a job's trials have used so far."""
+        return self.board.get(job).used_hours
+
+    def links(self, job: Job) -> dict[str, str]:
+        """Return where else a job can be looked at."""
+        found = {}
+        if self.mlflow_url():
+            found["MLflow experiment"] = f"{self.url}/jobs/{job.id}/mlflow"
+        if (url := self.ray_url()) and job.attempt:
+            found["Ray dashboard"] = f"{url}/#/jobs/{job.submission}"
+        return found
+
+    @property
+    def storage(self) -> Path:
+        """Folder of the results."""
+        return self.home.storage

@@ -1,0 +1,233 @@
+"""`handssl serve`: one process with API, page and dispatcher, and the programs it needs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from handssl.errors import InputError
+from handssl.service.admission import Limits
+from handssl.service.app import create_app
+from handssl.service.companion import Companion
+from handssl.service.credentials import mlflow_credentials
+from handssl.service.dispatcher import Dispatcher
+from handssl.service.driver import Home
+from handssl.service.lease import LEASE_S, Lease
+from handssl.service.policy import Policy
+from handssl.service.programs import mlflow_server, ray_head
+from handssl.service.queue import Queue
+from handssl.service.ray_jobs import Attempt, RayJobs, UnreachableError
+from handssl.service.running_service import Service
+from handssl.service.watching import Tell, Watcher
+
+_LOOK_S = 1.0
+_HERE = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a service is started.
+
+    Attributes:
+        storage: Folder of the results, on a disk that the head sees.
+        database: URL of the queue.
+        host: Where it listens.
+        port: Likewise.
+        ray: `local` starts one here, `auto` finds one on this machine, else a dashboard's URL.
+        mlflow: `local` starts a server here, else its URL.
+        mlflow_host: Where our own MLflow listens; away from loopback it wants a password.
+        limits: How much runs at the same time.
+        policy: What studies may name.
+        lease_s: A stand-by takes over at most so long after the dispatcher has died.
+        cpus: Of our own Ray; None: all.
+    """
+
+    storage: Path
+    database: str
+    host: str = "127.0.0.1"
+    port: int = 8642
+    ray: str = "local"
+    mlflow: str = "local"
+    mlflow_host: str = "127.0.0.1"
+    limits: Limits = field(default_factory=Limits)
+    policy: Policy = field(default_factory=Policy)
+    lease_s: float = LEASE_S
+    cpus: int | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the service keeps what is its own."""
+        return self.storage / "service"
+
+
+class LocalRay:
+    """Our own Ray, under the address it has now.
+
+    Args:
+        companion: It.
+    """
+
+    def __init__(self, companion: Companion) -> None:
+        self._companion, self._jobs = companion, RayJobs("")
+
+    def attempt(self, submission: str) -> Attempt:
+        """Return what it knows of a submission."""
+        return self._now().attempt(submission)
+
+    def submit(self, submission: str, entrypoint: str, metadata: dict[str, str]) -> None:
+        """Start a driver."""
+        self._now().submit(submission, entrypoint, metadata)
+
+    def stop(self, submission: str) -> None:
+        """Tell a driver to end."""
+        self._now().stop(submission)
+
+    def _now(self) -> RayJobs:
+        url = self._companion.url
+        if not url:
+            raise UnreachableError("Ray has not been started yet")
+        if url != self._jobs.url:
+            self._jobs = RayJobs(url)
+        return self._jobs
+
+
+def serve(options: Options, tell: Tell) -> int:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Args:
+        options: How.
+        tell: Called with each message for the operator.
+
+    Returns:
+        Exit code.
+
+    Raises:
+        InputError: It would be open to a network without tokens, or the port is taken.
+        DataError: The database cannot be used.
+    """
+    options.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    server = Server(options, tell)
+    server.require_guarded()
+    return server.run()
+
+
+class Server:
+    """Everything a service runs.
+
+    Args:
+        options: How.
+        tell: Called with each message for the operator.
+    """
+
+    def __init__(self, options: Options, tell: Tell) -> None:
+        self._options, self._tell = options, tell
+        self._programs = _programs(options)
+        mlflow = self._programs.get("mlflow")
+        self._mlflow = (lambda: mlflow.url) if mlflow else (lambda: options.mlflow)
+        self._lost, self._closing = threading.Event(), threading.Event()
+        queue = Queue(options.database, queues=tuple(options.limits.queues))
+        home = Home(options.storage, self._mlflow)
+        lease = Lease(queue.database, lease_s=options.lease_s)
+        ray = self._programs.get("ray")
+        self.service = Service(
+            *(queue, home, options.limits, options.policy, lease),
+            url=f"http://{options.host}:{options.port}",
+            ray_url=(lambda: ray.url) if ray else (lambda: _web(options.ray)),
+            mlflow_url=self._mlflow,
+        )
+        cluster = LocalRay(ray) if ray else RayJobs(options.ray)
+        watcher = Watcher(queue, cluster, home, self.service.used_hours, tell)
+        self.dispatcher = Dispatcher(
+            *(queue, lease, options.limits, watcher, options.database),
+            on_lead=self._start_programs,
+            on_lost=self._begin_anew,
+            tell=tell,
+        )
+        self.service.on_change = self.dispatcher.wake.set
+
+    def require_guarded(self) -> None:
+        """Refuse to be open to a network without tokens."""
+        if self._options.host not in _HERE and not self.service.tokens.any():
+            raise InputError(
+                f"--host: without tokens only this machine is served, got {self._options.host}; "
+                "make one with `handssl token create NAME --role submitter`"
+            )
+
+    def run(self) -> int:
+        """Serve until a signal."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _already_heard)
+        config = uvicorn.Config(
+            create_app(self.service),
+            host=self._options.host,
+            port=self._options.port,
+            log_level="warning",
+            timeout_graceful_shutdown=5,
+        )
+        self._uvicorn = uvicorn.Server(config)
+        self._tell(f"queue: {self.service.url} (storage {self._options.storage})")
+        with ExitStack() as stack:
+            stack.callback(self._end)
+            self.dispatcher.start()
+            self._uvicorn.run()
+        if self._lost.is_set():
+            os.execv(sys.executable, [sys.executable, "-m", "handssl.cli", *sys.argv[1:]])  # noqa: S606
+        return 0 if self._uvicorn.started else 1
+
+    def _end(self) -> None:
+        self._closing.set()
+        if self._lost.is_set():
+            return  # what runs is another's now
+        leads = self.dispatcher.dispatches
+        self.dispatcher.stop()
+        if leads:
+            self._tell("ending what was started here; studies go on when the service is back")
+            for program in self._programs.values():
+                program.end()
+
+    def _start_programs(self) -> None:
+        threading.Thread(target=self._supervise, daemon=True, name="handssl-programs").start()
+
+    def _supervise(self) -> None:
+        ready = dict.fromkeys(self._programs, False)
+        while not self._closing.is_set():
+            for name, program in self._programs.items():
+                answers = program.ensure()
+                if answers and not ready[name]:
+                    self._tell(f"{name}: {program.url}")
+                ready[name] = answers
+            self._closing.wait(_LOOK_S)
+
+    def _begin_anew(self) -> None:
+        self._lost.set()
+        self._uvicorn.should_exit = True
+
+
+def _already_heard(number: int, frame: FrameType | None) -> None:
+    """Do nothing: uvicorn has ended by this signal, and raises it once more."""
+
+
+def _programs(options: Options) -> Mapping[str, Companion]:
+    found = {}
+    if options.mlflow == "local":
+        host = options.mlflow_host
+        found["mlflow"] = mlflow_server(options.folder, options.storage, host=host)
+    if options.ray == "local":
+        # Drivers inherit what our own MLflow wants to hear.
+        env = mlflow_credentials(options.folder)
+        os.environ.update(env)
+        found["ray"] = ray_head(options.folder, cpus=options.cpus, env=env)
+    return found
+
+
+def _web(address: str) -> str:
+    return address if address.startswith("http") else ""

@@ -1,0 +1,47 @@
+"""Requests have a size: a study is some kilobytes."""
+
+from __future__ import annotations
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from handssl.service.errors import TooLargeError
+
+MOST_BYTES = 2 * 1024 * 1024
+
+
+class SizeLimit:
+    """Refuses larger bodies, also those that do not say how large they are.
+
+    Args:
+        app: Behind it.
+        most_bytes: Of a body.
+    """
+
+    def __init__(self, app: ASGIApp, most_bytes: int = MOST_BYTES) -> None:
+        self._app, self._most = app, most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+        if any(value.isdigit() and int(value) > self._most for value in lengths):
+            answer = JSONResponse({"detail": str(self._error())}, 413)
+            await answer(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._most:
+                raise self._error()
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _error(self) -> TooLargeError:
+        return TooLargeError(f"the request: expected at most {self._most:,} bytes")

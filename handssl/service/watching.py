@@ -1,0 +1,154 @@
+"""Looks at an attempt until it has ended, and ends it where it is no longer wanted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from handssl.errors import DataError
+from handssl.service.driver import Home
+from handssl.service.job import Job, submission_id
+from handssl.service.outcome import Outcome, finish
+from handssl.service.progress import is_paused
+from handssl.service.queue import Queue
+from handssl.service.ray_jobs import Attempt, Cluster, UnreachableError
+
+POLL_S = 1.0
+PATIENCE_S = 30.0  # without an answer of Ray an attempt is taken for lost
+_PAUSED = 75
+
+Tell = Callable[[str], None]
+Result = TypeVar("Result")
+
+
+@dataclass
+class Watcher:
+    """The three steps of an attempt.
+
+    Args:
+        queue: Of the service.
+        cluster: Where it runs.
+        home: Where its files are.
+        used_hours: Returns what a job's trials have used.
+        tell: Called with each message for the operator.
+        poll_s: How often it is looked at.
+        patience_s: Ray may be silent so long.
+    """
+
+    queue: Queue
+    cluster: Cluster
+    home: Home
+    used_hours: Callable[[Job], float]
+    tell: Tell
+    poll_s: float = POLL_S
+    patience_s: float = PATIENCE_S
+    wake: threading.Event = field(default_factory=threading.Event)
+
+    def submit(self, name: str, number: int) -> None:
+        """Start an attempt unless it has been started, or is no longer wanted."""
+        submission = submission_id(name, number)
+        deadline = time.monotonic() + self.patience_s
+        while True:
+            job = self._job(name)
+            if job.wanted or job.attempt != number or job.state != "running":
+                return
+            try:
+                if self.cluster.attempt(submission).state == "unknown":
+                    self._start(job)
+                return
+            except (UnreachableError, OSError) as error:
+                if time.monotonic() > deadline:
+                    self.tell(f"job {name}: {error}")
+                    return  # it will be found lost
+                self._pause()
+
+    def _start(self, job: Job) -> None:
+        document = self._patiently(lambda: self.queue.document(job.id))
+        entrypoint = self.home.write(job, document)
+        metadata = {"job": job.id, "study": job.study, "user": job.user}
+        self.cluster.submit(job.submission, entrypoint, metadata)
+        self.tell(f"job {job.id} ({job.study}, {job.user}): attempt {job.attempt} started")
+
+    def watch(self, name: str, number: int) -> dict[str, Any]:
+        """Return the outcome of an attempt when it has ended."""
+        submission, silent_since = submission_id(name, number), None
+        while True:
+            job = self._job(name)
+            if job.attempt != number or job.state != "running":
+                return Outcome("stopped", reason="over").document()
+            why = self._why_stop(job)
+            try:
+                found, silent_since = self.cluster.attempt(submission), None
+                if found.state != "running":
+                    return self._outcome(job, found, why).document()
+                if why:
+                    self.cluster.stop(submission)
+            except UnreachableError as error:
+                silent_since = silent_since or time.monotonic()
+                if time.monotonic() - silent_since > self.patience_s:
+                    return Outcome("lost", message=str(error)).document()
+            self._pause()
+
+    def _outcome(self, job: Job, found: Attempt, why: str) -> Outcome:
+        said = _SAID.get(why, "").format(job=job)
+        if found.state == "unknown":
+            # Where it was to be stopped before it was started, nothing was lost.
+            lost = "the cluster it ran on is gone"
+            return Outcome("lost", reason=why, message=said or lost)
+        if found.state == "stopped":
+            return Outcome("stopped", found.code, why, said or "somebody has stopped its driver")
+        if found.code == _PAUSED and self._study_is_paused(job):
+            return Outcome("exited", found.code, "paused", "paused with `handssl study pause`")
+        if found.code is None or found.code < 0 or found.code > 128:
+            return Outcome("lost", found.code, why, said or "its driver was killed")
+        return Outcome("exited", found.code, why, said or f"its driver ended with {found.code}")
+
+    def _study_is_paused(self, job: Job) -> bool:
+        return self._patiently(
+            lambda: is_paused(self.queue.document(job.id)["study"], self.home.storage)
+        )
+
+    def _why_stop(self, job: Job) -> str:
+        if job.wanted:
+            return job.wanted
+        if job.time_limit_s and job.running_s(self._now_s()) > job.time_limit_s:
+            return "time"
+        if job.gpu_hours and self.used_hours(job) > job.gpu_hours:
+            return "budget"
+        return ""
+
+    def finish(self, name: str, number: int, outcome: Outcome) -> None:
+        """Write the outcome of an attempt into the queue."""
+        job = self._patiently(lambda: finish(self.queue, name, number, outcome))
+        said = f": {job.message}" if job.message else ""
+        self.tell(f"job {name} ({job.study}, {job.user}): {job.state}{said}")
+
+    def _now_s(self) -> float:
+        return self._patiently(self.queue.now_s)
+
+    def _job(self, name: str) -> Job:
+        return self._patiently(lambda: self.queue.get(name))
+
+    def _patiently(self, call: Callable[[], Result]) -> Result:
+        """Return what a call gives; a database that is away is waited for, however long it is.
+
+        What a step raised would be kept as its result, and the attempt would never end.
+        """
+        while True:
+            try:
+                return call()
+            except DataError as error:
+                self.tell(str(error))
+                self._pause()
+
+    def _pause(self) -> None:
+        self.wake.wait(self.poll_s)
+
+
+_SAID = {
+    "time": "its time limit of {job.time_limit_s:g} s is over",
+    "budget": "its {job.gpu_hours:g} GPU hours are used",
+}
