@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from handssl.augment.own import OwnTransformation
     from handssl.data.config import PackedData, ProceduralData
     from handssl.data.sample import Reader, Sample
     from handssl.models.encoder import Encoder
@@ -35,6 +36,7 @@ _HOME = {
     "Cell": "handssl.sweep.study",
     "Encoder": "handssl.models.encoder",
     "Halving": "handssl.sweep.study",
+    "OwnTransformation": "handssl.augment.own",
     "PackedData": "handssl.data.config",
     "PretrainConfig": "handssl.training.config",
     "ProceduralData": "handssl.data.config",
@@ -60,6 +62,7 @@ __all__ = [
     "Cell",
     "Encoder",
     "Halving",
+    "OwnTransformation",
     "PackedData",
     "PretrainConfig",
     "ProceduralData",
