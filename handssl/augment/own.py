@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol, Self, runtime_checkable
+import re
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from handssl.augment.interval import Interval
 from handssl.augment.names import FLIPS, OWN_NAME, TRANSFORMATIONS
 from handssl.config import Config
 
 OWN_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+Ranges = tuple[tuple[float, float], ...]
 MEMBERS = ("name", "ranges", "regressable", "probability", "apply")
 # Words that stand for something else in a composition, a configuration or a table of losses.
 _TAKEN = (*TRANSFORMATIONS, *FLIPS, "none", "border", "quirks", "own", "contrastive")
@@ -68,26 +70,34 @@ class Own(Config):
     """
 
     path: Annotated[str, Field(pattern=OWN_PATH)]
-    name: Annotated[str, Field(pattern=OWN_NAME)]
-    ranges: tuple[tuple[float, float], ...] = ()
+    name: str
+    ranges: Ranges
     regressable: bool
     probability: Annotated[float, Field(ge=0.0, le=1.0)]
 
     @field_validator("name")
     @classmethod
     def _is_free(cls, value: str) -> str:
+        if not re.match(OWN_NAME, value):
+            raise ValueError("expected up to 40 small letters, digits and _, a letter first")
         # Heads and weights are kept in these dictionaries, under the name.
         if value in _TAKEN or hasattr(torch.nn.ModuleDict, value):
-            raise ValueError(f"expected a name that is not taken, got {value!r}: choose another")
+            raise ValueError("expected a name that is not taken; choose another")
         return value
 
-    @model_validator(mode="after")
-    def _has_parameters(self) -> Self:
-        for low, high in self.ranges:
-            Interval(low=low, high=high)
-        if self.regressable and not self.ranges:
-            raise ValueError("regressable: expected ranges of parameters to predict, got none")
-        return self
+    @field_validator("ranges")
+    @classmethod
+    def _low_to_high(cls, value: Ranges) -> Ranges:
+        if any(low >= high for low, high in value):
+            raise ValueError("expected (low, high) with low < high")
+        return value
+
+    @field_validator("regressable")
+    @classmethod
+    def _has_parameters(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("ranges") == ():
+            raise ValueError("expected ranges of parameters to predict, there are none")
+        return value
 
     @property
     def intervals(self) -> tuple[Interval, ...]:

@@ -90,7 +90,9 @@ def described(path: str) -> Own:
     try:
         return Own.model_validate({"path": path, **values})
     except ValidationError as error:
-        raise InputError(explain(error, Own, f"transformation {path}")) from None
+        _, *mistakes = explain(error, Own, path).splitlines()
+        words = "; ".join(line.strip() for line in mistakes)
+        raise InputError(f"transformation {path}: {words}") from None
 
 
 def _resolved(value: Any) -> Any:
