@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from handssl.augment.own import OwnTransformation
     from handssl.data.config import PackedData, ProceduralData
     from handssl.data.sample import Reader, Sample
     from handssl.models.encoder import Encoder
@@ -37,6 +38,7 @@ _HOME = {
     "Encoder": "handssl.models.encoder",
     "Halving": "handssl.sweep.study",
     "Job": "handssl.service.client",
+    "OwnTransformation": "handssl.augment.own",
     "PackedData": "handssl.data.config",
     "PretrainConfig": "handssl.training.config",
     "ProceduralData": "handssl.data.config",
@@ -64,6 +66,7 @@ __all__ = [
     "Encoder",
     "Halving",
     "Job",
+    "OwnTransformation",
     "PackedData",
     "PretrainConfig",
     "ProceduralData",

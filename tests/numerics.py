@@ -14,8 +14,7 @@ from pathlib import Path
 
 import torch
 
-from handssl.augment import TRANSFORMATIONS
-from handssl.augment.config import PAPER_SEVEN, Quirks
+from handssl.augment import PAPER_SEVEN, TRANSFORMATIONS, Quirks
 from handssl.data.packing import pack
 from handssl.data.study_data import StudyData
 from handssl.evaluation import evaluate_predictions

@@ -11,6 +11,7 @@ import yaml
 
 from handssl.augment import TRANSFORMATIONS, AugmentConfig
 from handssl.augment.draws import UNIT, intervals_of
+from handssl.augment.own_check import require_sound
 from handssl.cli.app import cli
 from handssl.data.npz_schema import schema
 
@@ -69,6 +70,19 @@ def test_the_example_of_the_data_page_runs(tmp_path, monkeypatch, capsys):
     (code,) = blocks(ROOT / "docs" / "data.md", "python")
     exec(compile(code, "data.md", "exec"), {})
     assert capsys.readouterr().out.strip() == "(21, 2)"
+
+
+def test_the_own_transformation_of_the_api_page_is_one(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "api.md").read_text().split("## Your own transformation")[1]
+    module, study = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "mylab").mkdir()
+    (tmp_path / "mylab" / "ops.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    names: dict = {}
+    exec(compile(study, "api.md", "exec"), names)
+    assert capsys.readouterr().out.strip() == study.strip().splitlines()[-1].removeprefix("# ")
+    (own,) = names["study"].pretrain.augmentation.own
+    require_sound(own, view_px=16)
 
 
 def test_the_data_page_has_the_schema_of_converted_datasets():

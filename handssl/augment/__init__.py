@@ -2,12 +2,9 @@
 
 from handssl.augment.backends import Backend, choose_backend, make_views
 from handssl.augment.config import (
-    PAPER_SEVEN,
     REGRESSABLE,
-    TRANSFORMATIONS,
     AugmentConfig,
-    Interval,
-    composition_name,
+    may_regress,
     regressed_intervals,
 )
 from handssl.augment.draws import Draw, Theta, draw_theta
@@ -19,6 +16,9 @@ from handssl.augment.geometry import (
     view_matrix,
     visible,
 )
+from handssl.augment.interval import Interval
+from handssl.augment.names import PAPER_SEVEN, TRANSFORMATIONS, composition_name
+from handssl.augment.own import Own, OwnTransformation
 from handssl.augment.quirks import Quirks
 from handssl.augment.views import View, ViewMaker, plain_view
 
@@ -30,6 +30,8 @@ __all__ = [
     "Backend",
     "Draw",
     "Interval",
+    "Own",
+    "OwnTransformation",
     "Quirks",
     "Theta",
     "View",
@@ -38,6 +40,7 @@ __all__ = [
     "composition_name",
     "draw_theta",
     "make_views",
+    "may_regress",
     "move_camera",
     "move_points",
     "outside_share",

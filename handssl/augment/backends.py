@@ -9,7 +9,8 @@ from typing import Literal, get_args
 
 import torch
 
-from handssl.augment.config import AugmentConfig, refuse_flips
+from handssl.augment.config import AugmentConfig
+from handssl.augment.names import refuse_flips
 from handssl.augment.opencv import OpenCvViewMaker
 from handssl.augment.views import ViewMaker
 from handssl.errors import InputError

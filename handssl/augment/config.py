@@ -8,88 +8,26 @@ size of the source image (translation, colour) the range is the symmetric one of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
 
+from handssl.augment.interval import Interval
+from handssl.augment.names import TRANSFORMATIONS
+from handssl.augment.own import Own
+from handssl.augment.own_found import Owns
 from handssl.augment.quirks import Quirks
 from handssl.config import Config
 from handssl.errors import InputError
 
-Transformation = Literal[
-    "blur",
-    "color_drop",
-    "color_jitter",
-    "cutout",
-    "noise",
-    "rotate",
-    "scale",
-    "sobel",
-    "translate",
-]
-TRANSFORMATIONS: tuple[Transformation, ...] = get_args(Transformation)
-# What the paper compares; the published version of it added color_drop and scale.
-PAPER_SEVEN: tuple[Transformation, ...] = tuple(
-    name for name in TRANSFORMATIONS if name not in ("color_drop", "scale")
-)
-FLIPS = ("flip", "hflip", "horizontal_flip", "mirror", "vertical_flip", "vflip")
-
-
-def _no_flip(name: object) -> object:
-    if name in FLIPS:
-        raise ValueError(
-            f"{name} is no transformation of hands, which are chiral: the mirror image of a right "
-            f"hand is a left hand, so its handedness and the x axis of its pose would be wrong; "
-            f"leave it out"
-        )
-    return name
-
-
-def refuse_flips(composition: Iterable[str]) -> None:
-    """Explain why a composition cannot name a flip, wherever it does not pass a configuration.
-
-    Raises:
-        InputError: A name means a mirrored image.
-
-    Example:
-        >>> refuse_flips(("rotate", "translate"))
-    """
-    for name in composition:
-        try:
-            _no_flip(name)
-        except ValueError as error:
-            raise InputError(f"composition: {error}.") from None
-
-
-# A composition as configurations take it: known names, and a reason where a flip is asked for.
-Composition = tuple[Annotated[Transformation, BeforeValidator(_no_flip)], ...]
 Border = Literal["disc", "reflect", "black"]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class Interval(Config):
-    """A closed range of one parameter, `low < high`."""
-
-    low: float
-    high: float
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.low >= self.high:
-            raise ValueError(f"low must be less than high, got {self.low} and {self.high}")
-        return self
-
-    @property
-    def width(self) -> float:
-        """Return high - low, what a relative target of this parameter is divided by."""
-        return self.high - self.low
 
 
 class _Ranged(Config):
@@ -198,6 +136,8 @@ class AugmentConfig(Config):
         border: What lies where the stored crop ends: mirrored pixels (`reflect`), black, or both
             views masked to the inscribed disc (`disc`).
         quirks: What the published code does otherwise; all off, and left out of what is stored.
+        own: Your own transformations, each as `package.module:attribute` of an object as
+            `handssl.OwnTransformation` describes; applied last, in this order.
     """
 
     translate: Translate = Translate()
@@ -211,6 +151,32 @@ class AugmentConfig(Config):
     blur: Blur = Blur()
     border: Border = "reflect"
     quirks: Quirks = Quirks()
+    own: Owns = ()
+
+    @field_validator("own")
+    @classmethod
+    def _own_names_differ(cls, value: tuple[Own, ...]) -> tuple[Own, ...]:
+        names = [one.name for one in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"expected names that differ, got {', '.join(twice)} twice: rename one"
+            )
+        return value
+
+    def own_called(self, name: str) -> Own | None:
+        """Return the own transformation of a name, None where it is not one of them."""
+        return next((one for one in self.own if one.name == name), None)
+
+    @property
+    def regressable(self) -> tuple[str, ...]:
+        """Names of the transformations that a relative head can predict.
+
+        Example:
+            >>> AugmentConfig().regressable
+            ('translate', 'rotate', 'scale', 'color_jitter')
+        """
+        return (*REGRESSABLE, *(one.name for one in self.own if one.regressable))
 
     @classmethod
     def preset(cls, name: str) -> Self:
@@ -228,11 +194,13 @@ class AugmentConfig(Config):
         return cls.parse(_PAPER_CODE if name == "paper_code" else {})
 
     @model_serializer(mode="wrap")
-    def _without_quirks(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Identities are hashes of this: switches that are off must not change them.
+    def _without_what_is_off(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Identities are hashes of this: what came later and is off must not change them.
         values: dict[str, Any] = handler(self)
         if not self.quirks.on:
             values.pop("quirks", None)
+        if not self.own:
+            values.pop("own", None)
         return values
 
 
@@ -268,24 +236,27 @@ def regressed_intervals(
     """Return the intervals of the parameters that a relative head regresses, in theta's order.
 
     Args:
-        transformation: One of `REGRESSABLE`.
+        transformation: One of `REGRESSABLE`, or a regressable one of the configuration's own.
         config: Where the ranges come from; default: the documented defaults.
 
     Example:
         >>> [interval.width for interval in regressed_intervals("translate")]
         [0.3, 0.3]
     """
-    own = getattr(config or AugmentConfig(), transformation)
-    return tuple(getattr(own, name) for name in REGRESSABLE[transformation])
+    config = config or AugmentConfig()
+    if one := config.own_called(transformation):
+        return one.intervals
+    ranged = getattr(config, transformation)
+    return tuple(getattr(ranged, name) for name in REGRESSABLE[transformation])
 
 
-def composition_name(transformations: Iterable[str]) -> str:
-    """Write a composition in canonical (alphabetical) order; the empty one is `none`.
+def may_regress(transformation: str) -> bool:
+    """Say whether a transformation can have parameters to predict, as far as its name tells.
+
+    Whether one of a user's own does is known to the configuration that lists it.
 
     Example:
-        >>> composition_name({"translate", "rotate"})
-        'rotate+translate'
-        >>> composition_name(())
-        'none'
+        >>> may_regress("rotate"), may_regress("blur"), may_regress("solarize")
+        (True, False, True)
     """
-    return "+".join(sorted(set(transformations))) or "none"
+    return transformation in REGRESSABLE or transformation not in TRANSFORMATIONS

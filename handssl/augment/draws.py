@@ -14,11 +14,11 @@ import torch
 from handssl.augment.config import (
     REGRESSABLE,
     AugmentConfig,
-    Interval,
-    refuse_flips,
     regressed_intervals,
 )
 from handssl.augment.constants import constant
+from handssl.augment.interval import Interval
+from handssl.augment.names import refuse_flips
 from handssl.randomness import derive_key, uniform_sets
 
 Theta = Mapping[str, torch.Tensor]
@@ -71,8 +71,9 @@ def draw_theta(
     keys = [derive_key("theta", seed, epoch, number_of(view, name), name) for name in names]
     # All at once: a pass over a small batch costs its calls, not its numbers.
     draws = uniform_sets(ids, 1 + max(map(len, intervals)), keys)
+    regressable = config.regressable
     return {
-        name: _within(own, getattr(config, name).probability, drawn, keep=name not in REGRESSABLE)
+        name: _within(own, _probability(config, name), drawn, keep=name not in regressable)
         for name, own, drawn in zip(names, intervals, draws.unbind(), strict=True)
     }
 
@@ -89,6 +90,8 @@ def number_of(view: Draw, transformation: str) -> int:
 
 def intervals_of(config: AugmentConfig, transformation: str) -> tuple[Interval, ...]:
     """Return the interval of every parameter of a transformation, in theta's order."""
+    if one := config.own_called(transformation):
+        return one.intervals
     if transformation in REGRESSABLE:
         return regressed_intervals(transformation, config)
     return {
@@ -98,6 +101,13 @@ def intervals_of(config: AugmentConfig, transformation: str) -> tuple[Interval, 
         "noise": (config.noise.sigma,),
         "blur": (config.blur.sigma_views,),
     }[transformation]
+
+
+def _probability(config: AugmentConfig, transformation: str) -> float:
+    found: float = (
+        config.own_called(transformation) or getattr(config, transformation)
+    ).probability
+    return found
 
 
 def _within(

@@ -20,6 +20,7 @@ from handssl.augment import opencv_appearance, views
 from handssl.augment.config import Border
 from handssl.augment.draws import Theta
 from handssl.augment.opencv_geometry import pixel_matrices, warp
+from handssl.augment.own_found import change_own
 from handssl.errors import InputError
 
 # Parts of a batch per thread: threads that end early take another.
@@ -72,9 +73,14 @@ class OpenCvViewMaker(views.ViewMaker):
             key=key,
             border=self.config.border,
             images=np.empty((len(crops), 3, self.view_px, self.view_px), np.float32),
+            finished=not any(one.name in theta for one in self.config.own),
         )
         part.render_all(torch.get_num_threads())
-        return torch.from_numpy(part.images)
+        images = torch.from_numpy(part.images)
+        if part.finished:
+            return images
+        # Own ones take tensors: all rows at once, by the one definition that both backends have.
+        return views.normalise(change_own(images, theta, self.config.own))
 
 
 Drawn = list[tuple[str, Sequence[float]]]
@@ -98,7 +104,10 @@ def drawn_changes(theta: Theta, count: int) -> list[Drawn]:
 
 @dataclass(frozen=True)
 class _Part:
-    """What the threads share while they render a batch; each writes its own rows of `images`."""
+    """What the threads share while they render a batch; each writes its own rows of `images`.
+
+    They are normalised where nothing follows (`finished`), else in [0, 1].
+    """
 
     crops: np.ndarray
     matrices: np.ndarray
@@ -107,6 +116,7 @@ class _Part:
     key: int
     border: Border
     images: np.ndarray
+    finished: bool
 
     def render_all(self, threads: int) -> None:
         count = len(self.images)
@@ -128,7 +138,8 @@ class _Part:
                     image = opencv_appearance.noise(image, parameters, self.ids[row], key=self.key)
                 else:
                     image = opencv_appearance.CHANGES[name](image, parameters)
-            opencv_appearance.normalise(image, self.images[row])
+            write = opencv_appearance.normalise if self.finished else opencv_appearance.scale
+            write(image, self.images[row])
 
 
 @contextmanager

@@ -149,6 +149,11 @@ def normalise(image: np.ndarray, out: np.ndarray) -> None:
         cv2.addWeighted(plane, scale, plane, 0.0, offset, dst=target, dtype=cv2.CV_32F)
 
 
+def scale(image: np.ndarray, out: np.ndarray) -> None:
+    """Write an image uint8 (P, P, 3) into float32 (3, P, P) in [0, 1]."""
+    np.divide(image.transpose(2, 0, 1), np.float32(255.0), out=out)
+
+
 _SCALES = tuple((1.0 / (255.0 * std), -mean / std) for mean, std in zip(MEAN, STD, strict=True))
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from handssl.augment.config import REGRESSABLE, TRANSFORMATIONS, AugmentConfig
+from handssl.augment.config import REGRESSABLE, AugmentConfig
 from handssl.augment.geometry import move_points, view_matrix
+from handssl.augment.names import TRANSFORMATIONS
 from handssl.augment.sheet_rows import STEPS, Strip, pair_strips, range_strips
 from handssl.augment.views import MEAN, STD, ViewMaker
 from handssl.data.sheet import sheet_of_crops

@@ -11,6 +11,7 @@ from handssl.augment.config import AugmentConfig
 from handssl.augment.constants import constant
 from handssl.augment.draws import Draw, Theta, draw_theta, number_of
 from handssl.augment.geometry import view_matrix, warp
+from handssl.augment.own_found import change_own
 
 # Order of application after the geometric warp, whatever the order in which a study names them.
 APPEARANCE_ORDER = ("color_jitter", "color_drop", "blur", "sobel", "noise", "cutout")
@@ -99,9 +100,8 @@ class ViewMaker:
             context=self.context,
             border=self.config.border,
         )
-        return normalise(
-            change_appearance(images, theta, ids, key=key, switches=self.config.quirks)
-        )
+        images = change_appearance(images, theta, ids, key=key, switches=self.config.quirks)
+        return normalise(change_own(images, theta, self.config.own))
 
 
 def plain_view(crops: torch.Tensor, *, view_px: int, context: float) -> torch.Tensor:

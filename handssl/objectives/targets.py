@@ -12,6 +12,7 @@ from handssl.augment import (
     AugmentConfig,
     Interval,
     composition_name,
+    may_regress,
     regressed_intervals,
 )
 from handssl.augment.constants import constant
@@ -32,7 +33,8 @@ def relative_target(
     the division. Adding a constant to theta_b adds it to the target (Eq. 4).
 
     Args:
-        transformation: One of translate, rotate, scale, color_jitter.
+        transformation: One of translate, rotate, scale, color_jitter, or with `ranges` a
+            regressable one of your own.
         theta_a: (B, k), parameters of the first view.
         theta_b: (B, k), parameters of the second view.
         ranges: One view's interval of each parameter; default: the documented defaults.
@@ -71,7 +73,7 @@ def published_target(
     rotate: (a - b) mod 360 in degrees, so that -1 becomes 359; translate: a - b in pixels of a box
     of 128 px (there: of the source image); color_jitter: differences of hue in turns (there: of a
     factor), of the factors of saturation and value, and of the offset in levels of 255; scale: the
-    ratio of the crop margins. No unit is like another.
+    ratio of the crop margins; your own: a - b. No unit is like another.
 
     Args:
         transformation: One of `REGRESSABLE`.
@@ -92,6 +94,8 @@ def published_target(
         return torch.exp(theta_b - theta_a)
     if transformation == "translate":
         return 128.0 * (theta_a - theta_b)
+    if transformation != "color_jitter":
+        return theta_a - theta_b
     raw = [
         torch.stack((t[:, 0], t[:, 1].exp(), t[:, 2].exp(), 255.0 * t[:, 3]), dim=1)
         for t in (theta_a, theta_b)
@@ -113,10 +117,11 @@ def regressed_ranges(
     Raises:
         InputError: None has.
     """
-    names = [name for name in sorted(composition) if name in REGRESSABLE]
+    regressable = augmentation.regressable
+    names = [name for name in sorted(composition) if name in regressable]
     if not names:
         raise InputError(
-            f"expected at least one of {', '.join(REGRESSABLE)} to predict, the composition is "
+            f"expected at least one of {', '.join(regressable)} to predict, the composition is "
             f"'{composition_name(composition)}'; add one or use the contrastive objective"
         )
     return {name: regressed_intervals(name, augmentation) for name in names}
@@ -129,9 +134,11 @@ _PERIODS = {
 
 
 def _intervals(transformation: str, ranges: Sequence[Interval] | None) -> Sequence[Interval]:
+    if ranges is not None and may_regress(transformation):
+        return ranges
     if transformation not in REGRESSABLE:
         raise InputError(
             f"relative_target: {transformation!r} has no parameters to regress"
             f"{nearest(transformation, REGRESSABLE)}"
         )
-    return regressed_intervals(transformation) if ranges is None else ranges
+    return regressed_intervals(transformation)

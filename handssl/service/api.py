@@ -14,7 +14,7 @@ from handssl.service.job import Job, JobRequest, State
 from handssl.service.listing import PAGE, Filter, history, page, placed
 from handssl.service.logs import read_log
 from handssl.service.progress import resume_study
-from handssl.service.reading import read_request
+from handssl.service.reading import read_request, require_shallow
 from handssl.service.running_service import Service
 from handssl.service.settings import is_draining
 from handssl.service.views import (
@@ -95,7 +95,8 @@ def submit_batch(batch: Batch, caller: Submits, service: Here) -> list[JobView]:
 def submit_all(service: Service, wanted: list[JobRequest], user: str) -> list[tuple[Job, bool]]:
     """Queue studies that the policy allows; return each job and whether it is new."""
     for one in wanted:
-        service.policy.require(one.checked())
+        require_shallow(one.study)
+        service.policy.require(one.study)
     found = service.queue.submit(wanted, user=user)
     service.on_change()
     return found

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from handssl.errors import InputError
-from handssl.sweep.study import Study
 
 _IMPORT_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 
@@ -32,14 +31,19 @@ class Policy:
     roots: tuple[Path, ...] = ()
     modules: tuple[str, ...] = ()
 
-    def require(self, study: Study) -> None:
+    def require(self, study: Mapping[str, Any]) -> None:
         """Refuse a study that names what is not allowed.
+
+        To be asked before the study is read: reading one that names code imports it.
+
+        Args:
+            study: As it came.
 
         Raises:
             InputError: All such places are listed.
         """
         mistakes = []
-        for where, text in _texts(study.model_dump(mode="json")):
+        for where, text in _texts(study):
             if _IMPORT_PATH.match(text) and not self.allows_module(text):
                 allowed = ", ".join(self.modules) or "none"
                 mistakes.append(

@@ -28,7 +28,7 @@ async def read_request(request: Request) -> JobRequest:
         values: Any = _options(request.query_params) | {"study": study_of_yaml(body)}
     else:
         values = _json(body)
-    _require_shallow(values)
+    require_shallow(values)
     return JobRequest.parse(values, where="the request")
 
 
@@ -69,9 +69,14 @@ def _options(query: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _require_shallow(value: Any, depth: int = 0) -> None:
+def require_shallow(value: Any, depth: int = 0) -> None:
+    """Refuse values that are nested deeper than any study.
+
+    Raises:
+        InputError: They are.
+    """
     if depth > _DEEPEST:
         raise InputError(f"the request: expected at most {_DEEPEST} levels of nesting")
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for one in inner:
-        _require_shallow(one, depth + 1)
+        require_shallow(one, depth + 1)

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
-from handssl.augment import REGRESSABLE, TRANSFORMATIONS, composition_name
-from handssl.augment.config import Composition, Transformation
+from handssl.augment import REGRESSABLE, composition_name, may_regress
+from handssl.augment.names import OWN_NAME, Composition
 from handssl.config import Config
 from handssl.data.config import DataConfig
 from handssl.objectives import INVERTIBLE, ObjectiveName
@@ -16,7 +16,7 @@ Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 _WRITTEN = {
     "anyOf": [
-        {"type": "array", "items": {"enum": list(TRANSFORMATIONS)}, "uniqueItems": True},
+        {"type": "array", "items": {"type": "string", "pattern": OWN_NAME}, "uniqueItems": True},
         {"type": "string", "examples": ["rotate+translate", "none"]},
     ]
 }
@@ -73,14 +73,14 @@ class Cell(Config):
 
     @field_validator("composition", "relative_on")
     @classmethod
-    def _canonical(cls, value: tuple[Transformation, ...]) -> tuple[Transformation, ...]:
+    def _canonical(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) != len(value):
             raise ValueError("a transformation is named twice")
         return tuple(sorted(value))
 
     @model_validator(mode="after")
     def _has_parameters(self) -> Self:
-        if self.objective == "relative" and not set(self.composition) & set(REGRESSABLE):
+        if self.objective == "relative" and not any(map(may_regress, self.composition)):
             raise ValueError(
                 f"objective 'relative' needs one of {', '.join(REGRESSABLE)} in the composition"
             )
@@ -95,7 +95,7 @@ class Cell(Config):
         chosen, others = set(self.relative_on), set(self.composition)
         if self.objective != "mixed" and chosen:
             raise ValueError(f"relative_on belongs to objective 'mixed', not {self.objective!r}")
-        if not chosen <= others & set(REGRESSABLE):
+        if not chosen <= set(filter(may_regress, others)):
             raise ValueError(
                 "relative_on: expected transformations of the composition with parameters "
                 f"({', '.join(REGRESSABLE)}), got {composition_name(self.relative_on)}"

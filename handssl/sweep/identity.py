@@ -20,7 +20,8 @@ def trial_id(config: PretrainConfig, data_fingerprint: str, *, kind: str = "tria
     of transformations that are off, so one trial serves every study that asks for it.
 
     Args:
-        config: The resolved configuration.
+        config: The resolved configuration. Own transformations count by import path, name, ranges
+            and probability, in the order in which they are applied, not by their code.
         data_fingerprint: Of all splits together.
         kind: What is done with it: `trial`, or the name of a reference.
 
@@ -54,4 +55,7 @@ def _determining(config: PretrainConfig) -> dict[str, Any]:
             del values[name]
     for name in set(TRANSFORMATIONS) - set(config.composition):
         del values["augmentation"][name]
+    own = values["augmentation"].pop("own", ())
+    if on := [one for one in own if one["name"] in config.composition]:
+        values["augmentation"]["own"] = on
     return values

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, field_validator, model_validator
 
+from handssl.augment.names import add_names, names_in_scope
 from handssl.config import Config, nearest
 from handssl.data.config import DataConfig, ProceduralData
 from handssl.errors import InputError
 from handssl.sweep.cells import Cell, Seed, Slug
 from handssl.sweep.halving import Rules
 from handssl.sweep.halving.rules import Order
+from handssl.sweep.schema import NAMES
 from handssl.sweep.stages import CellsStage, Selections, Stage, StageBase, with_settings
 from handssl.sweep.stages.explicit import cells_differ
 from handssl.training.config import PretrainConfig
@@ -65,6 +67,8 @@ class Study(Config):
           cells.0.composition.0: unknown name 'rotat'; did you mean 'rotate'?
     """
 
+    model_config = ConfigDict(json_schema_extra=NAMES)
+
     name: Slug
     data: DataConfig = ProceduralData()
     pretrain: PretrainConfig = PretrainConfig()
@@ -74,6 +78,18 @@ class Study(Config):
     blocks: tuple[Seed, ...] = (1,)
     halving: Halving | None = Halving()
     references: bool = True
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _knows_its_own(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        with names_in_scope():
+            return handler(values)
+
+    @field_validator("pretrain")
+    @classmethod
+    def _names_its_own(cls, value: PretrainConfig) -> PretrainConfig:
+        add_names(one.name for one in value.augmentation.own)
+        return value
 
     @field_validator("pretrain")
     @classmethod
@@ -142,6 +158,13 @@ class Study(Config):
         return self
 
     @model_validator(mode="after")
+    def _tells_stages_of_its_own(self) -> Self:
+        if own := self.pretrain.augmentation.own:
+            # The fields are frozen for others; nobody has seen this instance yet.
+            self.__dict__["stages"] = tuple(stage.knowing(own) for stage in self.stages)
+        return self
+
+    @model_validator(mode="after")
     def _known_cells_can_be_run(self) -> Self:
         for stage in self.all_stages:
             if not stage.needs:
@@ -167,8 +190,10 @@ class Study(Config):
         Parameters of transformations that are off are at their defaults: they determine nothing.
         """
         values = self.pretrain.merged(cell.settings).model_dump(mode="json")
-        kept = {*cell.composition, "border"}
+        kept = {*cell.composition, "border", "quirks"}
+        own = [o for o in values["augmentation"].get("own", ()) if o["name"] in cell.composition]
         values["augmentation"] = {k: v for k, v in values["augmentation"].items() if k in kept}
+        values["augmentation"] |= {"own": own} if own else {}
         values |= {"composition": cell.composition, "objective": cell.objective, "seed": block}
         values["relative_on"] = cell.relative_on
         return PretrainConfig.parse(values, where=f"{self.name}, cell {cell.label}")

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from handssl.augment import REGRESSABLE, AugmentConfig, composition_name
-from handssl.augment.config import Composition, Transformation
+from handssl.augment import AugmentConfig, composition_name
+from handssl.augment.names import Composition, add_names, names_in_scope
 from handssl.config import Config
 from handssl.errors import InputError
 from handssl.models import EncoderConfig, HeadConfig
@@ -48,6 +54,8 @@ class PretrainConfig(Config):
             makes the result depend on the number of workers.
     """
 
+    # Before all that names transformations: it says what its own are called.
+    augmentation: AugmentConfig = AugmentConfig()
     composition: Composition = ()
     objective: ObjectiveName = "contrastive"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
@@ -63,24 +71,38 @@ class PretrainConfig(Config):
     batch_norm: Literal["global", "local"] = "global"
     encoder: EncoderConfig = EncoderConfig()
     heads: HeadConfig = HeadConfig()
-    augmentation: AugmentConfig = AugmentConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _knows_its_own(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        with names_in_scope():
+            return handler(values)
+
+    @field_validator("augmentation")
+    @classmethod
+    def _names_its_own(cls, value: AugmentConfig) -> AugmentConfig:
+        add_names(one.name for one in value.own)
+        return value
 
     @field_validator("composition", "relative_on")
     @classmethod
-    def _canonical(cls, value: tuple[Transformation, ...]) -> tuple[Transformation, ...]:
+    def _canonical(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) != len(value):
             raise ValueError("a transformation is named twice")
         return tuple(sorted(value))
 
     @field_validator("relative_on")
     @classmethod
-    def _regressable(cls, value: tuple[Transformation, ...]) -> tuple[Transformation, ...]:
-        without = [name for name in value if name not in REGRESSABLE]
+    def _regressable(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "augmentation" not in info.data:  # a mistake there is told already
+            return value
+        regressable = info.data["augmentation"].regressable
+        without = [name for name in value if name not in regressable]
         if without:
             raise ValueError(
                 f"{', '.join(without)} has no parameters to predict; "
-                f"expected some of {', '.join(REGRESSABLE)}"
+                f"expected some of {', '.join(regressable)}"
             )
         return value
 
@@ -94,10 +116,11 @@ class PretrainConfig(Config):
 
     @model_validator(mode="after")
     def _has_targets(self) -> Self:
-        if self.objective == "relative" and not set(self.composition) & set(REGRESSABLE):
+        regressable = self.augmentation.regressable
+        if self.objective == "relative" and not set(self.composition) & set(regressable):
             raise ValueError(
                 "objective 'relative' needs at least one of "
-                f"{', '.join(REGRESSABLE)} in the composition; it is "
+                f"{', '.join(regressable)} in the composition; it is "
                 f"'{composition_name(self.composition)}', which has no parameters to predict"
             )
         return self

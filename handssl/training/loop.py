@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from handssl.augment import composition_name, reach_boxes
+from handssl.augment.own_check import require_sound
 from handssl.data.store import PackedSplit
 from handssl.data.study_data import StudyData
 from handssl.distributed import (
@@ -54,8 +55,8 @@ class Pretraining:
         execution: How to compute it here.
 
     Raises:
-        InputError: The split is smaller than one batch, a rank would have no rows, or views would
-            leave the stored crop.
+        InputError: The split is smaller than one batch, a rank would have no rows, views would
+            leave the stored crop, or an own transformation is none.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Pretraining:
             self.objective.standardise(pose_targets(data.store("probe")))
         self.store = _crops_of(data.store(self.objective.split), execution, self.device)
         _check_reach(config, self.store)
+        _check_own(config, self.device)
         self.feed = Feed(config, self.objective, self.store, self.device)
         self._settle(execution)
         # A step of four views counts as two, so that arms stay comparable.
@@ -282,6 +284,12 @@ def _mean(parts: list[Losses]) -> Losses:
     names = parts[0].terms
     terms = {name: torch.stack([part.terms[name] for part in parts]).mean() for name in names}
     return Losses(total, terms, parts[-1].sigmas)
+
+
+def _check_own(config: PretrainConfig, device: torch.device) -> None:
+    for one in config.augmentation.own:
+        if one.name in config.composition:
+            require_sound(one, view_px=config.encoder.input_px, device=device)
 
 
 def _check_reach(config: PretrainConfig, store: PackedSplit) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from handssl.augment import AugmentConfig, composition_name, draw_theta, make_views
-from handssl.augment.config import FLIPS
+from handssl.augment.names import FLIPS
 from handssl.errors import InputError
 from handssl.sweep.study import Cell
 from handssl.training.config import PretrainConfig

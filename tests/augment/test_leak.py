@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from handssl.augment import REGRESSABLE, AugmentConfig, draw_theta, make_views
-from handssl.augment.config import Interval, Rotate
+from handssl.augment.config import Rotate
+from handssl.augment.interval import Interval
 from handssl.augment.leak import LIMIT_R2, leak, read_out
 from handssl.augment.leak_features import statistics
 from handssl.augment.leak_images import crops_without_cues

@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 
 from handssl.cli.app import invoke
+from handssl.sweep.study import Study
 from tune_spaces import compositions, demo, objectives, paper, published, smoke
 
 
@@ -25,10 +26,19 @@ def test_a_study_as_people_write_it_is_valid(schema):
     jsonschema.validate({"name": "mine", "cells": cells, "pretrain": {"epochs": 20}}, schema)
 
 
+def test_a_study_may_name_the_own_transformations_that_it_lists(schema):
+    own = {"augmentation": {"own": ["tests.augment.own:Dim"]}}
+    stages = [{"kind": "objectives", "transformations": ["dim", "rotate"]}]
+    values = {"name": "mine", "pretrain": own, "stages": stages}
+    jsonschema.validate(values, schema)
+    jsonschema.validate(Study.parse(values).model_dump(mode="json"), schema)
+
+
 @pytest.mark.parametrize(
     "values",
     [
         {"name": "mine", "cells": [{"composition": ["rotat"]}]},
+        {"name": "mine", "stages": [{"kind": "objectives", "transformations": ["dim"]}]},
         {"name": "mine", "cell": []},
         {"name": "mine", "stages": [{"kind": "objektives"}]},
         {"name": "mine", "pretrain": {"epochs": 0}},

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from handssl.augment import regressed_intervals, view_matrix
-from handssl.augment.config import Interval
+from handssl.augment.interval import Interval
 from handssl.evaluation.diagnostics import (
     collapse_measures,
     effective_rank,

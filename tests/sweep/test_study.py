@@ -156,3 +156,14 @@ def test_options_that_an_objective_does_not_read_are_no_part_of_its_trials() -> 
 def test_a_cell_that_an_objective_cannot_run_is_refused(cell: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Study.parse({"name": "x", "cells": [cell]})
+
+
+def test_the_quirks_of_a_study_reach_every_cell():
+    study = Study.parse(
+        {
+            "name": "as-published",
+            "cells": [{"composition": ["rotate"], "objective": "relative"}],
+            "pretrain": {"augmentation": {"quirks": {"integer_degrees": True}}},
+        }
+    )
+    assert study.config(study.cells[0], 1).augmentation.quirks.integer_degrees

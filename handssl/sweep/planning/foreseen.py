@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from handssl.augment import REGRESSABLE, TRANSFORMATIONS
 from handssl.data.config import DataConfig
 from handssl.sweep.cells import Cell
 from handssl.sweep.halving import Arm, Rules
@@ -103,6 +102,7 @@ def _findings(
 
 
 def _stand_in(study: Study, stage: Stage, cells: Sequence[Cell]) -> Selection:
+    regressable = study.pretrain.augmentation.regressable
     names = dict.fromkeys(name for cell in cells for name in cell.composition)
     # One that a supervised stage lists anyway would hide the cell that it may get besides.
     listed = {c for later in study.all_stages for c in getattr(later, "compositions", ())}
@@ -110,7 +110,7 @@ def _stand_in(study: Study, stage: Stage, cells: Sequence[Cell]) -> Selection:
     largest = max(free, key=lambda cell: len(cell.composition), default=None)
     return Selection(
         stage=stage.name,
-        objective_of={n: "relative" if n in REGRESSABLE else "contrastive" for n in names},
+        objective_of={n: "relative" if n in regressable else "contrastive" for n in names},
         best=largest,
         reasons=("stands in for a choice that nobody has made yet",),
     )
@@ -119,4 +119,4 @@ def _stand_in(study: Study, stage: Stage, cells: Sequence[Cell]) -> Selection:
 def transformations_of(stage: ForeseenStage) -> tuple[str, ...]:
     """Return the transformations that a stage's cells have between them."""
     names = {name for trial in stage.trained for name in trial.config.composition}
-    return tuple(name for name in TRANSFORMATIONS if name in names)
+    return tuple(sorted(names))

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from handssl.augment import REGRESSABLE
 from handssl.errors import InputError
 from handssl.sweep.halving import Arm
 from handssl.sweep.plan import PlannedTrial, plan_stage
@@ -84,7 +83,8 @@ def _assumed(study: Study, stage: Stage) -> tuple[dict[str, Selection], str]:
     for earlier in study.all_stages:
         if earlier.name in stage.needs and isinstance(earlier, ObjectivesStage):
             names = {name for cell in earlier.cells({}) for name in cell.composition}
-            objectives = {n: "relative" if n in REGRESSABLE else "contrastive" for n in names}
+            regressable = study.pretrain.augmentation.regressable
+            objectives = {n: "relative" if n in regressable else "contrastive" for n in names}
             chosen[earlier.name] = Selection.parse(
                 {"stage": earlier.name, "objective_of": objectives}
             )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
+from handssl.augment import Own
 from handssl.config import Config
 from handssl.objectives import ObjectiveName
 from handssl.sweep.cells import Cell, Slug
@@ -70,6 +71,13 @@ class StageBase(Config):
     """
 
     name: Slug
+    _own: tuple[Own, ...] = PrivateAttr(())
+
+    def knowing(self, own: tuple[Own, ...]) -> Self:
+        """Return the stage as part of a study with these own transformations."""
+        stage = self.model_copy()
+        stage._own = own
+        return stage
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from handssl.augment.config import Composition
+from handssl.augment.names import Composition
 from handssl.sweep.cells import Cell, Slug
 from handssl.sweep.skeleton import skeleton
 from handssl.sweep.stages.base import Selection, Selections, StageBase

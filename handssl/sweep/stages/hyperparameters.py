@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from handssl.augment.config import Composition
+from handssl.augment.names import Composition
 from handssl.objectives import ObjectiveName
 from handssl.randomness import numpy_generator
 from handssl.sweep.cells import Cell, Seed, Slug

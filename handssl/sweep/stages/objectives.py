@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Literal
 
-from handssl.augment import PAPER_SEVEN, REGRESSABLE
-from handssl.augment.config import Composition
+from handssl.augment import PAPER_SEVEN, AugmentConfig
+from handssl.augment.names import Composition
 from handssl.objectives import ObjectiveName
 from handssl.sweep.cells import Cell, Slug
 from handssl.sweep.stages.base import Finding, Selection, Selections, StageBase, best_cell
@@ -41,16 +41,23 @@ class ObjectivesStage(StageBase):
     name: Slug = "objectives"
     transformations: Composition = tuple(PAPER_SEVEN)
 
+    @property
+    def _regressable(self) -> tuple[str, ...]:
+        return AugmentConfig(own=self._own).regressable
+
     def cells(self, before: Selections) -> tuple[Cell, ...]:
         """Return the contrastive cells, then the relative ones."""
-        rivals = [name for name in self.transformations if name in REGRESSABLE]
+        rivals = [name for name in self.transformations if name in self._regressable]
         alone = [Cell(composition=(name,), exempt=name in rivals) for name in self.transformations]
         relative = [Cell(composition=(n,), objective="relative", exempt=True) for n in rivals]
         return (*alone, *relative)
 
     def select(self, findings: Sequence[Finding]) -> Selection:
         """Choose the objective of every transformation; also the best cell."""
-        chosen = [_better(name, findings) for name in self.transformations]
+        chosen = [
+            _better(name, findings) if name in self._regressable else _only(name)
+            for name in self.transformations
+        ]
         best = best_cell(findings)
         return Selection(
             stage=self.name,
@@ -60,10 +67,12 @@ class ObjectivesStage(StageBase):
         )
 
 
+def _only(name: str) -> tuple[str, ObjectiveName, str]:
+    return name, "contrastive", f"{name}: contrastive, it has no parameters to predict"
+
+
 def _better(name: str, findings: Sequence[Finding]) -> tuple[str, ObjectiveName, str]:
     """Return the transformation, its objective and why."""
-    if name not in REGRESSABLE:
-        return name, "contrastive", f"{name}: contrastive, it has no parameters to predict"
     arms = [_by_block(findings, name, objective) for objective in RIVALS]
     blocks = sorted(set(arms[0]) & set(arms[1]))
     if not blocks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from handssl.augment.config import Composition
+from handssl.augment.names import Composition
 from handssl.sweep.cells import Cell, Slug
 from handssl.sweep.stages.base import Selections, StageBase
 

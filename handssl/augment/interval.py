@@ -1,0 +1,27 @@
+"""The range of one parameter."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import model_validator
+
+from handssl.config import Config
+
+
+class Interval(Config):
+    """A closed range of one parameter, `low < high`."""
+
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low must be less than high, got {self.low} and {self.high}")
+        return self
+
+    @property
+    def width(self) -> float:
+        """Return high - low, what a relative target of this parameter is divided by."""
+        return self.high - self.low
