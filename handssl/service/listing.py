@@ -96,7 +96,7 @@ def placed(queue: Queue, found: list[Job]) -> list[Job]:
     ranked = select(jobs.c.id, rank).where(jobs.c.state == "queued").subquery()
     query = select(ranked.c.id, ranked.c.place).where(ranked.c.id.in_(waiting))
     with queue.database.begin(reading=True) as connection:
-        places = dict(connection.execute(query).tuples().all())
+        places = dict(connection.execute(query).all())
     return [replace(job, position=places.get(job.id, 0)) for job in found]
 
 

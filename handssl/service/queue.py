@@ -158,7 +158,7 @@ class Queue:
         query = select(jobs.c.key, jobs.c.id).where(
             jobs.c.key.in_(keys), jobs.c.state.in_(_KEEPS_KEY)
         )
-        return dict(connection.execute(query.order_by(jobs.c.submitted_s)).tuples().all())
+        return dict(connection.execute(query.order_by(jobs.c.submitted_s)).all())
 
     def _insert(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:

@@ -1,0 +1,81 @@
+"""Services for tests: queues in both databases, an application, a cluster that is a dictionary."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from handssl.service.admission import Limits
+from handssl.service.app import create_app
+from handssl.service.driver import Home
+from handssl.service.lease import Lease
+from handssl.service.policy import Policy
+from handssl.service.queue import Queue
+from handssl.service.ray_jobs import Attempt, UnreachableError
+from handssl.service.running_service import Service
+
+
+def study(name: str = "x", **values: Any) -> dict[str, Any]:
+    """Return the smallest study of this name."""
+    return {"name": name, "cells": [{"composition": []}], **values}
+
+
+def service(folder: Path, **options: Any) -> Service:
+    """Return a service over a queue of its own in a folder."""
+    url = options.pop("database", f"sqlite:///{folder}/service.db")
+    limits = options.pop("limits", Limits())
+    queue = Queue(url, queues=tuple(limits.queues))
+    home = Home(folder, lambda: f"sqlite:///{folder}/mlflow.db")
+    policy = options.pop("policy", Policy())
+    return Service(queue, home, limits, policy, Lease(queue.database), **options)
+
+
+@contextlib.contextmanager
+def served(of: Service, **settings: Any) -> Iterator[str]:
+    """Serve on a free port of this machine; give the URL."""
+    config = uvicorn.Config(create_app(of), port=0, log_level="error", **settings)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        thread.join(0.02)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        of.board.close()
+
+
+class FakeCluster:
+    """Submissions in a dictionary; `away` answers nobody."""
+
+    def __init__(self) -> None:
+        self.attempts: dict[str, Attempt] = {}
+        self.submitted: list[str] = []
+        self.stopped: list[str] = []
+        self.away = False
+
+    def attempt(self, submission: str) -> Attempt:
+        self._answer()
+        return self.attempts.get(submission, Attempt("unknown"))
+
+    def submit(self, submission: str, entrypoint: str, metadata: dict[str, str]) -> None:
+        self._answer()
+        self.submitted.append(submission)
+        self.attempts[submission] = Attempt("running")
+
+    def stop(self, submission: str) -> None:
+        self._answer()
+        self.stopped.append(submission)
+        self.attempts[submission] = Attempt("stopped")
+
+    def _answer(self) -> None:
+        if self.away:
+            raise UnreachableError("nobody answers")

@@ -1,0 +1,216 @@
+"""The page in a real browser: what it shows, that everybody can use it, with 0, 1 and 200 jobs."""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import requests
+
+from handssl.service.admission import Limits, admit
+from handssl.service.app import create_app
+from handssl.service.job import JobRequest
+from handssl.service.outcome import Outcome, finish
+from handssl.service.progress import Progress
+from tests.service import services
+from tests.service.services import served, service, study
+
+# What axe says of a page, and whether it is wider than the window, left in the page itself.
+PROBE = """
+axe.run(document, {resultTypes: ["violations"]}).then((found) => {
+  const note = document.createElement("pre");
+  note.id = "probe";
+  note.textContent = JSON.stringify({
+    violations: found.violations.map((one) => [one.id, one.nodes.map((n) => n.html)]),
+    checked: found.passes.length,
+    wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  });
+  document.body.append(note);
+});
+"""
+CURVE = ((0.0, 40.0), (1.0, 30.0), (5.0, 22.5))
+PROGRESS = Progress(
+    3, 10, {"completed": 3, "running": 2}, "relative rotate", 22.5, 25.0, CURVE, 0.5, 90.0, 1234.0
+)
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
+
+
+@pytest.fixture
+def probed(monkeypatch):
+    """Pages carry axe and a script that asks it; both come from the service, as its rules want."""
+    found = importlib.util.find_spec("axe_playwright_python")
+    axe = (Path(found.origin).parent / "axe.min.js").read_text()
+
+    def create(of):
+        from fastapi import Response
+
+        app = create_app(of)
+        for name, text in (("axe", axe), ("probe", PROBE)):
+            app.add_api_route(
+                f"/static-{name}.js",
+                lambda text=text: Response(text, media_type="text/javascript"),
+            )
+
+        @app.middleware("http")
+        async def add(request, call_next):
+            answer = await call_next(request)
+            if "text/html" not in answer.headers.get("content-type", ""):
+                return answer
+            body = b"".join([piece async for piece in answer.body_iterator])
+            tags = b'<script src="/static-axe.js"></script><script src="/static-probe.js"></script>'
+            headers = dict(answer.headers) | {"content-length": str(len(body) + len(tags))}
+            return Response(body + tags, answer.status_code, headers)
+
+        return app
+
+    monkeypatch.setattr(services, "create_app", create)
+
+
+def browse(chromium, folder, url: str, *, width: int = 1200, picture: Path | None = None) -> str:
+    """Return the page as the browser has it after its scripts have run."""
+    what = [f"--screenshot={picture}"] if picture else ["--virtual-time-budget=8000", "--dump-dom"]
+    window = [f"--window-size={width},900", f"--user-data-dir={folder}/chromium"]
+    words = [chromium, *FLAGS, *window, *what, url]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout
+
+
+def probe(page: str) -> dict:
+    return json.loads(html.unescape(re.search(r'<pre id="probe">(.*?)</pre>', page, re.S)[1]))
+
+
+def fill(of, count: int) -> list[str]:
+    """Queue so many jobs in all states, the first of them running."""
+    of.lease.take()
+    requests_ = [JobRequest(study=study(f"study-{n:03d}"), retries=0) for n in range(count)]
+    names = [job.id for job, _ in of.queue.submit(requests_, user="ada")] if count else []
+    admit(of.queue, of.lease, Limits({"default": 3}), lambda *_: None)
+    for name, code in zip(names[1:3], (0, 2), strict=False):
+        finish(of.queue, name, 1, Outcome("exited", code))
+    for name in names[3:6]:
+        of.queue.cancel(name)
+    return names
+
+
+@pytest.mark.parametrize("width", [1200, 420])
+@pytest.mark.parametrize("count", [0, 1, 200])
+def test_the_queue_is_legible_and_accessible(probed, chromium, tmp_path, monkeypatch, count, width):
+    of = service(tmp_path)
+    fill(of, count)
+    monkeypatch.setattr(of.board, "get", lambda job: PROGRESS)
+    picture = tmp_path / "queue.png"
+    with served(of) as url:
+        page = browse(chromium, tmp_path, url, width=width)
+        browse(chromium, tmp_path, url, width=width, picture=picture)
+    found = probe(page)
+    assert found["violations"] == []
+    assert found["checked"] > 10
+    assert found["wide"] <= 0
+    shown = re.findall(r'<th scope="row"><a href="/jobs/(\w+)">(study-\d+)</a>', page)
+    assert len(shown) == min(count, 50)
+    if count:
+        assert "3 of 10" in page
+        assert "22.5 mm" in page
+    else:
+        assert "handssl submit smoke --wait" in page
+    image = cv2.imread(str(picture))
+    assert image.shape == (900, width, 3)
+    rows = (image.reshape(900, -1).astype(int).std(axis=1) > 3).sum()
+    assert rows > (100 if count < 200 else 400)  # a blank page has the header alone, 43
+
+
+def test_a_job_shows_progress_curve_history_log_and_links(probed, chromium, tmp_path, monkeypatch):
+    of = service(tmp_path, mlflow_url=lambda: "http://m", ray_url=lambda: "http://r")
+    [name] = fill(of, 1)
+    monkeypatch.setattr(of.board, "get", lambda job: PROGRESS)
+    log = of.home.log(name)
+    log.parent.mkdir(parents=True)
+    log.write_text("first <b>line</b>\n")
+    with served(of) as url:
+        page = browse(chromium, tmp_path, f"{url}/jobs/{name}")
+    found = probe(page)
+    assert (found["violations"], found["wide"]) == ([], 0)
+    for text in (
+        *("relative rotate: median 22.5 mm, MPJE 25.0 mm", "3 of 10 done", "1 min 30 s left"),
+        *("MLflow experiment", f"http://r/#/jobs/handssl-{name}-1", "started", "22.5 mm after"),
+        *("first &lt;b&gt;line&lt;/b&gt;", "Pause", "Cancel", "Reprioritise"),
+    ):
+        assert text in page
+    assert "Retry" not in page
+
+
+def test_buttons_do_what_they_say(tmp_path):
+    of = service(tmp_path)
+    name = of.queue.submit([JobRequest(study=study())], user="ada")[0][0].id
+    with served(of) as url:
+        for verb, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled")):
+            place, form = f"{url}/jobs/{name}/do", {"verb": verb}
+            assert requests.post(place, data=form, timeout=30).status_code == 200
+            assert of.queue.get(name).state == state
+        again = requests.post(place, data={"verb": "retry"}, timeout=30)
+        assert again.status_code == 200
+        requests.post(place, data={"verb": "reprioritise", "priority": "7"}, timeout=30)
+        assert of.queue.get(name).priority == 7
+        wrong = requests.post(place, data={"verb": "explode"}, timeout=30)
+        assert (wrong.status_code, "expected one of" in wrong.text) == (403, True)
+
+
+def test_the_page_asks_for_a_token_and_keeps_it_where_scripts_cannot_see_it(
+    probed, chromium, tmp_path
+):
+    of = service(tmp_path)
+    secret = of.tokens.create("eve", "viewer")
+    name = of.queue.submit([JobRequest(study=study())], user="ada")[0][0].id
+    with served(of) as url:
+        page = browse(chromium, tmp_path, url)
+        assert probe(page)["violations"] == []
+        assert 'type="password"' in page
+        browser = requests.Session()
+        wrong = browser.post(f"{url}/login", data={"token": "nope"}, timeout=30)
+        assert (wrong.status_code, "not valid" in wrong.text) == (401, True)
+        answer = browser.post(
+            f"{url}/login", data={"token": secret}, timeout=30, allow_redirects=False
+        )
+        cookie = answer.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        shown = browser.get(f"{url}/jobs/{name}", timeout=30)
+        assert shown.status_code == 200
+        assert "<button>Cancel</button>" not in shown.text
+        assert "default-src 'self'" in shown.headers["content-security-policy"]
+        browser.post(f"{url}/logout", timeout=30)
+        assert browser.get(f"{url}/jobs/{name}", timeout=30).url == f"{url}/login"
+
+
+def test_a_page_that_is_not_there_says_so(tmp_path):
+    with served(service(tmp_path)) as url:
+        answer = requests.get(f"{url}/jobs/jnone", timeout=30)
+        assert (answer.status_code, "There is no such page" in answer.text) == (404, True)
+        for path in ("/jobs/..%2f..%2fetc", "/static/../app.py", "/static/%2e%2e/app.py"):
+            assert requests.get(url + path, timeout=30).status_code in (404, 422)
+
+
+def test_the_part_that_refreshes_is_a_part_of_the_page(tmp_path):
+    of = service(tmp_path)
+    fill(of, 3)
+    with served(of) as url:
+        part = requests.get(f"{url}/?part=true", timeout=30).text
+        assert part.strip().startswith("<p")
+        assert part.count("<tr>") == 4
+        first = re.search(r"/jobs/(\w+)", part)[1]
+        detail = requests.get(f"{url}/jobs/{first}?part=true", timeout=30).text
+        assert detail.strip().startswith("<dl>")
+
+
+def test_pictures_have_room_for_a_single_point():
+    from handssl.service.picture import curve
+
+    drawn = curve(((0.0, 31.0),))
+    assert np.isfinite([dot[:2] for dot in drawn.dots]).all()

@@ -1,0 +1,185 @@
+"""The queue: what may be asked of a job in which state, and that nothing is queued twice."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from handssl.errors import InputError
+from handssl.service.errors import NoSuchJobError, NotNowError
+from handssl.service.job import JobRequest
+from handssl.service.listing import Filter, history, page
+from handssl.service.outcome import Outcome, finish
+from handssl.service.queue import Queue
+from tests.service.services import study
+
+# state -> verb -> state afterwards; what is missing is refused. As the documentation has it.
+ALLOWED = {
+    "queued": {"cancel": "cancelled", "pause": "paused", "resume": "queued", "retry": "queued"},
+    "paused": {"cancel": "cancelled", "resume": "queued", "pause": "paused"},
+    "failed": {"retry": "queued"},
+    "cancelled": {"retry": "queued", "cancel": "cancelled"},
+    "succeeded": {},
+}
+
+
+def put(queue: Queue, name: str = "x", user: str = "ada", **values):
+    return queue.submit([JobRequest(study=study(name), **values)], user=user)[0][0]
+
+
+def bring(queue: Queue, state: str):
+    """Return a job in a state, reached as jobs reach it."""
+    from handssl.service.admission import Limits, admit
+    from handssl.service.lease import Lease
+
+    job = put(queue, retries=0)
+    if state in ("queued", "paused", "cancelled"):
+        {"paused": queue.pause, "cancelled": queue.cancel}.get(state, queue.get)(job.id)
+        return queue.get(job.id)
+    lease = Lease(queue.database)
+    assert lease.take()
+    admit(queue, lease, Limits(), lambda *_: None)
+    if state != "running":
+        finish(queue, job.id, 1, Outcome("exited", 0 if state == "succeeded" else 2))
+    return queue.get(job.id)
+
+
+@pytest.mark.parametrize("verb", ["cancel", "pause", "resume", "retry"])
+@pytest.mark.parametrize("state", list(ALLOWED))
+def test_each_verb_does_in_each_state_what_the_table_says(queue, state, verb):
+    job = bring(queue, state)
+    assert job.state == state
+    if (after := ALLOWED[state].get(verb)) is None:
+        with pytest.raises(NotNowError, match=f"is {state}"):
+            getattr(queue, verb)(job.id)
+        assert queue.get(job.id) == job
+        return
+    assert getattr(queue, verb)(job.id).state == after
+
+
+@pytest.mark.parametrize(("verb", "state"), [("cancel", "cancelled"), ("pause", "paused")])
+def test_a_running_job_is_asked_and_changes_when_its_attempt_has_ended(queue, verb, state):
+    job = bring(queue, "running")
+    asked = getattr(queue, verb)(job.id)
+    assert (asked.state, asked.wanted) == ("running", verb)
+    ended = finish(queue, job.id, 1, Outcome("stopped", reason=verb))
+    assert (ended.state, ended.wanted) == (state, "")
+
+
+def test_a_job_that_succeeds_although_it_was_to_be_cancelled_has_succeeded(queue):
+    job = bring(queue, "running")
+    queue.cancel(job.id)
+    assert finish(queue, job.id, 1, Outcome("exited", 0)).state == "succeeded"
+
+
+def test_the_end_of_an_attempt_is_written_once_whatever_comes_later(queue):
+    job = bring(queue, "running")
+    assert finish(queue, job.id, 1, Outcome("exited", 0)).state == "succeeded"
+    assert finish(queue, job.id, 1, Outcome("lost", message="late")).state == "succeeded"
+    assert [one.state for one in history(queue, job.id)] == ["queued", "running", "succeeded"]
+
+
+def test_the_same_study_again_is_the_job_that_is_there_unless_told_otherwise(queue):
+    first = put(queue)
+    reordered = {"cells": [{"composition": []}], "name": "x"}
+    [(second, is_new)] = queue.submit([JobRequest(study=reordered)], user="bob")
+    assert (second.id, is_new) == (first.id, False)
+    assert put(queue, again=True).id != first.id
+    assert put(queue, how={"workers": 2}).id != first.id
+    other = put(queue, "other")
+    queue.cancel(other.id)
+    assert put(queue, "other").id != other.id
+
+
+def test_several_are_queued_all_or_none(queue):
+    good, bad = JobRequest(study=study("good")), JobRequest(study=study("bad", blocks=[1, 1]))
+    with pytest.raises(InputError, match="blocks"):
+        queue.submit([good, bad], user="ada")
+    assert page(queue)[1] == 0
+    found = queue.submit([good, good], user="ada")
+    assert [is_new for _, is_new in found] == [True, False]
+    assert len({job.id for job, _ in found}) == 1
+
+
+def test_the_same_study_from_many_at_once_is_queued_once(queue_url):
+    barrier, found = threading.Barrier(6), []
+
+    def go() -> None:
+        own = Queue(queue_url)
+        barrier.wait()
+        found.extend(own.submit([JobRequest(study=study())], user="ada"))
+        own.database.close()
+
+    Queue(queue_url).database.close()
+    threads = [threading.Thread(target=go) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len({job.id for job, _ in found}) == 1
+    assert sum(is_new for _, is_new in found) == 1
+
+
+def test_a_page_has_what_runs_then_what_waits_in_order_then_the_newest(queue):
+    low, high = put(queue, "low"), put(queue, "high", priority=5)
+    old, new = put(queue, "old"), put(queue, "new")
+    queue.cancel(old.id), queue.cancel(new.id)
+    shown, total = page(queue)
+    assert total == 4
+    assert [job.id for job in shown] == [high.id, low.id, new.id, old.id]
+    assert [job.position for job in shown] == [1, 2, 0, 0]
+    assert [job.id for job in page(queue, limit=2, offset=1)[0]] == [low.id, new.id]
+    assert [job.id for job in page(queue, Filter(("cancelled",)), limit=1)[0]] == [new.id]
+    assert page(queue, Filter(user="bob")) == ([], 0)
+
+
+def test_pages_together_have_every_job_once(queue):
+    names = {put(queue, f"s{number}", priority=number % 3).id for number in range(23)}
+    for name in sorted(names)[::4]:
+        queue.cancel(name)
+    seen = [job.id for start in range(0, 30, 5) for job in page(queue, limit=5, offset=start)[0]]
+    assert len(seen) == 23
+    assert set(seen) == names
+
+
+def test_priority_moves_a_job_in_the_queue_and_keeps_its_id(queue):
+    first, second = put(queue, "a"), put(queue, "b")
+    assert queue.reprioritise(second.id, 9).priority == 9
+    assert [job.id for job in page(queue)[0]] == [second.id, first.id]
+    with pytest.raises(NotNowError):
+        queue.reprioritise(bring_done(queue).id, 1)
+
+
+def bring_done(queue: Queue):
+    job = put(queue, "done")
+    queue.cancel(job.id)
+    return queue.get(job.id)
+
+
+def test_a_retried_job_may_get_a_larger_limit(queue):
+    job = bring(queue, "failed")
+    again = queue.retry(job.id, gpu_hours=7.0)
+    assert (again.state, again.gpu_hours, again.message, again.ended_s) == ("queued", 7.0, "", None)
+
+
+def test_unknown_queues_and_jobs_are_named(queue):
+    with pytest.raises(InputError, match="default, night"):
+        queue.submit([JobRequest(study=study(), queue="nigth")], user="ada")
+    with pytest.raises(NoSuchJobError, match="jnope"):
+        queue.get("jnope")
+
+
+def test_an_older_queue_is_refused_with_what_to_do(tmp_path):
+    from sqlalchemy import create_engine, text
+
+    url = f"sqlite:///{tmp_path}/service.db"
+    Queue(url).database.close()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE about SET value='0' WHERE key='service'"))
+    engine.dispose()
+    from handssl.errors import DataError
+
+    with pytest.raises(DataError, match=r"queue .*expected tables of version 1, found 0"):
+        Queue(url)
