@@ -16,6 +16,7 @@ from handssl.data.packing import pack
 from handssl.data.places import find_store
 from handssl.data.procedural import write_freihand
 from handssl.data.study_data import combine
+from handssl.data.turns import one_at_a_time
 
 Progress = Callable[[str, int, int], None]
 
@@ -40,13 +41,18 @@ def prepare(
         DataError: The disk holds something else where the data belongs, or is full.
     """
     if isinstance(config, ProceduralData):
-        return _procedural(config, storage, on_progress, workers)
+        # Two studies on one storage may ask for the same hands at once.
+        lock = storage / "datasets" / f"{_name(config)}-{config.crop_px}.lock"
+        waits = _phase(on_progress, "waiting for another process that makes them")
+        with one_at_a_time(lock, (lambda: waits(0, 1)) if waits else None):
+            return _procedural(config, storage, on_progress, workers)
     labelled = find_store(config.name, config.fingerprint, storage)
     if config.pretrain is None:
         return labelled
     pretrain = find_store(config.pretrain.name, config.pretrain.fingerprint, storage)
     name = f"{labelled.name}+{pretrain.name}"
-    return combine(storage / "combined" / name, labelled=labelled, pretrain=pretrain)
+    with one_at_a_time(storage / "combined" / f"{name}.lock"):
+        return combine(storage / "combined" / name, labelled=labelled, pretrain=pretrain)
 
 
 def prepared(config: ProceduralData | PackedData, storage: Path) -> Path | None:

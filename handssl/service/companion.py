@@ -87,7 +87,16 @@ class Companion:
                 one.kill()
         psutil.wait_procs(alive, timeout=_END_S)
 
+    def _bury(self) -> None:
+        """End what is left of one that has died: all of its session."""
+        leader = int(self._known().get("pid", 0))
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
+                if leader and os.getsid(process.pid) == leader:
+                    process.kill()
+
     def _start(self) -> None:
+        self._bury()
         command = self._command(free_port())
         with self._log.open("ab") as log:
             self._started = subprocess.Popen(  # noqa: S603  (words of ours)

@@ -26,6 +26,8 @@ def ray_head(folder: Path, *, cpus: int | None = None, env: Mapping[str, str]) -
         words = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
         words += ["--node-ip-address", "127.0.0.1", "--port", str(free_port())]
         words += ["--dashboard-host", "127.0.0.1", "--dashboard-port", str(port)]
+        # One that has just died may still hold the port that all would take.
+        words += ["--dashboard-agent-listen-port", str(free_port())]
         words += ["--include-dashboard", "true", "--disable-usage-stats"]
         words += ["--num-cpus", str(cpus or available_cpus())]
         words += ["--object-store-memory", str(OBJECT_STORE_BYTES)]

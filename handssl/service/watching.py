@@ -48,9 +48,11 @@ class Watcher:
     wake: threading.Event = field(default_factory=threading.Event)
 
     def submit(self, name: str, number: int) -> None:
-        """Start an attempt unless it has been started, or is no longer wanted."""
-        submission = submission_id(name, number)
-        deadline = time.monotonic() + self.patience_s
+        """Start an attempt unless it has been started, or is no longer wanted.
+
+        A Ray that takes no jobs is waited for: nothing has been lost yet.
+        """
+        submission, silent_since = submission_id(name, number), time.monotonic()
         while True:
             job = self._job(name)
             if job.wanted or job.attempt != number or job.state != "running":
@@ -60,9 +62,9 @@ class Watcher:
                     self._start(job)
                 return
             except (UnreachableError, OSError) as error:
-                if time.monotonic() > deadline:
-                    self.tell(f"job {name}: {error}")
-                    return  # it will be found lost
+                if time.monotonic() - silent_since > self.patience_s:
+                    self.tell(f"job {name} waits: {error}")
+                    silent_since = time.monotonic()
                 self._pause()
 
     def _start(self, job: Job) -> None:

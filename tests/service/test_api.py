@@ -42,7 +42,7 @@ def post(url: str, path: str = "/api/jobs", **values) -> requests.Response:
 
 
 def test_a_study_is_submitted_shown_listed_and_cancelled(lab):
-    of, url = lab
+    _of, url = lab
     answer = post(url, json={"study": study(), "priority": 3}, headers={"X-Handssl-User": "ada"})
     assert answer.status_code == 201
     job = answer.json()
@@ -210,7 +210,7 @@ def test_a_log_is_followed_by_its_offset(lab):
 
 
 def test_how_the_service_stands(lab):
-    of, url = lab
+    _of, url = lab
     post(url, json={"study": study()})
     found = requests.get(f"{url}/api/service", timeout=30).json()
     assert found["depth"] == {"default": {"queued": 1}, "night": {}}

@@ -23,7 +23,7 @@ class Scene:
 
     def __init__(self, folder, **asked):
         self.queue, self.cluster, self.told = Queue(f"sqlite:///{folder}/q.db"), FakeCluster(), []
-        [(job, _)] = self.queue.submit([JobRequest(study=study(), **asked)], user="ada")
+        [(_job, _)] = self.queue.submit([JobRequest(study=study(), **asked)], user="ada")
         lease = Lease(self.queue.database)
         assert lease.take()
         [self.job] = admit(self.queue, lease, Limits(), lambda *_: None)

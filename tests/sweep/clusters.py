@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 class LocalCluster:
     """Client of the program below."""
 
-    def __init__(self, folder: Path, nodes: int) -> None:
+    def __init__(self, folder: Path, nodes: int, *, dashboard: bool = False) -> None:
         self.folder = folder
         self.env = os.environ | {
             "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
@@ -36,9 +36,11 @@ class LocalCluster:
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
         }
-        self._server = self.start([str(HERE / "clusters.py"), str(nodes)])
+        self._server = self.start(
+            [str(HERE / "clusters.py"), str(nodes), *["dashboard"] * dashboard]
+        )
         try:
-            self.address = self._answer()
+            self.address, self.dashboard = self._answer().split()
         except AssertionError:
             self.end(self._server)
             raise
@@ -96,8 +98,12 @@ class LocalCluster:
 
     def nodes_with(self, name: str, count: int = 1) -> list[int]:
         """Return the nodes of so many processes of an actor class."""
+        return self.nodes_of(self.find(name, count))
+
+    def nodes_of(self, processes: list[psutil.Process]) -> list[int]:
+        """Return the node of each process."""
         nodes = {pid: node for node, pid in self.raylets.items()}
-        return [nodes[process.ppid()] for process in self.find(name, count)]
+        return [nodes[process.ppid()] for process in processes]
 
     def processes(self) -> list[psutil.Process]:
         """Return everything that runs in the cluster's folder."""
@@ -133,10 +139,10 @@ class LocalCluster:
 
 
 @contextlib.contextmanager
-def local_cluster(nodes: int) -> Iterator[LocalCluster]:
+def local_cluster(nodes: int, *, dashboard: bool = False) -> Iterator[LocalCluster]:
     """Start a cluster and end it. Its folder is a short one: names of sockets have a limit."""
     with tempfile.TemporaryDirectory(prefix="hs-") as folder:
-        cluster = LocalCluster(Path(folder).resolve(), nodes)
+        cluster = LocalCluster(Path(folder).resolve(), nodes, dashboard=dashboard)
         try:
             yield cluster
         finally:
@@ -162,15 +168,16 @@ def _title(process: psutil.Process) -> str:
     return ""
 
 
-def _serve(count: int) -> None:
+def _serve(count: int, *, dashboard: bool) -> None:
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-    head = node | {"num_cpus": 0, "include_dashboard": False}
+    head = node | {"num_cpus": 0, "include_dashboard": dashboard}
     cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=True)
     nodes = {i: cluster.add_node(wait=False, **node) for i in range(1, count + 1)}
     cluster.wait_for_nodes(TIMEOUT_S)
-    print(cluster.address, flush=True)
+    url = cluster.head_node.webui_url or "none"
+    print(cluster.address, f"http://{url}" if dashboard else url, flush=True)
     for line in sys.stdin:
         verb, number = line.split()
         print(_obey(cluster, nodes, node, verb, int(number)), flush=True)
@@ -207,4 +214,4 @@ def _drain(cluster, node_id):
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    _serve(int(sys.argv[1]), dashboard="dashboard" in sys.argv[2:])

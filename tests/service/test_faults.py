@@ -1,0 +1,145 @@
+"""Whoever dies, every job ends once: service, driver, Ray's head, a worker node, PostgreSQL.
+
+HANDSSL_SERVICE_ROUNDS: rounds over a queue of twelve studies, 30 by default.
+HANDSSL_SERVICE_TABLE: a Markdown file that gets what was counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.postgresql import postgres_server
+from tests.service.lab import Lab, lab, leases, require_exactly_once, short_study
+from tests.sweep.clusters import local_cluster
+
+pytestmark = pytest.mark.timeout(600)
+ROUNDS = int(os.environ.get("HANDSSL_SERVICE_ROUNDS", "30"))
+JOBS = 12
+
+
+def kill_service(of: Lab) -> None:
+    of.process.kill()
+    of.process.wait()
+    of.start()
+
+
+def kill_driver(of: Lab) -> None:
+    of.until(of.drivers, "a driver")
+    of.drivers()[0].send_signal(signal.SIGKILL)
+
+
+def kill_head(of: Lab) -> None:
+    of.kill_ray()
+
+
+def worked_off(of: Lab, names: list[str]) -> Counter[str]:
+    """Wait for the end of all jobs, end the service, and return what was counted."""
+    states = of.finish(names)
+    assert set(states.values()) == {"succeeded"}, (states, of.log())
+    counted = require_exactly_once(of, names)
+    of.end()
+    assert leases(of.database) == 0
+    return counted
+
+
+def test_every_job_ends_once_when_service_driver_and_head_are_killed(tmp_path):
+    draw = random.Random("one of each")
+    with lab(tmp_path / "lab") as of:
+        names = of.submit([short_study(number, epochs=12) for number in range(4)])
+        for kill in (kill_service, kill_driver, kill_head):
+            of.until(of.drivers, "a driver")
+            time.sleep(draw.uniform(0, 6))  # the moment is what is random
+            kill(of)
+        counted = worked_off(of, names)
+    assert counted["lost"] == counted["attempts"] - 4
+    assert 1 <= counted["lost"] <= 3  # one driver, and at most two that ran on the head
+
+
+def test_a_killed_postgresql_is_waited_for_and_a_stand_by_takes_over(tmp_path):
+    with contextlib.closing(postgres_server()) as server:
+        with lab(tmp_path / "lab", database=server.url) as of:
+            names = of.submit([short_study(number, epochs=6) for number in range(3)])
+            of.until(of.drivers, "a driver")
+            server.stop("immediate")
+            server.start()
+            second = of.start(port=of.standby_port)
+            of.processes[0].kill()
+            of.processes[0].wait()
+            began_s = time.monotonic()
+            of.until(lambda: of.dispatcher() == second.pid, "the stand-by")
+            assert time.monotonic() - began_s < of.lease_s + 5  # a lease, and a look at it
+            counted = worked_off(of, names)
+        assert counted["attempts"] == 3  # drivers have not even noticed
+
+
+def test_every_job_ends_once_when_a_worker_node_dies(tmp_path):
+    with local_cluster(2, dashboard=True) as cluster:
+        with lab(tmp_path / "lab", "--ray", cluster.dashboard, env=cluster.env) as of:
+            names = of.submit([short_study(number, epochs=12) for number in range(2)])
+            of.until(lambda: cluster.actors("PretrainTrainable"), "a trial")
+            [node, *_] = cluster.nodes_of(cluster.actors("PretrainTrainable"))
+            cluster.kill_node(node)
+            cluster.remove(node)
+            worked_off(of, names)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(4 * 3600)
+def test_many_rounds_over_a_queue_of_twelve(tmp_path):
+    draw, rows = random.Random("many rounds"), Counter[str]()
+    kills = {"service": kill_service, "driver": kill_driver, "head": kill_head}
+    victims = [*kills, "postgres", "node"]
+    for number in range(ROUNDS):
+        victim = victims[number % len(victims)]
+        counted = one_round(tmp_path / str(number), victim, kills, draw)
+        rows.update({f"{victim} {name}": count for name, count in counted.items()})
+        rows[f"{victim} rounds"] += 1
+        tell(victims, rows)
+
+
+def one_round(folder: Path, victim: str, kills, draw: random.Random) -> Counter[str]:
+    with contextlib.ExitStack() as stack:
+        options, rest = [], {}
+        if victim == "postgres":
+            server = stack.enter_context(contextlib.closing(postgres_server()))
+            rest["database"] = server.url
+        if victim == "node":
+            cluster = stack.enter_context(local_cluster(2, dashboard=True))
+            options, rest["env"] = ["--ray", cluster.dashboard], cluster.env
+        of = stack.enter_context(lab(folder, *options, **rest))
+        names = of.submit([short_study(number) for number in range(JOBS)])
+        of.until(of.drivers, "a driver")
+        time.sleep(draw.uniform(0, 40))
+        if victim == "postgres":
+            server.stop("immediate")
+            server.start()
+        elif victim == "node":
+            cluster.kill_node(1)
+            cluster.remove(1)
+            cluster.add(1)
+        else:
+            kills[victim](of)
+        return worked_off(of, names)
+
+
+def tell(victims: list[str], rows: Counter[str]) -> None:
+    lines = [
+        "| killed | rounds | jobs | succeeded | attempts | lost |",
+        "|---|---|---|---|---|---|",
+    ]
+    for victim in victims:
+        rounds = rows[f"{victim} rounds"]
+        found = [rows[f"{victim} {name}"] for name in ("succeeded", "attempts", "lost")]
+        lines.append(f"| {victim} | {rounds} | {rounds * JOBS} | {' | '.join(map(str, found))} |")
+    text = "\n".join(lines)
+    print(text, flush=True)
+    if target := os.environ.get("HANDSSL_SERVICE_TABLE"):
+        Path(target).write_text(text + "\n")
