@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import click
 
-from handssl.cli import bench_effects, bench_sweep
+from handssl.cli import bench_effects, bench_queue, bench_sweep
 from handssl.cli.bench import bench
 from handssl.cli.data import data
 from handssl.cli.demo import demo
@@ -59,7 +59,7 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "handssl", "_HANDSSL_COMPLETE").source())
 
 
-_MEASUREMENTS = (bench_effects, bench_sweep)  # they add themselves to `bench`
+_MEASUREMENTS = (bench_effects, bench_queue, bench_sweep)  # they add themselves to `bench`
 for verb in (demo, data, pretrain, study, report, probe, submit, jobs, serve, token, bench, doctor):
     cli.add_command(verb)
 

@@ -185,7 +185,7 @@ def wait_for(job: str, timeout_s: float | None, service: str | None, as_json: bo
     return _CODES[state]
 
 
-@jobs.command("reprioritise")
+@jobs.command("reprioritise", context_settings={"ignore_unknown_options": True})  # -7 is none
 @click.argument("job")
 @click.argument("priority", type=click.IntRange(-100, 100))
 @_service

@@ -63,6 +63,12 @@ class Attempts:
             application_name="handssl",
         )
 
+    def close(self) -> None:
+        """Run nothing more in this process; what was under way goes on with the next launch."""
+        if self._client is not None:
+            self._client.destroy()
+        DBOS.destroy()
+
     def _register(self) -> None:
         submit, watch, finish = self._steps
 

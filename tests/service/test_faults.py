@@ -81,14 +81,16 @@ def test_a_killed_postgresql_is_waited_for_and_a_stand_by_takes_over(tmp_path):
 
 
 def test_every_job_ends_once_when_a_worker_node_dies(tmp_path):
-    with local_cluster(2, dashboard=True) as cluster:
-        with lab(tmp_path / "lab", "--ray", cluster.dashboard, env=cluster.env) as of:
-            names = of.submit([short_study(number, epochs=12) for number in range(2)])
-            of.until(lambda: cluster.actors("PretrainTrainable"), "a trial")
-            [node, *_] = cluster.nodes_of(cluster.actors("PretrainTrainable"))
-            cluster.kill_node(node)
-            cluster.remove(node)
-            worked_off(of, names)
+    with (
+        local_cluster(2, dashboard=True) as cluster,
+        lab(tmp_path / "lab", "--ray", cluster.dashboard, env=cluster.env) as of,
+    ):
+        names = of.submit([short_study(number, epochs=12) for number in range(2)])
+        of.until(lambda: cluster.actors("PretrainTrainable"), "a trial")
+        [node, *_] = cluster.nodes_of(cluster.actors("PretrainTrainable"))
+        cluster.kill_node(node)
+        cluster.remove(node)
+        worked_off(of, names)
 
 
 @pytest.mark.slow

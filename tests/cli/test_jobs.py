@@ -1,0 +1,182 @@
+"""The queue from a shell and from Python: what is printed, JSON for scripts, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+import requests
+import yaml
+
+import handssl
+from handssl.cli.app import invoke
+from handssl.errors import InputError
+from handssl.service.admission import admit
+from handssl.service.errors import ForbiddenError, ServiceError, UnauthorizedError
+from handssl.service.outcome import Outcome, finish
+from tests.service.services import served, service, study
+
+
+@pytest.fixture
+def queue(tmp_path, monkeypatch):
+    """A service that this process finds as users find theirs."""
+    of = service(tmp_path)
+    with served(of) as url:
+        monkeypatch.setenv("HANDSSL_SERVICE", url)
+        monkeypatch.delenv("HANDSSL_TOKEN", raising=False)
+        yield of
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(study("mine")))
+    return str(path)
+
+
+def run_next(of, code: int, log: str = "") -> None:
+    """Let the next job of the queue end with an exit code."""
+    of.lease.take()
+    [job] = admit(of.queue, of.lease, of.limits, lambda *_: None)
+    place = of.home.log(job.id)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(log)
+    finish(of.queue, job.id, job.attempt, Outcome("exited", code))
+
+
+def told(capsys, *words: str) -> dict:
+    assert invoke([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_study_goes_into_the_queue_and_is_found_there(queue, file, capsys):
+    assert invoke(["submit", file, "--priority", "5"]) == 0
+    first = capsys.readouterr().out
+    assert "queued, place 1" in first
+    assert invoke(["submit", file]) == 0
+    assert "the same study was there" in capsys.readouterr().out
+    listed = told(capsys, "jobs", "list")
+    assert [(job["study"], job["priority"]) for job in listed["jobs"]] == [("mine", 5)]
+    name = listed["jobs"][0]["id"]
+    assert name in first
+    assert invoke(["jobs", "list"]) == 0
+    assert name in capsys.readouterr().out
+    assert invoke(["jobs", "show", name]) == 0
+    assert "queued: submitted" in capsys.readouterr().out
+    assert told(capsys, "jobs", "show", name)["study"]["name"] == "mine"
+    for verb, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled")):
+        assert told(capsys, "jobs", verb, name) == {"job": name, "state": state}
+    assert told(capsys, "jobs", "retry", name, "--gpu-hours", "3")["state"] == "queued"
+    assert told(capsys, "jobs", "reprioritise", name, "-7")["state"] == "queued"
+    assert queue.queue.get(name).priority == -7
+
+
+@pytest.mark.parametrize(("code", "state", "exit_code"), [(0, "succeeded", 0), (2, "failed", 1)])
+def test_waiting_gives_the_log_and_the_exit_code(queue, file, capsys, code, state, exit_code):
+    assert invoke(["submit", file]) == 0
+    run_next(queue, code, "first line\nlast line\n")
+    capsys.readouterr()
+    name = queue.queue.get(told(capsys, "jobs", "list")["jobs"][0]["id"]).id
+    assert invoke(["jobs", "wait", name]) == exit_code
+    assert capsys.readouterr().out == f"{name}: {state}\n"
+    assert invoke(["jobs", "logs", name]) == 0
+    assert capsys.readouterr().out == "first line\nlast line\n"
+    assert invoke(["jobs", "logs", name, "--follow"]) == 0
+    assert capsys.readouterr().out == "first line\nlast line\n"
+
+
+def test_a_wait_that_is_too_long_says_so(queue, file, capsys):
+    invoke(["submit", file])
+    name = told_id(queue)
+    assert invoke(["jobs", "wait", name, "--timeout", "0"]) == 124
+    assert "is queued after 0 s" in capsys.readouterr().err
+
+
+def told_id(of) -> str:
+    from handssl.service.listing import page
+
+    return page(of.queue)[0][0].id
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["submit", "nothing.yaml"], 2, "nothing.yaml"),
+        (["submit", "smoke", "--queue", "nite"], 2, "expected one of default"),
+        (["submit", "smoke", "--set", "blocks=[1,1]"], 2, "blocks"),
+        (["jobs", "show", "jnone"], 2, "expected the id of a job"),
+        (["jobs", "cancel", "../x"], 2, "expected the id of a job"),
+        (["jobs", "list", "--state", "quued"], 2, "quued"),
+        (["submit", "smoke", "--service", "http://127.0.0.1:9"], 69, "is it running"),
+    ],
+)
+def test_mistakes_end_with_what_to_do(queue, capsys, words, code, said):
+    assert invoke(words) == code
+    assert said in capsys.readouterr().err
+
+
+def test_python_submits_waits_and_controls(queue):
+    job = handssl.submit(study("from-python"), priority=2)
+    assert (job.status(), job.is_new, job.study) == ("queued", True, "from-python")
+    assert handssl.submit(handssl.Study.parse(study("from-python"))).id == job.id
+    assert job.pause() == "paused"
+    assert job.resume() == "queued"
+    assert job.reprioritise(9) == "queued"
+    run_next(queue, 1, "it was like this\n")
+    assert job.wait(10) == "failed"
+    assert job.logs() == "it was like this\n"
+    assert job.retry(time_limit_s=60.0) == "queued"
+    assert job.cancel() == "cancelled"
+    with pytest.raises(InputError, match="it has to be"):
+        job.pause()
+
+
+def test_python_is_told_what_is_wrong_before_anything_is_sent(queue):
+    with pytest.raises(InputError, match="blocks"):
+        handssl.submit(study(blocks=[]))
+    assert queue.queue.depth() == {}
+    with pytest.raises(ServiceError, match="does not answer"):
+        handssl.submit(study(), service="http://127.0.0.1:9")
+
+
+def test_tokens_are_made_listed_and_revoked_on_the_head(queue, tmp_path, capsys, monkeypatch):
+    place = ["--storage", str(tmp_path)]
+    assert invoke(["token", "create", "eve", *place]) == 0
+    viewer = capsys.readouterr().out.strip()
+    assert invoke(["token", "create", "ada", "--role", "submitter", *place]) == 0
+    submitter = capsys.readouterr().out.strip()
+    with pytest.raises(UnauthorizedError):
+        handssl.submit(study())
+    with pytest.raises(ForbiddenError):
+        handssl.submit(study(), token=viewer)
+    monkeypatch.setenv("HANDSSL_TOKEN", submitter)
+    assert handssl.submit(study()).status() == "queued"
+    assert invoke(["token", "list", *place]) == 0
+    shown = capsys.readouterr().out
+    assert "ada\tsubmitter\tvalid" in shown
+    assert submitter not in shown
+    assert invoke(["token", "revoke", "ada", *place]) == 0
+    with pytest.raises(UnauthorizedError):
+        handssl.submit(study())
+
+
+def test_a_service_is_not_open_to_a_network_without_tokens(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")  # put back afterwards
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "")
+    from handssl.service.serve import Options, serve
+
+    options = Options(tmp_path, f"sqlite:///{tmp_path}/q.db", host="0.0.0.0", ray="http://x:1")
+    with pytest.raises(InputError, match="handssl token create"):
+        serve(options, print)
+
+
+def test_draining_starts_nothing_more_and_is_told(queue, tmp_path, capsys):
+    place = ["--storage", str(tmp_path)]
+    assert invoke(["jobs", "drain", "--wait", *place]) == 0
+    assert "nothing new is started" in capsys.readouterr().out
+    url = os.environ["HANDSSL_SERVICE"]
+    assert requests.get(f"{url}/api/service", timeout=30).json()["draining"]
+    assert "Draining" in requests.get(url, timeout=30).text
+    assert invoke(["jobs", "drain", "--off", *place]) == 0
+    assert not requests.get(f"{url}/api/service", timeout=30).json()["draining"]
