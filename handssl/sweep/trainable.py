@@ -51,7 +51,10 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         """
         import torch
 
+        from handssl.sweep.exporter import Exporter
+
         torch.set_num_threads(threads)
+        self._exporter = Exporter()
         # Names that the base class does not use; it has a `_storage` of its own.
         self._plan, self._places, self._trials_folder = trials, data, storage / "trials"
         self._running, self._origins = running, origins
@@ -63,7 +66,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         """Drop the segment at hand and turn to the next."""
         self.cleanup()
         trial = self._plan[new_config["trial_id"]]
-        self._trial_folder = self._trials_folder / trial.trial_id
+        self._trial, self._trial_folder = trial, self._trials_folder / trial.trial_id
         self._epoch, self._epochs = 0, trial.epochs
         self._until = new_config["until"]
         self._rows = trial_results(
@@ -100,8 +103,10 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
             return self._ended("failed", f"{type(error).__name__}: {error}")
         result: Result = {"epoch": self._epoch, "metrics": metrics, "notices": self._told()}
         result[PRIMARY] = metrics.get(PRIMARY, math.nan)
+        self._exporter.epoch(self._trial, metrics)
         if self._epoch >= self._epochs:
             result |= {"done": True, "outcome": "completed"}
+            self._exporter.ended(self._trial, "completed")
         elif self._epoch >= self._until:
             result |= {"done": True, "outcome": "waiting"}
         return result
@@ -111,6 +116,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         return told
 
     def _ended(self, outcome: str, message: str) -> Result:
+        self._exporter.ended(self._trial, outcome)
         end = {"done": True, "outcome": outcome, "message": message}
         return {"epoch": self._epoch, "metrics": {}, PRIMARY: math.nan, **end}
 

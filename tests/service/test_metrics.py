@@ -1,0 +1,148 @@
+"""Metrics as Prometheus reads them: well-formed, right, and what the dashboard asks for."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from handssl.service.admission import Limits, admit
+from handssl.service.companion import free_port
+from handssl.service.job import JobRequest
+from handssl.service.outcome import Outcome, finish
+from handssl.service.progress import Progress
+from tests.service.services import served, service, study
+
+ROOT = Path(__file__).parents[2]
+PROGRESS = Progress(1, 3, {"completed": 1, "running": 2}, "x", 21.5, 23.0, (), 0.1, 5.0, 800.0)
+
+
+@pytest.fixture
+def prometheus():
+    """Paths of Prometheus and its checker."""
+    found = shutil.which("prometheus"), shutil.which("promtool")
+    if None in found:
+        refuse = pytest.fail if os.environ.get("HANDSSL_NO_SKIPS") == "1" else pytest.skip
+        refuse("needs Prometheus: apt-get install prometheus")
+    return found
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """A service with a job in every state but paused."""
+    of = service(tmp_path, limits=Limits({"default": 3}))
+    monkeypatch.setattr(of.board, "get", lambda job: PROGRESS)
+    requests_ = [JobRequest(study=study(f"s{n}"), retries=0) for n in range(5)]
+    names = [job.id for job, _ in of.queue.submit(requests_, user="ada")]
+    of.lease.take()
+    admit(of.queue, of.lease, of.limits, lambda *_: None)
+    finish(of.queue, names[0], 1, Outcome("exited", 0))
+    finish(of.queue, names[1], 1, Outcome("lost", message="gone"))
+    of.queue.cancel(names[4])
+    return of
+
+
+def values(text: str) -> dict[str, float]:
+    """Return every sample by its name and labels."""
+    return {
+        sample.name + "".join(f" {value}" for _, value in sorted(sample.labels.items())): (
+            sample.value
+        )
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_every_number_is_what_the_queue_says(lab):
+    with served(lab) as url:
+        found = values(requests.get(f"{url}/metrics", timeout=30).text)
+    assert {state: found[f"handssl_jobs default {state}"] for state in _STATES} == _STATES
+    assert found["handssl_jobs_failed lost"] == 1
+    assert found["handssl_job_wait_seconds_count"] == 3
+    assert found["handssl_job_wait_seconds_bucket +Inf"] == 3
+    assert 0 <= found["handssl_job_wait_seconds_sum"] < 60
+    assert found["handssl_dispatches"] == 1
+    assert found["handssl_trials running s2"] == 2
+    assert found["handssl_views_per_second s2"] == 800
+    assert found["handssl_best_median_mm s2"] == 21.5
+
+
+_STATES = {"queued": 1, "running": 1, "paused": 0, "succeeded": 1, "failed": 1, "cancelled": 1}
+
+
+def test_prometheus_finds_nothing_to_mend_and_reads_them(lab, prometheus, tmp_path):
+    server, tool = prometheus
+    secret = lab.tokens.create("prometheus", "viewer")
+    (tmp_path / "token").write_text(secret)
+    with served(lab) as url:
+        head = {"Authorization": f"Bearer {secret}"}
+        text = requests.get(f"{url}/metrics", headers=head, timeout=30).text
+        words = [tool, "check", "metrics"]
+        done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")
+        config = yaml.safe_load((ROOT / "dashboards" / "prometheus.yml").read_text())
+        config["global"]["scrape_interval"] = "1s"
+        ours = config["scrape_configs"][0]
+        ours["authorization"]["credentials_file"] = str(tmp_path / "token")
+        ours["static_configs"][0]["targets"] = [url.removeprefix("http://")]
+        file = tmp_path / "prometheus.yml"
+        file.write_text(yaml.safe_dump(config))
+        check = subprocess.run(
+            [tool, "check", "config", str(file)], capture_output=True, timeout=60
+        )
+        assert check.returncode == 0, check.stdout + check.stderr
+        assert asked(server, file, tmp_path, 'handssl_jobs{state="queued"}') == "1"
+
+
+def asked(server: str, config: Path, folder: Path, query: str) -> str:
+    """Start a Prometheus and return what it answers as soon as it has read something."""
+    port = free_port()
+    words = [server, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}"]
+    process = subprocess.Popen(
+        [*words, f"--storage.tsdb.path={folder}/tsdb"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                place = f"http://127.0.0.1:{port}/api/v1/query"
+                found = requests.get(place, params={"query": query}, timeout=5).json()
+            except (requests.RequestException, ValueError):
+                found = {}
+            if rows := found.get("data", {}).get("result"):
+                return str(rows[0]["value"][1])
+            time.sleep(0.2)
+        raise AssertionError("Prometheus has read nothing")
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are_and_all_are_described(lab):
+    with served(lab) as url:
+        text = requests.get(f"{url}/metrics", timeout=30).text
+    ours = {family.name for family in text_string_to_metric_families(text)}
+    exporter = (ROOT / "handssl" / "sweep" / "exporter.py").read_text()
+    rays = {f"ray_{name}" for name in re.findall(r'"(handssl_\w+)"', exporter)}
+    page = json.loads((ROOT / "dashboards" / "grafana.json").read_text())
+    asked_for = {
+        name.removesuffix("_bucket").removesuffix("_total")
+        for panel in page["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"\b(?:ray_)?handssl_\w+", target["expr"])
+    }
+    assert asked_for <= ours | rays
+    described = (ROOT / "dashboards" / "operators.md").read_text()
+    for name in ours | rays:
+        assert f"`{name}" in described, name
