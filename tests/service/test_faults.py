@@ -7,6 +7,7 @@ HANDSSL_SERVICE_TABLE: a Markdown file that gets what was counted.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -15,10 +16,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.postgresql import postgres_server
 from tests.service.lab import Lab, lab, leases, require_exactly_once, short_study
-from tests.sweep.clusters import local_cluster
+from tests.sweep.clusters import LocalCluster, local_cluster
 
 pytestmark = pytest.mark.timeout(600)
 ROUNDS = int(os.environ.get("HANDSSL_SERVICE_ROUNDS", "30"))
@@ -85,12 +87,24 @@ def test_every_job_ends_once_when_a_worker_node_dies(tmp_path):
         local_cluster(2, dashboard=True) as cluster,
         lab(tmp_path / "lab", "--ray", cluster.dashboard, env=cluster.env) as of,
     ):
-        names = of.submit([short_study(number, epochs=12) for number in range(2)])
+        names = of.submit([short_study(number, epochs=30) for number in range(2)])
+        of.until(lambda: "ray_handssl_views_per_second" in exported(cluster), "Ray's exporter")
         of.until(lambda: cluster.actors("PretrainTrainable"), "a trial")
         [node, *_] = cluster.nodes_of(cluster.actors("PretrainTrainable"))
         cluster.kill_node(node)
         cluster.remove(node)
         worked_off(of, names)
+
+
+def exported(cluster: LocalCluster) -> str:
+    """Return what Ray's own exporters tell of all nodes, as Prometheus finds them."""
+    file = cluster.folder / "ray" / "prom_metrics_service_discovery.json"
+    targets = json.loads(file.read_text())[0]["targets"] if file.exists() else []
+    found = []
+    for target in targets:
+        with contextlib.suppress(requests.RequestException):
+            found.append(requests.get(f"http://{target}/metrics", timeout=5).text)
+    return "\n".join(found)
 
 
 @pytest.mark.slow

@@ -35,6 +35,7 @@ class LocalCluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_metrics_report_interval_ms": "500",
         }
         self._server = self.start(
             [str(HERE / "clusters.py"), str(nodes), *["dashboard"] * dashboard]
