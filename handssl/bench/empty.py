@@ -22,7 +22,7 @@ def install() -> None:
     trainable.trial_results = results
 
 
-def results(trial: Any, data: Path, folder: Path, *_: Any, **__: Any) -> Iterator[Any]:
+def results(trial: Any, data: Any, folder: Path, *_: Any, **__: Any) -> Iterator[Any]:
     """Yield epochs of a curve that falls, with nothing computed."""
     for epoch in range(1, trial.config.epochs + 1):
         yield epoch, metrics(trial.cell, trial.block, epoch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from handssl.config import nearest
@@ -16,13 +16,16 @@ VARIABLE = "HANDSSL_STORES"
 _READERS = ("freihand", "interhand", "npz", "folder")
 
 
-def find_store(name: str, fingerprint: str | None, storage: Path) -> Path:
+def find_store(
+    name: str, fingerprint: str | None, storage: Path, more: Sequence[Path] = ()
+) -> Path:
     """Return the one store of a dataset.
 
     Args:
         name: Of the dataset.
         fingerprint: The first characters of the store's, or None if there is only one.
         storage: Root of all results; stores lie under `stores/`.
+        more: Other folders of stores.
 
     Returns:
         Its folder.
@@ -30,7 +33,7 @@ def find_store(name: str, fingerprint: str | None, storage: Path) -> Path:
     Raises:
         InputError: There is none, or more than one; the message lists what there is.
     """
-    stores = dict(known_stores(storage))
+    stores = dict(known_stores(storage, more))
     fitting = {
         folder: manifest
         for folder, manifest in stores.items()
@@ -57,10 +60,10 @@ def _advice(name: str) -> str:
     )
 
 
-def known_stores(storage: Path) -> Iterator[tuple[Path, Manifest]]:
+def known_stores(storage: Path, more: Sequence[Path] = ()) -> Iterator[tuple[Path, Manifest]]:
     """Yield every store that can be found, with its manifest; damaged ones are passed over."""
     named = os.environ.get(VARIABLE, "").split(os.pathsep)
-    places = [storage / "stores", *(Path(place).expanduser() for place in named if place)]
+    places = [*more, storage / "stores", *(Path(place).expanduser() for place in named if place)]
     for place in places:
         for path in [place / FILE, *sorted(place.glob(f"*/{FILE}"))]:
             try:

@@ -6,7 +6,7 @@ FreiHAND reader and packed. Packed stores are found by name. What is there is re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from handssl.data.config import PackedData, ProceduralData
@@ -27,6 +27,7 @@ def prepare(
     on_progress: Progress | None = None,
     *,
     workers: int = 2,
+    more: Sequence[Path] = (),
 ) -> Path:
     """Return the folder a study reads, see `StudyData`, writing what is missing.
 
@@ -35,6 +36,7 @@ def prepare(
         storage: Root of all results; sources lie under `datasets/`, stores under `stores/`.
         on_progress: Called with (phase, done, total).
         workers: Processes that render, threads that pack.
+        more: Folders of packed stores, beside those of the storage and the environment.
 
     Raises:
         InputError: No store, or more than one, has the name asked for.
@@ -46,10 +48,10 @@ def prepare(
         waits = _phase(on_progress, "waiting for another process that makes them")
         with one_at_a_time(lock, (lambda: waits(0, 1)) if waits else None):
             return _procedural(config, storage, on_progress, workers)
-    labelled = find_store(config.name, config.fingerprint, storage)
+    labelled = find_store(config.name, config.fingerprint, storage, more)
     if config.pretrain is None:
         return labelled
-    pretrain = find_store(config.pretrain.name, config.pretrain.fingerprint, storage)
+    pretrain = find_store(config.pretrain.name, config.pretrain.fingerprint, storage, more)
     name = f"{labelled.name}+{pretrain.name}"
     with one_at_a_time(storage / "combined" / f"{name}.lock"):
         return combine(storage / "combined" / name, labelled=labelled, pretrain=pretrain)

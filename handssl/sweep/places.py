@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from handssl.data.config import DataConfig
+from handssl.data.config import DataConfig, PackedData
 from handssl.data.preparation import prepare
 from handssl.data.study_data import StudyData
-from handssl.sweep.events import OnEvent, Preparing
+from handssl.sweep.events import Note, OnEvent, Preparing
 from handssl.sweep.local_ray import available_cpus
+from handssl.sweep.located import Located, located, store_name
+from handssl.sweep.node_cache import NodeCache
 from handssl.sweep.plan import PlannedTrial
+from handssl.sweep.site import find_site
+from handssl.sweep.store_source import StoreSource
 from handssl.sweep.study import Study
 from handssl.tracking.mlflow_inputs import source_tag
 from handssl.tracking.provenance import provenance
@@ -30,23 +35,49 @@ class Places:
     def __init__(self, study: Study, storage: Path, on_event: OnEvent) -> None:
         self._study, self._storage, self._on_event = study, storage, on_event
         self._opened: dict[str, StudyData] = {}
+        self.site = find_site(storage)
         self.plan = ""
 
     def open(self, data: DataConfig) -> StudyData:
         """Return the packed splits of a dataset, made where they are missing."""
         key = data.model_dump_json()
         if key not in self._opened:
-            folder = prepare(data, self._storage, self._tell, workers=available_cpus())
+            more = self._copied(data) if isinstance(data, PackedData) else []
+            folder = prepare(data, self._storage, self._tell, workers=available_cpus(), more=more)
             self._opened[key] = StudyData(folder)
         return self._opened[key]
+
+    def _copied(self, data: PackedData) -> list[Path]:
+        """Return folders of the stores that the cluster's places name; here, if they are URLs."""
+        found = []
+        wanted = (data, data.pretrain) if data.pretrain else (data,)
+        for one in wanted:
+            place = self.site.place_of(one.name, one.fingerprint) if self.site else None
+            if place and "://" in place:
+                found.append(self._from_url(place))
+            elif place:
+                found.append(Path(place).expanduser())
+        return found
+
+    def _from_url(self, url: str) -> Path:
+        source = StoreSource(url)
+        manifest = source.manifest()
+        own = self.site.cache if self.site else None
+        folder = Path(os.path.expandvars(own)) if own else self._storage / "stores"
+        cache = NodeCache(folder.expanduser())
+        name = store_name(manifest.dataset, manifest.fingerprint)
+        return cache.ensure(name, source, manifest.fingerprint, self._say)
+
+    def _say(self, text: str) -> None:
+        self._on_event(Note(text))
 
     def fingerprint(self, data: DataConfig) -> str:
         """Return the fingerprint of a dataset."""
         return self.open(data).fingerprint
 
-    def folder(self, trial: PlannedTrial) -> Path:
-        """Return the folder that a trial reads."""
-        return self.open(trial.data or self._study.data).folder
+    def located(self, trial: PlannedTrial) -> Located:
+        """Return what a trial reads, as any node of the cluster finds it."""
+        return located(self.open(trial.data or self._study.data).folder, self.site)
 
     def tags(self, trial: PlannedTrial) -> dict[str, str]:
         """Return what a tracker should say about the data of a trial."""

@@ -105,7 +105,7 @@ class _Alone(Sweep):
             with copied_elsewhere(self.checkpoints, folder, keeping, on_event) as copied:
                 recorder.start(trial)
                 self.settings.save(folder)
-                rows = self._rows(trial, self.places.folder(trial), folder, on_event)
+                rows = self._rows(trial, self.places.located(trial).folder, folder, on_event)
                 self._record(trial, copied.rows(rows), recorder, folder, copied.known)
 
     def _require_free(self, trial: PlannedTrial) -> None:

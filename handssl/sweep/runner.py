@@ -28,6 +28,7 @@ from handssl.sweep.stages import Selection, Stage
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.sweep.study import Study
 from handssl.sweep.tuning import Sweeping, tune_trials
+from handssl.sweep.versions import require_same_everywhere
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.tracker import MlflowTracker
 
@@ -189,12 +190,14 @@ class Sweep:
         with ray_cluster(self.running.address, running=self.running) as cluster:
             self.interruption.listen()
             self.interruption.raise_if_requested()
+            if not cluster.owned:
+                require_same_everywhere()
             # Trials of a Ray that is not ours may run on other machines than this one.
             self.tracker.samples_system = cluster.owned
             on_event(self.planned(scheduler, cluster))
             sweeping = Sweeping(
                 *(scheduler, recorder, self.hold, self.company, self.running),
-                data={trial.trial_id: self.places.folder(trial) for trial in scheduler.missing},
+                data={trial.trial_id: self.places.located(trial) for trial in scheduler.missing},
                 origins=origins(scheduler.missing, self.store),
                 storage=self.storage,
                 on_step=lambda: self._on_step(on_event, owned=cluster.owned),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 import traceback
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any
 from ray import tune
 
 from handssl.errors import DivergedError
+from handssl.sweep.located import Located, folder_here
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.running import Running
 from handssl.sweep.scheduler import PRIMARY
 from handssl.sweep.silence import watched
+from handssl.sweep.versions import Versions
+from handssl.sweep.versions import versions as own_versions
 
 Result = dict[str, Any]
 Rows = Iterator[tuple[int, dict[str, float]]]
@@ -32,11 +36,12 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         config: Result,
         *,
         trials: Mapping[str, PlannedTrial],
-        data: Mapping[str, Path],
+        data: Mapping[str, Located],
         storage: Path,
         threads: int,
         running: Running,
         origins: Mapping[str, Path],
+        versions: Versions,
     ) -> None:
         """Prepare the process once; heavy imports happen here, not in the driver.
 
@@ -48,6 +53,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
             threads: CPUs of this actor.
             running: What trials are given.
             origins: Shorter runs that trials go on from.
+            versions: Of the driver, which this node has to have too.
         """
         import torch
 
@@ -58,6 +64,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         # Names that the base class does not use; it has a `_storage` of its own.
         self._plan, self._places, self._trials_folder = trials, data, storage / "trials"
         self._running, self._origins = running, origins
+        self._versions, self._own_versions = versions, own_versions()
         self._notices: list[tuple[str, int]] = []
         self._rows: Rows = iter(())
         self.reset_config(config)
@@ -91,6 +98,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
             is `waiting` where only the segment has ended.
         """
         try:
+            self._versions.require(self._own_versions, socket.gethostname())
             with watched(self._trial_folder, self._running.silence_s):
                 self._epoch, metrics = next(self._results)
             _require_finite(metrics)
@@ -123,7 +131,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
 
 def trial_results(
     trial: PlannedTrial,
-    data: Path,
+    data: Path | Located,
     folder: Path,
     running: Running | None = None,
     *,
@@ -134,7 +142,7 @@ def trial_results(
 
     Args:
         trial: What to compute.
-        data: Packed splits.
+        data: Packed splits, or where a node finds them.
         folder: The trial's own.
         running: With how many workers, and how each computes.
         notices: Gets what happens to workers: a sentence, and the steps that are made again.
@@ -144,22 +152,23 @@ def trial_results(
         DivergedError: A loss was not finite.
     """
     running = running or Running()
+    told = [] if notices is None else notices
     if trial.kind != "trial":
-        yield 0, _reference(trial, data)
+        yield 0, _reference(trial, folder_here(data, lambda text: told.append((text, 0))))
     elif running.workers == 1:
         from handssl.training import Trial
 
-        opened = Trial(trial.config, data, folder, execution=running.execution, origin=origin)
+        here = folder_here(data, lambda text: told.append((text, 0)))
+        opened = Trial(trial.config, here, folder, execution=running.execution, origin=origin)
         for result in opened.epochs():
             yield result.epoch, dict(result.metrics)
     else:
-        told = [] if notices is None else notices
         yield from _together(trial, data, folder, running, told, origin)
 
 
 def _together(
     trial: PlannedTrial,
-    data: Path,
+    data: Path | Located,
     folder: Path,
     running: Running,
     notices: list[tuple[str, int]],
@@ -177,7 +186,7 @@ def _together(
     folder.mkdir(parents=True, exist_ok=True)
     yield from train_together(
         trial.config,
-        data.absolute(),
+        data,
         folder.absolute(),
         workers=running.workers,
         execution=running.execution,

@@ -16,12 +16,14 @@ from handssl.sweep.dispatch import Dispatch, Judge
 from handssl.sweep.events import Outcome
 from handssl.sweep.hold import Hold
 from handssl.sweep.local_ray import Cluster, environment
+from handssl.sweep.located import Located
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.running import Running
 from handssl.sweep.scheduler import StageScheduler
 from handssl.sweep.silence import SILENCE_FILE
 from handssl.sweep.trainable import PretrainTrainable
+from handssl.sweep.versions import versions
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Sweeping:
         hold: Has claimed trials.
         company: Claims them, and knows of other drivers.
         running: What trials are given.
-        data: Packed splits of each trial.
+        data: Packed splits of each trial, as any node finds them.
         origins: Shorter runs that trials go on from.
         storage: Where the trials keep their folders.
         on_step: Called several times a second; what it raises ends the sweep.
@@ -46,7 +48,7 @@ class Sweeping:
     hold: Hold
     company: Company
     running: Running
-    data: Mapping[str, Path]
+    data: Mapping[str, Located]
     origins: Mapping[str, Path]
     storage: Path
     on_step: Callable[[], None]
@@ -191,6 +193,7 @@ def _trainable(sweeping: Sweeping, cluster: Cluster) -> Any:
         storage=sweeping.storage,
         threads=cluster.cpus,
         running=sweeping.running,
+        versions=versions(),
     )
     if cluster.workers > 1:
         # The actor only leads workers, which take the CPUs or GPUs; it runs beside the driver.

@@ -14,6 +14,7 @@ from ray.util import get_current_placement_group
 
 from handssl.distributed import rank
 from handssl.errors import DivergedError, HandsslError, InterruptedStudyError
+from handssl.sweep.located import folder_here
 from handssl.training.trial import Trial
 
 _LOW_MEMORY = "running low on memory"  # of Ray's own message
@@ -94,7 +95,9 @@ def _train(settings: dict[str, Any]) -> None:
     line = settings["line"]
     cpus = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
     torch.set_num_threads(max(1, int(cpus)))
-    _train_on(line, Trial(**settings["trial"]))
+    trial = settings["trial"]
+    here = folder_here(trial["data"], lambda text: None)
+    _train_on(line, Trial(**{**trial, "data": here}))
 
 
 def _train_on(line: Any, trial: Trial) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from handssl.errors import InterruptedStudyError
 from handssl.sweep.group import Group, GroupLostError, Row, remove_remains
 from handssl.sweep.local_ray import ray_cluster
+from handssl.sweep.located import Located
 from handssl.sweep.nodes import draining
 from handssl.sweep.staffing import Staffing, Waiting, Workers
 from handssl.sweep.worker import is_lack_of_memory
@@ -25,7 +26,7 @@ MAX_LOSSES_IN_A_ROW = 3
 
 def train_together(
     config: PretrainConfig,
-    data: Path,
+    data: Path | Located,
     folder: Path,
     *,
     workers: int | tuple[int, int] | None,
@@ -39,7 +40,7 @@ def train_together(
 
     Args:
         config: The resolved configuration.
-        data: Packed splits; every worker sees them.
+        data: Packed splits that every worker sees, or where its node finds them.
         folder: The trial's own; every worker sees it.
         workers: How many to start with, going on with fewer if some are lost; (least, most); None:
             one for each GPU, or CPU where there is none, as many as there are at each start.
@@ -69,7 +70,13 @@ def train_together(
             can_grow=not cluster.owned,
             waiting=waiting,
         )
-        trial = {"config": config, "data": data, "folder": folder, "execution": execution}
+        place = data.absolute() if isinstance(data, Path) else data
+        trial: dict[str, Any] = {
+            "config": config,
+            "data": place,
+            "folder": folder,
+            "execution": execution,
+        }
         trial |= {"origin": origin}
         yield from _Run(trial, staffing, waiting, use_gpu=cluster.gpus > 0).rows()
 

@@ -175,7 +175,7 @@ def _serve(count: int, *, dashboard: bool) -> None:
     node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
     head = node | {"num_cpus": 0, "include_dashboard": dashboard}
     cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=True)
-    nodes = {i: cluster.add_node(wait=False, **node) for i in range(1, count + 1)}
+    nodes = {i: cluster.add_node(wait=False, **_named(node, i)) for i in range(1, count + 1)}
     cluster.wait_for_nodes(TIMEOUT_S)
     url = cluster.head_node.webui_url or "none"
     print(cluster.address, f"http://{url}" if dashboard else url, flush=True)
@@ -183,6 +183,11 @@ def _serve(count: int, *, dashboard: bool) -> None:
         verb, number = line.split()
         print(_obey(cluster, nodes, node, verb, int(number)), flush=True)
     cluster.shutdown()
+
+
+def _named(options, number):
+    """Tell a node its number, as a real one has a name."""
+    return options | {"env_vars": {"HANDSSL_TEST_NODE": str(number)}}
 
 
 def _obey(cluster, nodes, options, verb, number):
@@ -197,7 +202,7 @@ def _obey(cluster, nodes, options, verb, number):
         raylet.wait()  # its workers look for its process, and a zombie still is one
         return "killed"
     if verb == "add":
-        nodes[number] = cluster.add_node(**options)
+        nodes[number] = cluster.add_node(**_named(options, number))
     return nodes[number].all_processes["raylet"][0].process.pid
 
 

@@ -126,7 +126,8 @@ def main(told: dict[str, Any]) -> None:
         if not isinstance(event, Tick):
             trial = getattr(event, "trial", None)
             name = trial.trial_id if trial is not None else None
-            tell(type(event).__name__, trial=name, epoch=getattr(event, "epoch", None))
+            text = {"text": event.text} if hasattr(event, "text") else {}
+            tell(type(event).__name__, trial=name, epoch=getattr(event, "epoch", None), **text)
 
     places.prepare = lambda *_, **__: Path(told["data"])
     with ray_of(told):

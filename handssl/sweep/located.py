@@ -1,0 +1,92 @@
+"""The data of a trial as nodes find them: a folder that all see, or stores to be copied first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from handssl.data.manifest import Manifest
+from handssl.data.study_data import StudyData, combine
+from handssl.data.turns import one_at_a_time
+from handssl.sweep.node_cache import NodeCache, Say
+from handssl.sweep.site import Site
+from handssl.sweep.store_source import StoreSource
+
+
+@dataclass(frozen=True)
+class Located:
+    """A trial's data, for any node.
+
+    Attributes:
+        folder: As the driver sees it.
+        stores: Name in the cache, place and fingerprint of the labelled store, then of another
+            one that is pretrained on; empty where the folder itself is read.
+        cache: Of each node.
+        cache_bytes: What it may take.
+    """
+
+    folder: Path
+    stores: tuple[tuple[str, str, str], ...] = ()
+    cache: str = ""
+    cache_bytes: int | None = None
+
+    def here(self, say: Say) -> Path:
+        """Return the folder on this node, copying what is not there yet.
+
+        Args:
+            say: Told what was copied, and how long it took.
+
+        Raises:
+            DataError: It cannot be copied.
+        """
+        if not self.stores:
+            return self.folder
+        # Of this node: $TMPDIR and the like may differ from node to node.
+        folder = Path(os.path.expandvars(self.cache)).expanduser()
+        cache = NodeCache(folder, self.cache_bytes)
+        folders = [
+            cache.ensure(name, StoreSource(place), fingerprint, say)
+            for name, place, fingerprint in self.stores
+        ]
+        if len(folders) == 1:
+            return folders[0]
+        name = "+".join(folder.name for folder in folders)
+        with one_at_a_time(cache.folder / f"{name}.lock"):
+            both = cache.folder / "combined" / name
+            return combine(both, labelled=folders[0], pretrain=folders[1])
+
+
+def located(folder: Path, site: Site | None) -> Located:
+    """Return a trial's data as the nodes of a cluster are to find them.
+
+    Args:
+        folder: As the driver sees it, see `StudyData`.
+        site: Of the cluster; without one, or without a cache, every node reads the folder itself.
+    """
+    if site is None or site.cache is None:
+        return Located(folder)
+    data = StudyData(folder)
+    stores = [data.labelled] + ([data.pretrain] if data.pretrain is not data.labelled else [])
+    return Located(
+        folder,
+        tuple(_store(one.manifest, one.folder, site) for one in stores),
+        site.cache,
+        site.cache_bytes,
+    )
+
+
+def _store(manifest: Manifest, folder: Path, site: Site) -> tuple[str, str, str]:
+    place = site.matching(manifest) or str(folder.resolve())
+    return store_name(manifest.dataset, manifest.fingerprint), place, manifest.fingerprint
+
+
+def store_name(dataset: str, fingerprint: str) -> str:
+    """Return what a store is called in caches."""
+    return f"{dataset}-{fingerprint[:16]}"
+
+
+def folder_here(data: Path | Located, say: Callable[[str], None]) -> Path:
+    """Return the folder of a trial's data on this node."""
+    return data.here(say) if isinstance(data, Located) else data

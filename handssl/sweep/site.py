@@ -1,0 +1,84 @@
+"""What a cluster says of itself in `places.yaml`: where packed stores are, caches of nodes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from handssl.config import Config
+from handssl.data.manifest import Manifest
+from handssl.errors import InputError
+
+VARIABLE, FILE = "HANDSSL_PLACES", "places.yaml"
+_UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def _bytes(value: Any) -> Any:
+    """Read `200GB`; numbers are bytes."""
+    if isinstance(value, str):
+        for unit, size in _UNITS.items():
+            number = value.strip().upper().removesuffix(unit)
+            if number != value.strip().upper() and number.strip().replace(".", "", 1).isdigit():
+                return int(float(number) * size)
+        raise ValueError("expected a size such as 200GB")
+    return value
+
+
+class Site(Config):
+    """The places of a cluster.
+
+    Attributes:
+        stores: Dataset, or `dataset@fingerprint`, to a folder that nodes see or a URL.
+        cache: Folder on each node's own disk that stores are copied to, `$NAME` being taken from
+            the node's environment; None: they are read where they are.
+        cache_bytes: What the cache may take; stores that nobody reads go first, the one that was
+            read longest ago before others.
+        artifacts: Folder or URL for MLflow's files; None: in the storage.
+
+    Example:
+        >>> site = Site.parse({"stores": {"freihand@1a2b": "s3://lab/f"}, "cache_bytes": "1.5GB"})
+        >>> site.place_of("freihand", "1a2b3c"), site.place_of("freihand", "9"), site.cache_bytes
+        ('s3://lab/f', None, 1500000000)
+    """
+
+    stores: dict[str, str] = Field(default_factory=dict)
+    cache: str | None = None
+    cache_bytes: Annotated[int, BeforeValidator(_bytes), Field(ge=1)] | None = None
+    artifacts: str | None = None
+
+    def place_of(self, dataset: str, fingerprint: str | None) -> str | None:
+        """Return where a store is, None if that is not said.
+
+        Args:
+            dataset: Its name.
+            fingerprint: Its, or the start of it.
+        """
+        for key, place in self.stores.items():
+            name, _, known = key.partition("@")
+            known_one = fingerprint or ""
+            if name == dataset and (known.startswith(known_one) or known_one.startswith(known)):
+                return place
+        return None
+
+    def matching(self, manifest: Manifest) -> str | None:
+        """Return where the store of a manifest is."""
+        return self.place_of(manifest.dataset, manifest.fingerprint)
+
+
+def find_site(storage: Path) -> Site | None:
+    """Return what $HANDSSL_PLACES, else `places.yaml` in the storage, says; None without either.
+
+    Args:
+        storage: Folder of the results.
+
+    Raises:
+        InputError: The file is not there, or has mistakes.
+    """
+    named = os.environ.get(VARIABLE)
+    file = Path(named).expanduser() if named else storage / FILE
+    if named and not file.is_file():
+        raise InputError(f"${VARIABLE}: expected a file, there is none at {file}")
+    return Site.load(file) if file.is_file() else None
