@@ -87,7 +87,7 @@ def test_every_job_ends_once_when_a_worker_node_dies(tmp_path):
         local_cluster(2, dashboard=True) as cluster,
         lab(tmp_path / "lab", "--ray", cluster.dashboard, env=cluster.env) as of,
     ):
-        names = of.submit([short_study(number, epochs=30) for number in range(2)])
+        names = of.submit([short_study(number, epochs=20) for number in range(2)])
         of.until(lambda: "ray_handssl_views_per_second" in exported(cluster), "Ray's exporter")
         of.until(lambda: cluster.actors("PretrainTrainable"), "a trial")
         [node, *_] = cluster.nodes_of(cluster.actors("PretrainTrainable"))
@@ -132,7 +132,7 @@ def one_round(folder: Path, victim: str, kills, draw: random.Random) -> Counter[
             options, rest["env"] = ["--ray", cluster.dashboard], cluster.env
         of = stack.enter_context(lab(folder, *options, **rest))
         names = of.submit([short_study(number) for number in range(JOBS)])
-        of.until(of.drivers, "a driver")
+        of.until(lambda: of.count("succeeded") > 0, "the first end")
         time.sleep(draw.uniform(0, 40))
         if victim == "postgres":
             server.stop("immediate")
