@@ -128,7 +128,7 @@ def list_jobs(
 ) -> None:
     """List jobs: running, waiting in order, then the newest of the others."""
     from handssl.cli.jobs_view import table
-    from handssl.cli.live import Terminal
+    from handssl.cli.terminal import Terminal
     from handssl.service.client import Client
 
     asked = {"state": list(states), "user": user, "limit": limit, "offset": offset}
@@ -245,6 +245,25 @@ def drain(off: bool, waits: bool, storage: Path | None, database: str | None) ->
         click.echo(f"{left} running", err=True)
         time.sleep(2.0)
     click.echo("jobs are started again" if off else "draining: nothing new is started")
+
+
+@jobs.command("backup")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@storage_option
+@database_option
+def back_up(folder: Path, storage: Path | None, database: str | None) -> None:
+    """Copy queue, ledger and MLflow's runs into FOLDER, on the head, while all is running.
+
+    \b
+    Example:
+      handssl jobs backup /backup/$(date +%F)
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.service.backup import backup
+    from handssl.sweep.storage import resolve_storage
+
+    url = database_url(database, storage)
+    for copy in backup(folder, storage=resolve_storage(storage), database=url):
+        click.echo(str(copy))
 
 
 def _job(name: str, service: str | None) -> Job:

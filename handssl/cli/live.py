@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from types import TracebackType
 from typing import Self
@@ -16,22 +15,6 @@ from handssl.sweep.events import Ended, EpochEnded, Event, Note, Notice, Planned
 from handssl.sweep.progress import Progress
 
 PLAIN_PERIOD_S = 10.0
-
-
-class Terminal(Console):
-    """A console whose reader may go, say `head`: the rest is dropped, and nothing ends."""
-
-    def on_broken_pipe(self) -> None:
-        """Send what follows nowhere, also what the file still holds at exit."""
-        self.quiet = True
-        to_nowhere(self.file.fileno())
-
-
-def to_nowhere(descriptor: int) -> None:
-    """Let everything that is written to a file descriptor vanish."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
 
 
 class LiveProgress:

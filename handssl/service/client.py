@@ -8,15 +8,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 
-from handssl.config import read_yaml
+from handssl.config import Config, read_yaml
 from handssl.errors import InputError
 from handssl.service.errors import ForbiddenError, NoSuchJobError, ServiceError, UnauthorizedError
 from handssl.service.job import ENDED, How, JobRequest
-from handssl.sweep.study import Study
+
+if TYPE_CHECKING:
+    from handssl.sweep.study import Study
 
 DEFAULT_URL = "http://127.0.0.1:8642"
 _TIMEOUT_S = 30.0
@@ -225,7 +227,7 @@ def submit(
 
 
 def _values(study: Study | Path | str | dict[str, Any]) -> dict[str, Any]:
-    if isinstance(study, Study):
+    if isinstance(study, Config):
         return study.model_dump(mode="json")
     if isinstance(study, dict):
         return study

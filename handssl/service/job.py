@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints
 
 from handssl.config import Config
-from handssl.sweep.study import Study
+
+if TYPE_CHECKING:
+    from handssl.sweep.study import Study
 
 State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 STATES: tuple[State, ...] = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
@@ -75,6 +77,8 @@ class JobRequest(Config):
         Raises:
             InputError: It has mistakes; all are listed.
         """
+        from handssl.sweep.study import Study  # with torch, which looking at a queue needs not
+
         return Study.parse(self.study)
 
 

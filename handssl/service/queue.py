@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, select, update
 
@@ -12,8 +12,10 @@ from handssl.errors import InputError
 from handssl.service.errors import NoSuchJobError, NotNowError
 from handssl.service.job import ENDED, Job, JobRequest, State, key_of
 from handssl.service.tables import SCHEMA, events, jobs
-from handssl.sweep.study import Study
 from handssl.tracking.ledger.database import Database
+
+if TYPE_CHECKING:
+    from handssl.sweep.study import Study
 
 _KEEPS_KEY: tuple[State, ...] = ("queued", "running", "paused", "succeeded")
 BRIEF = [column for column in jobs.c if column.name not in ("document", "key")]

@@ -1,0 +1,61 @@
+"""A copy of the queue and the ledger while they are in use."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from handssl.errors import DataError, InputError
+from handssl.tracking.ledger.ledger import default_ledger_url
+
+_SQLITE = "sqlite:///"
+
+
+def backup(target: Path, *, storage: Path, database: str) -> list[Path]:
+    """Copy the SQLite databases of a service into a folder, each as it is at one moment.
+
+    The ledger is copied after the queue: it then knows at least what the queue says is done.
+
+    Args:
+        target: A folder that does not exist, or is empty.
+        storage: Folder of the results.
+        database: URL of the queue.
+
+    Returns:
+        The copies.
+
+    Raises:
+        InputError: The folder holds something, or a database is PostgreSQL's.
+        DataError: One cannot be read, or the disk is full.
+    """
+    if target.exists() and any(target.iterdir()):
+        raise InputError(f"{target}: expected a folder that is empty, or none")
+    urls = (database, default_ledger_url(storage), f"sqlite:///{storage / 'mlflow.db'}")
+    files = [_file(url) for url in urls]
+    target.mkdir(parents=True, exist_ok=True)
+    return [_copy(file, target / file.name) for file in files if file.exists()]
+
+
+def _file(url: str) -> Path:
+    if not url.startswith(_SQLITE):
+        raise InputError(
+            "backup: copies SQLite; a PostgreSQL database is saved with `pg_dump`, see "
+            "docs/operations.md"
+        )
+    return Path(url.removeprefix(_SQLITE))
+
+
+def _copy(file: Path, target: Path) -> Path:
+    part = target.with_name(target.name + ".part")
+    try:
+        source, copy = sqlite3.connect(file), sqlite3.connect(part)
+        try:
+            source.backup(copy)
+        finally:
+            source.close()
+            copy.close()
+        part.replace(target)
+    except (sqlite3.Error, OSError) as error:
+        part.unlink(missing_ok=True)
+        raise DataError(f"{file}: cannot be copied to {target}: {error}") from None
+    return target
