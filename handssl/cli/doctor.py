@@ -85,7 +85,7 @@ def _tell(finding: Finding) -> None:
 @contextmanager
 def _waiting(name: str, *, quiet: bool) -> Iterator[None]:
     """Say on stderr what is being waited for, once that takes more than two seconds."""
-    from handssl.cli.live import Terminal
+    from handssl.cli.terminal import Terminal
 
     console = Terminal(stderr=True)
     status = console.status(f"{name} ...")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from handssl.cli.live import LiveProgress, Terminal
+from handssl.cli.live import LiveProgress
 from handssl.cli.summary import Summary, summarise, write_markdown
+from handssl.cli.terminal import Terminal
 from handssl.errors import InterruptedStudyError, PausedStudyError
 from handssl.sweep.runner import run as run_study
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from handssl.cli.live import to_nowhere
+from handssl.cli.terminal import to_nowhere
 from handssl.errors import HandsslError
 from handssl.sweep.events import (
     EpochEnded,

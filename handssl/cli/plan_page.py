@@ -6,7 +6,7 @@ import math
 
 from rich.table import Table
 
-from handssl.cli.live import Terminal
+from handssl.cli.terminal import Terminal
 from handssl.sweep.planning.hours import Hours
 from handssl.sweep.planning.study_plan import StudyPlan
 from handssl.sweep.planning.work import StageWork

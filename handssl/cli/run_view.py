@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from handssl.cli.execute import continuing_command, interruption, print_summary, tell_failures
 from handssl.cli.json_lines import JsonLines
-from handssl.cli.live import RunProgress, Terminal
+from handssl.cli.live import RunProgress
 from handssl.cli.summary import Summary, summarise, write_markdown
+from handssl.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from handssl.sweep.result import StudyResult

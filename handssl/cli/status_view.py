@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from handssl.cli.live import Terminal
+from handssl.cli.terminal import Terminal
 from handssl.sweep.plan import plan_stage
 from handssl.sweep.status import StageStatus, State, StudyStatus
 from handssl.sweep.study import Study

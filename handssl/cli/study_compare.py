@@ -80,7 +80,7 @@ def compare_study(
 def _print(cells: tuple[ComparedCell, ...]) -> None:
     from rich.table import Table
 
-    from handssl.cli.live import Terminal
+    from handssl.cli.terminal import Terminal
 
     table = Table(box=None, pad_edge=False)
     table.add_column("#", justify="right", no_wrap=True)

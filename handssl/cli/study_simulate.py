@@ -77,7 +77,7 @@ def simulate_study(
 def _show(found: list[Rehearsal], title: str) -> None:
     from rich.table import Table
 
-    from handssl.cli.live import Terminal
+    from handssl.cli.terminal import Terminal
 
     table = Table(title=title, title_justify="left", title_style="bold")
     for name in _COLUMNS:
