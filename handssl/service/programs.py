@@ -10,6 +10,7 @@ from pathlib import Path
 from handssl.service.companion import Command, Companion, free_port
 from handssl.service.credentials import USER, ensure_secret
 from handssl.sweep.local_ray import OBJECT_STORE_BYTES, available_cpus
+from handssl.sweep.site import find_site
 from handssl.sweep.storage import default_tracking_uri
 
 
@@ -53,12 +54,17 @@ def mlflow_server(folder: Path, storage: Path, *, host: str = "127.0.0.1") -> Co
     def command(port: int) -> Command:
         words = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
         words += ["--backend-store-uri", default_tracking_uri(storage), "--serve-artifacts"]
-        words += ["--artifacts-destination", str(storage / "mlartifacts")]
+        words += ["--artifacts-destination", _artifacts(storage)]
         words += ["--host", host, "--port", str(port)]
         words += ["--app-name", "basic-auth"] if exposed else []
         return Command(words, f"http://127.0.0.1:{port}", env | _auth(folder, exposed))
 
     return Companion("mlflow", folder, command, "/health")
+
+
+def _artifacts(storage: Path) -> str:
+    site = find_site(storage)
+    return site.artifacts if site and site.artifacts else str(storage / "mlartifacts")
 
 
 def _auth(folder: Path, exposed: bool) -> dict[str, str]:
