@@ -58,7 +58,7 @@ def test_the_studies_on_a_page_are_valid(page):
 
 
 def test_the_python_of_the_readme_uses_names_that_exist():
-    (code,) = blocks(ROOT / "README.md", "python")
+    code = "\n".join(blocks(ROOT / "README.md", "python"))
     compile(code, "README.md", "exec")
     for module, name in re.findall(r"\b(handssl|objectives)\.(\w+)\(", code):
         owner = {"handssl": "handssl", "objectives": "tune_spaces.objectives"}[module]
