@@ -86,6 +86,8 @@ class Companion:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
         psutil.wait_procs(alive, timeout=_END_S)
+        if self._started is not None:
+            self._started.wait(_END_S)
 
     def _bury(self) -> None:
         """End what is left of one that has died: all of its session."""

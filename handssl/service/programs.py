@@ -57,7 +57,8 @@ def mlflow_server(folder: Path, storage: Path, *, host: str = "127.0.0.1") -> Co
         words += ["--artifacts-destination", _artifacts(storage)]
         words += ["--host", host, "--port", str(port)]
         words += ["--app-name", "basic-auth"] if exposed else []
-        return Command(words, f"http://127.0.0.1:{port}", env | _auth(folder, exposed))
+        here = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  (compared)
+        return Command(words, f"http://{here}:{port}", env | _auth(folder, exposed))
 
     return Companion("mlflow", folder, command, "/health")
 

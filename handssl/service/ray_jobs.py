@@ -12,7 +12,8 @@ from handssl.errors import HandsslError
 # A driver ends after its epoch when it is told to; Ray kills it after so long.
 STOP_WAIT_S = 120
 _OVER = ("STOPPED", "SUCCEEDED", "FAILED")
-_PASSED_ON = ("HANDSSL_LEDGER", "HANDSSL_PLACES")
+# Paths alone: secrets are in the environment of Ray's head, and in no job.
+_PASSED_ON = ("HANDSSL_PLACES",)
 
 
 class UnreachableError(HandsslError):
@@ -76,7 +77,7 @@ class RayJobs:
     def submit(self, submission: str, entrypoint: str, metadata: dict[str, str]) -> None:
         """Start a driver, unless it was started already."""
         variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "PYTHONUNBUFFERED": "1"}
-        variables |= {name: os.environ[name] for name in _PASSED_ON[1:] if name in os.environ}
+        variables |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         try:
             self._client.submit_job(
                 entrypoint=entrypoint,

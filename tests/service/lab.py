@@ -104,7 +104,7 @@ class Lab:
                 cwd=self.folder,
             )
         self.processes.append(process)
-        self.until(lambda: self._answers(port) or process.poll() is not None, "service")
+        self.until(lambda: self.answers(port) or process.poll() is not None, "service")
         assert process.poll() is None, self.log()
         return process
 
@@ -175,7 +175,7 @@ class Lab:
         logs = [self.folder / "serve.log", *sorted(self.folder.glob("jobs/*/log.txt"))]
         return "\n".join(f"{log}:\n{log.read_text()[-1500:]}" for log in logs if log.exists())
 
-    def _answers(self, port: int) -> bool:
+    def answers(self, port: int) -> bool:
         with contextlib.suppress(requests.RequestException):
             return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).ok
         return False
@@ -193,6 +193,8 @@ def lab(folder: Path, *options: str, **rest: Any) -> Iterator[Lab]:
         for one in found.marked():
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
+        for process in found.processes:
+            process.wait(30)
         found.queue.database.close()
 
 

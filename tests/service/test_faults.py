@@ -65,18 +65,24 @@ def test_every_job_ends_once_when_service_driver_and_head_are_killed(tmp_path):
     assert 1 <= counted["lost"] <= 3  # one driver, and at most two that ran on the head
 
 
-def test_a_killed_postgresql_is_waited_for_and_a_stand_by_takes_over(tmp_path):
+def test_a_killed_postgresql_is_waited_for_and_stand_bys_take_over(tmp_path):
     with contextlib.closing(postgres_server()) as server:
         with lab(tmp_path / "lab", database=server.url) as of:
-            names = of.submit([short_study(number, epochs=6) for number in range(3)])
+            names = of.submit([short_study(number, epochs=40) for number in range(3)])
             of.until(of.drivers, "a driver")
             server.stop("immediate")
             server.start()
-            second = of.start(port=of.standby_port)
-            of.processes[0].kill()
-            of.processes[0].wait()
-            began_s = time.monotonic()
+            first, second = of.process, of.start(port=of.standby_port)
+            # One that stands still loses the lease, finds that out, and stands by.
+            first.send_signal(signal.SIGSTOP)
             of.until(lambda: of.dispatcher() == second.pid, "the stand-by")
+            first.send_signal(signal.SIGCONT)
+            of.until(lambda: "this one stands by" in of.log(), "the first")
+            of.until(lambda: of.answers(of.port), "the first anew")
+            second.kill()
+            second.wait()
+            began_s = time.monotonic()
+            of.until(lambda: of.dispatcher() == first.pid, "the first again")
             assert time.monotonic() - began_s < of.lease_s + 5  # a lease, and a look at it
             counted = worked_off(of, names)
         assert counted["attempts"] == 3  # drivers have not even noticed

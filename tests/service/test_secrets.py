@@ -1,0 +1,81 @@
+"""Secrets: in files of the service's user alone; MLflow behind a password where it is exposed."""
+
+from __future__ import annotations
+
+import stat
+import time
+
+import pytest
+import requests
+
+from handssl.errors import DataError
+from handssl.service.credentials import mlflow_credentials, ray_token
+from handssl.service.driver import Home
+from handssl.service.job import JobRequest
+from handssl.service.programs import mlflow_server, ray_head
+from handssl.service.queue import Queue
+from handssl.service.ray_jobs import RayJobs
+from tests.service.services import service, study
+
+SECRET = "hunter2hunter2"
+
+
+def test_an_exposed_mlflow_asks_for_a_password_that_drivers_have(tmp_path):
+    folder = tmp_path / "service"
+    folder.mkdir()
+    # Another address of loopback is not ours, as any other host's.
+    server = mlflow_server(folder, tmp_path, host="127.0.0.2")
+    try:
+        deadline = time.monotonic() + 120
+        while not server.ensure():
+            assert time.monotonic() < deadline, (folder / "mlflow.log").read_text()
+            time.sleep(0.2)
+        place = f"{server.url}/api/2.0/mlflow/experiments/search?max_results=1"
+        assert requests.get(place, timeout=30).status_code == 401
+        found = mlflow_credentials(folder)
+        known = (found["MLFLOW_TRACKING_USERNAME"], found["MLFLOW_TRACKING_PASSWORD"])
+        assert requests.get(place, auth=known, timeout=30).status_code == 200
+        assert known[1] not in (folder / "mlflow_auth.ini").read_text()
+        assert known[1] not in (folder / "mlflow.log").read_text()
+    finally:
+        server.end()
+    assert server.url == ""
+
+
+def test_secrets_are_files_of_one_user_and_stay_the_same(tmp_path):
+    first = ray_token(tmp_path)
+    assert ray_token(tmp_path) == first
+    assert first["RAY_AUTH_MODE"] == "token"
+    assert stat.S_IMODE((tmp_path / "ray_token").stat().st_mode) == 0o600
+    secret = (tmp_path / "ray_token").read_text()
+    command = ray_head(tmp_path, env=first)._command(1)
+    assert secret not in " ".join(command.words)
+
+
+def test_a_database_that_cannot_be_reached_is_named_without_its_password():
+    with pytest.raises(DataError) as error:
+        Queue(f"postgresql://handssl:{SECRET}@127.0.0.1:9/x")
+    assert "handssl:***@127.0.0.1" in str(error.value)
+    assert SECRET not in str(error.value)
+
+
+def test_a_job_holds_no_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("HANDSSL_LEDGER", f"postgresql://handssl:{SECRET}@db/x")
+    monkeypatch.setenv("HANDSSL_PLACES", "/shared/places.yaml")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
+    sent = {}
+
+    class Client:
+        def submit_job(self, **values):
+            sent.update(values)
+
+    of = service(tmp_path)
+    [(job, _)] = of.queue.submit([JobRequest(study=study())], user="ada")
+    home = Home(tmp_path, lambda: "http://127.0.0.1:5000")
+    jobs = RayJobs("http://127.0.0.1:9")
+    jobs.__dict__["_client"] = Client()
+    jobs.submit("s", home.write(job, of.queue.document(job.id)), {"job": job.id})
+    assert SECRET not in str(sent)
+    assert sent["runtime_env"]["env_vars"]["HANDSSL_PLACES"] == "/shared/places.yaml"
+    for file in tmp_path.rglob("*"):
+        assert file.is_dir() or SECRET.encode() not in file.read_bytes()
