@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,11 +57,17 @@ def mlflow_server(folder: Path, storage: Path, *, host: str = "127.0.0.1") -> Co
         words += ["--backend-store-uri", default_tracking_uri(storage), "--serve-artifacts"]
         words += ["--artifacts-destination", _artifacts(storage)]
         words += ["--host", host, "--port", str(port)]
-        words += ["--app-name", "basic-auth"] if exposed else []
+        words += ["--app-name", "basic-auth", "--allowed-hosts", _names(host)] if exposed else []
         here = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  (compared)
         return Command(words, f"http://{here}:{port}", env | _auth(folder, exposed))
 
     return Companion("mlflow", folder, command, "/health")
+
+
+def _names(host: str) -> str:
+    """Return what clients may call this machine: MLflow refuses requests under other names."""
+    names = {host, socket.gethostname(), socket.getfqdn(), "localhost", "127.0.0.1"}
+    return ",".join(f"{name}{port}" for name in sorted(names) for port in ("", ":*"))
 
 
 def _artifacts(storage: Path) -> str:
