@@ -44,7 +44,7 @@ def prepare(
     """
     if isinstance(config, ProceduralData):
         # Two studies on one storage may ask for the same hands at once.
-        lock = storage / "datasets" / f"{_name(config)}-{config.crop_px}.lock"
+        lock = storage / "locks" / f"{_name(config)}-{config.crop_px}.lock"
         waits = _phase(on_progress, "waiting for another process that makes them")
         with one_at_a_time(lock, (lambda: waits(0, 1)) if waits else None):
             return _procedural(config, storage, on_progress, workers)
@@ -53,7 +53,7 @@ def prepare(
         return labelled
     pretrain = find_store(config.pretrain.name, config.pretrain.fingerprint, storage, more)
     name = f"{labelled.name}+{pretrain.name}"
-    with one_at_a_time(storage / "combined" / f"{name}.lock"):
+    with one_at_a_time(storage / "locks" / f"{name}.lock"):
         return combine(storage / "combined" / name, labelled=labelled, pretrain=pretrain)
 
 

@@ -208,7 +208,8 @@ def submit(
     Example:
         >>> submit({"name": "x"}, service="http://127.0.0.1:9")
         Traceback (most recent call last):
-        handssl.errors.InputError: 1 mistake in Study: ...
+        handssl.errors.InputError: 1 mistake in Study:
+          (top level): expected at least 1 cell, or stages (got {'name': 'x'})
     """
     request = JobRequest(
         study=_values(study),

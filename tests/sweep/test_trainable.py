@@ -14,6 +14,7 @@ from handssl.sweep.plan import PlannedTrial, plan_study
 from handssl.sweep.running import Running
 from handssl.sweep.study import Study
 from handssl.sweep.trainable import PretrainTrainable, trial_results
+from handssl.sweep.versions import versions
 
 EPOCHS = 3
 
@@ -50,6 +51,7 @@ def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretrainT
         threads=1,
         running=Running(),
         origins={},
+        versions=versions(),
     )
     yield made
     torch.set_num_threads(threads)
