@@ -83,6 +83,7 @@ def test_a_cell_that_is_cancelled_stops_and_the_others_are_compared_without_it(t
     assert states(tmp_path, halved)["blur"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_a_cell_that_is_cancelled_before_the_study_runs_again_is_never_begun(tmp_path):
     pause = at_first(EpochEnded, lambda: control.pause(study(), tmp_path))
     runner.run(study(), storage=tmp_path, on_event=pause)

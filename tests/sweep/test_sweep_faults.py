@@ -128,6 +128,7 @@ def test_the_next_run_tries_what_failed_again_and_nothing_else(faulty, blob_data
     }
 
 
+@pytest.mark.slow
 def test_a_stage_in_waves_ends_with_the_same_table(tmp_path, blob_data, monkeypatch):
     from handssl.sweep import tuning
 
