@@ -50,7 +50,14 @@ def create_app(service: Service) -> FastAPI:
     Args:
         service: Which answers.
     """
-    app = FastAPI(title="handssl", version=version("handssl"), description=_TEXT, docs_url=None)
+    # The usual pages fetch their scripts from elsewhere; ours is at /docs too.
+    app = FastAPI(
+        title="handssl",
+        version=version("handssl"),
+        description=_TEXT,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.service = service
     app.include_router(api.router)
     app.include_router(pages.router)

@@ -140,6 +140,13 @@ def _do(service: Service, name: str, verb: str, priority: int | None) -> Job:
     return verbs[verb](name)
 
 
+@router.get("/docs")
+def docs(request: Request, caller: Looks) -> Response:
+    """Show what the API takes and answers, from its own description."""
+    values = {"title": "API", "api": request.app.openapi()}
+    return templates.TemplateResponse(request, "docs.html", values | _common(caller))
+
+
 @router.get("/login")
 def login_page(request: Request) -> Response:
     """Ask for a token."""

@@ -214,3 +214,15 @@ def test_pictures_have_room_for_a_single_point():
 
     drawn = curve(((0.0, 31.0),))
     assert np.isfinite([dot[:2] for dot in drawn.dots]).all()
+
+
+def test_the_api_is_described_on_a_page_that_needs_no_network(probed, chromium, tmp_path):
+    with served(service(tmp_path)) as url:
+        page = browse(chromium, tmp_path, f"{url}/docs")
+        described = requests.get(f"{url}/openapi.json", timeout=30).json()["paths"]
+    assert probe(page)["violations"] == []
+    for path, verbs in described.items():
+        for verb in verbs:
+            assert f"{verb.upper()} {html.escape(path)}" in page
+    assert "application/yaml" in page
+    assert not re.search(r"(src|href)=\"https?://", page)
