@@ -22,7 +22,7 @@ class Versions:
 
     Attributes:
         handssl: Of the package.
-        torch: Likewise.
+        torch: Likewise, whether built for GPUs or not: a head often has none.
         python: Major and minor.
     """
 
@@ -50,14 +50,18 @@ class Versions:
         if different:
             wants = ", ".join(f"{name} {mine[name]}" for name in different)
             has = ", ".join(theirs[name] for name in different)
-            mend = f"pip install handssl=={self.handssl} torch=={self.torch.partition('+')[0]}"
+            mend = f"pip install handssl=={self.handssl} torch=={self.torch}"
             raise InputError(f"node {node}: expected {wants}, got {has}; there: {mend}")
 
 
 def versions() -> Versions:
     """Return those of this process."""
     major, minor, _ = platform.python_version_tuple()
-    return Versions(version("handssl"), version("torch"), f"{major}.{minor}")
+    return Versions(version("handssl"), _public(version("torch")), f"{major}.{minor}")
+
+
+def _public(text: str) -> str:
+    return text.partition("+")[0]
 
 
 def require_same_everywhere() -> None:
@@ -88,7 +92,7 @@ def _tell() -> tuple[str, dict[str, str]]:
     found = {}
     for name in ("handssl", "torch"):
         try:
-            found[name] = version(name)
+            found[name] = version(name).partition("+")[0]
         except ImportError:
             found[name] = "none"
     major, minor, _ = platform.python_version_tuple()

@@ -185,12 +185,12 @@ def test_without_a_cache_every_node_reads_the_folder_itself(blob_data):
 
 
 def test_a_node_with_another_version_is_named_with_the_command_that_mends_it():
-    mine = Versions("1.0.0", "2.15.0+cu130", "3.11")
-    mine.require(Versions("1.0.0", "2.15.0+cu130", "3.11"), "gpu1")
+    mine = Versions("1.0.0", "2.15.0", "3.11")
+    mine.require(Versions("1.0.0", "2.15.0", "3.11"), "gpu1")
     with pytest.raises(InputError) as error:
         mine.require(Versions("0.9.0", "2.14.0", "3.11"), "gpu1")
     assert str(error.value) == (
-        "node gpu1: expected handssl 1.0.0, torch 2.15.0+cu130, got 0.9.0, 2.14.0; there: "
+        "node gpu1: expected handssl 1.0.0, torch 2.15.0, got 0.9.0, 2.14.0; there: "
         "pip install handssl==1.0.0 torch==2.15.0"
     )
 
