@@ -27,20 +27,20 @@ COMMANDS = [
     if re.search(r"handssl (submit|study|serve|token|jobs)", line) and not line.startswith("export")
 ]
 ray_cli = scripts.cli.commands
-# From KubeRay's API ray.io/v1, release 1.6.
+# From KubeRay's API ray.io/v1.
 KEYS = {
     "RayJob": "activeDeadlineSeconds backoffLimit clusterSelector deletionStrategy entrypoint "
     "entrypointNumCpus entrypointNumGpus entrypointResources jobId managedBy metadata "
     "preRunningDeadlineSeconds rayClusterSpec runtimeEnvYAML shutdownAfterJobFinishes "
     "submissionMode submitterConfig submitterPodTemplate suspend ttlSecondsAfterFinished",
     "rayClusterSpec": "authOptions autoscalerOptions enableInTreeAutoscaling "
-    "gcsFaultToleranceOptions headGroupSpec headServiceAnnotations managedBy networkPolicy "
+    "gcsFaultToleranceOptions headGroupSpec headServiceAnnotations managedBy "
     "rayVersion suspend upgradeStrategy workerGroupSpecs",
     "headGroupSpec": "enableIngress headService labels rayStartParams resources serviceType "
     "template",
     "workerGroupSpecs": "groupName idleTimeoutSeconds labels maxReplicas minReplicas numOfHosts "
     "rayStartParams replicas resources scaleStrategy suspend template",
-    "authOptions": "mode secretName enableK8sTokenAuth",
+    "authOptions": "mode secretName",
 }
 MODES = ("K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode")
 # What the page uses of Kubernetes' own pods.
