@@ -4,31 +4,50 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from ray.scripts import scripts
 
 from handssl.cli.app import cli
+from handssl.sweep.local_ray import GROWS_TO
 from handssl.sweep.site import Site
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "clusters.md").read_text()
 YAMLS = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", TEXT, re.S)]
+SHELL = re.findall(r"```sh\n(.*?)```", TEXT, re.S)
+PINNED = re.search(r"^ray==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M)[1]
 COMMANDS = [
     line
-    for block in re.findall(r"```sh\n(.*?)```", TEXT, re.S)
+    for block in SHELL
     for line in block.splitlines()
     if re.search(r"handssl (submit|study|serve|token|jobs)", line) and not line.startswith("export")
 ]
-# From the RayJob of KubeRay's API ray.io/v1; what this page uses of it.
+ray_cli = scripts.cli.commands
+# From KubeRay's API ray.io/v1.
 KEYS = {
-    "RayJob": "entrypoint submissionMode backoffLimit shutdownAfterJobFinishes "
-    "ttlSecondsAfterFinished suspend rayClusterSpec",
-    "rayClusterSpec": "rayVersion authOptions headGroupSpec workerGroupSpecs",
-    "headGroupSpec": "rayStartParams template",
-    "workerGroupSpecs": "groupName replicas minReplicas maxReplicas rayStartParams template",
+    "RayJob": "activeDeadlineSeconds backoffLimit clusterSelector deletionStrategy entrypoint "
+    "entrypointNumCpus entrypointNumGpus entrypointResources jobId managedBy metadata "
+    "preRunningDeadlineSeconds rayClusterSpec runtimeEnvYAML shutdownAfterJobFinishes "
+    "submissionMode submitterConfig submitterPodTemplate suspend ttlSecondsAfterFinished",
+    "rayClusterSpec": "authOptions autoscalerOptions enableInTreeAutoscaling "
+    "gcsFaultToleranceOptions headGroupSpec headServiceAnnotations managedBy "
+    "rayVersion suspend upgradeStrategy workerGroupSpecs",
+    "headGroupSpec": "enableIngress headService labels rayStartParams resources serviceType "
+    "template",
+    "workerGroupSpecs": "groupName idleTimeoutSeconds labels maxReplicas minReplicas numOfHosts "
+    "rayStartParams replicas resources scaleStrategy suspend template",
+    "authOptions": "mode secretName",
 }
+MODES = ("K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode")
+# What the page uses of Kubernetes' own pods.
+POD = "containers volumes terminationGracePeriodSeconds"
+CONTAINER = "name image envFrom resources volumeMounts"
+# Of Ray's runtime environments.
+RUNTIME = "working_dir py_modules pip uv conda py_executable env_vars image_uri config"
 
 
 def parsed(words: list[str]) -> None:
@@ -55,26 +74,97 @@ def test_the_places_are_what_we_read():
     assert site.cache_bytes == 200 * 10**9
 
 
-def test_the_job_of_kubernetes_has_the_keys_of_its_kind():
+def ray_job() -> dict:
     [job] = [one for one in YAMLS if one.get("kind") == "RayJob"]
-    assert job["apiVersion"] == "ray.io/v1"
+    return job
 
+
+def test_every_file_on_the_page_is_looked_at():
+    assert len(YAMLS) == 2
+
+
+def test_pods_mount_what_they_have_and_have_one_image():
+    cluster = ray_job()["spec"]["rayClusterSpec"]
+    pods = [one["template"]["spec"] for one in (cluster["headGroupSpec"], *workers(cluster))]
+    for pod in pods:
+        assert set(pod) <= set(POD.split())
+        [container] = pod["containers"]
+        assert set(container) <= set(CONTAINER.split())
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        assert mounted == {volume["name"] for volume in pod["volumes"]}
+    assert len({pod["containers"][0]["image"] for pod in pods}) == 1
+
+
+def workers(cluster: dict) -> list[dict]:
+    return cluster["workerGroupSpecs"]
+
+
+def test_the_pods_image_is_of_this_version_and_this_ray():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    [dockerfile] = re.findall(r"```dockerfile\n(.*?)```", TEXT, re.S)
+    assert f"handssl-{version}-" in dockerfile
+    assert f"rayproject/ray:{PINNED}-" in dockerfile
+    assert f'"ray[default,train,tune]=={PINNED}"' in dockerfile
+    assert "-c /tmp/constraints.txt" in dockerfile
+    cluster = ray_job()["spec"]["rayClusterSpec"]
+    image = cluster["headGroupSpec"]["template"]["spec"]["containers"][0]["image"]
+    assert image.endswith(f":{version}")
+
+
+def test_the_head_trains_nothing_and_has_the_secrets_alone():
+    cluster = ray_job()["spec"]["rayClusterSpec"]
+    head = cluster["headGroupSpec"]
+    assert head["rayStartParams"] == {"num-cpus": "0", "num-gpus": "0"}
+    assert "envFrom" in head["template"]["spec"]["containers"][0]
+    for group in workers(cluster):
+        assert "envFrom" not in group["template"]["spec"]["containers"][0]
+
+
+def test_the_environment_of_the_job_is_one_of_rays_without_secrets():
+    environment = yaml.safe_load(ray_job()["spec"]["runtimeEnvYAML"])
+    assert set(environment) <= set(RUNTIME.split())
+    assert set(environment["env_vars"]) == {"HANDSSL_LOCAL"}
+
+
+def test_the_variables_that_say_what_may_come_are_those_that_are_read():
+    assert set(re.findall(r"HANDSSL_CLUSTER_\w+", TEXT)) == set(GROWS_TO.values())
+
+
+def test_every_ray_command_has_the_options_it_is_given():
+    lines = [line.strip() for text in SHELL for line in text.splitlines()]
+    for line in lines:
+        if found := re.search(r"\bray (up|exec|attach|dashboard|start|get-auth-token) (.*)", line):
+            known = {name for option in ray_cli[found[1]].params for name in option.opts}
+            given = set(re.findall(r"(?<!\S)--[a-z-]+", found[2].split("'")[0]))
+            assert given <= known, line
+
+
+def test_no_head_of_the_page_takes_trials():
+    heads = [line for text in SHELL for line in text.splitlines() if "ray start --head" in line]
+    assert heads
+    assert all("--num-cpus=0 --num-gpus=0" in line for line in heads)
+
+
+def test_the_job_of_kubernetes_has_the_keys_of_its_kind():
+    job = ray_job()
+    assert job["apiVersion"] == "ray.io/v1"
+    assert job["spec"]["submissionMode"] in MODES
     cluster = job["spec"]["rayClusterSpec"]
     found = {
         "RayJob": [job["spec"]],
         "rayClusterSpec": [cluster],
         "headGroupSpec": [cluster["headGroupSpec"]],
         "workerGroupSpecs": cluster["workerGroupSpecs"],
+        "authOptions": [cluster["authOptions"]],
     }
     for name, specs in found.items():
         for spec in specs:
             assert set(spec) <= set(KEYS[name].split()), name
     words = shlex.split(job["spec"]["entrypoint"])
     parsed(words[1:])
-    pinned = re.search(r"^ray==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M)[1]
-    assert job["spec"]["rayClusterSpec"]["rayVersion"] == pinned
+    assert job["spec"]["rayClusterSpec"]["rayVersion"] == PINNED
     described = TEXT.partition("| setting | why |")[2]
-    for key in ("backoffLimit", "suspend", "authOptions", "ttlSecondsAfterFinished"):
+    for key in {*job["spec"], "authOptions"} - {"rayClusterSpec"}:
         assert f"`{key}`" in described
 
 

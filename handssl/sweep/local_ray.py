@@ -16,6 +16,7 @@ from handssl.sweep.running import Running
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
 _TERM_TIMEOUT_S = 5.0
+GROWS_TO = {"CPU": "HANDSSL_CLUSTER_CPUS", "GPU": "HANDSSL_CLUSTER_GPUS"}
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -124,10 +125,36 @@ def _stop(others: set[psutil.Process]) -> None:
 
 
 def _shares(running: Running, *, owned: bool) -> Cluster:
-    total = ray.cluster_resources()
-    cpus, gpus = int(total.get("CPU", 1)), int(total.get("GPU", 0))
-    running.require(cpus, gpus)
-    return divided(cpus, gpus, running, owned=owned)
+    cpus, gpus = (_most(kind, owned=owned) for kind in ("CPU", "GPU"))
+    running.require(max(1, cpus), gpus)
+    return divided(max(1, cpus), gpus, running, owned=owned)
+
+
+def _most(kind: str, *, owned: bool) -> int:
+    """Return how many there are, or may come: workers that scale to zero come when asked for."""
+    there = int(ray.cluster_resources().get(kind, 0))
+    # Ray's autoscaler tells a driver only of nodes that are there, so the cluster's file says it.
+    return there if owned else max(there, promised(kind))
+
+
+def promised(kind: str) -> int:
+    """Return how many CPUs or GPUs the environment says that the cluster may grow to.
+
+    Args:
+        kind: CPU or GPU.
+
+    Raises:
+        InputError: It says something else than a number.
+
+    Example:
+        >>> with environment({"HANDSSL_CLUSTER_GPUS": "8"}):
+        ...     promised("GPU")
+        8
+    """
+    text = os.environ.get(GROWS_TO[kind]) or "0"
+    if not text.isdecimal():
+        raise InputError(f"${GROWS_TO[kind]}: expected a whole number such as 8, got {text!r}")
+    return int(text)
 
 
 def divided(cpus: int, gpus: int, running: Running, *, owned: bool = True) -> Cluster:
