@@ -1,12 +1,14 @@
-"""The demo: Sec. 4.2 in a size that two cores can do while one waits.
+"""The demo: Sec. 4.2, or 4.2 and 4.3, in a size that two cores can do while one waits.
 
 All numbers that set its size are in `SIZES`, and nowhere else.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
+from handssl.augment import PAPER_SEVEN
 from handssl.config import nearest
 from handssl.data.config import ProceduralData
 from handssl.errors import InputError
@@ -14,7 +16,7 @@ from handssl.models import EncoderConfig, HeadConfig
 from handssl.optim import OptimizerConfig
 from handssl.sweep.study import Halving, Study
 from handssl.training.config import PretrainConfig
-from tune_spaces import objectives
+from tune_spaces import compositions, objectives
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class Size:
             updates; in the few hundred of a demo a supervised network hardly leaves the start.
         grace_epochs: First rung.
         reduction_factor: One in so many goes on at each rung.
+        transformations: Which are compared.
+        composes: Whether Sec. 4.3 follows: all subsets, each transformation on the objective
+            that it has won.
     """
 
     blocks: tuple[int, ...]
@@ -51,6 +56,8 @@ class Size:
     lr_base: float
     grace_epochs: int
     reduction_factor: float
+    transformations: tuple[str, ...] = PAPER_SEVEN
+    composes: bool = False
 
 
 SIZES: dict[str, Size] = {
@@ -85,13 +92,16 @@ SIZES: dict[str, Size] = {
         reduction_factor=2.0,
     ),
 }
+SIZES["compositions"] = replace(
+    SIZES["small"], transformations=("translate", "rotate", "color_jitter"), composes=True
+)
 
 
 def study(size: str = "small") -> Study:
     """Return the demo's study.
 
     Args:
-        size: `small` (one block) or `order` (three).
+        size: `small` (one block), `order` (three), or `compositions` (Sec. 4.3 follows).
 
     Raises:
         InputError: There is no such size.
@@ -99,6 +109,8 @@ def study(size: str = "small") -> Study:
     Example:
         >>> len(study("order").blocks)
         3
+        >>> [len(stage.cells({})) for stage in study("small").all_stages]
+        [10]
     """
     if size not in SIZES:
         raise InputError(f"size: expected a size of the demo, got {size!r}{nearest(size, SIZES)}")
@@ -106,7 +118,7 @@ def study(size: str = "small") -> Study:
 
 
 def build(size: Size, *, name: str) -> Study:
-    """Return the study of Sec. 4.2 at one size."""
+    """Return the study of Sec. 4.2, and of 4.3 where it composes, at one size."""
     data = ProceduralData(
         pretrain=size.pretrain,
         probe=size.probe,
@@ -123,6 +135,13 @@ def build(size: Size, *, name: str) -> Study:
         optimizer=OptimizerConfig(lr_base=size.lr_base, warmup_epochs=1),
     )
     halving = Halving(grace_epochs=size.grace_epochs, reduction_factor=size.reduction_factor)
-    return objectives.study(
-        blocks=size.blocks, data=data, pretrain=pretrain, halving=halving, name=name
+    # Eight subsets are too few for a fraction of them to tell anything.
+    space = partial(compositions.study, skeleton=0) if size.composes else objectives.study
+    return space(
+        transformations=size.transformations,
+        blocks=size.blocks,
+        data=data,
+        pretrain=pretrain,
+        halving=halving,
+        name=name,
     )

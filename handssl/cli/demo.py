@@ -1,4 +1,4 @@
-"""`handssl demo`: Sec. 4.2 of the paper on the embedded procedural hands."""
+"""`handssl demo`: Sec. 4.2, and 4.3 if asked for, on the embedded procedural hands."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from handssl.cli.options import parse_changes, running
 @click.command()
 @click.option(
     "--size",
-    type=click.Choice(["small", "order"]),
+    type=click.Choice(["small", "order", "compositions"]),
     default="small",
     show_default=True,
-    help="small: one block, about five minutes on two cores; order: three blocks, about an hour.",
+    help="small: one block, about five minutes on two cores; order: three blocks, about an hour; "
+    "compositions: three transformations, and then all subsets of them, each on the objective "
+    "that it has won.",
 )
 @click.option("--blocks", type=click.IntRange(1, 1000), help="Seeds to repeat every cell with.")
 @running
@@ -40,6 +42,7 @@ def demo(
     Examples:
       handssl demo
       handssl demo --size order --storage runs/order
+      handssl demo --size compositions
       handssl demo --set pretrain.epochs=4 --json > result.json
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.cli.execute import execute

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from handssl.sweep.running import Running
     from handssl.sweep.study import Study
 
-NAMES = ("compositions", "demo", "objectives", "paper", "published", "smoke")
+NAMES = (
+    *("compositions", "demo", "demo-small", "demo-order", "demo-compositions"),
+    *("objectives", "paper", "published", "smoke"),
+)
 
 
 @click.group()
@@ -43,8 +47,10 @@ def run_study(
     as_json: bool,
     how: Running,
 ) -> int:
-    """Run STUDY, a YAML file or one of: compositions, demo, objectives, paper, published, smoke.
+    """Run STUDY, a YAML file or one of those that have a name.
 
+    objectives is Sec. 4.2 of the paper, compositions 4.2 and 4.3, paper all of it, published its
+    15 + 15 compositions; demo, demo-order and demo-compositions are small, smoke takes seconds.
     Trials that an earlier run finished, of this or another study, are not run again.
 
     \b
@@ -112,6 +118,7 @@ def _named(name: str) -> Study:
     studies: dict[str, Callable[[], Study]] = {
         "compositions": compositions.study,
         "demo": demo.study,
+        **{f"demo-{size}": partial(demo.study, size) for size in demo.SIZES},
         "objectives": objectives.study,
         "paper": paper.study,
         "published": published.study,

@@ -175,6 +175,10 @@ class Lab:
         logs = [self.folder / "serve.log", *sorted(self.folder.glob("jobs/*/log.txt"))]
         return "\n".join(f"{log}:\n{log.read_text()[-1500:]}" for log in logs if log.exists())
 
+    def greetings(self, port: int) -> int:
+        """Count how often a service on that port has begun."""
+        return (self.folder / "serve.log").read_text().count(f"queue: http://127.0.0.1:{port} ")
+
     def answers(self, port: int) -> bool:
         with contextlib.suppress(requests.RequestException):
             return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).ok

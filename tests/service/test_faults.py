@@ -78,6 +78,8 @@ def test_a_killed_postgresql_is_waited_for_and_stand_bys_take_over(tmp_path):
             of.until(lambda: of.dispatcher() == second.pid, "the stand-by")
             first.send_signal(signal.SIGCONT)
             of.until(lambda: "this one stands by" in of.log(), "the first")
+            # It begins anew: its greeting stands in the log once more, and then it answers.
+            of.until(lambda: of.greetings(of.port) == 2, "the first anew")
             of.until(lambda: of.answers(of.port), "the first anew")
             second.kill()
             second.wait()

@@ -6,7 +6,9 @@ import threading
 import numpy as np
 import pytest
 import torch
+from ray import tune
 from ray.tune.search import ConcurrencyLimiter, Searcher
+from ray.tune.search.optuna import OptunaSearch
 from torch import nn
 
 import handssl
@@ -116,6 +118,28 @@ def test_a_searcher_that_waits_for_results_gets_them_before_it_goes_on(scripted,
         STUDY, limited, composition=["rotate"], points=2, at_once=2, storage=tmp_path / "runs"
     )
     assert len(found.points) == 2
+
+
+def test_optuna_suggests_the_same_points_again_and_nothing_is_paid_for_twice(scripted, tmp_path):
+    space = {
+        "optimizer.lr_base": tune.loguniform(3e-5, 3e-3),
+        "optimizer.weight_decay": tune.choice([0.0, 1e-6]),
+    }
+
+    def searched(points):
+        searcher = OptunaSearch(space, metric="median_mm", mode="min", seed=1)
+        asked = {"composition": ["rotate"], "points": points, "at_once": 2}
+        return handssl.search(STUDY, searcher, storage=tmp_path, **asked).points
+
+    scripted({})
+    first = searched(4)
+    assert len({point.settings["optimizer.lr_base"] for point in first}) == 4
+    assert all(3e-5 <= point.settings["optimizer.lr_base"] <= 3e-3 for point in first)
+    assert all(math.isfinite(point.value_mm) for point in first)
+    before = made(tmp_path)
+    assert searched(4) == first
+    assert made(tmp_path) == before
+    assert searched(6)[:4] == first
 
 
 @pytest.mark.parametrize(

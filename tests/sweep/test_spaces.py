@@ -8,6 +8,7 @@ import yaml
 
 import handssl
 from handssl.errors import InputError
+from handssl.sweep.stages import Selection
 from tune_spaces import compositions, demo, objectives, paper, published, smoke
 
 FOUR = {"color_jitter", "rotate", "scale", "translate"}
@@ -42,6 +43,15 @@ def test_every_size_of_the_demo_is_a_valid_study(size: str) -> None:
     assert study.halving is not None
     assert study.halving.grace_epochs < study.pretrain.epochs
     assert study.references
+
+
+def test_the_demo_of_compositions_puts_each_transformation_on_the_objective_it_won() -> None:
+    first, second = demo.study("compositions").all_stages
+    assert len(first.cells({})) == 6
+    won = {"translate": "relative", "rotate": "contrastive", "color_jitter": "relative"}
+    cells = second.cells({"objectives": Selection(stage="objectives", objective_of=won)})
+    assert len(cells) == 8
+    assert cells[-1].label == "mixed color_jitter+rotate+translate (color_jitter+translate)"
 
 
 def test_an_unknown_size_is_refused_with_the_nearest_name() -> None:
