@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torchvision.models.resnet import BasicBlock
 
 from handssl.models.config import EncoderConfig
 from handssl.models.encoder import Encoder, build_own
@@ -58,6 +57,9 @@ def build_encoder(config: EncoderConfig) -> Encoder:
 
 
 def _stage(channels_in: int, channels_out: int, *, stride: int) -> nn.Sequential:
+    # Not above: it takes torch's compiler with it, 1.7 s of a process that may build no encoder.
+    from torchvision.models.resnet import BasicBlock
+
     shortcut = None
     if stride != 1 or channels_in != channels_out:
         shortcut = nn.Sequential(

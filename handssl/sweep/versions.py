@@ -65,14 +65,18 @@ def _public(text: str) -> str:
 
 
 def require_same_everywhere() -> None:
-    """Ask every node of the cluster that this process is connected to.
+    """Ask every other node of the cluster that this process is connected to.
+
+    A process costs seconds, so this node is not asked: its trials compare before they start.
 
     Raises:
         InputError: One of them has other versions, or none.
     """
     mine = versions()
-    asked = {node["NodeID"]: _ask(node["NodeID"]) for node in ray.nodes() if node["Alive"]}
-    done, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=_ANSWER_S)
+    here = ray.get_runtime_context().get_node_id()
+    others = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["NodeID"] != here]
+    asked = [_ask(node) for node in others]
+    done, _ = ray.wait(asked, num_returns=len(asked), timeout=_ANSWER_S) if asked else ([], [])
     for answer in done:  # a node that does not answer may be going; it starts no trial then
         try:
             name, theirs = ray.get(answer)
@@ -82,18 +86,16 @@ def require_same_everywhere() -> None:
 
 
 def _ask(node: str) -> Any:
+    def tell() -> tuple[str, dict[str, str]]:
+        # A local function travels by value: the package there may be another, or missing.
+        found = {}
+        for name in ("handssl", "torch"):
+            try:
+                found[name] = version(name).partition("+")[0]
+            except ImportError:
+                found[name] = "none"
+        major, minor, _ = platform.python_version_tuple()
+        return socket.gethostname(), {**found, "python": f"{major}.{minor}"}
+
     where = NodeAffinitySchedulingStrategy(node, soft=False)
-    return _tell.options(num_cpus=0, scheduling_strategy=where, max_retries=0).remote()
-
-
-@ray.remote  # type: ignore[untyped-decorator]
-def _tell() -> tuple[str, dict[str, str]]:
-    # Without our own classes: the package there may be another, or missing.
-    found = {}
-    for name in ("handssl", "torch"):
-        try:
-            found[name] = version(name).partition("+")[0]
-        except ImportError:
-            found[name] = "none"
-    major, minor, _ = platform.python_version_tuple()
-    return socket.gethostname(), {**found, "python": f"{major}.{minor}"}
+    return ray.remote(num_cpus=0, scheduling_strategy=where, max_retries=0)(tell).remote()
