@@ -15,7 +15,7 @@ import pytest
 from tests.sweep.clusters import local_cluster, wait_until
 from tests.sweep.driving import Driver, folder_of, history, is_notice, mlflow_steps
 
-EPOCHS, STEPS = 12, 6
+EPOCHS, STEPS = 14, 6
 RUN = f"""
 name: together
 data: {{pretrain: 96, probe: 48, select: 24, test: 24, image_px: 64, crop_px: 64}}
@@ -101,9 +101,12 @@ def hit_with_everything(cluster, driver, told):
     cluster.find("RayTrainWorker", 2)[1].send_signal(signal.SIGTERM)
     told.notices["sigterm"] = driver.until(is_notice)
     driver.until_step(7, 2)
+    cluster.find("RayTrainWorker", 2)[1].kill()
+    told.notices["worker"] = driver.until(is_notice)
+    driver.until_step(9, 2)
     cluster.kill_node(cluster.nodes_with("RayTrainWorker", 2)[0])
     told.notices["node"] = driver.until(is_notice)
-    driver.until_step(9, 2)
+    driver.until_step(11, 2)
     cluster.drain(cluster.nodes_with("RayTrainWorker", 2)[0])
     told.notices["drain"] = driver.until(is_notice)
     told.alone_after = max(e["epoch"] for e in driver.events if e["event"] == "EpochEnded")
@@ -125,7 +128,7 @@ def test_a_raylet_that_dies_alone_changes_no_number(without_raylet, undisturbed)
     assert files(without_raylet.storage) == files(undisturbed)
 
 
-@pytest.mark.parametrize("fault", ["controller", "node"])
+@pytest.mark.parametrize("fault", ["controller", "worker", "node"])
 def test_a_kill_costs_an_epoch_at_most(story, fault):
     assert "2 go on" in story.notices[fault]["text"]
     assert 0 <= story.notices[fault]["again"] <= STEPS
@@ -145,7 +148,7 @@ def test_the_numbers_are_those_of_an_undisturbed_run(story, undisturbed):
     assert story.outcome == {"event": "Done", "outcome": ["completed"], "interrupted": False}
     together = story.alone_after
     rows, wanted = history(story.storage), history(undisturbed)
-    assert together >= 9
+    assert together >= 11
     assert rows[:together] == wanted[:together]
     assert len(rows) == len(wanted) == EPOCHS
     for row, other in zip(rows[together:], wanted[together:], strict=True):

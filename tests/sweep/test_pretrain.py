@@ -139,6 +139,7 @@ def test_two_runs_in_one_storage_are_refused(config, tmp_path):
     assert f"process {process.pid} on" in err
 
 
+@pytest.mark.slow  # tests/sweep/test_nodes.py kills one on a cluster
 @pytest.mark.timeout(400)
 def test_a_killed_worker_is_replaced_and_the_numbers_stay(config, tmp_path):
     whole, hurt = tmp_path / "whole", tmp_path / "hurt"
