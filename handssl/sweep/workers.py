@@ -115,6 +115,7 @@ class _Run:
 
         # Workers that were started again tell what others had told before.
         for epoch, metrics in group.rows(must_stop, lambda: self._look(group)):
+            self._say_who_goes_on(group)  # before the first epoch that they have made
             if epoch > self._last:
                 self._last, self._losses = epoch, 0
                 yield epoch, metrics
@@ -122,14 +123,18 @@ class _Run:
     def _look(self, group: Group) -> None:
         """Tell what is new about a group."""
         self._waiting.on_tick()
+        self._say_who_goes_on(group)
+        if group.step is not None and group.step[2] > self._steps:
+            done, total, self._steps = group.step
+            self._waiting.on_step(done, total)
+
+    def _say_who_goes_on(self, group: Group) -> None:
+        """Tell once of a group that follows a fault, when it has begun."""
         if self._reason and group.begun is not None:
             again = max(0, self._steps - group.begun)
             text = f"{self._reason}; {len(group.joined)} go on, {again} steps are made again"
             self._waiting.say(text, again)
             self._reason = ""
-        if group.step is not None and group.step[2] > self._steps:
-            done, total, self._steps = group.step
-            self._waiting.on_step(done, total)
 
     def _recover(self, error: MemoryShortError | GroupLostError, workers: int) -> None:
         """Decide whether to go on."""
