@@ -91,14 +91,15 @@ class Recorder:
         self._on_event(Notice(trial, text, replayed_steps))
 
     def end(self, trial: PlannedTrial, outcome: Outcome, message: str = "") -> None:
-        """Write a trial's outcome."""
+        """Write a trial's outcome; one that is whole stays so, whatever a later stage decides."""
         self._waiting.pop(trial.trial_id, None)
         record = self._running.pop(trial.trial_id, None) or self._store.load(trial.trial_id)
         record = record or self._new_record(trial)
-        tags = record.tags | ({"message": message} if message else {})
-        record = record.model_copy(update={"outcome": outcome, "tags": tags})
-        self._store.save(record)
-        self._tracker.finish(record)
+        if record.outcome != "completed":
+            tags = record.tags | ({"message": message} if message else {})
+            record = record.model_copy(update={"outcome": outcome, "tags": tags})
+            self._store.save(record)
+            self._tracker.finish(record)
         median_mm = record.metrics.get("median_mm", math.nan)
         self._on_event(Ended(trial, outcome, record.epoch, median_mm, message))
 

@@ -19,7 +19,7 @@ from handssl.sweep.places import Places
 from handssl.sweep.plan import PlannedTrial, plan_stage
 from handssl.sweep.planning.registered import is_single
 from handssl.sweep.planning.registered import keep as keep_plan
-from handssl.sweep.recorder import Recorder
+from handssl.sweep.recorder import FINISHED, Recorder
 from handssl.sweep.result import StudyResult
 from handssl.sweep.running import Running
 from handssl.sweep.scheduler import StageScheduler
@@ -154,7 +154,8 @@ class Sweep:
             recorder.end(trial, "completed")
             scheduler.ended(trial, "completed")
         for trial in scheduler.stopped():
-            recorder.end(trial, "stopped")
+            if scheduler.outcomes.get(trial.trial_id) not in FINISHED:
+                recorder.end(trial, "stopped")
         company = Company(scheduler, recorder, self.hold, self.store, self.study.name, on_event)
         company.look()
         self._show(stage, trials)
@@ -163,7 +164,7 @@ class Sweep:
             self.execute(scheduler, recorder, on_event)
         else:
             on_event(Planned(self.study, trials, (), slots=1, stage=stage.name))
-        chosen = choose(self.study, stage, trials, self.selections, self.store)
+        chosen = choose(self.study, stage, scheduler, self.selections, self.store)
         self.selections[stage.name] = chosen
         self._show(stage, trials, chosen)
         on_event(Selected(chosen))

@@ -10,7 +10,7 @@ from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger, LogEntry
 from handssl.tracking.ledger.log import Kind
-from handssl.tracking.record import Outcome
+from handssl.tracking.record import Outcome, TrialRecord
 
 PRIMARY = "median_mm"
 
@@ -134,6 +134,15 @@ class StageScheduler:
     def is_cancelled(self, trial: PlannedTrial) -> bool:
         """Say whether a trial was taken out."""
         return (trial.trial_id, "cancelled", 0) in self._seen
+
+    def outcome(self, record: TrialRecord) -> Outcome:
+        """Return how a trial has ended for this stage, whatever others have done with it."""
+        trial = self.trials[record.trial_id]
+        if self.is_cancelled(trial):
+            return "cancelled"
+        if trial.kind == "trial" and self.state.status(trial.trial_id) == "stopped":
+            return "stopped"
+        return record.outcome
 
     def stopped(self) -> tuple[PlannedTrial, ...]:
         """Return the trials that were stopped since this was last asked."""

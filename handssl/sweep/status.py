@@ -164,7 +164,7 @@ class _Viewer:
         found = tuple(self._trial(one, scheduler, records.get(one.trial_id)) for one in trials)
         if not scheduler.missing:
             self.selections[stage.name] = choose(
-                self.study, stage, trials, self.selections, self.ledger
+                self.study, stage, scheduler, self.selections, self.ledger
             )
         left = sum(
             max(0, scheduler.target(one.trial) - one.epoch)
@@ -192,15 +192,12 @@ class _Viewer:
         )
 
     def _state(self, trial: PlannedTrial, scheduler: StageScheduler, record: TrialRecord) -> State:
-        if scheduler.is_cancelled(trial):
-            return "cancelled"
-        if trial.trial_id in self.holders:
+        outcome = scheduler.outcome(record)
+        if trial.trial_id in self.holders and outcome != "cancelled":
             return "running"
-        if trial.kind == "trial" and scheduler.state.status(trial.trial_id) == "stopped":
-            return "stopped"
-        if record.outcome in ("completed", "diverged", "failed"):
-            return record.outcome
-        return "waiting"
+        # So a record says where another stage or study has stopped it; this one goes on with it.
+        elsewhere = outcome in ("stopped", "cancelled") and not scheduler.is_over(trial)
+        return "waiting" if outcome == "running" or elsewhere else outcome
 
     def _fingerprint(self, data: DataConfig) -> str:
         # Looking makes no data: where there are none, no trial has been run either.

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from handssl.sweep import places
-from handssl.sweep.events import Planned, Selected
+from handssl.sweep import status as sweep_status
+from handssl.sweep.events import Ended, Planned, Selected
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.local_ray import Cluster
 from handssl.sweep.runner import Sweep
@@ -35,28 +36,53 @@ class Told(Sweep):
 
     def execute(self, scheduler, recorder, on_event):
         on_event(self.planned(scheduler, Cluster(1, 1, 0.0, owned=True)))
-        for trial in scheduler.missing:
-            recorder.start(trial)
-            value = self.values.get(trial.cell, 50.0)
-            if math.isnan(value):
-                recorder.end(trial, "failed", "no memory")
-                continue
-            recorder.epoch(trial, 4, {"median_mm": value + trial.block}, 0.0)
+        while able := [trial for trial in scheduler.missing if scheduler.may_train(trial)]:
+            for trial in able:
+                self.train(trial, scheduler, recorder)
+            for trial in scheduler.stopped():
+                recorder.end(trial, "stopped")
+
+    def train(self, trial, scheduler, recorder):
+        """Train as far as the trial may."""
+        recorder.start(trial)
+        value = self.values.get(trial.cell, 50.0)
+        if math.isnan(value):
+            recorder.end(trial, "failed", "no memory")
+            scheduler.ended(trial, "failed")
+            return
+        for epoch in range(recorder.known_epoch(trial) + 1, scheduler.target(trial) + 1):
+            metrics = {"median_mm": value + trial.block}
+            recorder.epoch(trial, epoch, metrics, 0.0, scheduler.entries(trial, epoch, metrics))
+            scheduler.reported(trial, epoch, metrics)
+        if recorder.known_epoch(trial) == trial.epochs:
             recorder.end(trial, "completed")
+            scheduler.ended(trial, "completed")
+        else:
+            recorder.pause(trial)
 
 
 @pytest.fixture
 def go(tmp_path, blob_data, monkeypatch):
     monkeypatch.setattr(places, "prepare", lambda *_, **__: blob_data)
+    monkeypatch.setattr(sweep_status, "prepared", lambda *_, **__: blob_data)
 
-    def run(**values):
+    def run(study=STUDY, **values):
         with Interruption() as interruption:
-            sweep = Told(STUDY, tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}", interruption)
+            sweep = Told(study, tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}", interruption)
             sweep.values = {name.replace("_", " "): value for name, value in values.items()}
             events = []
             return sweep.until_interrupted(events.append), events
 
     return run
+
+
+HALVED = STUDY.merged({"name": "halved", "halving": {"grace_epochs": 1, "reduction_factor": 2}})
+WORST = "contrastive translate"  # completed with its rival, then the worst of all subsets
+VALUES = {"contrastive_translate": 80.0, "relative_translate": 90.0, "relative_rotate": 40.0}
+
+
+def outcomes(result):
+    return {(record.cell, record.block): record.outcome for record in result.records}
 
 
 def planned(events):
@@ -108,3 +134,32 @@ def test_what_follows_from_a_failed_trial_waits_until_it_was_run_again(go):
     result, events = go(relative_rotate=40.0)
     assert [event.stage for event in planned(events)] == ["objectives", "compositions"]
     assert not result.failed
+
+
+def test_a_trial_that_was_completed_stays_so_where_a_later_stage_stops_it(go):
+    result, events = go(HALVED, **VALUES)
+    stopped = {(e.trial.cell, e.outcome) for e in events if isinstance(e, Ended)}
+    assert {(WORST, "completed"), (WORST, "stopped")} <= stopped
+    assert {outcomes(result)[WORST, block] for block in (1, 2)} == {"completed"}
+    assert "stopped" in outcomes(result).values()
+
+
+def test_a_finished_study_with_halving_chooses_the_same_and_tells_no_news(go, tmp_path):
+    first, _ = go(HALVED, **VALUES)
+    again, events = go(HALVED, **VALUES)
+    assert not [event for event in events if isinstance(event, Ended)]
+    assert (again.selections, outcomes(again)) == (first.selections, outcomes(first))
+    seen = sweep_status.status(HALVED, tmp_path)
+    assert tuple(stage.selection for stage in seen.stages) == first.selections
+    states = {(one.trial.cell, one.state) for one in seen.stages[1].trials}
+    assert (WORST, "stopped") in states
+
+
+def test_another_study_that_goes_on_with_what_was_stopped_changes_no_choice(go):
+    first, _ = go(HALVED, **VALUES)
+    early = next(cell for (cell, _), outcome in outcomes(first).items() if outcome == "stopped")
+    better = VALUES | {early.replace(" ", "_"): 1.0}  # would be chosen, had it been gone on with
+    whole, _ = go(HALVED.merged({"name": "whole", "halving": None}), **better)
+    assert whole.selections[1].best.label == early
+    again, _ = go(HALVED, **better)
+    assert again.selections == first.selections
