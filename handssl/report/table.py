@@ -105,7 +105,13 @@ def _rich_table(layout: Layout, titles: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for title in titles:
         justify: Literal["left", "right"] = "right" if title in NUMERIC else "left"
-        table.add_column(title.replace("test ", "test\n"), justify=justify, no_wrap=True)
+        # Numbers stay whole: where it is narrow, the names of compositions take more lines.
+        table.add_column(
+            title.replace("test ", "test\n"),
+            justify=justify,
+            no_wrap=title != "cell",
+            overflow="fold",
+        )
     for line in layout.finished:
         style = "dim italic" if line.kind == "reference" else None
         table.add_row(*(Text(line.cells[i]) for i in chosen), style=style)

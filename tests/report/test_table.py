@@ -40,6 +40,15 @@ def test_eighty_columns_are_enough_on_the_terminal(request, name):
     assert "completed" in text
 
 
+def test_names_of_compositions_take_more_lines_before_a_number_is_cut():
+    seven = "blur+color_jitter+cutout+noise+rotate+sobel+translate"
+    row = Row(f"contrastive {seven}", seven, "contrastive", 1, "completed", 6, 6, 80.0, 85.0)
+    narrow = shown([row])
+    assert all(word in narrow for word in ("1  ", "80.0", "85.0", "6/6", "completed"))
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert seven in shown([row], width=160)
+
+
 def test_on_the_terminal_early_trials_stand_below_their_own_title(rows):
     text = shown(rows)
     assert text.index("mean pose") < text.index("ended early") < text.index("sobel")
