@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from handssl.data.config import PackedData, ProceduralData
     from handssl.data.sample import Reader, Sample
     from handssl.models.encoder import Encoder
-    from handssl.service.client import Job, submit
+    from handssl.service.remote_job import Job, submit
     from handssl.sweep.control import cancel, extend, pause, resume
     from handssl.sweep.datasets import add_dataset
     from handssl.sweep.result import StudyResult
@@ -37,7 +37,7 @@ _HOME = {
     "Cell": "handssl.sweep.study",
     "Encoder": "handssl.models.encoder",
     "Halving": "handssl.sweep.study",
-    "Job": "handssl.service.client",
+    "Job": "handssl.service.remote_job",
     "OwnTransformation": "handssl.augment.own",
     "PackedData": "handssl.data.config",
     "PretrainConfig": "handssl.training.config",
@@ -58,7 +58,7 @@ _HOME = {
     "simulate": "handssl.sweep.simulation",
     "status": "handssl.sweep.status",
     "stream": "handssl.sweep.stream",
-    "submit": "handssl.service.client",
+    "submit": "handssl.service.remote_job",
 }
 
 __all__ = [

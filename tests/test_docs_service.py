@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from handssl.cli.app import cli
-from handssl.cli.jobs import _CODES
+from handssl.cli.queue_options import CODES
 from handssl.service.queue import Queue
 from handssl.service.size_limit import MOST_BYTES
 from tests.service.services import served, service, study
@@ -73,7 +73,7 @@ def run(block: str, folder: Path, service_url: str = "", job: str = "", **more: 
 
 
 def test_numbers_of_the_page_are_the_codes():
-    for state, code in _CODES.items():
+    for state, code in CODES.items():
         assert f"{code} {state}" in TEXT
     assert MOST_BYTES == 2 * 2**20
     assert "larger than 2 MiB" in TEXT

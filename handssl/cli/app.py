@@ -7,17 +7,19 @@ from importlib.metadata import version
 
 import click
 
-from handssl.cli import bench_effects, bench_queue, bench_sweep
+from handssl.cli import bench_effects, bench_queue, bench_sweep, jobs_on_head
 from handssl.cli.bench import bench
 from handssl.cli.data import data
 from handssl.cli.demo import demo
 from handssl.cli.doctor import doctor
-from handssl.cli.jobs import jobs, submit
+from handssl.cli.jobs import jobs
 from handssl.cli.pretrain import pretrain
 from handssl.cli.probe import probe
 from handssl.cli.report import report
-from handssl.cli.serving import serve, token
+from handssl.cli.serving import serve
 from handssl.cli.study import study
+from handssl.cli.submitting import submit
+from handssl.cli.tokens import token
 from handssl.errors import HandsslError
 
 INTERRUPTED = 130
@@ -59,7 +61,7 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "handssl", "_HANDSSL_COMPLETE").source())
 
 
-_MEASUREMENTS = (bench_effects, bench_queue, bench_sweep)  # they add themselves to `bench`
+_ADDED = (bench_effects, bench_queue, bench_sweep, jobs_on_head)  # to `bench` and to `jobs`
 for verb in (demo, data, pretrain, study, report, probe, submit, jobs, serve, token, bench, doctor):
     cli.add_command(verb)
 

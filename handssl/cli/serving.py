@@ -1,40 +1,16 @@
-"""`handssl serve` and `handssl token`: what runs on the head, and who may use it."""
+"""`handssl serve`: what runs on the head."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from handssl.cli.options import storage_option
+from handssl.cli.queue_options import database_option, database_url
 from handssl.errors import InputError
-
-if TYPE_CHECKING:
-    from handssl.service.tokens import Tokens
-
-database_option = click.option(
-    "--database",
-    envvar="HANDSSL_SERVICE_DATABASE",
-    metavar="URL",
-    help="Of the queue: postgresql://USER@HOST/NAME; default: $HANDSSL_SERVICE_DATABASE, else "
-    "SQLite in the storage.",
-)
-
-
-def database_url(database: str | None, storage: Path | None) -> str:
-    """Return where the queue is kept.
-
-    Args:
-        database: What was asked for.
-        storage: Folder of the results, for the default.
-    """
-    from handssl.sweep.storage import resolve_storage
-
-    return database or f"sqlite:///{resolve_storage(storage) / 'service.db'}"
 
 
 @click.command()
@@ -122,8 +98,8 @@ def serve(
         (folder / "service").mkdir(parents=True, exist_ok=True, mode=0o700)
         os.environ.update(ray_token(folder / "service"))  # before Ray is imported, which reads it
     from handssl.service.admission import Limits
+    from handssl.service.options import Options
     from handssl.service.policy import Policy
-    from handssl.service.serve import Options
     from handssl.service.serve import serve as serve_queue
 
     options = Options(
@@ -155,61 +131,3 @@ def parse_queues(texts: tuple[str, ...]) -> dict[str, int]:
             raise InputError(f"--queue: expected NAME=N with N at least 1, got {text!r}")
         found[name] = int(count)
     return found or {"default": 1}
-
-
-@click.group()
-def token() -> None:
-    """Make and end tokens, on the head: whoever holds one may use the service."""
-
-
-@token.command("create")
-@click.argument("name")
-@click.option(
-    "--role",
-    type=click.Choice(["viewer", "submitter"]),
-    default="viewer",
-    show_default=True,
-    help="A viewer looks; a submitter also submits, and controls jobs of their own.",
-)
-@storage_option
-@database_option
-def create_token(name: str, role: str, storage: Path | None, database: str | None) -> None:
-    """Make a token for NAME and print it; it cannot be shown again.
-
-    \b
-    Example:
-      handssl token create ada --role submitter --storage /shared/runs
-      export HANDSSL_TOKEN=...   # on ada's machine
-    """  # noqa: D301  (click's mark for a block it must not wrap)
-    click.echo(_tokens(database, storage).create(name, role))
-
-
-@token.command("list")
-@storage_option
-@database_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def list_tokens(storage: Path | None, database: str | None, as_json: bool) -> None:
-    """List the tokens, without their secrets."""
-    found = _tokens(database, storage).all()
-    if as_json:
-        click.echo(json.dumps([vars(one) for one in found], indent=2))
-        return
-    for one in found:
-        click.echo(f"{one.name}\t{one.role}\t{'revoked' if one.revoked_s else 'valid'}")
-
-
-@token.command("revoke")
-@click.argument("name")
-@storage_option
-@database_option
-def revoke_token(name: str, storage: Path | None, database: str | None) -> None:
-    """End the token of NAME, at once."""
-    _tokens(database, storage).revoke(name)
-    click.echo(f"{name}: revoked")
-
-
-def _tokens(database: str | None, storage: Path | None) -> Tokens:
-    from handssl.service.queue import Queue
-    from handssl.service.tokens import Tokens
-
-    return Tokens(Queue(database_url(database, storage)).database)

@@ -8,96 +8,27 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
 from handssl.errors import InputError
-from handssl.service.admission import Limits
 from handssl.service.app import create_app
 from handssl.service.companion import Companion
 from handssl.service.credentials import mlflow_credentials
 from handssl.service.dispatcher import Dispatcher
 from handssl.service.driver import Home
-from handssl.service.lease import LEASE_S, Lease
-from handssl.service.policy import Policy
+from handssl.service.lease import Lease
+from handssl.service.local_ray import LocalRay
+from handssl.service.options import Options
 from handssl.service.programs import mlflow_server, ray_head
 from handssl.service.queue import Queue
-from handssl.service.ray_jobs import Attempt, RayJobs, UnreachableError
+from handssl.service.ray_jobs import RayJobs
 from handssl.service.running_service import Service
 from handssl.service.watching import Tell, Watcher
 
 _LOOK_S = 1.0
 _HERE = ("127.0.0.1", "localhost", "::1")
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a service is started.
-
-    Attributes:
-        storage: Folder of the results, on a disk that the head sees.
-        database: URL of the queue.
-        host: Where it listens.
-        port: Likewise.
-        ray: `local` starts one here, `auto` finds one on this machine, else a dashboard's URL.
-        mlflow: `local` starts a server here, else its URL.
-        mlflow_host: Where our own MLflow listens; away from loopback it wants a password.
-        limits: How much runs at the same time.
-        policy: What studies may name.
-        lease_s: A stand-by takes over at most so long after the dispatcher has died.
-        cpus: Of our own Ray; None: all.
-    """
-
-    storage: Path
-    database: str
-    host: str = "127.0.0.1"
-    port: int = 8642
-    ray: str = "local"
-    mlflow: str = "local"
-    mlflow_host: str = "127.0.0.1"
-    limits: Limits = field(default_factory=Limits)
-    policy: Policy = field(default_factory=Policy)
-    lease_s: float = LEASE_S
-    cpus: int | None = None
-
-    @property
-    def folder(self) -> Path:
-        """Where the service keeps what is its own."""
-        return self.storage / "service"
-
-
-class LocalRay:
-    """Our own Ray, under the address it has now.
-
-    Args:
-        companion: It.
-    """
-
-    def __init__(self, companion: Companion) -> None:
-        self._companion, self._jobs = companion, RayJobs("")
-
-    def attempt(self, submission: str) -> Attempt:
-        """Return what it knows of a submission."""
-        return self._now().attempt(submission)
-
-    def submit(self, submission: str, entrypoint: str, metadata: dict[str, str]) -> None:
-        """Start a driver."""
-        self._now().submit(submission, entrypoint, metadata)
-
-    def stop(self, submission: str) -> None:
-        """Tell a driver to end."""
-        self._now().stop(submission)
-
-    def _now(self) -> RayJobs:
-        url = self._companion.url
-        if not url:
-            raise UnreachableError("Ray has not been started yet")
-        if url != self._jobs.url:
-            self._jobs = RayJobs(url)
-        return self._jobs
 
 
 def serve(options: Options, tell: Tell) -> int:

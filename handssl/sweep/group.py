@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from handssl.errors import HandsslError
 from handssl.sweep.nodes import this_node
 from handssl.sweep.trainer import build_trainer
-from handssl.sweep.worker import Begun, Joined
+from handssl.sweep.worker import Begun, Copied, Joined
 
 PREFIX = ".train-"
 _PERIOD_S = 0.2
@@ -66,6 +66,7 @@ class Group:
     Attributes:
         joined: The workers that have begun.
         begun: Steps that had been made when the workers began, None before.
+        copied: What was copied to nodes and has not been told yet.
         step: The last that was heard of: its number in the epoch, of how many, of all epochs.
     """
 
@@ -75,6 +76,7 @@ class Group:
         self._scratch = tempfile.TemporaryDirectory(prefix=PREFIX, dir=trial["folder"])
         self._known, self.joined = 0, list[Joined]()
         self.begun: int | None = None
+        self.copied: list[str] = []
         self.step: Step | None = None
         self._failed: list[BaseException] = []
         told = {"trial": trial, "line": self._line}
@@ -145,6 +147,8 @@ class Group:
                 self.joined.append(what)
             elif isinstance(what, Begun):
                 self.begun = what.steps
+            elif isinstance(what, Copied):
+                self.copied.append(what.text)
             elif isinstance(what, HandsslError):
                 self._thread.join()
                 raise what

@@ -66,11 +66,11 @@ def located(folder: Path, site: Site | None) -> Located:
         site: Of the cluster; without one, or without a cache, every node reads the folder itself.
     """
     if site is None or site.cache is None:
-        return Located(folder)
+        return Located(folder.absolute())
     data = StudyData(folder)
     stores = [data.labelled] + ([data.pretrain] if data.pretrain is not data.labelled else [])
     return Located(
-        folder,
+        folder.absolute(),
         tuple(_store(one.manifest, one.folder, site) for one in stores),
         site.cache,
         site.cache_bytes,

@@ -14,6 +14,7 @@ from handssl.sweep.elsewhere import copied_elsewhere
 from handssl.sweep.events import Event, Notice, OnEvent, StepEnded, Tick, Waiting
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.local_ray import Cluster
+from handssl.sweep.located import Located
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.result import StudyResult
@@ -105,7 +106,7 @@ class _Alone(Sweep):
             with copied_elsewhere(self.checkpoints, folder, keeping, on_event) as copied:
                 recorder.start(trial)
                 self.settings.save(folder)
-                rows = self._rows(trial, self.places.located(trial).folder, folder, on_event)
+                rows = self._rows(trial, self.places.located(trial), folder, on_event)
                 self._record(trial, copied.rows(rows), recorder, folder, copied.known)
 
     def _require_free(self, trial: PlannedTrial) -> None:
@@ -140,30 +141,33 @@ class _Alone(Sweep):
             recorder.end(trial, "completed", "")
 
     def _rows(
-        self, trial: PlannedTrial, data: Path, folder: Path, on_event: OnEvent
+        self, trial: PlannedTrial, data: Located, folder: Path, on_event: OnEvent
     ) -> Iterator[Row]:
+        def say(text: str, again: int = 0) -> None:
+            on_event(Notice(trial, text, again))
+
         def on_step(done: int, total: int) -> None:
             on_event(StepEnded(trial, done, total))
 
         if self.workers == 1 and self.address is None:
-            return self._rows_here(trial, data, folder, on_step)
+            return self._rows_here(trial, data.here(say), folder, on_step)
         on_event(Waiting("workers"))
         waiting = staffing.Waiting(
             must_stop=self._must_stop,
             on_tick=lambda: on_event(Tick()),
-            say=lambda text, again: on_event(Notice(trial, text, again)),
+            say=say,
             on_step=on_step,
         )
         return self._rows_there(trial, data, folder, waiting)
 
     def _rows_there(
-        self, trial: PlannedTrial, data: Path, folder: Path, waiting: staffing.Waiting
+        self, trial: PlannedTrial, data: Located, folder: Path, waiting: staffing.Waiting
     ) -> Iterator[Row]:
         from handssl.sweep.workers import train_together
 
         return train_together(
             trial.config,
-            data.absolute(),
+            data,
             folder.absolute(),
             workers=self.workers,
             execution=self.execution,

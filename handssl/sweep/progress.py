@@ -63,7 +63,7 @@ class Progress:
             case Planned():
                 self._plan(event)
             case Waiting(what):
-                self._awaited = what
+                self._awaited = f"waiting for {what}"
             case Started(trial, epoch):
                 self.running[trial.trial_id] = (trial, epoch)
                 self._waiting.pop(trial.trial_id, None)
@@ -71,8 +71,8 @@ class Progress:
                 self._step, self._awaited = (done, total), ""
             case EpochEnded():
                 self._count(event)
-            case Notice(text=text):
-                self._awaited = text
+            case Notice(text=text) if self.total == 1:
+                self._awaited = text  # of many trials the others go on
             case Ended(trial, outcome):
                 self.outcomes[outcome] += 1
                 self.running.pop(trial.trial_id, None)
@@ -104,7 +104,7 @@ class Progress:
         if not self.total:
             return f"{self._preparing}, {clock(elapsed_s)}"
         if self._awaited:
-            return f"waiting for {self._awaited}, {clock(elapsed_s)}"
+            return f"{self._awaited}, {clock(elapsed_s)}"
         if self.done == self.total:
             return f"{self.done}/{self.total} trials done, {clock(elapsed_s)} elapsed"
         left = self.seconds_left()

@@ -47,6 +47,17 @@ class Begun:
     steps: int
 
 
+@dataclass(frozen=True)
+class Copied:
+    """A worker has copied a packed store to its node.
+
+    Attributes:
+        text: What, and how long it took.
+    """
+
+    text: str
+
+
 class _Listening(TorchConfig().backend_cls):  # type: ignore[misc]
     """Torch's process group, and a worker that takes SIGTERM for a notice."""
 
@@ -96,7 +107,7 @@ def _train(settings: dict[str, Any]) -> None:
     cpus = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
     torch.set_num_threads(max(1, int(cpus)))
     trial = settings["trial"]
-    here = folder_here(trial["data"], lambda text: None)
+    here = folder_here(trial["data"], lambda text: ray.get(line.say.remote(Copied(text))))
     _train_on(line, Trial(**{**trial, "data": here}))
 
 

@@ -115,7 +115,7 @@ class _Run:
 
         # Workers that were started again tell what others had told before.
         for epoch, metrics in group.rows(must_stop, lambda: self._look(group)):
-            self._say_who_goes_on(group)  # before the first epoch that they have made
+            self._say_news(group)  # before the first epoch that they have made
             if epoch > self._last:
                 self._last, self._losses = epoch, 0
                 yield epoch, metrics
@@ -123,13 +123,15 @@ class _Run:
     def _look(self, group: Group) -> None:
         """Tell what is new about a group."""
         self._waiting.on_tick()
-        self._say_who_goes_on(group)
+        self._say_news(group)
         if group.step is not None and group.step[2] > self._steps:
             done, total, self._steps = group.step
             self._waiting.on_step(done, total)
 
-    def _say_who_goes_on(self, group: Group) -> None:
-        """Tell once of a group that follows a fault, when it has begun."""
+    def _say_news(self, group: Group) -> None:
+        """Tell once what was copied, and when a group that follows a fault has begun."""
+        while group.copied:
+            self._waiting.say(group.copied.pop(0), 0)
         if self._reason and group.begun is not None:
             again = max(0, self._steps - group.begun)
             text = f"{self._reason}; {len(group.joined)} go on, {again} steps are made again"

@@ -164,7 +164,8 @@ def test_tokens_are_made_listed_and_revoked_on_the_head(queue, tmp_path, capsys,
 def test_a_service_is_not_open_to_a_network_without_tokens(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")  # put back afterwards
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "")
-    from handssl.service.serve import Options, serve
+    from handssl.service.options import Options
+    from handssl.service.serve import serve
 
     options = Options(tmp_path, f"sqlite:///{tmp_path}/q.db", host="0.0.0.0", ray="http://x:1")
     with pytest.raises(InputError, match="handssl token create"):

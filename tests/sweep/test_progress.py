@@ -7,6 +7,7 @@ import pytest
 from handssl.sweep.events import (
     Ended,
     EpochEnded,
+    Notice,
     Planned,
     Preparing,
     Started,
@@ -175,3 +176,20 @@ def test_what_was_not_measured_is_not_said() -> None:
 @pytest.mark.parametrize(("seconds", "said"), [(0, "0:00"), (59.6, "1:00"), (3600, "60:00")])
 def test_durations_are_minutes_and_seconds(seconds: float, said: str) -> None:
     assert clock(seconds) == said
+
+
+def test_what_happens_to_the_workers_of_a_run_is_said_until_it_steps_on() -> None:
+    progress, trial = alone()
+    lack = "waiting for workers: 1 CPUs, expected 2 or more"
+    progress.apply(Notice(trial, lack, 0))
+    assert progress.line(3.0) == f"{lack}, 0:03"
+    progress.apply(StepEnded(trial, 1, 16))
+    assert lack not in progress.line(4.0)
+
+
+def test_what_happens_to_one_of_many_trials_does_not_hide_the_others() -> None:
+    progress = Progress()
+    progress.apply(planned())
+    before = progress.line(3.0)
+    progress.apply(Notice(TRIALS[0], "its node is gone; it goes on elsewhere", 0))
+    assert progress.line(3.0) == before

@@ -1,0 +1,50 @@
+"""`handssl jobs drain` and `backup`: what is done where the queue is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from handssl.cli.jobs import jobs
+from handssl.cli.options import storage_option
+from handssl.cli.queue_options import database_option, database_url
+
+
+@jobs.command("drain")
+@click.option("--off", is_flag=True, help="Start jobs again.")
+@click.option("--wait", "waits", is_flag=True, help="Until nothing runs.")
+@storage_option
+@database_option
+def drain(off: bool, waits: bool, storage: Path | None, database: str | None) -> None:
+    """Start nothing more, on the head, e.g. before an upgrade; what runs ends, the rest is kept."""
+    import time
+
+    from handssl.service.queue import Queue
+    from handssl.service.settings import set_draining
+
+    queue = Queue(database_url(database, storage))
+    set_draining(queue.database, not off)
+    while waits and (left := sum(n for (_, s), n in queue.depth().items() if s == "running")):
+        click.echo(f"{left} running", err=True)
+        time.sleep(2.0)
+    click.echo("jobs are started again" if off else "draining: nothing new is started")
+
+
+@jobs.command("backup")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@storage_option
+@database_option
+def back_up(folder: Path, storage: Path | None, database: str | None) -> None:
+    """Copy queue, ledger and MLflow's runs into FOLDER, on the head, while all is running.
+
+    \b
+    Example:
+      handssl jobs backup /backup/$(date +%F)
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.service.backup import backup
+    from handssl.sweep.storage import resolve_storage
+
+    url = database_url(database, storage)
+    for copy in backup(folder, storage=resolve_storage(storage), database=url):
+        click.echo(str(copy))

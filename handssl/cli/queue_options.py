@@ -1,0 +1,44 @@
+"""What the commands of the queue have in common: options, and exit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+CODES = {"succeeded": 0, "failed": 1, "cancelled": 3}
+
+database_option = click.option(
+    "--database",
+    envvar="HANDSSL_SERVICE_DATABASE",
+    metavar="URL",
+    help="Of the queue: postgresql://USER@HOST/NAME; default: $HANDSSL_SERVICE_DATABASE, else "
+    "SQLite in the storage.",
+)
+
+
+def database_url(database: str | None, storage: Path | None) -> str:
+    """Return where the queue is kept.
+
+    Args:
+        database: What was asked for.
+        storage: Folder of the results, for the default.
+    """
+    from handssl.sweep.storage import resolve_storage
+
+    return database or f"sqlite:///{resolve_storage(storage) / 'service.db'}"
+
+
+def service_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --service and --json to a command."""
+    option = click.option(
+        "--service",
+        envvar="HANDSSL_SERVICE",
+        metavar="URL",
+        help="Of the service; default: $HANDSSL_SERVICE, else this machine's. The token is "
+        "taken from $HANDSSL_TOKEN.",
+    )
+    json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    return option(json_option(command))

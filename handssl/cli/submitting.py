@@ -1,0 +1,99 @@
+"""`handssl submit`: hand a study to the queue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from handssl.cli.options import parse_changes
+from handssl.cli.queue_options import CODES, service_options
+
+if TYPE_CHECKING:
+    from handssl.service.remote_job import Job
+
+
+def _how(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--workers", type=click.IntRange(min=1), help="Of each trial."),
+        click.option("--at-once", type=click.IntRange(min=1), help="Trials at the same time."),
+        click.option("--trials-per-gpu", type=click.IntRange(1, 64), help="That share a GPU."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("source", metavar="STUDY")
+@click.option("--priority", type=click.IntRange(-100, 100), default=0, help="Higher goes first.")
+@click.option("--queue", default="default", show_default=True, help="Which queue.")
+@click.option("--retries", type=click.IntRange(0, 20), default=3, help="After a loss.")
+@click.option("--time-limit", "time_limit_s", type=click.FloatRange(min=1), metavar="SECONDS")
+@click.option("--gpu-hours", type=click.FloatRange(min=0.001), help="Budget of its trials.")
+@click.option("--again", is_flag=True, help="Also where the same study is there already.")
+@click.option("--wait", "waits", is_flag=True, help="Show its log and wait for its end.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change one value.")
+@_how
+@service_options
+def submit(
+    source: str,
+    waits: bool,
+    changes: tuple[str, ...],
+    service: str | None,
+    as_json: bool,
+    workers: int | None,
+    at_once: int | None,
+    trials_per_gpu: int | None,
+    **rest: Any,
+) -> int:
+    """Hand STUDY, a YAML file or a name, to the queue of `handssl serve`.
+
+    The same study again returns the job that is there. With --wait the exit code is 0 if the job
+    succeeded, 1 if it failed, 3 if it was cancelled.
+
+    \b
+    Examples:
+      handssl submit mine.yaml --priority 5
+      handssl submit smoke --wait
+      HANDSSL_SERVICE=http://head:8642 HANDSSL_TOKEN=... handssl submit paper --gpu-hours 100
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.cli.study import load_study
+    from handssl.service.job import How
+    from handssl.service.remote_job import submit as hand_over
+
+    study = load_study(source).merged(parse_changes(changes))
+    given = {"workers": workers, "at_once": at_once, "trials_per_gpu": trials_per_gpu}
+    how = How.parse({name: value for name, value in given.items() if value is not None})
+    job = hand_over(study, how=how, service=service, **rest)
+    if waits and not as_json:
+        return _told(job)
+    if waits:
+        job.wait()
+    return _said(job, as_json=as_json, waited=waits)
+
+
+def _told(job: Job) -> int:
+    click.echo(f"{job.id}: {'queued' if job.is_new else 'was there already'}", err=True)
+    for text in job.follow():
+        click.echo(text, nl=False)
+    found = job.document()["job"]
+    click.echo(f"{job.id}: {found['state']}{_why(found)}", err=True)
+    return CODES[found["state"]]
+
+
+def _said(job: Job, *, as_json: bool, waited: bool) -> int:
+    found = job.document()["job"]
+    if as_json:
+        click.echo(json.dumps(found | {"is_new": job.is_new}, indent=2))
+    else:
+        place = f", place {found['position']}" if found["position"] else ""
+        known = "" if job.is_new else " (the same study was there; --again queues it once more)"
+        click.echo(f"{job.id}: {found['state']}{place}{known}")
+        click.echo(f"look at it: {job.client.url}/jobs/{job.id}   handssl jobs logs {job.id}")
+    return CODES.get(found["state"], 0) if waited else 0
+
+
+def _why(job: dict[str, Any]) -> str:
+    return f" ({job['message']})" if job["message"] else ""

@@ -1,0 +1,73 @@
+"""`handssl token`: who may use the service."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from handssl.cli.options import storage_option
+from handssl.cli.queue_options import database_option, database_url
+
+if TYPE_CHECKING:
+    from handssl.service.tokens import Tokens
+
+
+@click.group()
+def token() -> None:
+    """Make and end tokens, on the head: whoever holds one may use the service."""
+
+
+@token.command("create")
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice(["viewer", "submitter"]),
+    default="viewer",
+    show_default=True,
+    help="A viewer looks; a submitter also submits, and controls jobs of their own.",
+)
+@storage_option
+@database_option
+def create_token(name: str, role: str, storage: Path | None, database: str | None) -> None:
+    """Make a token for NAME and print it; it cannot be shown again.
+
+    \b
+    Example:
+      handssl token create ada --role submitter --storage /shared/runs
+      export HANDSSL_TOKEN=...   # on ada's machine
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    click.echo(_tokens(database, storage).create(name, role))
+
+
+@token.command("list")
+@storage_option
+@database_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def list_tokens(storage: Path | None, database: str | None, as_json: bool) -> None:
+    """List the tokens, without their secrets."""
+    found = _tokens(database, storage).all()
+    if as_json:
+        click.echo(json.dumps([vars(one) for one in found], indent=2))
+        return
+    for one in found:
+        click.echo(f"{one.name}\t{one.role}\t{'revoked' if one.revoked_s else 'valid'}")
+
+
+@token.command("revoke")
+@click.argument("name")
+@storage_option
+@database_option
+def revoke_token(name: str, storage: Path | None, database: str | None) -> None:
+    """End the token of NAME, at once."""
+    _tokens(database, storage).revoke(name)
+    click.echo(f"{name}: revoked")
+
+
+def _tokens(database: str | None, storage: Path | None) -> Tokens:
+    from handssl.service.queue import Queue
+    from handssl.service.tokens import Tokens
+
+    return Tokens(Queue(database_url(database, storage)).database)
