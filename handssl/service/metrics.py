@@ -13,7 +13,7 @@ from handssl.service.auth import Here, Looks
 from handssl.service.job import STATES, Job
 from handssl.service.listing import Filter, page
 from handssl.service.running_service import Service
-from handssl.service.tables import jobs
+from handssl.service.tables import events, jobs
 
 router = APIRouter(include_in_schema=False)
 _WAITS_S = (1, 10, 60, 600, 3_600, 21_600, 86_400)
@@ -58,15 +58,20 @@ class _Collector:
         return found
 
     def _waits(self) -> Metric:
-        """Time from submission to the last start, of all jobs that were started."""
-        waited = jobs.c.started_s - jobs.c.submitted_s
+        """Time from submission to the first start: what follows is no waiting in the queue."""
+        began = select(events.c.job, func.min(events.c.time_s).label("time_s"))
+        first = began.where(events.c.state == "running").group_by(events.c.job).subquery()
+        waited = first.c.time_s - jobs.c.submitted_s
         counts = [func.count().filter(waited <= limit) for limit in _WAITS_S]
         query = select(*counts, func.count(), func.coalesce(func.sum(waited), 0.0))
+        query = query.select_from(jobs.join(first, first.c.job == jobs.c.id))
         with self._service.queue.database.begin(reading=True) as connection:
-            row = connection.execute(query.where(jobs.c.started_s.is_not(None))).one()
+            row = connection.execute(query).one()
         *within, count, total = row
         buckets = [(str(float(limit)), n) for limit, n in zip(_WAITS_S, within, strict=True)]
-        found = HistogramMetricFamily("handssl_job_wait_seconds", "From submission to the start.")
+        found = HistogramMetricFamily(
+            "handssl_job_wait_seconds", "From submission to the first start."
+        )
         found.add_metric([], [*buckets, ("+Inf", count)], sum_value=float(total))
         return found
 

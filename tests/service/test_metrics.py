@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from handssl.service.admission import Limits, admit
 from handssl.service.companion import free_port
 from handssl.service.job import JobRequest
+from handssl.service.listing import Filter, page
 from handssl.service.outcome import Outcome, finish
 from handssl.service.progress import Progress
 from tests.service.services import served, service, study
@@ -74,6 +75,23 @@ def test_every_number_is_what_the_queue_says(lab):
     assert found["handssl_trials running s2"] == 2
     assert found["handssl_views_per_second s2"] == 800
     assert found["handssl_best_median_mm s2"] == 21.5
+
+
+def test_a_job_that_is_started_again_has_not_waited_longer(lab):
+    admit(lab.queue, lab.lease, lab.limits, lambda *_: None)  # all of the others
+    with served(lab) as url:
+        before = waits(url)
+        [[failed], _] = page(lab.queue, Filter(("failed",)))
+        lab.queue.retry(failed.id)
+        admit(lab.queue, lab.lease, lab.limits, lambda *_: None)
+        assert lab.queue.get(failed.id).state == "running"
+        assert waits(url) == before
+    assert before["handssl_job_wait_seconds_count"] == 4
+
+
+def waits(url: str) -> dict[str, float]:
+    found = values(requests.get(f"{url}/metrics", timeout=30).text)
+    return {name: value for name, value in found.items() if "_wait_" in name}
 
 
 _STATES = {"queued": 1, "running": 1, "paused": 0, "succeeded": 1, "failed": 1, "cancelled": 1}
