@@ -15,7 +15,6 @@ from handssl.sweep.stages import Finding, Selection, Selections, Stage
 from handssl.sweep.study import Study
 from handssl.tracking.record import TrialRecord
 
-OVER = ("completed", "stopped", "diverged")
 Records = dict[str, TrialRecord]
 
 
@@ -80,6 +79,14 @@ def foresee(
     return tuple(found)
 
 
+def is_over(record: TrialRecord | None, study: Study) -> bool:
+    """Say whether a trial needs nothing more; one that another study has stopped may go on here."""
+    if record is None:
+        return False
+    own = record.study == study.name
+    return record.outcome in ("completed", "diverged") or (record.outcome == "stopped" and own)
+
+
 def _findings(
     study: Study,
     stage: Stage,
@@ -92,7 +99,7 @@ def _findings(
     found = []
     for trial in trials:
         record = records.get(trial.trial_id)
-        if record is None or record.outcome not in OVER:
+        if record is None or not is_over(record, study):
             return None
         if trial.cell in cells:
             value = record.metrics.get(PRIMARY, math.nan)

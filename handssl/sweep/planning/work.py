@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.planning.epochs import mean_epochs, reaching
-from handssl.sweep.planning.foreseen import OVER, ForeseenStage, Records
+from handssl.sweep.planning.foreseen import ForeseenStage, Records, is_over
 from handssl.sweep.study import Study
 
 
@@ -61,15 +61,10 @@ def work_of(
             done = trained.get(trial.trial_id, _recorded(trial, records))
             left.append((trial, max(0.0, mean[trial.trial_id] - done)))
             trained[trial.trial_id] = max(done, mean[trial.trial_id])
-        finished = sum(_is_over(trial, records) for trial in stage.trials)
+        finished = sum(is_over(records.get(trial.trial_id), study) for trial in stage.trials)
         rungs = reaching(stage.arms, rules)
         found.append(StageWork(stage, finished, shared, rungs, tuple(left)))
     return tuple(found)
-
-
-def _is_over(trial: PlannedTrial, records: Records) -> bool:
-    record = records.get(trial.trial_id)
-    return record is not None and record.outcome in OVER
 
 
 def _recorded(trial: PlannedTrial, records: Records) -> float:

@@ -168,6 +168,20 @@ def test_finished_trials_are_cache_hits_and_need_no_epochs(tmp_path, monkeypatch
     assert after.work[0].epochs == before.work[0].epochs - 3 * 3
 
 
+@pytest.mark.parametrize(("by", "finished"), [("smoke", 1), ("another", 0)])
+def test_what_another_study_has_stopped_is_no_cache_hit_but_its_epochs_are(
+    tmp_path, monkeypatch, by, finished
+):
+    monkeypatch.setattr(StudyPlan, "_fingerprint", lambda self, data: "00")
+    before = StudyPlan(smoke.study(), tmp_path)
+    trial = before.stages[0].trained[0]
+    record = _record(trial.trial_id, trial.cell, trial.block, 50.0, epoch=2)
+    Ledger(tmp_path).save(record.model_copy(update={"outcome": "stopped", "study": by}))
+    after = StudyPlan(smoke.study(), tmp_path)
+    assert after.work[0].finished == finished
+    assert after.work[0].epochs == before.work[0].epochs - 2
+
+
 def test_the_hash_stands_for_all_that_is_planned_and_not_for_the_name(tmp_path):
     study = smoke.study()
     first = registered(study, tmp_path)
