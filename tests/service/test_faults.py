@@ -97,8 +97,7 @@ def test_every_job_ends_once_when_a_worker_node_dies(tmp_path):
     ):
         names = of.submit([short_study(number, epochs=20) for number in range(2)])
         of.until(lambda: "ray_handssl_views_per_second" in exported(cluster), "Ray's exporter")
-        of.until(lambda: cluster.actors("PretrainTrainable"), "a trial")
-        [node, *_] = cluster.nodes_of(cluster.actors("PretrainTrainable"))
+        [node] = cluster.nodes_of([cluster.find_any("PretrainTrainable")])
         cluster.kill_node(node)
         cluster.remove(node)
         worked_off(of, names)

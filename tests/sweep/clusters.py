@@ -88,13 +88,22 @@ class LocalCluster:
 
     def find(self, name: str, count: int = 1) -> list[psutil.Process]:
         """Return so many processes of an actor class, as soon as they are all seen."""
+        return self._seen(name, lambda found: len(found) == count, f"{count} of {name}")
+
+    def find_any(self, name: str) -> psutil.Process:
+        """Return one process of an actor class, of however many."""
+        return self._seen(name, lambda found: len(found) > 0, f"any of {name}")[0]
+
+    def _seen(
+        self, name: str, enough: Callable[[list[psutil.Process]], bool], what: str
+    ) -> list[psutil.Process]:
         found: list[psutil.Process] = []
 
-        def are_all() -> bool:
-            found[:] = self.actors(name)
-            return len(found) == count
+        def are_seen() -> bool:
+            found[:] = self.actors(name)  # looked at once: the next look may miss one of them
+            return enough(found)
 
-        wait_until(are_all, f"{count} of {name}")
+        wait_until(are_seen, what)
         return found
 
     def nodes_with(self, name: str, count: int = 1) -> list[int]:
@@ -174,6 +183,7 @@ def _serve(count: int, *, dashboard: bool) -> None:
 
     node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
     head = node | {"num_cpus": 0, "include_dashboard": dashboard}
+    head["dashboard_agent_listen_port"] = 0  # or a second cluster finds the fixed one taken
     cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=True)
     nodes = {i: cluster.add_node(wait=False, **_named(node, i)) for i in range(1, count + 1)}
     cluster.wait_for_nodes(TIMEOUT_S)
