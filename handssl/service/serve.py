@@ -8,6 +8,8 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
+from socket import socket
 from types import FrameType
 
 import uvicorn
@@ -19,6 +21,7 @@ from handssl.service.credentials import mlflow_credentials
 from handssl.service.dispatcher import Dispatcher
 from handssl.service.driver import Home
 from handssl.service.lease import Lease
+from handssl.service.listening import listen
 from handssl.service.local_ray import LocalRay
 from handssl.service.options import Options
 from handssl.service.programs import mlflow_server, ray_head
@@ -45,10 +48,11 @@ def serve(options: Options, tell: Tell) -> int:
         InputError: It would be open to a network without tokens, or the port is taken.
         DataError: The database cannot be used.
     """
-    options.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    server = Server(options, tell)
-    server.require_guarded()
-    return server.run()
+    with listen(options.host, options.port) as address:
+        options.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        server = Server(replace(options, port=address.getsockname()[1]), tell)
+        server.require_guarded()
+        return server.run(address)
 
 
 class Server:
@@ -93,23 +97,18 @@ class Server:
                 "make one with `handssl token create NAME --role submitter`"
             )
 
-    def run(self) -> int:
-        """Serve until a signal."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _already_heard)
-        config = uvicorn.Config(
-            create_app(self.service),
-            host=self._options.host,
-            port=self._options.port,
-            log_level="warning",
-            timeout_graceful_shutdown=5,
-        )
-        self._uvicorn = uvicorn.Server(config)
+    def run(self, address: socket) -> int:
+        """Serve at an address until a signal."""
+        app = create_app(self.service)
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+        self._uvicorn = _WebServer(config)
+        for number in (signal.SIGTERM, signal.SIGINT):  # before and after uvicorn's own time too
+            signal.signal(number, self._uvicorn.handle_exit)
         self._tell(f"queue: {self.service.url} (storage {self._options.storage})")
         with ExitStack() as stack:
             stack.callback(self._end)
             self.dispatcher.start()
-            self._uvicorn.run()
+            self._uvicorn.run([address])
         if self._lost.is_set():
             os.execv(sys.executable, [sys.executable, "-m", "handssl.cli", *sys.argv[1:]])  # noqa: S606
         return 0 if self._uvicorn.started else 1
@@ -143,8 +142,12 @@ class Server:
         self._uvicorn.should_exit = True
 
 
-def _already_heard(number: int, frame: FrameType | None) -> None:
-    """Do nothing: uvicorn has ended by this signal, and raises it once more."""
+class _WebServer(uvicorn.Server):
+    """Ends properly however often it is told to: Ctrl-C twice breaks nothing off."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end."""
+        self.should_exit = True
 
 
 def _programs(options: Options) -> Mapping[str, Companion]:

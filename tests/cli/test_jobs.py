@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 
 import pytest
 import requests
@@ -167,9 +168,23 @@ def test_a_service_is_not_open_to_a_network_without_tokens(tmp_path, capsys, mon
     from handssl.service.options import Options
     from handssl.service.serve import serve
 
-    options = Options(tmp_path, f"sqlite:///{tmp_path}/q.db", host="0.0.0.0", ray="http://x:1")
+    place = {"host": "0.0.0.0", "port": 0, "ray": "http://x:1"}
+    options = Options(tmp_path, f"sqlite:///{tmp_path}/q.db", **place)
     with pytest.raises(InputError, match="handssl token create"):
         serve(options, print)
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        words = ["serve", "--storage", str(tmp_path / "new"), "--port", port, "--ray", "http://x:1"]
+        assert invoke(words) == 2
+    told = capsys.readouterr().err
+    assert f"127.0.0.1:{port}" in told
+    assert "name another port" in told
+    assert not (tmp_path / "new").exists()
 
 
 def test_draining_starts_nothing_more_and_is_told(queue, tmp_path, capsys):

@@ -153,10 +153,11 @@ class Lab:
                 one.kill()
 
     def end(self) -> None:
-        """End the services as an operator does; whatever is left is an orphan, or a lock."""
+        """End the services as an impatient operator does; whatever is left is an orphan."""
         for process in self.processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                if process.poll() is None:
+                    process.send_signal(number)
         for process in self.processes:
             process.wait(60)
         _, alive = psutil.wait_procs(self.marked(), timeout=30)
@@ -174,6 +175,9 @@ class Lab:
     def log(self) -> str:
         logs = [self.folder / "serve.log", *sorted(self.folder.glob("jobs/*/log.txt"))]
         return "\n".join(f"{log}:\n{log.read_text()[-1500:]}" for log in logs if log.exists())
+
+    def job_log(self, name: str) -> str:
+        return (self.folder / "jobs" / name / "log.txt").read_text()
 
     def greetings(self, port: int) -> int:
         """Count how often a service on that port has begun."""
@@ -215,8 +219,8 @@ def require_exactly_once(of: Lab, names: Sequence[str]) -> Counter[str]:
         assert moments[-1].state in ENDED
         job = of.queue.get(name)
         counted.update({job.state: 1, "attempts": job.attempt, "lost": job.lost})
-        log = of.folder / "jobs" / name / "log.txt"
-        assert log.read_text().count(": completed ") == 1, log.read_text()
+        log = of.job_log(name)
+        assert log.count(": completed ") == 1, log
     records = Ledger(of.folder).all()
     assert Counter(record.outcome for record in records) == {"completed": len(names)}
     for record in records:

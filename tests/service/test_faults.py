@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -34,8 +35,14 @@ def kill_service(of: Lab) -> None:
 
 
 def kill_driver(of: Lab) -> None:
-    of.until(of.drivers, "a driver")
-    of.drivers()[0].send_signal(signal.SIGKILL)
+    def is_killed() -> bool:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may end at that very moment
+            for driver in of.drivers()[:1]:
+                driver.kill()
+                return True
+        return False
+
+    of.until(is_killed, "a driver")
 
 
 def kill_head(of: Lab) -> None:
@@ -79,7 +86,7 @@ def test_a_killed_postgresql_is_waited_for_and_stand_bys_take_over(tmp_path):
             first.send_signal(signal.SIGCONT)
             of.until(lambda: "this one stands by" in of.log(), "the first")
             # It begins anew: its greeting stands in the log once more, and then it answers.
-            of.until(lambda: of.greetings(of.port) == 2, "the first anew")
+            of.until(lambda: of.greetings(of.port) >= 2, "the first anew")
             of.until(lambda: of.answers(of.port), "the first anew")
             second.kill()
             second.wait()
@@ -95,12 +102,13 @@ def test_every_job_ends_once_when_a_worker_node_dies(tmp_path):
         local_cluster(2, dashboard=True) as cluster,
         lab(tmp_path / "lab", "--ray", cluster.dashboard, env=cluster.env) as of,
     ):
-        names = of.submit([short_study(number, epochs=20) for number in range(2)])
+        names = of.submit([short_study(number, epochs=60) for number in range(2)])
         of.until(lambda: "ray_handssl_views_per_second" in exported(cluster), "Ray's exporter")
         [node] = cluster.nodes_of([cluster.find_any("PretrainTrainable")])
         cluster.kill_node(node)
         cluster.remove(node)
         worked_off(of, names)
+        assert any("it goes on elsewhere" in of.job_log(name) for name in names)
 
 
 def exported(cluster: LocalCluster) -> str:
