@@ -12,6 +12,7 @@ from handssl.cli.bench import bench
 from handssl.cli.data import data
 from handssl.cli.demo import demo
 from handssl.cli.doctor import doctor
+from handssl.cli.groups import Group
 from handssl.cli.jobs import jobs
 from handssl.cli.pretrain import pretrain
 from handssl.cli.probe import probe
@@ -26,7 +27,9 @@ INTERRUPTED = 130
 _COMPLETION = {"bash": "~/.bashrc", "zsh": "~/.zshrc", "fish": "~/.config/fish/completions"}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(version("handssl"), prog_name="handssl")
 def cli() -> None:
     """Compare self-supervised objectives for hand-pose encoders, with every trial tracked.

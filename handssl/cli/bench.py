@@ -12,10 +12,11 @@ from typing import Any
 
 import click
 
+from handssl.cli.groups import Group
 from handssl.errors import InputError
 
 
-@click.group()
+@click.group(cls=Group)
 def bench() -> None:
     """Measure how fast things are here, against what the machine can do."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from handssl.cli.groups import Group
 from handssl.cli.options import parse_changes
 from handssl.errors import DataError, InputError
 
@@ -24,7 +25,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 _QUIET = click.option("--quiet", "-q", is_flag=True, help="No live progress; results only.")
 
 
-@click.group()
+@click.group(cls=Group)
 def data() -> None:
     """Turn datasets on disk into packed stores, and look into them.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from handssl.cli.groups import Group
 from handssl.cli.queue_options import CODES, service_options
 from handssl.errors import InputError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _STATES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
 
 
-@click.group()
+@click.group(cls=Group)
 def jobs() -> None:
     """Look at the queue of `handssl serve`, and change it."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from handssl.cli.groups import Group
 from handssl.cli.options import parse_changes, running
 from handssl.cli.placing import placing
 from handssl.cli.study_compare import compare_study
@@ -28,7 +29,7 @@ NAMES = (
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def study() -> None:
     """Run studies: sets of cells that are compared, repeated with several seeds."""
 

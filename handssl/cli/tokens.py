@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from handssl.cli.groups import Group
 from handssl.cli.options import storage_option
 from handssl.cli.queue_options import database_option, database_url
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from handssl.service.tokens import Tokens
 
 
-@click.group()
+@click.group(cls=Group)
 def token() -> None:
     """Make and end tokens, on the head: whoever holds one may use the service."""
 

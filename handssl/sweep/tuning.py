@@ -17,6 +17,7 @@ from handssl.sweep.events import Outcome
 from handssl.sweep.hold import Hold
 from handssl.sweep.local_ray import Cluster, environment
 from handssl.sweep.located import Located
+from handssl.sweep.losses import said_of_loss
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.running import Running
@@ -140,8 +141,8 @@ def _reason(trial: Any, sweeping: Sweeping) -> str:
             f"no epoch ended within {sweeping.running.silence_s:g} s, so its process was ended; "
             f"{silence} says where it was"
         )
-    lines = Path(trial.error_file).read_text(encoding="utf-8").strip().splitlines()
-    return f"its process was lost ({lines[-1].strip() if lines else 'it said nothing'})"
+    said = Path(trial.error_file).read_text(encoding="utf-8")
+    return f"its process was lost ({said_of_loss(said)})"
 
 
 def tune_trials(sweeping: Sweeping, cluster: Cluster) -> None:

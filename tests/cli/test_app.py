@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -24,6 +25,18 @@ def test_help_teaches_by_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert "handssl study run" in out
     for verb in ("demo", "study", "report", "completion"):
         assert verb in out
+
+
+@pytest.mark.parametrize("group", [[], ["study"], ["jobs"], ["token"], ["bench"], ["data"]])
+def test_a_group_says_in_whole_sentences_what_its_commands_do(
+    capsys: pytest.CaptureFixture[str], group: list[str]
+) -> None:
+    code, out, _ = run(capsys, *group, "--help")
+    commands = out.split("Commands:\n")[1]
+    said = re.split(r"\n  (?=\w)", "\n" + commands.rstrip())[1:]
+    assert code == 0
+    assert len(said) >= 3
+    assert all(one.endswith(".") and not one.endswith("...") for one in said)
 
 
 @pytest.mark.parametrize("verb", [["demo"], ["study", "run"], ["report"], ["completion"]])

@@ -82,7 +82,7 @@ def test_the_table_names_how_every_trial_ended(faulty):
         ("cutout", "must be real number, not NoneType"),
         ("noise", "ValueError: not today"),
         ("sobel", "no epoch ended within 5 s"),
-        ("translate", "its process was lost"),
+        ("translate", "its process was lost (it crashed or was killed)"),
     ],
 )
 def test_every_trial_that_went_wrong_says_why(faulty, cell, reason):
