@@ -53,13 +53,22 @@ class Board:
 
     def _refresh(self, key: tuple[str, str, int], job: Job) -> Progress:
         began_s = time.monotonic()
-        found = self._look(job)
+        try:
+            found = self._look(job)
+        except Exception:
+            self._look_again_later(key)
+            raise
         took_s = time.monotonic() - began_s
         with self._lock:
             self._forget(job)
             until_s = time.monotonic() + max(_FRESH_S, _SHARE * took_s)
             self._entries[key] = _Entry(found, until_s)
         return found
+
+    def _look_again_later(self, key: tuple[str, str, int]) -> None:
+        with self._lock:
+            if entry := self._entries.get(key):
+                entry.busy, entry.until_s = False, time.monotonic() + _FRESH_S
 
     def _forget(self, job: Job) -> None:
         for key in [key for key in self._entries if key[0] == job.id]:

@@ -17,6 +17,7 @@ import requests
 
 _END_S = 20.0
 _SAME_S = 2.0
+_BOOT_S = 60.0  # a clock that is set right moves it a little
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,17 @@ class Companion:
             self._started.wait(_END_S)
 
     def _bury(self) -> None:
-        """End what is left of one that has died: all of its session."""
-        leader = int(self._known().get("pid", 0))
+        """End what is left of one that has died: all of its session.
+
+        Its number may be another's by now, on a machine that was started again for one.
+        """
+        known = self._known()
+        leader, born_s = int(known.get("pid", 0)), float(known.get("born_s", 0.0))
+        if not leader or abs(psutil.boot_time() - float(known.get("boot_s", 0.0))) > _BOOT_S:
+            return
         for process in psutil.process_iter():
-            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
-                if leader and os.getsid(process.pid) == leader:
+            with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
+                if os.getsid(process.pid) == leader and _is_left(process, leader, born_s):
                     process.kill()
 
     def _start(self) -> None:
@@ -111,6 +118,7 @@ class Companion:
             )
         pid = self._started.pid
         known = {"pid": pid, "born_s": psutil.Process(pid).create_time(), "url": command.url}
+        known["boot_s"] = psutil.boot_time()
         new = self._file.with_suffix(".new")
         new.write_text(json.dumps(known))
         new.rename(self._file)
@@ -131,6 +139,12 @@ class Companion:
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except (KeyError, ValueError, psutil.Error):
             return None
+
+
+def _is_left(process: psutil.Process, leader: int, born_s: float) -> bool:
+    """Say whether a process of the session came with its leader, or after it."""
+    since_s = process.create_time() - born_s
+    return bool(abs(since_s) < _SAME_S if process.pid == leader else since_s > -_SAME_S)
 
 
 def free_port() -> int:

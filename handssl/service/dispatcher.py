@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
-from handssl.errors import DataError
+from handssl.errors import HandsslError
 from handssl.service.admission import Limits, admit
 from handssl.service.durable import Attempts
 from handssl.service.errors import LostLeaseError
 from handssl.service.lease import Lease
+from handssl.service.outcome import Outcome, finish
 from handssl.service.queue import Queue
 from handssl.service.settings import is_draining
 from handssl.service.watching import Tell, Watcher
 
 _POLL_S = 0.5
+_LOOK_S = 10.0
+_END_S = 10.0
 
 
 class Dispatcher:
@@ -48,6 +52,7 @@ class Dispatcher:
         self._tell, self._on_lead, self._on_lost = tell, on_lead, on_lost
         self.attempts = Attempts(url, watcher.submit, watcher.watch, watcher.finish)
         self.dispatches = False
+        self._alone, self._looked_s = set[str](), time.monotonic()
         self.wake, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True, name="handssl-dispatcher")
 
@@ -55,24 +60,35 @@ class Dispatcher:
         """Begin; returns at once."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Start nothing more and let a stand-by take over; what runs in Ray runs on."""
+    def stop(self, end: Callable[[], None]) -> None:
+        """Start nothing more and let a stand-by take over; what runs in Ray runs on.
+
+        Args:
+            end: Called where this one dispatches, before another one may.
+        """
         self._closing.set()
         self.wake.set()
-        self._thread.join()
+        self._thread.join(_END_S)
         if self.dispatches:
-            self._lease.release()
+            with self._lease.kept():
+                self.attempts.close()
+                end()
 
     def _work(self) -> None:
+        told = ""
         while not self._closing.is_set():
             try:
                 self._turn()
-            except DataError as error:  # the database is away: it is tried again
-                self._tell(str(error))
-            except LostLeaseError:
-                self._tell("another service dispatches now; this one stands by")
+                told = ""
+            except LostLeaseError as error:
+                self._tell(f"{error}; this one stands by")
                 self._on_lost()
                 return
+            except Exception as error:  # the database is away, or says no: it is tried again
+                text = str(error) if isinstance(error, HandsslError) else repr(error)
+                if text != told:
+                    self._tell(text)
+                told = text
             self.wake.wait(_POLL_S)
             self.wake.clear()
 
@@ -80,12 +96,27 @@ class Dispatcher:
         if not self.dispatches:
             if not self._lease.take():
                 return
-            self._tell("this service dispatches")
-            self._on_lead()
             self.attempts.launch()
             self.dispatches = True
+            self._tell("this service dispatches")
+            self._on_lead()
+        if time.monotonic() - self._looked_s > _LOOK_S:
+            self._look_after_forgotten()
         if is_draining(self._queue.database):
             if not self._lease.take():
                 raise LostLeaseError("another service dispatches now")
             return
         admit(self._queue, self._lease, self._limits, self.attempts.enqueue)
+
+    def _look_after_forgotten(self) -> None:
+        """Have attempts go on that nobody works on: a service had taken them, and has ended.
+
+        One that was just taken out of the queue may not have begun: only who is alone twice is.
+        """
+        running = {job.submission: job for job in self._queue.running()}
+        alone = {name for name in running if not self.attempts.are_here(name)}
+        for name in alone & self._alone:
+            if not self.attempts.go_on(name):
+                lost = Outcome("lost", message="nobody looked after it any more")
+                finish(self._queue, running[name].id, running[name].attempt, lost)
+        self._alone, self._looked_s = alone, time.monotonic()

@@ -8,7 +8,8 @@ and a workflow that is recovered waits in line again while its driver runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
@@ -42,9 +43,17 @@ class Attempts:
     def __init__(self, url: str, submit: Submit, watch: Watch, finish: Finish) -> None:
         self._url, self._steps = dbos_url(url), (submit, watch, finish)
         self._client: DBOSClient | None = None
+        self._here = set[str]()
 
     def launch(self) -> None:
         """Go on with the attempts that another dispatcher has left, and take new ones."""
+        try:
+            self._launch()
+        except Exception:
+            DBOS.destroy()  # so that it can be tried again
+            raise
+
+    def _launch(self) -> None:
         config: DBOSConfig = {
             "name": "handssl",
             "system_database_url": self._url,
@@ -64,10 +73,26 @@ class Attempts:
         )
 
     def close(self) -> None:
-        """Run nothing more in this process; what was under way goes on with the next launch."""
+        """Take nothing more in this process; what was under way goes on with the next launch."""
         if self._client is not None:
             self._client.destroy()
         DBOS.destroy()
+
+    def are_here(self, submission: str) -> bool:
+        """Say whether this process is at work on an attempt."""
+        return submission in self._here
+
+    def go_on(self, submission: str) -> bool:
+        """Have an attempt go on that a process has taken which is gone.
+
+        Returns:
+            Whether it will: an attempt that has ended, or was never begun, does not.
+        """
+        client = self._require_client()
+        states = [one.status for one in client.list_workflows(workflow_ids=[submission])]
+        if states == ["PENDING"]:
+            client.resume_workflow(submission)
+        return states in (["PENDING"], ["ENQUEUED"])
 
     def _register(self) -> None:
         submit, watch, finish = self._steps
@@ -86,14 +111,21 @@ class Attempts:
 
         @DBOS.workflow(name=_WORKFLOW, max_recovery_attempts=None)
         def attempt(job: str, number: int) -> None:
-            submitted(job, number)
-            finished(job, number, watched(job, number))
+            with self._at_work(submission_id(job, number)):
+                submitted(job, number)
+                finished(job, number, watched(job, number))
+
+    @contextmanager
+    def _at_work(self, submission: str) -> Iterator[None]:
+        self._here.add(submission)
+        try:
+            yield
+        finally:
+            self._here.discard(submission)
 
     def enqueue(self, connection: Connection, job: Job) -> None:
         """Start an attempt if and only if the transaction is committed."""
-        if self._client is None:
-            raise RuntimeError("launch() first")
-        self._client.enqueue_in_transaction(
+        self._require_client().enqueue_in_transaction(
             connection,
             {
                 "workflow_name": _WORKFLOW,
@@ -104,6 +136,11 @@ class Attempts:
             job.id,
             job.attempt,
         )
+
+    def _require_client(self) -> DBOSClient:
+        if self._client is None:
+            raise RuntimeError("launch() first")
+        return self._client
 
 
 def dbos_url(url: str) -> str:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import Connection, delete, select, update
 
+from handssl.errors import DataError
 from handssl.service.tables import leases
 from handssl.tracking.ledger.database import Database
 
 LEASE_S = 15.0
+_STILL_S = 2.0  # a busy machine may take as long between two statements
 _NAME = "dispatcher"
 
 
@@ -46,6 +51,8 @@ class Lease:
 
     def holds(self, connection: Connection) -> bool:
         """Say whether the lease is held, until the transaction ends."""
+        # Or one that stands still would keep everybody from taking it over.
+        self._database.ends_when_idle(connection, max(self.lease_s, _STILL_S))
         now_s = self._database.now_s(connection)
         mine = (leases.c.name == _NAME, leases.c.holder == self.me, leases.c.until_s >= now_s)
         # An update, so that nobody can take it over before the transaction has ended.
@@ -56,6 +63,25 @@ class Lease:
         """Let go of it: a stand-by takes over at once."""
         with self._database.begin() as connection:
             connection.execute(delete(leases).where(leases.c.holder == self.me))
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renew it for as long as the block takes, and let go of it then."""
+        over = threading.Event()
+        renewing = threading.Thread(target=self._renew, args=(over,), daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            over.set()
+            renewing.join()
+            with suppress(DataError):  # it ends by itself
+                self.release()
+
+    def _renew(self, over: threading.Event) -> None:
+        while not over.wait(self.lease_s / 3):
+            with suppress(DataError):
+                self.take()
 
     def holder(self) -> str:
         """Return who dispatches, empty if nobody does."""

@@ -11,7 +11,8 @@ from handssl.service.job import ENDED, Cause, Job, State
 from handssl.service.queue import Queue
 from handssl.service.tables import jobs
 
-Ending = Literal["exited", "stopped", "lost", "refused"]
+Ending = Literal["exited", "stopped", "lost"]
+SERVICE_ENDS = "service"
 
 
 @dataclass(frozen=True)
@@ -19,16 +20,18 @@ class Outcome:
     """How an attempt ended.
 
     Attributes:
-        ending: `exited` by itself; `stopped` by us; `lost` without a word; `refused` by Ray.
+        ending: `exited` by itself; `stopped` by us; `lost` without a word.
         code: Exit code of the driver, None if it has told none.
-        reason: Why we stopped it: what was wanted, or the limit it met.
+        reason: Why we stopped it: what was wanted, the limit it met, or that the service ends.
         message: For people.
+        ran_s: How long its driver has run.
     """
 
     ending: Ending
     code: int | None = None
     reason: str = ""
     message: str = ""
+    ran_s: float = 0.0
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON knows it."""
@@ -80,10 +83,25 @@ def verdict(outcome: Outcome, job: Job) -> Verdict:
         return Verdict("paused", message=outcome.message)
     if job.wanted:
         return Verdict("cancelled" if job.wanted == "cancel" else "paused")
+    if outcome.reason == SERVICE_ENDS:
+        return Verdict("queued", message=outcome.message)
     if job.lost >= job.retries:
         cause: Cause = "lost" if outcome.ending == "lost" else "driver"
         return Verdict("failed", cause, f"{outcome.message}, after {job.lost + 1} attempts")
     return Verdict("queued", message=f"{outcome.message}; queued again", is_lost=True)
+
+
+def put_back(queue: Queue) -> None:
+    """Queue the jobs whose drivers have ended with the service; for them nothing was lost.
+
+    Args:
+        queue: Of the service.
+    """
+    now_s = queue.now_s()
+    for job in queue.running():
+        ran_s = now_s - (job.started_s or now_s)
+        said = "the service was ended; it goes on when that is back"
+        finish(queue, job.id, job.attempt, Outcome("stopped", None, SERVICE_ENDS, said, ran_s))
 
 
 def finish(queue: Queue, name: str, attempt: int, outcome: Outcome) -> Job:
@@ -99,12 +117,13 @@ def finish(queue: Queue, name: str, attempt: int, outcome: Outcome) -> Job:
         job = queue.load(connection, name, lock=True)
         if job.state != "running" or job.attempt != attempt:
             return job
-        now_s, found = queue.database.now_s(connection), verdict(outcome, job)
+        found = verdict(outcome, job)
         values: dict[str, Any] = {"state": found.state, "cause": found.cause}
         values |= {"message": found.message}
-        values |= {"wanted": "", "used_s": job.running_s(now_s), "lost": job.lost + found.is_lost}
+        values |= {"wanted": "", "lost": job.lost + found.is_lost}
+        values["used_s"] = job.used_s + outcome.ran_s
         if found.state in ENDED:
-            values["ended_s"] = now_s
+            values["ended_s"] = queue.database.now_s(connection)
         connection.execute(update(jobs).where(jobs.c.id == name).values(**values))
         queue.note(connection, name, found.state, attempt, found.message or found.state)
         return queue.load(connection, name)

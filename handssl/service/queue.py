@@ -80,6 +80,12 @@ class Queue:
         with self.database.begin(reading=True) as connection:
             return self.load(connection, name)
 
+    def running(self) -> list[Job]:
+        """Return the jobs that run."""
+        query = select(*BRIEF).where(jobs.c.state == "running")
+        with self.database.begin(reading=True) as connection:
+            return [Job.of(row) for row in connection.execute(query).mappings()]
+
     def document(self, name: str) -> Mapping[str, Any]:
         """Return `study` and `how` of a job, as they were submitted."""
         with self.database.begin(reading=True) as connection:
@@ -130,6 +136,7 @@ class Queue:
         self, connection: Connection, job: Job, state: State, verb: str, values: dict[str, Any]
     ) -> None:
         if verb == "retry":
+            _require_room(job, values)
             values |= {"ended_s": None, "cause": "", "message": "", "lost": 0}
         if state in ENDED:
             values |= {"ended_s": self.database.now_s(connection)}
@@ -188,6 +195,22 @@ class Queue:
         )
         with self.database.begin(reading=True) as connection:
             return {(queue, state): count for queue, state, count in connection.execute(query)}
+
+
+def _require_room(job: Job, changes: Mapping[str, Any]) -> None:
+    """Refuse to start a job again only to end it at once.
+
+    Raises:
+        InputError: The limit that it met is still there.
+    """
+    limits = {"time": ("time_limit_s", "--time-limit"), "budget": ("gpu_hours", "--gpu-hours")}
+    name, flag = limits.get(job.cause, ("", ""))
+    old = getattr(job, name) if name else None
+    if old is not None and changes.get(name, old) <= old:
+        raise InputError(
+            f"job {job.id} has met its limit, {flag} {old:g}: expected a larger one; "
+            f"`handssl jobs retry {job.id} {flag} {2 * old:g}` goes on from there"
+        )
 
 
 def _row(

@@ -7,14 +7,14 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from socket import socket
 from types import FrameType
 
 import uvicorn
 
-from handssl.errors import InputError
+from handssl.errors import DataError, InputError
 from handssl.service.app import create_app
 from handssl.service.companion import Companion
 from handssl.service.credentials import mlflow_credentials
@@ -24,6 +24,7 @@ from handssl.service.lease import Lease
 from handssl.service.listening import listen
 from handssl.service.local_ray import LocalRay
 from handssl.service.options import Options
+from handssl.service.outcome import put_back
 from handssl.service.programs import mlflow_server, ray_head
 from handssl.service.queue import Queue
 from handssl.service.ray_jobs import RayJobs
@@ -31,6 +32,7 @@ from handssl.service.running_service import Service
 from handssl.service.watching import Tell, Watcher
 
 _LOOK_S = 1.0
+_END_S = 15.0
 _HERE = ("127.0.0.1", "localhost", "::1")
 
 
@@ -68,7 +70,8 @@ class Server:
         self._programs = _programs(options)
         mlflow = self._programs.get("mlflow")
         self._mlflow = (lambda: mlflow.url) if mlflow else (lambda: options.mlflow)
-        self._lost, self._closing = threading.Event(), threading.Event()
+        self._closing = threading.Event()
+        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
         queue = Queue(options.database, queues=tuple(options.limits.queues))
         home = Home(options.storage, self._mlflow)
         lease = Lease(queue.database, lease_s=options.lease_s)
@@ -83,7 +86,7 @@ class Server:
         watcher = Watcher(queue, cluster, home, self.service.used_hours, tell)
         self.dispatcher = Dispatcher(
             *(queue, lease, options.limits, watcher, options.database),
-            on_lead=self._start_programs,
+            on_lead=self._supervisor.start,
             on_lost=self._begin_anew,
             tell=tell,
         )
@@ -109,37 +112,38 @@ class Server:
             stack.callback(self._end)
             self.dispatcher.start()
             self._uvicorn.run([address])
-        if self._lost.is_set():
-            os.execv(sys.executable, [sys.executable, "-m", "handssl.cli", *sys.argv[1:]])  # noqa: S606
         return 0 if self._uvicorn.started else 1
 
     def _end(self) -> None:
         self._closing.set()
-        if self._lost.is_set():
-            return  # what runs is another's now
-        leads = self.dispatcher.dispatches
-        self.dispatcher.stop()
-        if leads:
-            self._tell("ending what was started here; studies go on when the service is back")
-            for program in self._programs.values():
-                program.end()
+        self.dispatcher.stop(self._end_programs)
 
-    def _start_programs(self) -> None:
-        threading.Thread(target=self._supervise, daemon=True, name="handssl-programs").start()
+    def _end_programs(self) -> None:
+        self._tell("ending what was started here; studies go on when the service is back")
+        self._supervisor.join(_END_S)
+        for program in self._programs.values():
+            program.end()
+        if "ray" in self._programs:
+            with suppress(DataError):  # then the next service finds them lost
+                put_back(self.service.queue)
 
     def _supervise(self) -> None:
         ready = dict.fromkeys(self._programs, False)
         while not self._closing.is_set():
             for name, program in self._programs.items():
-                answers = program.ensure()
+                try:
+                    answers = program.ensure()
+                except OSError as error:  # a full disk, for one: it is tried again
+                    self._tell(f"{name} cannot be started: {error}")
+                    answers = False
                 if answers and not ready[name]:
                     self._tell(f"{name}: {program.url}")
                 ready[name] = answers
             self._closing.wait(_LOOK_S)
 
     def _begin_anew(self) -> None:
-        self._lost.set()
-        self._uvicorn.should_exit = True
+        """Be another process at once: all that this one has under way is another service's now."""
+        os.execv(sys.executable, [sys.executable, "-m", "handssl.cli", *sys.argv[1:]])  # noqa: S606
 
 
 class _WebServer(uvicorn.Server):

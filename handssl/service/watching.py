@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from handssl.errors import DataError
@@ -58,14 +58,24 @@ class Watcher:
             if job.wanted or job.attempt != number or job.state != "running":
                 return
             try:
-                if self.cluster.attempt(submission).state == "unknown":
+                if self.cluster.attempt(submission).state != "unknown":
+                    return
+                if self._is_alone(job):
                     self._start(job)
-                return
+                    return
             except (UnreachableError, OSError) as error:
                 if time.monotonic() - silent_since > self.patience_s:
                     self.tell(f"job {name} waits: {error}")
                     silent_since = time.monotonic()
                 self._pause()
+
+    def _is_alone(self, job: Job) -> bool:
+        """Say whether no earlier attempt runs; one that was taken for lost and was not is ended."""
+        earlier = [submission_id(job.id, number) for number in range(1, job.attempt)]
+        alive = [one for one in earlier if self.cluster.attempt(one).state == "running"]
+        for submission in alive:
+            self.cluster.stop(submission)
+        return not alive
 
     def _start(self, job: Job) -> None:
         document = self._patiently(lambda: self.queue.document(job.id))
@@ -76,22 +86,23 @@ class Watcher:
 
     def watch(self, name: str, number: int) -> dict[str, Any]:
         """Return the outcome of an attempt when it has ended."""
-        submission, silent_since = submission_id(name, number), None
+        submission, silent_since, ran_s = submission_id(name, number), None, 0.0
         while True:
             job = self._job(name)
             if job.attempt != number or job.state != "running":
                 return Outcome("stopped", reason="over").document()
-            why = self._why_stop(job)
+            why = self._why_stop(job, ran_s)
             try:
                 found, silent_since = self.cluster.attempt(submission), None
+                ran_s = max(ran_s, found.ran_s)
                 if found.state != "running":
-                    return self._outcome(job, found, why).document()
+                    return replace(self._outcome(job, found, why), ran_s=ran_s).document()
                 if why:
                     self.cluster.stop(submission)
             except UnreachableError as error:
                 silent_since = silent_since or time.monotonic()
                 if time.monotonic() - silent_since > self.patience_s:
-                    return Outcome("lost", message=str(error)).document()
+                    return Outcome("lost", message=str(error), ran_s=ran_s).document()
             self._pause()
 
     def _outcome(self, job: Job, found: Attempt, why: str) -> Outcome:
@@ -113,12 +124,12 @@ class Watcher:
             lambda: is_paused(self.queue.document(job.id)["study"], self.home.storage)
         )
 
-    def _why_stop(self, job: Job) -> str:
+    def _why_stop(self, job: Job, ran_s: float) -> str:
         if job.wanted:
             return job.wanted
-        if job.time_limit_s and job.running_s(self._now_s()) > job.time_limit_s:
+        if job.time_limit_s and job.used_s + ran_s > job.time_limit_s:
             return "time"
-        if job.gpu_hours and self.used_hours(job) > job.gpu_hours:
+        if job.gpu_hours and self._patiently(lambda: self.used_hours(job)) > job.gpu_hours:
             return "budget"
         return ""
 
@@ -127,9 +138,6 @@ class Watcher:
         job = self._patiently(lambda: finish(self.queue, name, number, outcome))
         said = f": {job.message}" if job.message else ""
         self.tell(f"job {name} ({job.study}, {job.user}): {job.state}{said}")
-
-    def _now_s(self) -> float:
-        return self._patiently(self.queue.now_s)
 
     def _job(self, name: str) -> Job:
         return self._patiently(lambda: self.queue.get(name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +55,18 @@ def served(of: Service, **settings: Any) -> Iterator[str]:
 
 
 class FakeCluster:
-    """Submissions in a dictionary; `away` answers nobody."""
+    """Submissions in a dictionary; `away` answers nobody, drivers have all run for `ran_s`."""
 
     def __init__(self) -> None:
         self.attempts: dict[str, Attempt] = {}
         self.submitted: list[str] = []
         self.stopped: list[str] = []
-        self.away = False
+        self.away, self.ran_s = False, 0.0
 
     def attempt(self, submission: str) -> Attempt:
         self._answer()
-        return self.attempts.get(submission, Attempt("unknown"))
+        found = self.attempts.get(submission)
+        return replace(found, ran_s=self.ran_s) if found else Attempt("unknown")
 
     def submit(self, submission: str, entrypoint: str, metadata: dict[str, str]) -> None:
         self._answer()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from handssl.errors import DataError
 from handssl.service.admission import Limits, admit
 from handssl.service.errors import LostLeaseError
 from handssl.service.job import JobRequest
@@ -143,7 +145,32 @@ def test_running_time_of_attempts_adds_up(queue):
     assert lease.take()
     for attempt in (1, 2):
         [job] = admit(queue, lease, Limits(), lambda *_: None)
-        job = finish(queue, job.id, attempt, Outcome("lost", message="gone"))
+        job = finish(queue, job.id, attempt, Outcome("lost", message="gone", ran_s=attempt))
     assert (job.state, job.cause, job.lost) == ("failed", "lost", 1)
     assert job.message == "gone, after 2 attempts"
-    assert job.used_s >= 0
+    assert job.used_s == 1 + 2
+
+
+def test_who_keeps_the_lease_while_it_ends_is_not_overtaken(queue):
+    lease, other = Lease(queue.database, lease_s=3.0), Lease(queue.database)
+    assert lease.take()
+    until_s = time.monotonic() + 4.0
+    with lease.kept():
+        while time.monotonic() < until_s:
+            assert not other.take()
+            time.sleep(0.2)  # the lease would be over in between
+    assert other.take()
+
+
+@pytest.mark.parametrize("queue_url", ["postgresql"], indirect=True)
+def test_one_that_stands_still_in_a_transaction_is_overtaken(queue_url):
+    queue = Queue(queue_url)
+    still, other = Lease(queue.database, lease_s=0.5), Lease(queue.database)
+    assert still.take()
+    with pytest.raises(DataError), queue.database.begin() as connection:
+        assert still.holds(connection)
+        while not other.take():  # each waits until the server has ended the other transaction
+            pass
+        still.holds(connection)
+    assert other.holder() == other.me
+    queue.database.close()

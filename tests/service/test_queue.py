@@ -7,8 +7,10 @@ import threading
 import pytest
 
 from handssl.errors import InputError
+from handssl.service.admission import Limits, admit
 from handssl.service.errors import NoSuchJobError, NotNowError
 from handssl.service.job import JobRequest
+from handssl.service.lease import Lease
 from handssl.service.listing import Filter, history, page
 from handssl.service.outcome import Outcome, finish
 from handssl.service.queue import Queue
@@ -30,9 +32,6 @@ def put(queue: Queue, name: str = "x", user: str = "ada", **values):
 
 def bring(queue: Queue, state: str):
     """Return a job in a state, reached as jobs reach it."""
-    from handssl.service.admission import Limits, admit
-    from handssl.service.lease import Lease
-
     job = put(queue, retries=0)
     if state in ("queued", "paused", "cancelled"):
         {"paused": queue.pause, "cancelled": queue.cancel}.get(state, queue.get)(job.id)
@@ -183,3 +182,20 @@ def test_an_older_queue_is_refused_with_what_to_do(tmp_path):
 
     with pytest.raises(DataError, match=r"queue .*expected tables of version 1, found 0"):
         Queue(url)
+
+
+@pytest.mark.parametrize(
+    ("cause", "asked", "limit"),
+    [("time", "time_limit_s", "--time-limit 60"), ("budget", "gpu_hours", "--gpu-hours 60")],
+)
+def test_a_job_that_met_a_limit_is_started_again_with_a_larger_one_only(queue, cause, asked, limit):
+    job = put(queue, **{asked: 60.0})
+    lease = Lease(queue.database)
+    assert lease.take()
+    admit(queue, lease, Limits(), lambda *_: None)
+    finish(queue, job.id, 1, Outcome("stopped", reason=cause, message="over"))
+    for changes in ({}, {asked: 60.0}):
+        with pytest.raises(InputError, match=limit):
+            queue.retry(job.id, **changes)
+    assert queue.get(job.id).state == "failed"
+    assert queue.retry(job.id, **{asked: 90.0}).state == "queued"

@@ -10,7 +10,7 @@ from handssl.service.admission import Limits, admit
 from handssl.service.driver import Home
 from handssl.service.job import JobRequest
 from handssl.service.lease import Lease
-from handssl.service.outcome import Outcome, finish
+from handssl.service.outcome import Outcome, finish, put_back
 from handssl.service.queue import Queue
 from handssl.service.ray_jobs import Attempt
 from handssl.service.watching import Watcher
@@ -24,9 +24,9 @@ class Scene:
     def __init__(self, folder, **asked):
         self.queue, self.cluster, self.told = Queue(f"sqlite:///{folder}/q.db"), FakeCluster(), []
         [(_job, _)] = self.queue.submit([JobRequest(study=study(), **asked)], user="ada")
-        lease = Lease(self.queue.database)
-        assert lease.take()
-        [self.job] = admit(self.queue, lease, Limits(), lambda *_: None)
+        self.lease = Lease(self.queue.database)
+        assert self.lease.take()
+        [self.job] = admit(self.queue, self.lease, Limits(), lambda *_: None)
         self.used_hours, self.folder = 0.0, folder
         home = Home(folder, lambda: "http://127.0.0.1:5000", "python")
         self.watcher = Watcher(
@@ -112,11 +112,40 @@ def test_what_was_asked_stops_the_driver(scene, verb, state):
 
 
 def test_a_time_limit_stops_the_driver_and_says_so(tmp_path):
+    scene = Scene(tmp_path, time_limit_s=60)
+    scene.watcher.submit(scene.job.id, 1)
+    scene.cluster.ran_s = 61.0
+    job = scene.ends()
+    assert (job.state, job.cause, job.used_s) == ("failed", "time", 61.0)
+    assert job.message == "its time limit of 60 s is over"
+
+
+def test_the_time_limit_counts_what_drivers_have_run_and_not_what_they_waited(tmp_path):
     scene = Scene(tmp_path, time_limit_s=0.001)
     scene.watcher.submit(scene.job.id, 1)
-    job = scene.ends()
-    assert (job.state, job.cause) == ("failed", "time")
-    assert job.message == "its time limit of 0.001 s is over"
+    scene.cluster.ran_s = 0.0005  # of much longer that it is out of the queue
+    job = scene.ends(Attempt("over", None))
+    assert (job.state, job.used_s) == ("queued", 0.0005)
+
+
+def test_an_attempt_that_was_taken_for_lost_and_still_runs_is_ended_before_the_next(scene):
+    scene.watcher.submit(scene.job.id, 1)
+    finish(scene.queue, scene.job.id, 1, Outcome("lost", message="silent"))
+    [job] = admit(scene.queue, scene.lease, Limits(), lambda *_: None)
+    scene.watcher.submit(job.id, 2)
+    first, second = (f"handssl-{job.id}-{number}" for number in (1, 2))
+    assert scene.cluster.stopped == [first]
+    assert scene.cluster.submitted == [first, second]
+
+
+def test_jobs_whose_drivers_end_with_the_service_have_lost_nothing(scene):
+    put_back(scene.queue)
+    job = scene.queue.get(scene.job.id)
+    assert (job.state, job.lost, job.attempt) == ("queued", 0, 1)
+    assert "goes on when that is back" in job.message
+    # The attempt that DBOS finds again at the next start is over, and says nothing.
+    outcome = Outcome(**scene.watcher.watch(job.id, 1))
+    assert finish(scene.queue, job.id, 1, outcome).state == "queued"
 
 
 def test_a_budget_stops_the_driver_and_says_so(tmp_path):

@@ -114,6 +114,17 @@ class Database:
         if self._engine.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(name))))
 
+    def ends_when_idle(self, connection: Connection, idle_s: float) -> None:
+        """Have the server end this transaction, and its locks, where its process stands still.
+
+        Args:
+            connection: In a transaction.
+            idle_s: For how long it may.
+        """
+        if self._engine.dialect.name == "postgresql":
+            setting = ("idle_in_transaction_session_timeout", str(round(idle_s * 1000)), True)
+            connection.execute(select(func.set_config(*setting)))
+
     def now_s(self, connection: Connection) -> float:
         """Return the time by the clock that all who use this database share, in Unix seconds."""
         if self._engine.dialect.name == "sqlite":
