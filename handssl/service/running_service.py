@@ -30,7 +30,7 @@ class Service:
         lease: Who dispatches.
         url: Of this service, for people.
         ray_url: Returns the URL of the Ray dashboard, empty if there is none.
-        mlflow_url: Returns that of MLflow's pages.
+        mlflow_url: Returns that of MLflow's pages. Both are what browsers call them.
         on_change: Called after something was asked that the dispatcher may act on.
     """
 
@@ -61,10 +61,10 @@ class Service:
         return self.board.get(job).used_hours
 
     def links(self, job: Job) -> dict[str, str]:
-        """Return where else a job can be looked at."""
+        """Return where else a job can be looked at; `/...` is a page of this service."""
         found = {}
         if self.mlflow_url():
-            found["MLflow experiment"] = f"{self.url}/jobs/{job.id}/mlflow"
+            found["MLflow experiment"] = f"/jobs/{job.id}/mlflow"
         if (url := self.ray_url()) and job.attempt:
             found["Ray dashboard"] = f"{url}/#/jobs/{job.submission}"
         return found

@@ -70,14 +70,14 @@ class Server:
         self._mlflow = (lambda: mlflow.url) if mlflow else (lambda: options.mlflow)
         self._lost, self._closing = threading.Event(), threading.Event()
         queue = Queue(options.database, queues=tuple(options.limits.queues))
-        home = Home(options.storage, self._mlflow)
+        home = Home(options.storage, self._mlflow, secrets=options.folder if mlflow else None)
         lease = Lease(queue.database, lease_s=options.lease_s)
         ray = self._programs.get("ray")
         self.service = Service(
             *(queue, home, options.limits, options.policy, lease),
             url=f"http://{options.host}:{options.port}",
-            ray_url=(lambda: ray.url) if ray else (lambda: _web(options.ray)),
-            mlflow_url=self._mlflow,
+            ray_url=lambda: options.ray_page(cluster.dashboard),
+            mlflow_url=lambda: options.mlflow_page(home.tracking_uri),
         )
         cluster = LocalRay(ray) if ray else RayJobs(options.ray)
         watcher = Watcher(queue, cluster, home, self.service.used_hours, tell)
@@ -151,17 +151,18 @@ class _WebServer(uvicorn.Server):
 
 
 def _programs(options: Options) -> Mapping[str, Companion]:
-    found = {}
+    found: dict[str, Companion] = {}
+    env: Mapping[str, str] = {}
     if options.mlflow == "local":
-        host = options.mlflow_host
-        found["mlflow"] = mlflow_server(options.folder, options.storage, host=host)
-    if options.ray == "local":
-        # Drivers inherit what our own MLflow wants to hear.
+        found["mlflow"] = mlflow_server(
+            *(options.folder, options.storage),
+            host=options.mlflow_host,
+            port=options.mlflow_port,
+            first_port=options.port + 1,
+            public=options.public_mlflow,
+        )
         env = mlflow_credentials(options.folder)
-        os.environ.update(env)
+        os.environ.update(env)  # the page of an experiment is asked for here
+    if options.ray == "local":
         found["ray"] = ray_head(options.folder, cpus=options.cpus, env=env)
     return found
-
-
-def _web(address: str) -> str:
-    return address if address.startswith("http") else ""
