@@ -12,6 +12,7 @@ import yaml
 from ray.scripts import scripts
 
 from handssl.cli.app import cli
+from handssl.service.options import Options
 from handssl.sweep.local_ray import GROWS_TO
 from handssl.sweep.site import Site
 
@@ -65,6 +66,20 @@ def test_every_command_of_ours_is_one(line):
     words = shlex.split(text)
     assert words[0] == "handssl"
     parsed(words[1:])
+
+
+def test_a_service_whose_drivers_are_elsewhere_is_reached_and_names_an_mlflow_they_reach():
+    [block] = [text for text in SHELL if "serve" in text and "--ray http" in text]
+    token, service = block.splitlines()
+    assert token.startswith("handssl token create")
+    assert "--host 0.0.0.0" in service
+    assert "--mlflow http://mlflow." in service
+
+
+def test_the_ports_that_a_laptop_forwards_are_those_of_the_service_and_its_links():
+    [line] = [line for text in SHELL for line in text.splitlines() if "port-forward" in line]
+    own = Options(ROOT, "").port
+    assert re.findall(r"--port-forward (\d+)", line) == [str(own), str(own + 1), "8265"]
 
 
 def test_the_places_are_what_we_read():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from handssl.service.credentials import USER, ensure_secret, mlflow_password
 from handssl.service.job import JobRequest
 from handssl.service.listing import page
 from handssl.service.outcome import Outcome, finish
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "operations.md").read_text()
 BLOCKS = dict(
     zip(
-        ("install", "look", "upgrade", "backup", "restore", "move", "why"),
+        ("install", "look", "mlflow", "upgrade", "backup", "restore", "move", "why"),
         re.findall(r"```sh\n(.*?)```", TEXT, re.S),
         strict=True,
     )
@@ -90,6 +91,10 @@ def test_the_commands_of_a_service_on_sqlite(shell, tmp_path):
         told = shell(BLOCKS["look"], **where)
         assert waiting in told
         assert '"draining":false' in told
+        (home / "service").mkdir()
+        ensure_secret(mlflow_password(home / "service"))
+        password = mlflow_password(home / "service").read_text()
+        assert shell(BLOCKS["mlflow"], **where) == password
         why = shell(BLOCKS["why"], JOB=failed, **where)
         assert "the study cannot be run" in why
         assert "it was like this" in why
@@ -107,7 +112,6 @@ def test_the_commands_of_a_service_on_sqlite(shell, tmp_path):
     ledger = Ledger(home)
     assert ledger.asked("one").paused
     ledger.close()
-    (home / "service").mkdir()
     (home / "service" / "ray.json").write_text("{}")
     shell(BLOCKS["move"], NEW_HOME=tmp_path / "new", **where)
     moved = Queue(f"sqlite:///{tmp_path}/new/service.db")
@@ -159,3 +163,14 @@ def test_the_table_of_causes_is_the_services_own():
 
     for cause in filter(None, get_args(Cause)):
         assert f"`{cause}`" in TEXT
+
+
+def test_the_name_and_the_port_of_mlflow_and_its_options_are_the_services_own():
+    from handssl.cli.serving import serve
+    from handssl.service.options import Options
+
+    assert f"The name is `{USER}`" in TEXT
+    assert f"the port above the service's, {Options(ROOT, '').port + 1}" in TEXT
+    known = {name for option in serve.params for name in option.opts}
+    told = set(re.findall(r"--(?:mlflow|public)-[a-z]+", TEXT))
+    assert told == {name for name in known if re.match("--(mlflow|public)-", name)}

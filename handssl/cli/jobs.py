@@ -55,8 +55,9 @@ def show_job(job: str, service: str | None, as_json: bool) -> None:
     """Show a JOB: how far it is, the best so far, its history and links."""
     from handssl.cli.jobs_view import lines
 
-    found = _job(job, service).document()
-    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(lines(found)))
+    known = _job(job, service)
+    found, where = known.document(), known.client.url
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(lines(found, where)))
 
 
 @jobs.command("logs")

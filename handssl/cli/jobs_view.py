@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from urllib.parse import urljoin
 
 from rich.table import Table
 
@@ -26,8 +27,13 @@ def table(jobs: list[dict[str, Any]]) -> Table:
     return found
 
 
-def lines(detail: dict[str, Any]) -> list[str]:
-    """Return what is shown of one job."""
+def lines(detail: dict[str, Any], service: str) -> list[str]:
+    """Return what is shown of one job.
+
+    Args:
+        detail: As the service tells it.
+        service: URL under which the service was asked; its own links begin with `/`.
+    """
     job, progress = detail["job"], detail["progress"]
     said = [f"{job['study']} ({job['id']}): {job['state']}"]
     if job["message"]:
@@ -36,7 +42,7 @@ def lines(detail: dict[str, Any]) -> list[str]:
         said.append(f"  place {job['position']} of queue {job['queue']}")
     said.append(f"  submitted {date(job['submitted_s'])} by {job['user']}")
     said += [f"  {line}" for line in _progress(job, progress)]
-    said += [f"  {name}: {url}" for name, url in detail["links"].items()]
+    said += [f"  {name}: {urljoin(service, url)}" for name, url in detail["links"].items()]
     said += ["history:"]
     said += [f"  {date(one['time_s'])} {_moment(one)}" for one in detail["history"]]
     return said

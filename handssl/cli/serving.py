@@ -39,6 +39,23 @@ from handssl.errors import InputError
     help="Where our own MLflow listens; away from this machine it asks for a password.",
 )
 @click.option(
+    "--mlflow-port",
+    type=click.IntRange(1, 65535),
+    help="Of our own MLflow; default: the one it had before, at first one above --port.",
+)
+@click.option(
+    "--public-mlflow",
+    default="",
+    metavar="URL",
+    help="Where people's browsers find MLflow; default: where it listens.",
+)
+@click.option(
+    "--public-ray",
+    default="",
+    metavar="URL",
+    help="Where people's browsers find Ray's dashboard; default: where it listens.",
+)
+@click.option(
     "--queue",
     "queues",
     multiple=True,

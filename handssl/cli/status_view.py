@@ -87,9 +87,9 @@ def said_cost(now: StudyStatus, larger: Study) -> str:
             known = {(one.trial.cell, one.trial.block, one.trial.epochs) for one in before.trials}
             new = (t for t in trials if (t.cell, t.block, t.epochs) not in known)
             epochs += sum(trial.epochs for trial in new)
-    if now.epoch_s is None:
+    if now.epoch_device_s is None:
         return f"up to {epochs} epochs more; no epoch was measured yet, so their time is unknown"
-    return f"up to {epochs} epochs more, about {_span(epochs * now.epoch_s)} on one device"
+    return f"up to {epochs} epochs more, about {_span(epochs * now.epoch_device_s)} on one device"
 
 
 def _lines(status: StudyStatus) -> list[str]:

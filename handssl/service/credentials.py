@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 from pathlib import Path
 
 USER = "handssl"
+_MLFLOW = "mlflow_password"
 
 
 def ray_token(folder: Path) -> dict[str, str]:
@@ -19,12 +21,28 @@ def ray_token(folder: Path) -> dict[str, str]:
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(file)}
 
 
+def mlflow_password(folder: Path) -> Path:
+    """Return the file with the password of our own MLflow; it is there if it was ever guarded."""
+    return folder / _MLFLOW
+
+
 def mlflow_credentials(folder: Path) -> dict[str, str]:
     """Return what clients of the guarded MLflow server need in their environment, or nothing."""
-    file = folder / "mlflow_password"
+    file = mlflow_password(folder)
     if not file.exists():
         return {}
     return {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": file.read_text()}
+
+
+def mlflow_export(folder: Path) -> str:
+    """Return shell words that give a driver the same, wherever its Ray comes from.
+
+    They name the file: the password itself is in no job. Where the driver's user may not read it,
+    its environment stays as it is.
+    """
+    file = shlex.quote(str(mlflow_password(folder)))
+    known = f'MLFLOW_TRACKING_USERNAME={USER} MLFLOW_TRACKING_PASSWORD="$(cat {file})"'
+    return f"test ! -r {file} || export {known}; "
 
 
 def ensure_secret(file: Path) -> None:

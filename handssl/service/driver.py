@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from handssl.service.credentials import mlflow_export
 from handssl.service.job import How, Job
 
 PATIENCE_S = 120.0  # longer than the claims of a driver that is gone
@@ -24,11 +25,13 @@ class Home:
         storage: Folder of the results, which the head node sees.
         mlflow: Returns where MLflow is now, without any password.
         python: The interpreter on the head.
+        secrets: Folder with the password of our own MLflow; None where it is another's.
     """
 
     storage: Path
     mlflow: Callable[[], str]
     python: str = sys.executable
+    secrets: Path | None = None
 
     @property
     def tracking_uri(self) -> str:
@@ -60,7 +63,8 @@ class Home:
         words += ["--address", "auto", "--patience", str(PATIENCE_S)]
         words += _options(How.parse(document["how"]))
         # Of a failed disk or the like the driver's own last words are in Ray's log.
-        return f"exec {shlex.join(words)} >>{shlex.quote(str(self.log(job.id)))} 2>&1"
+        known = mlflow_export(self.secrets) if self.secrets else ""
+        return f"{known}exec {shlex.join(words)} >>{shlex.quote(str(self.log(job.id)))} 2>&1"
 
 
 def _options(how: How) -> list[str]:

@@ -6,6 +6,8 @@ import socket
 
 from handssl.errors import InputError
 
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (names no machine)
+
 
 def listen(host: str, port: int) -> socket.socket:
     """Take an address.

@@ -16,6 +16,11 @@ class LocalRay:
     def __init__(self, companion: Companion) -> None:
         self._companion, self._jobs = companion, RayJobs("")
 
+    @property
+    def dashboard(self) -> str:
+        """Its address, empty before it was started."""
+        return self._companion.url
+
     def attempt(self, submission: str) -> Attempt:
         """Return what it knows of a submission."""
         return self._now().attempt(submission)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from handssl.service.admission import Limits
 from handssl.service.lease import LEASE_S
+from handssl.service.listening import EVERYWHERE
 from handssl.service.policy import Policy
 
 
@@ -22,6 +25,9 @@ class Options:
         ray: `local` starts one here, `auto` finds one on this machine, else a dashboard's URL.
         mlflow: `local` starts a server here, else its URL.
         mlflow_host: Where our own MLflow listens; away from loopback it wants a password.
+        mlflow_port: Likewise; None: where it was before, at first one above the service's.
+        public_mlflow: URL under which people's browsers find MLflow; empty: where it listens.
+        public_ray: Likewise of Ray's dashboard.
         limits: How much runs at the same time.
         policy: What studies may name.
         lease_s: A stand-by takes over at most so long after the dispatcher has died.
@@ -35,6 +41,9 @@ class Options:
     ray: str = "local"
     mlflow: str = "local"
     mlflow_host: str = "127.0.0.1"
+    mlflow_port: int | None = None
+    public_mlflow: str = ""
+    public_ray: str = ""
     limits: Limits = field(default_factory=Limits)
     policy: Policy = field(default_factory=Policy)
     lease_s: float = LEASE_S
@@ -44,3 +53,20 @@ class Options:
     def folder(self) -> Path:
         """Where the service keeps what is its own."""
         return self.storage / "service"
+
+    def ray_page(self, url: str) -> str:
+        """Return where browsers find the dashboard that answers at a URL; empty if none does."""
+        return self.public_ray.rstrip("/") or url
+
+    def mlflow_page(self, url: str) -> str:
+        """Return where browsers find the MLflow that drivers find at a URL.
+
+        Example:
+            >>> options = Options(Path("runs"), "sqlite://", public_mlflow="https://example.org/")
+            >>> options.mlflow_page("http://127.0.0.1:8643")
+            'https://example.org'
+        """
+        is_everywhere = self.mlflow == "local" and self.mlflow_host in EVERYWHERE
+        if url and is_everywhere and not self.public_mlflow:
+            return f"http://{socket.getfqdn()}:{urlsplit(url).port}"
+        return self.public_mlflow.rstrip("/") or url

@@ -7,9 +7,12 @@ import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from handssl.service.companion import Command, Companion, free_port
-from handssl.service.credentials import USER, ensure_secret
+from handssl.service.credentials import USER, ensure_secret, mlflow_password
+from handssl.service.kept_port import KeptPort
+from handssl.service.listening import EVERYWHERE
 from handssl.sweep.local_ray import OBJECT_STORE_BYTES, available_cpus
 from handssl.sweep.site import find_site
 from handssl.sweep.storage import default_tracking_uri
@@ -39,35 +42,63 @@ def ray_head(folder: Path, *, cpus: int | None = None, env: Mapping[str, str]) -
     return Companion("ray", folder, command, "/api/version")
 
 
-def mlflow_server(folder: Path, storage: Path, *, host: str = "127.0.0.1") -> Companion:
+def mlflow_server(
+    folder: Path,
+    storage: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    first_port: int | None = None,
+    public: str = "",
+) -> Companion:
     """Return an MLflow server over the storage's runs.
+
+    It has the same port at every start, since drivers that outlive the service know no other.
 
     Args:
         folder: Of the service.
         storage: With `mlflow.db`.
         host: Where it listens; anywhere else than on loopback it asks for name and password.
+        port: From now on; None: the one it had before.
+        first_port: Where it never had one.
+        public: URL under which browsers find it, if that is another.
     """
+    kept = KeptPort(folder / "mlflow_port", host)
+    if wanted := port or (None if kept.number else first_port):
+        kept.keep(wanted)
     env = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     exposed = host not in ("127.0.0.1", "localhost", "::1")
     if exposed:
-        ensure_secret(folder / "mlflow_password")
+        ensure_secret(mlflow_password(folder))
 
-    def command(port: int) -> Command:
+    def command(offered: int) -> Command:
+        port = kept.take(offered)
         words = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
         words += ["--backend-store-uri", default_tracking_uri(storage), "--serve-artifacts"]
         words += ["--artifacts-destination", _artifacts(storage)]
         words += ["--host", host, "--port", str(port)]
-        words += ["--app-name", "basic-auth", "--allowed-hosts", _names(host)] if exposed else []
-        here = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  (compared)
+        words += ["--app-name", "basic-auth"] if exposed else []
+        words += _called(host, port, public) if exposed or public else []
+        here = "127.0.0.1" if host in EVERYWHERE else host
         return Command(words, f"http://{here}:{port}", env | _auth(folder, exposed))
 
     return Companion("mlflow", folder, command, "/health")
 
 
-def _names(host: str) -> str:
-    """Return what clients may call this machine: MLflow refuses requests under other names."""
+def _called(host: str, port: int, public: str) -> list[str]:
+    """Return what clients may call this machine: MLflow refuses requests under other names.
+
+    It also refuses what its own pages send, unless it is told the addresses that they have.
+    """
     names = {host, socket.gethostname(), socket.getfqdn(), "localhost", "127.0.0.1"}
-    return ",".join(f"{name}{port}" for name in sorted(names) for port in ("", ":*"))
+    origins = {f"http://{name}:{port}" for name in names}
+    if public:
+        parts = urlsplit(public)
+        names.add(parts.hostname or "")
+        origins.add(f"{parts.scheme}://{parts.netloc}")
+    hosts = [f"{name}{end}" for name in sorted(names) for end in ("", ":*")]
+    allowed = ["--allowed-hosts", ",".join(hosts)]
+    return [*allowed, "--cors-allowed-origins", ",".join(sorted(origins))]
 
 
 def _artifacts(storage: Path) -> str:
@@ -78,7 +109,6 @@ def _artifacts(storage: Path) -> str:
 def _auth(folder: Path, exposed: bool) -> dict[str, str]:
     if not exposed:
         return {}
-    file = folder / "mlflow_password"
     configuration = folder / "mlflow_auth.ini"
     configuration.write_text(
         "[mlflow]\ndefault_permission = READ\n"
@@ -88,6 +118,6 @@ def _auth(folder: Path, exposed: bool) -> dict[str, str]:
     )
     return {
         "MLFLOW_AUTH_CONFIG_PATH": str(configuration),
-        "MLFLOW_AUTH_ADMIN_PASSWORD": file.read_text(),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": mlflow_password(folder).read_text(),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
     }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from handssl.errors import HandsslError
-from handssl.service.job import How
+from handssl.sweep.recorder import device_s
 from handssl.sweep.status import StudyStatus, TrialStatus, status
 from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger
@@ -31,7 +32,7 @@ class Progress:
         median_mm: Its primary measure on `select`.
         mpje_mm: The mean of the same errors.
         curve: (minutes since the first epoch, best median so far in mm), as it fell.
-        used_hours: Of GPUs, or of cores where there are none.
+        used_hours: Of GPUs, or of cores where there are none, by epochs that the job has ended.
         left_s: Time left at most, None while nothing is known.
         views_per_s: Of the trials that run now, together.
     """
@@ -48,18 +49,38 @@ class Progress:
     views_per_s: float = 0.0
 
 
-def progress(document: Mapping[str, Any], storage: Path) -> Progress:
+@dataclass(frozen=True)
+class Span:
+    """When a job ran.
+
+    Attributes:
+        began_s: Unix time of its first start, None if it was never started.
+        ended_s: When it came to its end, None before.
+    """
+
+    began_s: float | None = None
+    ended_s: float | None = None
+
+    def holds(self, time_ms: int | None) -> bool:
+        """Say whether something was recorded then."""
+        if self.began_s is None or time_ms is None:
+            return False
+        return self.began_s * 1000 <= time_ms <= (self.ended_s or math.inf) * 1000
+
+
+def progress(document: Mapping[str, Any], storage: Path, span: Span) -> Progress:
     """Return how far the study of a job is; nothing at all where none of it has been run.
 
     Args:
-        document: `study` and `how` of the job.
+        document: `study` of the job.
         storage: Folder of the results.
+        span: When the job ran; what others have used of the same study is not its own.
     """
     try:
         study = Study.parse(document["study"])
         if not has_results(storage):
             return Progress()
-        return _of(status(study, storage), How.parse(document["how"]), Ledger(storage))
+        return _of(status(study, storage), Ledger(storage), span)
     except HandsslError:  # the driver tells of it, this page can only be without
         return Progress()
 
@@ -75,7 +96,7 @@ def resume_study(study: Mapping[str, Any], storage: Path) -> None:
         Ledger(storage).ask(str(study["name"]), "resume")
 
 
-def _of(found: StudyStatus, how: How, ledger: Ledger) -> Progress:
+def _of(found: StudyStatus, ledger: Ledger, span: Span) -> Progress:
     trials = found.trials
     own = [name for name, one in trials.items() if not one.reused]
     records, points = ledger.load_all(list(trials)), ledger.histories(own)
@@ -89,8 +110,8 @@ def _of(found: StudyStatus, how: How, ledger: Ledger) -> Progress:
         median_mm=best.median_mm if best else None,
         mpje_mm=_mpje(records, best),
         curve=best_so_far([rows for name, rows in points.items() if _is_own(trials[name])]),
-        used_hours=found.used_s / 3600 * _share(records, how),
-        left_s=None if found.left_s is None else found.left_s / slots,
+        used_hours=used_s(points.values(), span) / 3600,
+        left_s=None if found.epoch_s is None else found.epochs_left * found.epoch_s / slots,
         views_per_s=_rate(trials, points),
     )
 
@@ -109,15 +130,26 @@ def _mpje(records: tuple[TrialRecord, ...], best: TrialStatus | None) -> float |
     return named[best.trial.trial_id].metrics.get("mpje_mm") if best else None
 
 
-def _share(records: tuple[TrialRecord, ...], how: How) -> float:
-    """Return the devices that a trial takes: of a GPU, or of cores where there is none."""
-    has_gpu = any(record.tags.get("machine.gpus") for record in records)
-    return 1 / how.trials_per_gpu if has_gpu and how.workers == 1 else float(how.workers)
-
-
 def _rate(trials: Mapping[str, TrialStatus], points: Mapping[str, list[EpochMetrics]]) -> float:
     running = [name for name, one in trials.items() if one.state == "running" and points.get(name)]
     return sum(points[name][-1].metrics.get(_RATE, 0.0) for name in running)
+
+
+def used_s(histories: Iterable[list[EpochMetrics]], span: Span) -> float:
+    """Return the device time of the epochs that were recorded in a span.
+
+    Args:
+        histories: The epochs of each trial.
+        span: When the job ran.
+
+    Example:
+        >>> took = {"time/device_s": 2.0}
+        >>> point = lambda s: EpochMetrics(epoch=1, metrics=took, time_ms=s * 1000)
+        >>> used_s([[point(60), point(180)], [point(240)]], Span(120.0, 200.0))
+        2.0
+    """
+    rows = (row for rows in histories for row in rows if row.epoch and span.holds(row.time_ms))
+    return sum(device_s(row.metrics) for row in rows)
 
 
 def best_so_far(histories: list[list[EpochMetrics]]) -> tuple[tuple[float, float], ...]:

@@ -64,6 +64,12 @@ class RayJobs:
     def __init__(self, url: str) -> None:
         self.url = url
 
+    @property
+    def dashboard(self) -> str:
+        """Its address, empty while Ray has not been found yet."""
+        client = self.__dict__.get("_client")
+        return self.url if self.url != "auto" else client.get_address() if client else ""
+
     def attempt(self, submission: str) -> Attempt:
         """Return what Ray knows of a submission."""
         try:

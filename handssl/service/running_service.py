@@ -11,8 +11,9 @@ from handssl.service.board import Board
 from handssl.service.driver import Home
 from handssl.service.job import Job
 from handssl.service.lease import Lease
+from handssl.service.listing import history
 from handssl.service.policy import Policy
-from handssl.service.progress import Progress, progress
+from handssl.service.progress import Progress, Span, progress
 from handssl.service.queue import Queue
 from handssl.service.tokens import Tokens
 
@@ -29,7 +30,7 @@ class Service:
         lease: Who dispatches.
         url: Of this service, for people.
         ray_url: Returns the URL of the Ray dashboard, empty if there is none.
-        mlflow_url: Returns that of MLflow's pages.
+        mlflow_url: Returns that of MLflow's pages. Both are what browsers call them.
         on_change: Called after something was asked that the dispatcher may act on.
     """
 
@@ -51,17 +52,19 @@ class Service:
 
     def look(self, job: Job) -> Progress:
         """Return how far a job is, as the ledger says now."""
-        return progress(self.queue.document(job.id), self.home.storage)
+        starts = (one.time_s for one in history(self.queue, job.id) if one.state == "running")
+        span = Span(next(starts, None), job.ended_s)
+        return progress(self.queue.document(job.id), self.home.storage, span)
 
     def used_hours(self, job: Job) -> float:
-        """Return what a job's trials have used so far."""
+        """Return what a job's trials have used since its first start."""
         return self.board.get(job).used_hours
 
     def links(self, job: Job) -> dict[str, str]:
-        """Return where else a job can be looked at."""
+        """Return where else a job can be looked at; `/...` is a page of this service."""
         found = {}
         if self.mlflow_url():
-            found["MLflow experiment"] = f"{self.url}/jobs/{job.id}/mlflow"
+            found["MLflow experiment"] = f"/jobs/{job.id}/mlflow"
         if (url := self.ray_url()) and job.attempt:
             found["Ray dashboard"] = f"{url}/#/jobs/{job.submission}"
         return found

@@ -73,14 +73,14 @@ class Server:
         self._closing = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, daemon=True)
         queue = Queue(options.database, queues=tuple(options.limits.queues))
-        home = Home(options.storage, self._mlflow)
+        home = Home(options.storage, self._mlflow, secrets=options.folder if mlflow else None)
         lease = Lease(queue.database, lease_s=options.lease_s)
         ray = self._programs.get("ray")
         self.service = Service(
             *(queue, home, options.limits, options.policy, lease),
             url=f"http://{options.host}:{options.port}",
-            ray_url=(lambda: ray.url) if ray else (lambda: _web(options.ray)),
-            mlflow_url=self._mlflow,
+            ray_url=lambda: options.ray_page(cluster.dashboard),
+            mlflow_url=lambda: options.mlflow_page(home.tracking_uri),
         )
         cluster = LocalRay(ray) if ray else RayJobs(options.ray)
         watcher = Watcher(queue, cluster, home, self.service.used_hours, tell)
@@ -120,7 +120,8 @@ class Server:
 
     def _end_programs(self) -> None:
         self._tell("ending what was started here; studies go on when the service is back")
-        self._supervisor.join(_END_S)
+        if self._supervisor.is_alive():  # it might start them again
+            self._supervisor.join(_END_S)
         for program in self._programs.values():
             program.end()
         if "ray" in self._programs:
@@ -155,17 +156,18 @@ class _WebServer(uvicorn.Server):
 
 
 def _programs(options: Options) -> Mapping[str, Companion]:
-    found = {}
+    found: dict[str, Companion] = {}
+    env: Mapping[str, str] = {}
     if options.mlflow == "local":
-        host = options.mlflow_host
-        found["mlflow"] = mlflow_server(options.folder, options.storage, host=host)
-    if options.ray == "local":
-        # Drivers inherit what our own MLflow wants to hear.
+        found["mlflow"] = mlflow_server(
+            *(options.folder, options.storage),
+            host=options.mlflow_host,
+            port=options.mlflow_port,
+            first_port=options.port + 1,
+            public=options.public_mlflow,
+        )
         env = mlflow_credentials(options.folder)
-        os.environ.update(env)
+        os.environ.update(env)  # the page of an experiment is asked for here
+    if options.ray == "local":
         found["ray"] = ray_head(options.folder, cpus=options.cpus, env=env)
     return found
-
-
-def _web(address: str) -> str:
-    return address if address.startswith("http") else ""

@@ -12,7 +12,7 @@ from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger, LogEntry
 from handssl.tracking.record import TrialRecord
 
-EPOCH_S = "time/epoch_s"
+EPOCH_S, DEVICE_S = "time/epoch_s", "time/device_s"
 FINISHED = ("completed", "stopped", "diverged")
 
 
@@ -25,6 +25,9 @@ class Recorder:
         tracker: MLflow, which shows; it never makes a trial fail.
         on_event: Told what was recorded.
         data: Gives tags that say what a trial reads.
+
+    Attributes:
+        devices: GPUs, or cores where there are none, that each trial is given.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Recorder:
     ) -> None:
         self._study, self._store, self._tracker = study, store, tracker
         self._on_event, self._data = on_event, data
+        self.devices = 1.0
         self._running: dict[str, TrialRecord] = {}
         self._waiting: dict[str, TrialRecord] = {}
 
@@ -71,7 +75,8 @@ class Recorder:
         values = {name: value for name, value in metrics.items() if math.isfinite(value)}
         known = epoch <= record.epoch and bool(record.metrics)
         if not known:
-            timed = values | ({EPOCH_S: s} if math.isfinite(s) else {})
+            times = {EPOCH_S: s, DEVICE_S: s * self.devices}
+            timed = values | (times if math.isfinite(s) else {})
             record = self._store.report(record.model_copy(update={"epoch": epoch}), timed, *entries)
             self._running[record.trial_id] = record
         self._keep_run(record, self._tracker.log_epoch(record, epoch, values))
@@ -134,3 +139,16 @@ class Recorder:
             config=trial.config.model_dump(mode="json"),
             tags=self._data(trial),
         )
+
+
+def device_s(metrics: Mapping[str, float]) -> float:
+    """Return the time that an epoch took of devices; early versions recorded it as of one.
+
+    Args:
+        metrics: Of the epoch.
+
+    Example:
+        >>> device_s({"time/epoch_s": 8.0, "time/device_s": 2.0}), device_s({"time/epoch_s": 8.0})
+        (2.0, 8.0)
+    """
+    return metrics.get(DEVICE_S, metrics.get(EPOCH_S, 0.0))

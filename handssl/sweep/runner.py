@@ -195,7 +195,9 @@ class Sweep:
                 require_same_everywhere()
             # Trials of a Ray that is not ours may run on other machines than this one.
             self.tracker.samples_system = cluster.owned
-            on_event(self.planned(scheduler, cluster))
+            planned = self.planned(scheduler, cluster)
+            recorder.devices = planned.devices
+            on_event(planned)
             sweeping = Sweeping(
                 *(scheduler, recorder, self.hold, self.company, self.running),
                 data={trial.trial_id: self.places.located(trial) for trial in scheduler.missing},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -14,7 +15,7 @@ from handssl.data.study_data import StudyData
 from handssl.sweep.choosing import choose
 from handssl.sweep.extension import extended
 from handssl.sweep.plan import PlannedTrial, plan_stage
-from handssl.sweep.recorder import EPOCH_S
+from handssl.sweep.recorder import EPOCH_S, device_s
 from handssl.sweep.scheduler import PRIMARY, StageScheduler
 from handssl.sweep.stages import Selection, Stage
 from handssl.sweep.study import Study
@@ -37,7 +38,7 @@ class TrialStatus:
         epoch: The last one recorded.
         median_mm: Primary measure on `select` then, None before.
         reused: Another study has run it first.
-        used_s: Time its epochs took.
+        used_s: Time its epochs took, times the devices it was given.
     """
 
     trial: PlannedTrial
@@ -82,6 +83,7 @@ class StudyStatus:
         driver: Who runs it, empty if nobody does.
         paused: Whether it waits to be resumed.
         epoch_s: Median time of an epoch, None before the first.
+        epoch_device_s: Likewise, times the devices its trial was given.
     """
 
     study: Study
@@ -89,6 +91,7 @@ class StudyStatus:
     driver: str
     paused: bool
     epoch_s: float | None
+    epoch_device_s: float | None
 
     @property
     def trials(self) -> dict[str, TrialStatus]:
@@ -107,14 +110,18 @@ class StudyStatus:
 
     @property
     def used_s(self) -> float:
-        """Time that trials have taken, reused ones left out."""
+        """Device time that trials have taken, reused ones left out."""
         return sum(one.used_s for one in self.trials.values() if not one.reused)
 
     @property
     def left_s(self) -> float | None:
-        """Time that trials of known stages will take at most, as one after the other."""
-        left = sum(stage.epochs_left for stage in self.stages)
-        return None if self.epoch_s is None else left * self.epoch_s
+        """Device time that trials of known stages will take at most."""
+        return None if self.epoch_device_s is None else self.epochs_left * self.epoch_device_s
+
+    @property
+    def epochs_left(self) -> int:
+        """Epochs that trials of known stages will train at most."""
+        return sum(stage.epochs_left for stage in self.stages)
 
 
 def status(study: Study, storage: Path) -> StudyStatus:
@@ -133,8 +140,12 @@ def status(study: Study, storage: Path) -> StudyStatus:
     viewer = _Viewer(extended(study, asked), storage, ledger)
     stages = tuple(viewer.stages())
     driver = viewer.holders.get(study_key(study.name), "")
-    times = sorted(viewer.times)
-    return StudyStatus(viewer.study, stages, driver, asked.paused, median(times) if times else None)
+    epochs = viewer.epochs
+    epoch_s, epoch_device_s = (
+        median(times) if times else None
+        for times in ([one[EPOCH_S] for one in epochs], [device_s(one) for one in epochs])
+    )
+    return StudyStatus(viewer.study, stages, driver, asked.paused, epoch_s, epoch_device_s)
 
 
 @dataclass
@@ -142,7 +153,7 @@ class _Viewer:
     study: Study
     storage: Path
     ledger: Ledger
-    times: list[float] = field(default_factory=list)
+    epochs: list[Mapping[str, float]] = field(default_factory=list)
     selections: dict[str, Selection] = field(default_factory=dict)
     _epochs: dict[str, list[EpochMetrics]] = field(default_factory=dict)
 
@@ -180,15 +191,15 @@ class _Viewer:
             state: State = "cancelled" if scheduler.is_cancelled(trial) else "to do"
             return TrialStatus(trial, state, 0, None, reused=False, used_s=0.0)
         rows = self._epochs.get(trial.trial_id, [])
-        times = [row.metrics[EPOCH_S] for row in rows if EPOCH_S in row.metrics and row.epoch]
-        self.times += times
+        epochs = [row.metrics for row in rows if EPOCH_S in row.metrics and row.epoch]
+        self.epochs += epochs
         return TrialStatus(
             trial,
             self._state(trial, scheduler, record),
             record.epoch,
             record.metrics.get(PRIMARY),
             reused=record.study != self.study.name,
-            used_s=sum(times),
+            used_s=sum(map(device_s, epochs)),
         )
 
     def _state(self, trial: PlannedTrial, scheduler: StageScheduler, record: TrialRecord) -> State:

@@ -46,6 +46,7 @@ METRICS: tuple[Name, ...] = (
     Name("train/encoder_views", "views", "encoded so far"),
     Name("train/data_s", "s", "of the epoch spent waiting for data"),
     Name("time/epoch_s", "s", "of the epoch with all that belongs to it"),
+    Name("time/device_s", "s", "the same, times the GPUs (or cores) that the trial is given"),
     Name("ridge/lambda_exponent", "", "chosen regularisation of the probe"),
     Name("<probe>/<protocol>/<statistic>", "mm, px", "error on `select` under a protocol"),
     Name("test/<probe>/<protocol>/<statistic>", "mm, px", "the same on `test`, once at the end"),

@@ -51,6 +51,17 @@ def told(capsys, *words: str) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+def test_links_of_the_service_are_printed_as_this_machine_finds_them(queue, file, capsys):
+    queue.mlflow_url = lambda: "http://m"
+    assert invoke(["submit", file]) == 0
+    capsys.readouterr()
+    [job] = told(capsys, "jobs", "list")["jobs"]
+    place = f"/jobs/{job['id']}/mlflow"
+    assert told(capsys, "jobs", "show", job["id"])["links"] == {"MLflow experiment": place}
+    assert invoke(["jobs", "show", job["id"]]) == 0
+    assert f"MLflow experiment: {os.environ['HANDSSL_SERVICE']}{place}\n" in capsys.readouterr().out
+
+
 def test_a_study_goes_into_the_queue_and_is_found_there(queue, file, capsys):
     assert invoke(["submit", file, "--priority", "5"]) == 0
     first = capsys.readouterr().out

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
 import time
 
 import pytest
 import requests
 
 from handssl.errors import DataError
-from handssl.service.credentials import mlflow_credentials, ray_token
+from handssl.service.credentials import (
+    ensure_secret,
+    mlflow_credentials,
+    mlflow_export,
+    mlflow_password,
+    ray_token,
+)
 from handssl.service.driver import Home
 from handssl.service.job import JobRequest
 from handssl.service.programs import mlflow_server, ray_head
@@ -24,7 +32,8 @@ def test_an_exposed_mlflow_asks_for_a_password_that_drivers_have(tmp_path):
     folder = tmp_path / "service"
     folder.mkdir()
     # Another address of loopback is not ours, as any other host's.
-    server = mlflow_server(folder, tmp_path, host="127.0.0.2")
+    public = "https://mlflow.example.org"
+    server = mlflow_server(folder, tmp_path, host="127.0.0.2", public=public)
     try:
         deadline = time.monotonic() + 120
         while not server.ensure():
@@ -35,11 +44,36 @@ def test_an_exposed_mlflow_asks_for_a_password_that_drivers_have(tmp_path):
         found = mlflow_credentials(folder)
         known = (found["MLFLOW_TRACKING_USERNAME"], found["MLFLOW_TRACKING_PASSWORD"])
         assert requests.get(place, auth=known, timeout=30).status_code == 200
+        # Its own pages say where they come from, and are let in; those of others are not.
+        search, wanted = f"{server.url}/ajax-api/2.0/mlflow/runs/search", {"max_results": 1}
+        asked = {"auth": known, "json": wanted, "timeout": 30}
+        for origin, code in ((server.url, 200), (public, 200), ("https://other.org", 403)):
+            found = requests.post(search, headers={"Origin": origin}, **asked)
+            assert (origin, found.status_code) == (origin, code)
+        named = {"Host": "mlflow.example.org"}
+        assert requests.get(place, auth=known, headers=named, timeout=30).status_code == 200
         assert known[1] not in (folder / "mlflow_auth.ini").read_text()
         assert known[1] not in (folder / "mlflow.log").read_text()
     finally:
         server.end()
     assert server.url == ""
+
+
+def test_a_driver_reads_the_password_itself_and_keeps_its_own_where_it_may_not(tmp_path):
+    line = (
+        mlflow_export(tmp_path) + 'exec echo "$MLFLOW_TRACKING_USERNAME $MLFLOW_TRACKING_PASSWORD"'
+    )
+    env = {"MLFLOW_TRACKING_USERNAME": "mine", "MLFLOW_TRACKING_PASSWORD": "own"}
+
+    def said() -> str:
+        done = subprocess.run(["sh", "-ec", line], env=os.environ | env, capture_output=True)
+        return done.stdout.decode().strip()
+
+    assert said() == "mine own"
+    ensure_secret(mlflow_password(tmp_path))
+    secret = mlflow_password(tmp_path).read_text()
+    assert said() == f"handssl {secret}"
+    assert secret not in line
 
 
 def test_secrets_are_files_of_one_user_and_stay_the_same(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from handssl.sweep.events import Event
 from handssl.sweep.plan import plan_study
-from handssl.sweep.recorder import Recorder
+from handssl.sweep.recorder import Recorder, device_s
 from handssl.sweep.study import Cell, Study
 from handssl.tracking.ledger import Ledger
 
@@ -120,3 +120,16 @@ def test_why_a_trial_failed_is_kept_with_it(store: Ledger) -> None:
     record = store.load(TRIAL.trial_id)
     assert record is not None
     assert (record.outcome, record.tags["message"]) == ("failed", "ValueError: boom")
+
+
+def test_an_epoch_keeps_the_time_it_took_of_the_devices_it_was_given(store: Ledger) -> None:
+    made, _ = recorder(store)
+    made.start(TRIAL)
+    made.devices = 0.25
+    made.epoch(TRIAL, 1, {"median_mm": 90.0}, 8.0)
+    made.devices = 2.0
+    made.epoch(TRIAL, 2, {"median_mm": 90.0}, 8.0)
+    made.epoch(TRIAL, 3, {"median_mm": 90.0}, math.nan)
+    found = [row.metrics for row in store.history(TRIAL.trial_id)]
+    assert [device_s(metrics) for metrics in found] == [2.0, 16.0, 0.0]
+    assert "time/device_s" not in found[2]

@@ -11,7 +11,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "tracking.md"
 
 
 def test_every_metric_of_trials_has_an_entry(blob_data, tmp_path):
-    names = {"time/epoch_s", "diverged"}
+    names = {"time/epoch_s", "time/device_s", "diverged"}
     for case in ("mixed, split", "supervised"):
         config: PretrainConfig = config_of(case)
         for result in Trial(config, blob_data, tmp_path / case).epochs():
