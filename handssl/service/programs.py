@@ -18,11 +18,14 @@ from handssl.sweep.site import find_site
 from handssl.sweep.storage import default_tracking_uri
 
 
-def ray_head(folder: Path, *, cpus: int | None = None, env: Mapping[str, str]) -> Companion:
+def ray_head(
+    folder: Path, scratch: Path, *, cpus: int | None = None, env: Mapping[str, str]
+) -> Companion:
     """Return a Ray of one node, on loopback, with Ray's token authentication as it comes.
 
     Args:
         folder: Of the service.
+        scratch: Of this Ray alone: the drivers of those that share one find the latest of them.
         cpus: Default: all that this process may use.
         env: Of its processes, and so of every driver.
     """
@@ -34,6 +37,8 @@ def ray_head(folder: Path, *, cpus: int | None = None, env: Mapping[str, str]) -
         # One that has just died may still hold the port that all would take.
         words += ["--dashboard-agent-listen-port", str(free_port())]
         words += ["--include-dashboard", "true", "--disable-usage-stats"]
+        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        words += ["--temp-dir", str(scratch)]
         words += ["--num-cpus", str(cpus or available_cpus())]
         words += ["--object-store-memory", str(OBJECT_STORE_BYTES)]
         variables = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_GRAFANA_HOST": "DISABLED"}

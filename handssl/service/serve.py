@@ -169,5 +169,5 @@ def _programs(options: Options) -> Mapping[str, Companion]:
         env = mlflow_credentials(options.folder)
         os.environ.update(env)  # the page of an experiment is asked for here
     if options.ray == "local":
-        found["ray"] = ray_head(options.folder, cpus=options.cpus, env=env)
+        found["ray"] = ray_head(options.folder, options.scratch, cpus=options.cpus, env=env)
     return found

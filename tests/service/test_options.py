@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -55,7 +56,7 @@ def test_the_dashboard_of_a_ray_that_was_found_is_known(tmp_path):
 
 
 def server(folder, **values) -> Server:
-    return Server(options(folder, port=8642, **values), print)
+    return Server(options(folder, **{"port": 8642, **values}), print)
 
 
 def command(made: Server) -> str:
@@ -103,3 +104,14 @@ def test_links_are_of_the_service_or_what_browsers_call_the_others(tmp_path):
     started = made.service.queue.get(job.id)
     assert made.service.links(started)["Ray dashboard"].startswith("https://r.org/#/jobs/")
     assert made.service.mlflow_url() == "https://m.org"
+
+
+def test_drivers_find_the_ray_of_their_own_service_because_no_other_shares_its_folder(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    commands = [server(tmp_path, port=port)._programs["ray"]._command(1) for port in (8642, 8742)]
+    folders = [words[words.index("--temp-dir") + 1] for words in (c.words for c in commands)]
+    assert folders[0] != folders[1]
+    # Ray's sockets lie below, and a path of a socket has 107 characters at most.
+    assert all(len(Path(folder).name) < 30 for folder in folders)

@@ -82,7 +82,7 @@ def test_secrets_are_files_of_one_user_and_stay_the_same(tmp_path):
     assert first["RAY_AUTH_MODE"] == "token"
     assert stat.S_IMODE((tmp_path / "ray_token").stat().st_mode) == 0o600
     secret = (tmp_path / "ray_token").read_text()
-    command = ray_head(tmp_path, env=first)._command(1)
+    command = ray_head(tmp_path, tmp_path / "scratch", env=first)._command(1)
     assert secret not in " ".join(command.words)
 
 
