@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Tag, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from handssl.errors import InputError
 
@@ -135,9 +135,24 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     return "\n".join([f"{count} in {where}:", *lines])
 
 
+_TOLD = "told"
+
+
+def told(location: tuple[int | str, ...], rule: str) -> InitErrorDetails:
+    """Return a mistake that a rule over several fields has found, for a ValidationError.
+
+    Args:
+        location: Path as written in YAML.
+        rule: What was expected and what came, in words.
+    """
+    return InitErrorDetails(type=PydanticCustomError(_TOLD, rule), loc=location, input=None)
+
+
 def _explain_one(item: ErrorDetails, model: type[BaseModel]) -> str:
     location, _ = _walk(model, item["loc"])
     path = ".".join(map(str, location)) or "(top level)"
+    if item["type"] == _TOLD:
+        return f"{path}: {item['msg']}"
     got = _shorten(item["input"])
     if item["type"] == "extra_forbidden":
         _, owner = _walk(model, item["loc"][:-1])

@@ -1,7 +1,8 @@
 """Sec. 4.1: the random grid search, off unless asked for.
 
-As many points for each objective, on one fixed composition, in seeds that no stage reports, scored
-on `select`; the values chosen hold in the stages after it.
+As many points for each objective, among the options that it reads, on one fixed composition, in
+seeds that no stage reports, all trained to the end and scored on `select`; the values chosen hold
+in the stages after it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ GRID: dict[str, tuple[Any, ...]] = {
     "optimizer.lr_base": (3e-5, 1e-4, 3e-4, 1e-3),
     "optimizer.weight_decay": (0.0, 1e-6, 1e-4),
     "global_batch": (512, 1024, 2048),
+    # Eq. 1 alone has a temperature, Eq. 3 alone a sigma to learn or to fix.
     "temperature": (0.1, 0.5, 1.0),
+    "relative.weighting": ("learned", "fixed"),
 }
 
 

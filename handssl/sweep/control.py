@@ -92,13 +92,13 @@ def extension_of(
         InputError: Nothing would change, or epochs would become fewer.
     """
     asked = Asked(blocks=tuple(blocks), epochs=epochs)
-    larger = extended(study, asked)
-    if larger == study:
-        raise InputError("expected more seeds (--seeds) or more epochs (--epochs), got neither")
     if epochs is not None and epochs < study.pretrain.epochs:
         raise InputError(
             f"--epochs: expected more than {study.pretrain.epochs}, the epochs of now, got {epochs}"
         )
+    larger = extended(study, asked)
+    if larger == study:
+        raise InputError("expected more seeds (--seeds) or more epochs (--epochs), got neither")
     return larger, _meaning(study, epochs)
 
 

@@ -11,6 +11,8 @@ from handssl.tracking.ledger.requests import Asked
 def extended(study: Study, asked: Asked) -> Study:
     """Return a study with the seeds and epochs that were asked for later.
 
+    Epochs only become more: a study that has been written anew with more keeps those.
+
     Args:
         study: As it is written.
         asked: Of it.
@@ -19,11 +21,13 @@ def extended(study: Study, asked: Asked) -> Study:
         >>> study = Study.parse({"name": "x", "cells": [{}], "blocks": [1]})
         >>> extended(study, Asked(blocks=(1, 2), epochs=200)).blocks
         (1, 2)
+        >>> extended(study.merged({"pretrain.epochs": 300}), Asked(epochs=200)).pretrain.epochs
+        300
     """
     changes: dict[str, object] = {}
     if more := [block for block in asked.blocks if block not in study.blocks]:
         changes["blocks"] = [*study.blocks, *more]
-    if asked.epochs is not None and asked.epochs != study.pretrain.epochs:
+    if asked.epochs is not None and asked.epochs > study.pretrain.epochs:
         changes["pretrain.epochs"] = asked.epochs
     return study.merged(changes) if changes else study
 

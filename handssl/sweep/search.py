@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,14 @@ from ray.tune.search import Searcher
 from handssl.errors import InputError
 from handssl.objectives import ObjectiveName
 from handssl.sweep.cells import Cell
-from handssl.sweep.events import OnEvent
+from handssl.sweep.events import Event, OnEvent
 from handssl.sweep.local_ray import ray_cluster
+from handssl.sweep.places import Places
+from handssl.sweep.plan import PlannedTrial, plan_study
 from handssl.sweep.runner import run
 from handssl.sweep.running import Running
 from handssl.sweep.scheduler import PRIMARY
+from handssl.sweep.storage import resolve_storage
 from handssl.sweep.study import Study
 from handssl.tracking.record import TrialRecord
 
@@ -71,7 +74,8 @@ def search(
 
     The searcher suggests dotted keys, as `optimizer.lr_base`, and learns the primary measure on
     `select`. Its trials are trials like all others: found again in the ledger, so a search that was
-    interrupted and is started again with the same seed pays for nothing twice. Blocks are those
+    interrupted and is started again with the same seed pays for nothing twice. A point that is
+    suggested twice in a batch, to six digits, is run once and both are told. Blocks are those
     of the stage `hyperparameters`, which no reported stage uses.
 
     Args:
@@ -91,17 +95,21 @@ def search(
         All points.
 
     Raises:
-        InputError: A suggestion is no setting of the pretraining, or none is made.
+        InputError: A suggestion is no setting of the pretraining, none is made, or the objective
+            cannot have the composition.
     """
     if not isinstance(searcher, Searcher):
         raise InputError(
             "search: expected a Searcher of ray.tune.search, e.g. "
             f"OptunaSearch(space, metric='{PRIMARY}', mode='min'), got {type(searcher).__name__}"
         )
+    values = {"composition": tuple(composition), "objective": objective, "exempt": True}
+    fixed = Cell.parse(values)
     # Searchers that were told at construction say no, and are right.
     searcher.set_search_properties(PRIMARY, "min", {})
     found: list[Point] = []
     base = {"references": False, "halving": None, "stages": (), "blocks": tuple(blocks)}
+    places = Places(study, resolve_storage(storage), on_event or _ignore)
     options = {"storage": storage, "tracking_uri": tracking_uri, "running": running}
     # One Ray for all batches: each `run` finds the one that is there.
     with ray_cluster((running or Running()).address, running=running):
@@ -109,13 +117,13 @@ def search(
             batch = _suggested(searcher, len(found), min(at_once, points - len(found)))
             if not batch:
                 break
-            cells = [_cell(composition, objective, settings) for settings in batch.values()]
-            name = f"{study.name}-search"
-            planned = study.model_copy(update={**base, "name": name, "cells": tuple(cells)})
-            result = run(Study.parse(planned.model_dump()), on_event=on_event, **options)  # type: ignore[arg-type]
+            cells = _cells(fixed, batch)
+            planned = _planned(study, base, cells.values())
+            result = run(planned, on_event=on_event, **options)  # type: ignore[arg-type]
             if result.interrupted:
                 break
-            found += _told(searcher, batch, cells, result.records)
+            trials = plan_study(planned, places.fingerprint(planned.data))
+            found += _told(searcher, cells, _by_label(trials, result.records))
     if not found:
         raise InputError("search: expected the searcher to suggest a point, it suggested none")
     return SearchResult(tuple(found))
@@ -132,21 +140,47 @@ def _suggested(searcher: Searcher, known: int, most: int) -> dict[str, dict[str,
     return found
 
 
-def _cell(composition: Sequence[str], objective: ObjectiveName, settings: dict[str, Any]) -> Cell:
-    return Cell(composition=tuple(composition), objective=objective, settings=settings, exempt=True)
+def _cells(fixed: Cell, batch: Mapping[str, dict[str, Any]]) -> dict[str, Cell]:
+    """Return the cell of each suggestion; suggestions with one label share the first's."""
+    first: dict[str, Cell] = {}
+    found = {}
+    for number, settings in batch.items():
+        cell = fixed.merged({"settings": settings})
+        found[number] = first.setdefault(cell.label, cell)
+    return found
+
+
+def _planned(study: Study, base: Mapping[str, Any], cells: Iterable[Cell]) -> Study:
+    """Return the study of a batch, each cell once however often it was suggested."""
+    distinct = {cell.label: cell for cell in cells}
+    changes = {**base, "name": f"{study.name}-search", "cells": tuple(distinct.values())}
+    return Study.parse(study.model_copy(update=changes).model_dump())
+
+
+def _by_label(
+    trials: Iterable[PlannedTrial], records: Iterable[TrialRecord]
+) -> dict[str, tuple[TrialRecord, ...]]:
+    """Return the records of each cell; another study may have run its trials by another label."""
+    known = {record.trial_id: record for record in records}
+    found: dict[str, tuple[TrialRecord, ...]] = {}
+    for trial in trials:
+        if record := known.get(trial.trial_id):
+            found[trial.cell] = (*found.get(trial.cell, ()), record)
+    return found
 
 
 def _told(
-    searcher: Searcher,
-    batch: Mapping[str, dict[str, Any]],
-    cells: Sequence[Cell],
-    records: Sequence[TrialRecord],
+    searcher: Searcher, cells: Mapping[str, Cell], records: Mapping[str, tuple[TrialRecord, ...]]
 ) -> Iterator[Point]:
-    for (number, settings), cell in zip(batch.items(), cells, strict=True):
-        own = tuple(record for record in records if record.cell == cell.label)
+    for number, cell in cells.items():
+        own = records.get(cell.label, ())
         values = [r.metrics.get(PRIMARY, math.inf) for r in own if r.outcome == "completed"]
         whole = bool(own) and len(values) == len(own)
         value_mm = math.fsum(values) / len(values) if whole else math.inf
         result = {PRIMARY: value_mm} if whole else None
         searcher.on_trial_complete(number, result=result, error=not whole)
-        yield Point(settings, value_mm, own)
+        yield Point(cell.settings, value_mm, own)
+
+
+def _ignore(event: Event) -> None:
+    pass

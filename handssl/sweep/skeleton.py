@@ -17,6 +17,28 @@ from itertools import combinations
 _MOST = 10
 
 
+def check_fraction(k: int, cells: int) -> None:
+    """Check that a fraction can tell as many transformations apart.
+
+    Args:
+        k: Transformations.
+        cells: Size of the fraction.
+
+    Raises:
+        ValueError: Too many transformations, no power of two, or too few cells.
+    """
+    if k > _MOST or cells < 1 or cells & (cells - 1):
+        raise ValueError(
+            f"expected a power of two for at most {_MOST} transformations, got {cells} for {k}"
+        )
+    # Each transformation needs a column of its own among those of a fraction.
+    if cells <= k:
+        raise ValueError(
+            f"{cells} cells cannot tell {k} transformations apart, expected {2 ** k.bit_length()} "
+            "or more"
+        )
+
+
 def skeleton(names: Iterable[str], cells: int, coset: int = 0) -> tuple[tuple[str, ...], ...]:
     """Return the compositions of a fraction.
 
@@ -36,6 +58,7 @@ def skeleton(names: Iterable[str], cells: int, coset: int = 0) -> tuple[tuple[st
         ((), ('blur', 'rotate'), ('blur', 'translate'), ('rotate', 'translate'))
     """
     ordered = sorted(names)
+    check_fraction(len(ordered), cells)
     base = _base(len(ordered), cells)
     words = generators(len(ordered), cells)
     found = []
@@ -56,10 +79,9 @@ def generators(k: int, cells: int) -> tuple[int, ...]:
         k: Factors.
         cells: Size of the fraction.
     """
+    check_fraction(k, cells)
     base = _base(k, cells)
     candidates = [word for word in range(2**base) if word.bit_count() > 1]
-    if k - base > len(candidates):
-        raise ValueError(f"{cells} cells cannot tell {k} transformations apart")
     return min(
         combinations(sorted(candidates, key=lambda word: -word.bit_count()), k - base),
         key=lambda words: _aberration(words, base, k),
@@ -99,10 +121,6 @@ def confounded(names: Sequence[str], cells: int) -> list[tuple[str, ...]]:
 
 
 def _base(k: int, cells: int) -> int:
-    if k > _MOST or cells < 1 or cells & (cells - 1):
-        raise ValueError(
-            f"expected a power of two for at most {_MOST} transformations, got {cells} for {k}"
-        )
     return min(k, cells.bit_length() - 1)
 
 

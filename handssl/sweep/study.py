@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from handssl.augment.names import add_names, names_in_scope
-from handssl.config import Config, nearest
+from handssl.config import Config, told
 from handssl.data.config import DataConfig, ProceduralData
-from handssl.errors import InputError
 from handssl.sweep.cells import Cell, Seed, Slug
 from handssl.sweep.halving import Rules
 from handssl.sweep.halving.rules import Order
 from handssl.sweep.schema import NAMES
-from handssl.sweep.stages import CellsStage, Selections, Stage, StageBase, with_settings
+from handssl.sweep.stages import CellsStage, Selections, Stage, StageBase
+from handssl.sweep.stages.base import Mistake
 from handssl.sweep.stages.explicit import cells_differ
+from handssl.sweep.stages.mistakes import mistakes_of
 from handssl.training.config import PretrainConfig
 
 __all__ = ["Cell", "Halving", "Seed", "Slug", "Study"]
@@ -132,32 +140,6 @@ class Study(Config):
         return self
 
     @model_validator(mode="after")
-    def _follows_from_earlier(self) -> Self:
-        names: list[str] = []
-        for stage in self.stages:
-            for needed in stage.needs:
-                if needed not in names:
-                    raise ValueError(
-                        f"stage {stage.name}: after {needed!r}, expected an earlier stage"
-                        f"{nearest(needed, names)}"
-                    )
-            if stage.name in names:
-                raise ValueError(f"two stages are called {stage.name!r}")
-            names.append(stage.name)
-        return self
-
-    @model_validator(mode="after")
-    def _searches_on_seeds_of_its_own(self) -> Self:
-        for stage in self.stages:
-            shared = set(stage.blocks(self.blocks)) & set(self.blocks)
-            if stage.kind == "hyperparameters" and shared:
-                raise ValueError(
-                    f"stage {stage.name}: seeds {sorted(shared)} are blocks that are reported, "
-                    "choose others"
-                )
-        return self
-
-    @model_validator(mode="after")
     def _tells_stages_of_its_own(self) -> Self:
         if own := self.pretrain.augmentation.own:
             # The fields are frozen for others; nobody has seen this instance yet.
@@ -165,15 +147,27 @@ class Study(Config):
         return self
 
     @model_validator(mode="after")
-    def _known_cells_can_be_run(self) -> Self:
-        for stage in self.all_stages:
-            if not stage.needs:
-                for cell in stage.cells({}):
-                    try:
-                        self.config(cell, self.blocks[0])
-                    except InputError as error:
-                        raise ValueError(str(error)) from None
+    def _stages_can_be_run(self) -> Self:
+        if found := [*self._seeds_shared(), *self._mistakes_of_stages()]:
+            title = type(self).__name__
+            raise ValidationError.from_exception_data(title, [told(*one) for one in found])
         return self
+
+    def _seeds_shared(self) -> list[Mistake]:
+        """Return searches on seeds that are reported."""
+        found: list[Mistake] = []
+        for number, stage in enumerate(self.stages):
+            shared = set(stage.blocks(self.blocks)) & set(self.blocks)
+            if stage.kind == "hyperparameters" and shared:
+                said = f"seeds {sorted(shared)} are blocks that are reported, choose others"
+                found.append((("stages", number, "seeds"), said))
+        return found
+
+    def _mistakes_of_stages(self) -> list[Mistake]:
+        found = mistakes_of(self.all_stages, lambda cell: self.config(cell, self.blocks[0]))
+        if self.stages:
+            return [(("stages", *where), said) for where, said in found]
+        return [(("cells", *where[2:]), said) for where, said in found]
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:
@@ -182,7 +176,7 @@ class Study(Config):
 
     def resolve(self, stage: StageBase, before: Selections) -> tuple[Cell, ...]:
         """Return the cells of a stage, given what earlier stages have chosen."""
-        return tuple(with_settings(cell, before) for cell in stage.cells(before))
+        return stage.resolved(before)
 
     def config(self, cell: Cell, block: int) -> PretrainConfig:
         """Return the resolved configuration of a cell in a block.

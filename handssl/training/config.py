@@ -178,6 +178,21 @@ _READ: dict[ObjectiveName, set[str]] = {
 }
 
 
+def is_read(option: str, objective: ObjectiveName) -> bool:
+    """Say whether an objective reads an option, or leaves its result alone.
+
+    Args:
+        option: Dotted key of the pretraining.
+        objective: Which.
+
+    Example:
+        >>> is_read("relative.weighting", "contrastive"), is_read("optimizer.lr_base", "relative")
+        (False, True)
+    """
+    name = option.split(".")[0]
+    return name in _READ[objective] or not any(name in read for read in _READ.values())
+
+
 def _resolve_mixed(config: PretrainConfig) -> dict[str, Any]:
     """Return the fields to change: R within the composition, or one objective for all of it."""
     chosen = tuple(name for name in config.relative_on if name in config.composition)

@@ -120,6 +120,66 @@ def test_a_searcher_that_waits_for_results_gets_them_before_it_goes_on(scripted,
     assert len(found.points) == 2
 
 
+class Listed(Searcher):
+    """Suggests what is on a list, and keeps what it is told."""
+
+    def __init__(self, suggestions):
+        super().__init__(metric="median_mm", mode="min")
+        self.suggestions, self.told = suggestions, {}
+
+    def suggest(self, trial_id):
+        return self.suggestions[int(trial_id)]
+
+    def on_trial_complete(self, trial_id, result=None, error=False):
+        self.told[trial_id] = math.inf if error else result["median_mm"]
+
+    def save(self, path): ...
+
+    def restore(self, path): ...
+
+
+def rates(*values):
+    return [{"optimizer.lr_base": value} for value in values]
+
+
+def test_points_that_are_suggested_twice_in_a_batch_are_run_once_and_all_are_told(
+    scripted, tmp_path
+):
+    scripted({})
+    searcher = Listed(rates(1e-4, 1e-4, 1.0000001e-4, 2e-4))
+    wanted = {"composition": ["rotate"], "points": 4, "at_once": 4}
+    found = handssl.search(STUDY, searcher, storage=tmp_path, **wanted)
+    assert len(made(tmp_path)) == 2
+    assert searcher.told["0"] == searcher.told["1"] == searcher.told["2"] != searcher.told["3"]
+    assert [point.value_mm for point in found.points] == list(searcher.told.values())
+    trained = [record.config["optimizer"]["lr_base"] for p in found.points for record in p.records]
+    assert trained == [point.settings["optimizer.lr_base"] for point in found.points]
+
+
+def test_a_point_that_another_study_has_run_by_another_label_has_the_value_it_gave(
+    scripted, tmp_path
+):
+    scripted({})
+    same = {"optimizer.lr_base": 1e-4, "optimizer.weight_decay": 1e-6}
+    values = {"name": "other", "blocks": [1001], "cells": [{"composition": ["rotate"]}]}
+    other = handssl.Study.parse(STUDY.model_dump() | values)
+    [record] = handssl.run(other, storage=tmp_path).records
+    before = made(tmp_path)
+    searcher = Listed([same])
+    found = handssl.search(STUDY, searcher, storage=tmp_path, composition=["rotate"], points=1)
+    assert made(tmp_path) == before
+    assert found.points[0].records == (record,)
+    assert found.best.value_mm == searcher.told["0"] == record.metrics["median_mm"]
+
+
+def test_a_search_of_an_objective_that_the_composition_does_not_have_is_refused(tmp_path):
+    searcher = Listed(rates(1e-4))
+    with pytest.raises(InputError, match="objective 'relative' needs one of"):
+        handssl.search(
+            STUDY, searcher, composition=["blur"], objective="relative", storage=tmp_path
+        )
+
+
 def test_optuna_suggests_the_same_points_again_and_nothing_is_paid_for_twice(scripted, tmp_path):
     space = {
         "optimizer.lr_base": tune.loguniform(3e-5, 3e-3),

@@ -8,8 +8,13 @@ import yaml
 
 import handssl
 from handssl.errors import InputError
+from handssl.sweep.halving import Arm
+from handssl.sweep.halving.rules import cohorts_of
+from handssl.sweep.plan import plan_stage
+from handssl.sweep.planning.foreseen import foresee
+from handssl.sweep.planning.work import work_of
 from handssl.sweep.stages import Selection
-from tune_spaces import compositions, demo, objectives, paper, published, smoke
+from tune_spaces import compositions, demo, hyperparameters, objectives, paper, published, smoke
 
 FOUR = {"color_jitter", "rotate", "scale", "translate"}
 
@@ -95,3 +100,26 @@ def test_the_published_compositions_are_all_subsets_of_four_on_each_objective() 
     assert {c.composition[0] for c in cells if not set(c.composition) <= FOUR} == {
         *("blur", "color_drop", "cutout", "noise", "sobel")
     }
+
+
+def test_the_search_of_the_paper_tries_as_many_different_trials_of_each_objective() -> None:
+    study = paper.study(search=True)
+    trials = plan_stage(study, study.all_stages[0], {}, lambda data: "data")
+    ids = [{t.trial_id for t in trials if t.objective == o} for o in ("contrastive", "relative")]
+    assert [len(one) for one in ids] == [12, 12]
+    assert len(trials) == 24
+    read = set(hyperparameters.GRID)
+    own = ("relative.weighting", "temperature")
+    for cell, other in zip(("contrastive", "relative"), own, strict=True):
+        keys = [set(c.settings) for c in study.all_stages[0].cells({}) if c.objective == cell]
+        assert all(one == read - {other} for one in keys)
+
+
+def test_no_point_of_the_search_competes_with_another_and_the_plan_counts_all_epochs() -> None:
+    study = paper.study(search=True)
+    assert study.halving is not None
+    trials = plan_stage(study, study.all_stages[0], {}, lambda data: "data")
+    arms = [Arm(t.trial_id, t.block, t.exempt, t.epochs) for t in trials]
+    assert cohorts_of(arms, study.halving.rules(study.pretrain.epochs)) == []
+    work = work_of(study, foresee(study, lambda data: "data", {}), {})
+    assert work[0].epochs == 24 * study.pretrain.epochs

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from handssl.data.config import DataConfig
-from handssl.sweep.cells import Cell
 from handssl.sweep.halving import Arm, Rules
 from handssl.sweep.plan import PlannedTrial, plan_stage
 from handssl.sweep.scheduler import PRIMARY
 from handssl.sweep.stages import Finding, Selection, Selections, Stage
+from handssl.sweep.stages.stand_in import stand_in
 from handssl.sweep.study import Study
 from handssl.tracking.record import TrialRecord
 
@@ -75,7 +75,7 @@ def foresee(
             chosen[stage.name] = stage.select(findings)
             made.add(stage.name)
         else:
-            chosen[stage.name] = _stand_in(study, stage, study.resolve(stage, chosen))
+            chosen[stage.name] = stand_in(stage, study.resolve(stage, chosen), study.all_stages)
     return tuple(found)
 
 
@@ -106,21 +106,6 @@ def _findings(
             cell = cells[trial.cell]
             found.append(Finding(cell, trial.block, record.outcome, record.epoch, value))
     return found
-
-
-def _stand_in(study: Study, stage: Stage, cells: Sequence[Cell]) -> Selection:
-    regressable = study.pretrain.augmentation.regressable
-    names = dict.fromkeys(name for cell in cells for name in cell.composition)
-    # One that a supervised stage lists anyway would hide the cell that it may get besides.
-    listed = {c for later in study.all_stages for c in getattr(later, "compositions", ())}
-    free = [cell for cell in cells if cell.composition not in listed] or list(cells)
-    largest = max(free, key=lambda cell: len(cell.composition), default=None)
-    return Selection(
-        stage=stage.name,
-        objective_of={n: "relative" if n in regressable else "contrastive" for n in names},
-        best=largest,
-        reasons=("stands in for a choice that nobody has made yet",),
-    )
 
 
 def transformations_of(stage: ForeseenStage) -> tuple[str, ...]:

@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, PrivateAttr
+from pydantic import AfterValidator, Field, PrivateAttr
 
-from handssl.augment import Own
-from handssl.config import Config
+from handssl.augment import AugmentConfig, Own
+from handssl.augment.names import Composition
+from handssl.config import Config, nearest
 from handssl.objectives import ObjectiveName
 from handssl.sweep.cells import Cell, Slug
-from handssl.sweep.stages.means import adjusted_means
+from handssl.sweep.stages.findings import Finding, best_cell
+from handssl.training.config import PretrainConfig, is_read
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What a cell gave in one block.
+def _named_once(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(value)) != len(value):
+        raise ValueError("a transformation is named twice")
+    return value
 
-    Attributes:
-        cell: Which.
-        block: The seed.
-        outcome: `completed`, `stopped`, `diverged`, `failed` or `cancelled`.
-        epoch: The last one recorded.
-        median_mm: Primary measure on `select` after that epoch; NaN without one.
-    """
 
-    cell: Cell
-    block: int
-    outcome: str
-    epoch: int
-    median_mm: float
-
-    @property
-    def final_mm(self) -> float:
-        """The measure of a completed trial; infinite for one that diverged, else NaN."""
-        if self.outcome == "completed":
-            return self.median_mm
-        return math.inf if self.outcome == "diverged" else math.nan
+Names = Annotated[Composition, AfterValidator(_named_once)]
+"""Transformations, each once."""
+# Kinds of stages that choose a best cell.
+CHOOSE_A_CELL = ("cells", "objectives", "compositions", "cross_dataset", "supervised")
+Location = tuple[str | int, ...]
+Mistake = tuple[Location, str]
+"""Where in a stage, as in YAML, and what was expected."""
 
 
 class Selection(Config):
@@ -49,7 +38,8 @@ class Selection(Config):
         stage: Which stage.
         objective_of: The better objective of each transformation.
         best: The best cell.
-        settings: For each objective, dotted keys of the pretraining with the values chosen.
+        settings: For each objective, dotted keys of the pretraining with the values chosen; those
+            of `mixed` are also what every cell of a `compositions` stage takes.
         reasons: One sentence for each choice, with its numbers.
     """
 
@@ -72,12 +62,19 @@ class StageBase(Config):
 
     name: Slug
     _own: tuple[Own, ...] = PrivateAttr(())
+    # Kinds of stages whose choice its cells can follow from.
+    _follows: ClassVar[tuple[str, ...]] = ()
 
     def knowing(self, own: tuple[Own, ...]) -> Self:
         """Return the stage as part of a study with these own transformations."""
         stage = self.model_copy()
         stage._own = own
         return stage
+
+    @property
+    def regressable(self) -> tuple[str, ...]:
+        """Transformations with parameters to predict, own ones included."""
+        return AugmentConfig(own=self._own).regressable
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -88,6 +85,39 @@ class StageBase(Config):
     def cells(self, before: Selections) -> tuple[Cell, ...]:
         """Return the cells, given what earlier stages have selected."""
         raise NotImplementedError
+
+    def tuned_as(self, cell: Cell) -> ObjectiveName:
+        """Return the objective whose searched settings a cell takes; by default its own."""
+        return cell.objective
+
+    def resolved(self, before: Selections) -> tuple[Cell, ...]:
+        """Return the cells with the settings that searches before it have chosen."""
+        return tuple(with_settings(c, before, self.tuned_as(c)) for c in self.cells(before))
+
+    def mistakes(self, earlier: Mapping[str, StageBase]) -> list[Mistake]:
+        """Return what is wrong with the stage, seen after those before it.
+
+        Args:
+            earlier: The stages before it, by name.
+        """
+        return [(("after",), said) for name in self.needs if (said := self._refuses(name, earlier))]
+
+    def mistakes_of_trials(self, configs: Sequence[PretrainConfig]) -> list[Mistake]:
+        """Return what is wrong with the cells together, seen from what each trains with."""
+        return []
+
+    def origin(self, number: int) -> Location:
+        """Return the part of the stage that a cell comes from, as a path; by default all of it."""
+        return ()
+
+    def _refuses(self, needed: str, earlier: Mapping[str, StageBase]) -> str:
+        if needed not in earlier:
+            hint = nearest(needed, earlier) if earlier else ""
+            return f"stage {self.name}: after {needed!r}, expected an earlier stage{hint}"
+        kind = getattr(earlier[needed], "kind", "")
+        if kind in self._follows:
+            return ""
+        return f"expected a stage of kind {', '.join(self._follows)}; {needed!r} is of kind {kind}"
 
     def blocks(self, common: tuple[int, ...]) -> tuple[int, ...]:
         """Return the seeds of its blocks, given those of the study."""
@@ -105,8 +135,14 @@ class StageBase(Config):
         return Selection(stage=self.name, best=best[0], reasons=(best[1],))
 
 
-def with_settings(cell: Cell, before: Selections) -> Cell:
+def with_settings(cell: Cell, before: Selections, objective: ObjectiveName | None = None) -> Cell:
     """Return a cell with the settings that earlier stages have chosen for its objective.
+
+    Args:
+        cell: The cell; its own settings hold.
+        before: What earlier stages have chosen.
+        objective: Whose settings it takes, as far as its own objective reads them; default: its
+            own.
 
     Example:
         >>> chosen = Selection(stage="h", settings={"relative": {"optimizer.lr_base": 1e-3}})
@@ -115,32 +151,6 @@ def with_settings(cell: Cell, before: Selections) -> Cell:
     """
     settings: dict[str, Any] = {}
     for selection in before.values():
-        settings |= selection.settings.get(cell.objective, {})
+        chosen = selection.settings.get(objective or cell.objective, {})
+        settings |= {name: v for name, v in chosen.items() if is_read(name, cell.objective)}
     return cell.merged({"settings": settings | cell.settings}) if settings else cell
-
-
-def best_cell(findings: Sequence[Finding]) -> tuple[Cell, str] | None:
-    """Return the cell with the least mean over blocks, with a sentence that says so.
-
-    Means are adjusted for blocks in which a cell was stopped, see `adjusted_means`. Ties go to the
-    first label.
-
-    Returns:
-        Cell and sentence; None if nothing completed.
-    """
-    values: dict[str, dict[int, float]] = {}
-    cells: dict[str, Cell] = {}
-    for finding in findings:
-        if math.isfinite(finding.final_mm):
-            values.setdefault(finding.cell.label, {})[finding.block] = finding.final_mm
-            cells[finding.cell.label] = finding.cell
-    means = adjusted_means(values)
-    if not means:
-        return None
-    label = min(sorted(means), key=lambda one: means[one])
-    most, own = max(map(len, values.values())), len(values[label])
-    over = f"{most} block{'s' if most > 1 else ''}"
-    partly = f", of which it was completed in {own}" if own < most else ""
-    return cells[
-        label
-    ], f"{label}: {means[label]:.2f} mm, least of {len(means)} over {over}{partly}"

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from handssl.augment.names import Composition
+from handssl.objectives import ObjectiveName
 from handssl.sweep.cells import Cell, Slug
-from handssl.sweep.skeleton import skeleton
-from handssl.sweep.stages.base import Selection, Selections, StageBase
+from handssl.sweep.skeleton import check_fraction, skeleton
+from handssl.sweep.stages.base import Mistake, Names, Selection, Selections, StageBase
+from handssl.sweep.stages.objectives import ObjectivesStage
 
 
 class CompositionsStage(StageBase):
     """Every subset of the transformations, each on the objective its stage has chosen.
 
     The empty composition is a cell like any other. Transformations on both objectives are mixed
-    in one pretraining.
+    in one pretraining. Where hyperparameters were searched, all cells take the same: those of
+    `mixed`, or what their composition does could not be told from what their learning rate does.
 
     Attributes:
         kind: `compositions`.
@@ -34,8 +36,9 @@ class CompositionsStage(StageBase):
     kind: Literal["compositions"] = "compositions"
     name: Slug = "compositions"
     after: Slug = "objectives"
-    transformations: Composition | None = None
+    transformations: Names | None = None
     skeleton: Annotated[int, Field(ge=0, le=512)] = 16
+    _follows: ClassVar[tuple[str, ...]] = ("objectives",)
 
     @field_validator("skeleton")
     @classmethod
@@ -49,6 +52,21 @@ class CompositionsStage(StageBase):
         chosen = before[self.after]
         names: tuple[str, ...] = self.transformations or tuple(chosen.objective_of)
         return tuple(_cell(subset, chosen) for subset in subsets(names))
+
+    def tuned_as(self, cell: Cell) -> ObjectiveName:
+        """Return `mixed`, for pure and empty cells too."""
+        return "mixed"
+
+    def mistakes(self, earlier: Mapping[str, StageBase]) -> list[Mistake]:
+        """Return also transformations that were not compared, and too small a skeleton."""
+        found, before = super().mistakes(earlier), earlier.get(self.after)
+        if isinstance(before, ObjectivesStage):
+            names = self.transformations or before.transformations
+            if others := [name for name in names if name not in before.transformations]:
+                found.append((("transformations",), _not_compared(others, before)))
+            if self.skeleton and (said := _cannot(len(names), self.skeleton)):
+                found.append((("skeleton",), f"{said}; 0: none"))
+        return found
 
     def exempt(self, cells: Sequence[Cell], position: int) -> frozenset[str]:
         """Return the labels of the skeleton's coset of the block at this position."""
@@ -68,6 +86,19 @@ def subsets(names: Iterable[str]) -> list[tuple[str, ...]]:
     """
     ordered = sorted(names)
     return [subset for size in range(len(ordered) + 1) for subset in combinations(ordered, size)]
+
+
+def _not_compared(others: Sequence[str], before: ObjectivesStage) -> str:
+    known = ", ".join(before.transformations)
+    return f"{', '.join(others)}: expected some that stage {before.name} compares: {known}"
+
+
+def _cannot(transformations: int, cells: int) -> str:
+    try:
+        check_fraction(transformations, cells)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _cell(subset: tuple[str, ...], chosen: Selection) -> Cell:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from handssl.config import Config
 from handssl.data.config import DataConfig
 from handssl.sweep.cells import Cell, Slug
-from handssl.sweep.stages.base import Selections, StageBase
+from handssl.sweep.stages.base import CHOOSE_A_CELL, Location, Selections, StageBase
 
 
 class DataSet(Config):
@@ -41,6 +41,7 @@ class CrossDatasetStage(StageBase):
     name: Slug = "cross_dataset"
     after: Slug = "compositions"
     sets: Annotated[tuple[DataSet, ...], Field(min_length=1)]
+    _follows: ClassVar[tuple[str, ...]] = CHOOSE_A_CELL
 
     def cells(self, before: Selections) -> tuple[Cell, ...]:
         """Return the best cell on the study's data, then on each other; none is ever stopped."""
@@ -49,6 +50,10 @@ class CrossDatasetStage(StageBase):
             return ()
         own = best.merged({"exempt": True})
         return (own, *(_moved(own, one) for one in self.sets))
+
+    def origin(self, number: int) -> Location:
+        """Return the settings of the set that a cell is moved to."""
+        return ("sets", number - 1, "settings") if number else ()
 
 
 def _moved(cell: Cell, one: DataSet) -> Cell:

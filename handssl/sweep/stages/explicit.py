@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import field_validator
 
 from handssl.sweep.cells import Cell, Slug
-from handssl.sweep.stages.base import Selections, StageBase
+from handssl.sweep.stages.base import Location, Selections, StageBase
 
 
 class CellsStage(StageBase):
@@ -34,6 +34,10 @@ class CellsStage(StageBase):
     def cells(self, before: Selections) -> tuple[Cell, ...]:
         """Return them."""
         return self.all
+
+    def origin(self, number: int) -> Location:
+        """Return the place of a cell in the list."""
+        return ("all", number)
 
 
 def cells_differ(value: tuple[Cell, ...]) -> tuple[Cell, ...]:

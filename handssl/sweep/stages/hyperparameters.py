@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from handssl.augment.names import Composition
 from handssl.objectives import ObjectiveName
 from handssl.randomness import numpy_generator
 from handssl.sweep.cells import Cell, Seed, Slug
-from handssl.sweep.stages.base import Finding, Selection, Selections, StageBase, best_cell
+from handssl.sweep.stages.base import Location, Mistake, Names, Selection, Selections, StageBase
+from handssl.sweep.stages.findings import Finding, best_cell
+from handssl.training.config import PretrainConfig, is_read
 
 Choices = Annotated[tuple[Any, ...], Field(min_length=1)]
+Grid = Mapping[str, tuple[Any, ...]]
+_PARTS_OF_MIXED: tuple[ObjectiveName, ...] = ("contrastive", "relative")
 
 
 class HyperparametersStage(StageBase):
     """Points of a grid, drawn without repetition, for each objective on one composition.
 
-    The values chosen hold in all later stages. Its blocks are seeds that no stage reports, so that
-    what is reported has not been searched on.
+    Each objective has its points among the values of the options that it reads, so that all are
+    different trials; none is ever stopped, or one objective's would stop the other's. The values
+    chosen hold in all later stages. Its blocks are seeds that no stage reports, so that what is
+    reported has not been searched on.
 
     Attributes:
         kind: `hyperparameters`.
         composition: On which points are compared.
-        objectives: For each, the same points.
+        objectives: For each, as many points. `mixed` has none of its own, see `select`.
         grid: Dotted keys of the pretraining to their values.
-        points: How many of the grid.
+        points: How many of the grid for each objective.
         seeds: Of its blocks.
         draw: Seed of the choice of points.
 
@@ -45,11 +50,8 @@ class HyperparametersStage(StageBase):
 
     kind: Literal["hyperparameters"] = "hyperparameters"
     name: Slug = "hyperparameters"
-    composition: Composition
-    objectives: Annotated[tuple[ObjectiveName, ...], Field(min_length=1)] = (
-        "contrastive",
-        "relative",
-    )
+    composition: Names
+    objectives: Annotated[tuple[ObjectiveName, ...], Field(min_length=1)] = _PARTS_OF_MIXED
     grid: Annotated[dict[str, Choices], Field(min_length=1)]
     points: Annotated[int, Field(ge=2, le=10_000)]
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (1001,)
@@ -60,47 +62,92 @@ class HyperparametersStage(StageBase):
     def _canonical(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(sorted(value))
 
+    @field_validator("objectives")
+    @classmethod
+    def _have_points_of_their_own(cls, value: tuple[ObjectiveName, ...]) -> Any:
+        if "mixed" in value:
+            raise ValueError(
+                "'mixed' has no points of its own, it takes what contrastive and relative ones "
+                "choose: leave it out"
+            )
+        if len(set(value)) != len(value):
+            raise ValueError("an objective is named twice")
+        return value
+
     @model_validator(mode="after")
     def _has_enough(self) -> Self:
-        if self.points > self._size:
-            raise ValueError(
-                f"points: expected at most {self._size}, the grid's, got {self.points}"
-            )
+        for objective in self.objectives:
+            size = _size(self._read_by(objective))
+            if self.points > size:
+                raise ValueError(
+                    f"points: expected at most {size}, as many as the grid has of what objective "
+                    f"{objective} reads, got {self.points}"
+                )
         return self
-
-    @property
-    def _size(self) -> int:
-        return math.prod(map(len, self.grid.values()))
 
     def blocks(self, common: tuple[int, ...]) -> tuple[int, ...]:
         """Return its own seeds."""
         return self.seeds
 
     def cells(self, before: Selections) -> tuple[Cell, ...]:
-        """Return the same points for each objective."""
-        rng = numpy_generator("hyperparameters", self.draw)
-        chosen = sorted(rng.permutation(self._size)[: self.points].tolist())
+        """Return as many points for each objective."""
+        shared = {"composition": self.composition, "exempt": True}
         return tuple(
-            Cell(composition=self.composition, objective=objective, settings=self._point(number))
+            Cell.parse({**shared, "objective": objective, "settings": point})
             for objective in self.objectives
-            for number in chosen
+            for point in self._drawn(self._read_by(objective))
         )
 
+    def mistakes_of_trials(self, configs: Sequence[PretrainConfig]) -> list[Mistake]:
+        """Return that points differ in nothing that their trials depend on."""
+        different = len({config.canonical().model_dump_json() for config in configs})
+        said = (
+            f"expected {len(configs)} points that are different trials, got {different}: leave out "
+            "what changes nothing on this composition"
+        )
+        return [(("grid",), said)] if different < len(configs) else []
+
+    def origin(self, number: int) -> Location:
+        """Return the grid."""
+        return ("grid",)
+
     def select(self, findings: Sequence[Finding]) -> Selection:
-        """Choose the settings of each objective."""
+        """Choose the settings of each objective, and of what mixes them.
+
+        `mixed` takes what only one of its objectives reads from that one, and what both read, as
+        learning rate and batch, from the one whose best point has the lesser mean.
+        """
         found = {
             objective: best_cell([one for one in findings if one.cell.objective == objective])
             for objective in self.objectives
         }
-        return Selection(
-            stage=self.name,
-            settings={name: best[0].settings for name, best in found.items() if best},
-            reasons=tuple(best[1] for best in found.values() if best),
-        )
+        own = {name: best[0].settings for name, best in found.items() if best}
+        better = best_cell([one for one in findings if one.cell.objective in _PARTS_OF_MIXED])
+        reasons = [best[1] for best in found.values() if best]
+        if better:
+            name = better[0].objective
+            own["mixed"] = {k: v for part in _PARTS_OF_MIXED for k, v in own.get(part, {}).items()}
+            own["mixed"] |= own[name]
+            reasons.append(f"compositions and mixed cells: as {name} where objectives share a key")
+        return Selection(stage=self.name, settings=own, reasons=tuple(reasons))
 
-    def _point(self, number: int) -> dict[str, Any]:
-        point = {}
-        for name, choices in sorted(self.grid.items()):
-            number, index = divmod(number, len(choices))
-            point[name] = choices[index]
-        return point
+    def _read_by(self, objective: ObjectiveName) -> Grid:
+        return {key: values for key, values in self.grid.items() if is_read(key, objective)}
+
+    def _drawn(self, grid: Grid) -> list[dict[str, Any]]:
+        """Return points of a grid; grids that are alike have the same."""
+        rng = numpy_generator("hyperparameters", self.draw)
+        numbers = sorted(rng.permutation(_size(grid))[: self.points].tolist())
+        return [_point(grid, number) for number in numbers]
+
+
+def _size(grid: Grid) -> int:
+    return math.prod(map(len, grid.values()))
+
+
+def _point(grid: Grid, number: int) -> dict[str, Any]:
+    point = {}
+    for name, choices in sorted(grid.items()):
+        number, index = divmod(number, len(choices))
+        point[name] = choices[index]
+    return point

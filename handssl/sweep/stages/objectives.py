@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Literal
 
-from handssl.augment import PAPER_SEVEN, AugmentConfig
-from handssl.augment.names import Composition
+from handssl.augment import PAPER_SEVEN
 from handssl.objectives import ObjectiveName
 from handssl.sweep.cells import Cell, Slug
-from handssl.sweep.stages.base import Finding, Selection, Selections, StageBase, best_cell
+from handssl.sweep.stages.base import Names, Selection, Selections, StageBase
+from handssl.sweep.stages.findings import Finding, best_cell
 
 RIVALS: tuple[ObjectiveName, ObjectiveName] = ("contrastive", "relative")
 
@@ -39,15 +39,11 @@ class ObjectivesStage(StageBase):
 
     kind: Literal["objectives"] = "objectives"
     name: Slug = "objectives"
-    transformations: Composition = tuple(PAPER_SEVEN)
-
-    @property
-    def _regressable(self) -> tuple[str, ...]:
-        return AugmentConfig(own=self._own).regressable
+    transformations: Names = tuple(PAPER_SEVEN)
 
     def cells(self, before: Selections) -> tuple[Cell, ...]:
         """Return the contrastive cells, then the relative ones."""
-        rivals = [name for name in self.transformations if name in self._regressable]
+        rivals = [name for name in self.transformations if name in self.regressable]
         alone = [Cell(composition=(name,), exempt=name in rivals) for name in self.transformations]
         relative = [Cell(composition=(n,), objective="relative", exempt=True) for n in rivals]
         return (*alone, *relative)
@@ -55,7 +51,7 @@ class ObjectivesStage(StageBase):
     def select(self, findings: Sequence[Finding]) -> Selection:
         """Choose the objective of every transformation; also the best cell."""
         chosen = [
-            _better(name, findings) if name in self._regressable else _only(name)
+            _better(name, findings) if name in self.regressable else _only(name)
             for name in self.transformations
         ]
         best = best_cell(findings)

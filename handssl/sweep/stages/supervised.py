@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from handssl.augment.names import Composition
 from handssl.sweep.cells import Cell, Slug
-from handssl.sweep.stages.base import Selections, StageBase
+from handssl.sweep.stages.base import CHOOSE_A_CELL, Names, Selections, StageBase
 
 
 class SupervisedStage(StageBase):
@@ -27,12 +26,14 @@ class SupervisedStage(StageBase):
     kind: Literal["supervised"] = "supervised"
     name: Slug = "supervised"
     after: Slug = "compositions"
-    compositions: tuple[Composition, ...] = ()
+    compositions: tuple[Names, ...] = ()
+    _follows: ClassVar[tuple[str, ...]] = CHOOSE_A_CELL
 
     def cells(self, before: Selections) -> tuple[Cell, ...]:
         """Return the best cell and the supervised ones."""
         best = before[self.after].best
-        chosen = {(), *self.compositions, *((best.composition,) if best else ())}
+        listed = (tuple(sorted(names)) for names in self.compositions)
+        chosen = {(), *listed, *((best.composition,) if best else ())}
         arms = [
             Cell(composition=composition, objective="supervised", exempt=True)
             for composition in sorted(chosen, key=lambda one: (len(one), one))

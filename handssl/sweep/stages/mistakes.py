@@ -1,0 +1,77 @@
+"""All that is wrong with the stages of a study, told before the first of them is run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from handssl.errors import InputError
+from handssl.sweep.cells import Cell
+from handssl.sweep.stages.base import Mistake, Selection, StageBase
+from handssl.sweep.stages.stand_in import stand_in
+from handssl.training.config import PretrainConfig
+
+Resolve = Callable[[Cell], PretrainConfig]
+
+
+def mistakes_of(stages: Sequence[StageBase], config: Resolve) -> list[Mistake]:
+    """Return every mistake of the stages and of their cells, in order.
+
+    Cells that follow from a choice are those that follow from a stand-in for it.
+
+    Args:
+        stages: Of a study.
+        config: Returns what a cell trains with, or raises InputError.
+
+    Returns:
+        Where, from the number of the stage on, and what was expected.
+    """
+    found: list[Mistake] = []
+    earlier: dict[str, StageBase] = {}
+    before: dict[str, Selection] = {}
+    for number, stage in enumerate(stages):
+        own = stage.mistakes(earlier)
+        if stage.name in earlier:
+            own.append((("name",), f"two stages are called {stage.name!r}"))
+        # What follows from a stage with mistakes is looked at when those are gone.
+        elif not own and set(stage.needs) <= set(before):
+            cells, own = _resolved(stage, before)
+            own += _of_cells(stage, cells, config)
+            if not own:
+                before[stage.name] = stand_in(stage, cells, stages)
+        earlier[stage.name] = stage
+        found += [((number, *where), said) for where, said in dict.fromkeys(own)]
+    return found
+
+
+def _resolved(
+    stage: StageBase, before: dict[str, Selection]
+) -> tuple[tuple[Cell, ...], list[Mistake]]:
+    try:
+        return stage.resolved(before), []
+    except InputError as error:
+        return (), [((), line) for line in _lines(error)]
+
+
+def _of_cells(stage: StageBase, cells: Sequence[Cell], config: Resolve) -> list[Mistake]:
+    labels = Counter(cell.label for cell in cells)
+    found: list[Mistake] = [((), f"listed twice: {one}") for one, n in labels.items() if n > 1]
+    configs = []
+    for number, cell in enumerate(cells):
+        try:
+            configs.append(config(cell))
+        except InputError as error:
+            found += [(stage.origin(number), line) for line in _lines(error)]
+    return found or stage.mistakes_of_trials(configs)
+
+
+def _lines(error: InputError) -> list[str]:
+    """Return the mistakes that an error lists, without what it calls them together."""
+    first, *rest = str(error).splitlines()
+    return [_short(line.strip()) for line in rest or [first]]
+
+
+def _short(line: str) -> str:
+    """Leave out the whole configuration, which a rule over several of its fields has got."""
+    whole = line.removeprefix("(top level): ")
+    return line if whole == line else whole.partition(" (got {")[0]
