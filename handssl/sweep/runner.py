@@ -29,7 +29,7 @@ from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.sweep.study import Study
 from handssl.sweep.tuning import Sweeping, tune_trials
 from handssl.sweep.versions import require_same_everywhere
-from handssl.tracking.ledger import Ledger
+from handssl.tracking.ledger import Ledger, Patience
 from handssl.tracking.tracker import MlflowTracker
 
 
@@ -63,6 +63,7 @@ def run(
     Raises:
         InputError: The study cannot be run, or somebody else runs it.
         PausedStudyError: It was paused, and nobody has resumed it.
+        DatabaseAwayError: The ledger's server is away, at the beginning or for ten minutes.
     """
     folder = resolve_storage(storage)
     with locked(folder, shared=True), interruption or Interruption() as interruption:
@@ -110,6 +111,8 @@ class Sweep:
 
     def until_interrupted(self, on_event: OnEvent) -> StudyResult:
         """Do everything, or what comes before an interruption; return what there is then."""
+        must_stop, tell = (lambda: self.interruption.requested), (lambda text: on_event(Note(text)))
+        self.store.be_patient(Patience(tell, must_stop))
         try:
             with self._hold() as self.hold:
                 self.run(on_event)
