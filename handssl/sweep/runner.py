@@ -87,7 +87,7 @@ class Sweep:
         self, study: Study, storage: Path, tracking_uri: str, interruption: Interruption
     ) -> None:
         self.study, self.storage, self.tracking_uri = study, storage, tracking_uri
-        self.interruption, self.interrupted, self.paused = interruption, False, False
+        self.interruption, self.interrupted, self.ended_by = interruption, False, "time"
         self.running = Running()
         self.store = Ledger(storage)
         self.trials: tuple[PlannedTrial, ...] = ()
@@ -153,9 +153,6 @@ class Sweep:
         others = [trial for trial in self.trials if trial.stage != stage.name]
         self.trials = (*others, *trials)
         scheduler = StageScheduler(self.study, stage.name, trials, self.store)
-        for trial in scheduler.complete():  # whose outcome a crash has kept from being written
-            recorder.end(trial, "completed")
-            scheduler.ended(trial, "completed")
         for trial in scheduler.stopped():
             if scheduler.outcomes.get(trial.trial_id) not in FINISHED:
                 recorder.end(trial, "stopped")
@@ -208,12 +205,24 @@ class Sweep:
                 on_over=Budget(self.storage, self.running.checkpoint_bytes, scheduler).keep,
             )
             tune_trials(sweeping, cluster)
+            self._require_over(scheduler, on_event)
+
+    def _require_over(self, scheduler: StageScheduler, on_event: OnEvent) -> None:
+        """End the run where a stage is not over, whatever the reason: nothing is to be chosen."""
+        if left := scheduler.unfinished:
+            self.ended_by = "missing trials"
+            named = f"{left[0].cell}, block {left[0].block}"
+            on_event(Note(f"{len(left)} trials are not over, the first is {named}"))
+            raise InterruptedStudyError("trials are not over")
 
     def _on_step(self, on_event: OnEvent, *, owned: bool) -> None:
         on_event(Tick())
         self.company.look_now_and_then()
-        if self.interruption.requested or self.company.is_paused:
-            self.paused = self.company.is_paused
+        taken, paused = self.hold.is_study_lost, self.company.is_paused
+        if taken:
+            on_event(Note("another driver has taken the study over, this one having been silent"))
+        if self.interruption.requested or taken or paused:
+            self.ended_by = "another driver" if taken else "pause" if paused else "time"
             on_event(Stopping())
             # Tune tidies up after an Exception only. In a Ray of our own that would only delay
             # the end of every process.
@@ -242,9 +251,7 @@ class Sweep:
         )
 
     def _stopped_by(self) -> str:
-        if self.interruption.signal:
-            return self.interruption.signal.name
-        return "pause" if self.paused else "time"
+        return self.interruption.signal.name if self.interruption.signal else self.ended_by
 
     @cached_property
     def tracker(self) -> MlflowTracker:

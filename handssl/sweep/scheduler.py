@@ -50,6 +50,7 @@ class StageScheduler:
         self._decisive = {*(rules.rungs if rules else ())}
         self._seen: set[tuple[str, str, int]] = set()
         self.outcomes: dict[str, Outcome] = {}
+        self._ended: set[str] = set()
         known = self._known(list(self.trials))
         if not looking:
             ledger.append(*known)
@@ -65,6 +66,11 @@ class StageScheduler:
     def missing(self) -> tuple[PlannedTrial, ...]:
         """The trials that are not over: to be trained further, or waiting for their rung."""
         return tuple(trial for trial in self.trials.values() if not self.is_over(trial))
+
+    @property
+    def unfinished(self) -> tuple[PlannedTrial, ...]:
+        """The missing ones that have not ended in this run; a reference may have failed in it."""
+        return tuple(trial for trial in self.missing if trial.trial_id not in self._ended)
 
     def is_over(self, trial: PlannedTrial) -> bool:
         """Say whether nothing is left to be done for a trial in this stage."""
@@ -91,7 +97,7 @@ class StageScheduler:
         """Say whether a trial has something to do now."""
         if trial.kind != "trial":
             return not self.is_over(trial)
-        return self.state.status(trial.trial_id) in ("goes_on", "done") and not self.is_over(trial)
+        return self.state.status(trial.trial_id) == "goes_on"
 
     def entries(
         self, trial: PlannedTrial, epoch: int, metrics: Mapping[str, float]
@@ -109,6 +115,7 @@ class StageScheduler:
     def ended(self, trial: PlannedTrial, outcome: Outcome) -> None:
         """Take in, and keep, how a trial has ended by itself."""
         self.outcomes[trial.trial_id] = outcome
+        self._ended.add(trial.trial_id)
         if trial.kind == "trial" and (outcome == "diverged" or outcome == "failed"):
             entry = self._entry(trial.trial_id, outcome, 0)
             self._ledger.append(entry)
