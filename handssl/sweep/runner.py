@@ -133,14 +133,14 @@ class Sweep:
             self.trials = tuple(
                 trial
                 for stage in stages
-                if not stage.needs
+                if not self.study.needs(stage)
                 for trial in plan_stage(self.study, stage, {}, self.places.fingerprint)
             )
         recorder = Recorder(self.study, self.store, self.tracker, on_event, self.places.tags)
         self.tracker.catch_up()
         try:
             for stage in stages:
-                if not self._can_choose_from(stage.needs):
+                if not self._can_choose_from(self.study.needs(stage)):
                     break
                 self._run_stage(stage, recorder, on_event)
         finally:
