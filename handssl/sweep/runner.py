@@ -196,13 +196,14 @@ class Sweep:
             # Trials of a Ray that is not ours may run on other machines than this one.
             self.tracker.samples_system = cluster.owned
             on_event(self.planned(scheduler, cluster))
+            budget = Budget(self.storage, self.running.checkpoint_bytes, scheduler, self.store)
             sweeping = Sweeping(
                 *(scheduler, recorder, self.hold, self.company, self.running),
                 data={trial.trial_id: self.places.located(trial) for trial in scheduler.missing},
                 origins=origins(scheduler.missing, self.store),
                 storage=self.storage,
                 on_step=lambda: self._on_step(on_event, owned=cluster.owned),
-                on_over=Budget(self.storage, self.running.checkpoint_bytes, scheduler).keep,
+                on_over=budget.keep,
             )
             tune_trials(sweeping, cluster)
             self._require_over(scheduler, on_event)
