@@ -25,6 +25,12 @@ class DataError(HandsslError):
     exit_code = 3
 
 
+class DatabaseAwayError(DataError):
+    """The server of a database is away; the same command goes on once it is back. Exit code 69."""
+
+    exit_code = 69
+
+
 class DivergedError(HandsslError):
     """Training produced a number that is not finite. Exit code 4."""
 

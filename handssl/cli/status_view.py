@@ -81,7 +81,7 @@ def said_cost(now: StudyStatus, larger: Study) -> str:
     epochs = 0
     for stage in larger.all_stages:
         selections = {one.name: one.selection for one in now.stages if one.selection is not None}
-        if all(name in selections for name in stage.needs):
+        if all(name in selections for name in larger.needs(stage)):
             trials = plan_stage(larger, stage, selections, lambda data: "any")
             before = next(one for one in now.stages if one.name == stage.name)
             known = {(one.trial.cell, one.trial.block, one.trial.epochs) for one in before.trials}

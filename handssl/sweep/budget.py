@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from handssl.sweep.scheduler import StageScheduler
+from handssl.tracking.ledger import Ledger
+from handssl.tracking.record import TrialRecord
 
 _FILES = "checkpoints/epoch-*.ckpt"
 
@@ -14,19 +16,23 @@ _FILES = "checkpoints/epoch-*.ckpt"
 class Budget:
     """Removes checkpoints of trials that are over while all together take too much.
 
-    The newest checkpoint of a trial that runs or waits always stays, so the sum may be larger than
-    asked for; the weights of finished trials are no checkpoints and stay too. What a trial that
-    was stopped has made is lost with its last checkpoint: a study that wants to go on with it
-    begins anew, which gives the same numbers.
+    The newest checkpoint of a trial that runs or waits always stays, in this study or another, so
+    the sum may be larger than asked for; the weights of finished trials are no checkpoints and stay
+    too. What a trial that was stopped has made is lost with its last checkpoint: a study that wants
+    to go on with it later begins anew, which gives the same numbers.
 
     Args:
         storage: Root of all results.
         max_bytes: What they may take; None: anything.
         scheduler: Knows who is over.
+        ledger: Knows which of them another study goes on with.
     """
 
-    def __init__(self, storage: Path, max_bytes: int | None, scheduler: StageScheduler) -> None:
-        self._trials, self._max_bytes, self._scheduler = storage / "trials", max_bytes, scheduler
+    def __init__(
+        self, storage: Path, max_bytes: int | None, scheduler: StageScheduler, ledger: Ledger
+    ) -> None:
+        self._trials, self._max_bytes = storage / "trials", max_bytes
+        self._scheduler, self._ledger = scheduler, ledger
 
     def keep(self) -> None:
         """Bring the sum below what is allowed, as far as nothing is removed that is needed."""
@@ -35,7 +41,7 @@ class Budget:
         files = [(path, _size(path)) for path in self._trials.glob(f"*/{_FILES}")]
         excess = sum(size for _, size in files) - self._max_bytes
         sizes = dict(files)
-        for path in self._removable():
+        for path in self._removable() if excess > 0 else ():
             if excess <= 0:
                 return
             with contextlib.suppress(OSError):
@@ -44,13 +50,21 @@ class Budget:
 
     def _removable(self) -> Iterator[Path]:
         """Yield completed trials' checkpoints, those of others that are over, then older ones."""
+        over = self._over()
+        for trial_id in over:
+            yield from self._newest_last(trial_id)
+        for trial_id in self._scheduler.trials:
+            if trial_id not in over:
+                yield from self._newest_last(trial_id)[:-1]
+
+    def _over(self) -> dict[str, TrialRecord]:
+        """Return the trials that nobody goes on with, the completed ones first."""
         planned = self._scheduler.trials.values()
-        over = [trial for trial in planned if self._scheduler.is_over(trial)]
-        over.sort(key=lambda trial: self._scheduler.outcomes.get(trial.trial_id) != "completed")
-        for trial in over:
-            yield from self._newest_last(trial.trial_id)
-        for trial in self._scheduler.missing:
-            yield from self._newest_last(trial.trial_id)[:-1]
+        over = [trial.trial_id for trial in planned if self._scheduler.is_over(trial)]
+        held = self._ledger.claims.holders()
+        free = [r for r in self._ledger.load_all(over) if r.trial_id not in held]
+        free.sort(key=lambda record: record.outcome != "completed")
+        return {record.trial_id: record for record in free if record.outcome != "running"}
 
     def _newest_last(self, trial_id: str) -> list[Path]:
         return sorted((self._trials / trial_id).glob(_FILES))

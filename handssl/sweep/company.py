@@ -50,6 +50,10 @@ class Company:
         """Whether another driver works on something that this stage needs."""
         return bool(self._hold.others)
 
+    def is_lost(self, trial: PlannedTrial) -> bool:
+        """Say whether another driver has taken over a trial that this one works on."""
+        return self._hold.is_lost(trial.trial_id)
+
     def look_now_and_then(self) -> None:
         """Look, unless that was done less than a second ago."""
         if time.monotonic() - self._looked_s >= LOOK_S:
@@ -59,6 +63,10 @@ class Company:
         """Take in what others have recorded, and do what people have asked for."""
         if self._hold.others:
             self._learn([self._scheduler.trials[name] for name in self._hold.others])
+        for trial in self._scheduler.complete():
+            # Here too: whoever has trained it may be gone, and nobody else will.
+            if not self._recorder.is_running(trial):
+                self.take(trial)
         self._obey()
         for trial in self._scheduler.stopped():
             self._recorder.end(trial, "stopped")
@@ -67,13 +75,17 @@ class Company:
     def take(self, trial: PlannedTrial) -> bool:
         """Claim a trial, and say whether there is still something to do for it.
 
-        Another driver may have run it since this one has last looked.
+        Another driver may have run it since this one has last looked, and may have died before it
+        wrote how the trial has ended.
         """
         if not self._hold.take(trial.trial_id):
             return False
         self._learn([trial])
         if self._scheduler.may_train(trial):
             return True
+        if trial in self._scheduler.complete():
+            self._recorder.end(trial, "completed")
+            self._scheduler.ended(trial, "completed")
         self._hold.release(trial.trial_id)
         return False
 

@@ -31,7 +31,7 @@ class Dispatch(Searcher):  # type: ignore[misc]
         running: Segments of a wave, and how often a trial is tried again.
 
     Attributes:
-        over: Trials that are not handed out again: they have ended, or were lost too often.
+        over: Trials that are not handed out again: they diverged, failed, or were lost too often.
     """
 
     def __init__(
@@ -92,13 +92,15 @@ class Dispatch(Searcher):  # type: ignore[misc]
         """Take note that a segment is over; a trial that has ended is not handed out again.
 
         One whose process was lost is, for a while: nothing that a trial itself does wrong ends it.
+        One that another driver has taken over is awaited like every trial of others.
         """
         trial = self._underway.pop(trial_id, None)
-        if trial is None:
+        if trial is None or self._company.is_lost(trial):
             return
         self._lost[trial.trial_id] += error
-        again = error and self._lost[trial.trial_id] <= self._running.retries
-        if not again and (result or {}).get("outcome") != "waiting":
+        tried_enough = error and self._lost[trial.trial_id] > self._running.retries
+        # Completed, stopped and cancelled ones are not missing any more.
+        if tried_enough or (result or {}).get("outcome") in ("diverged", "failed"):
             self.over.add(trial.trial_id)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -140,7 +142,9 @@ class Judge(FIFOScheduler):  # type: ignore[misc]
 
     def _see(self, trial: Any, result: dict[str, Any]) -> PlannedTrial:
         planned = self._scheduler.trials[trial.config["trial_id"]]
-        if result.get("outcome") not in ("diverged", "failed"):  # they say so when they end
+        # What another driver has taken over is learnt from what that one records.
+        lost = self._hold.is_lost(planned.trial_id)
+        if not lost and result.get("outcome") not in ("diverged", "failed"):  # told when they end
             self._scheduler.reported(planned, result["epoch"], {PRIMARY: result[PRIMARY]})
         return planned
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
+from itertools import count
 from types import TracebackType
 from typing import Self
 
@@ -25,14 +27,18 @@ class Hold:
         study: Which only one driver runs at a time.
         patience_s: How long to wait for another driver's end.
 
+    Attributes:
+        is_study_lost: Another driver has taken the study over, this one having been silent.
+
     Raises:
         InputError: Another driver runs this study.
     """
 
     def __init__(self, claims: Claims, study: str, *, patience_s: float = 0.0) -> None:
-        self._claims, self._mine = claims, set[str]()
-        self._refused: dict[str, float] = {}
-        self._lost: frozenset[str] = frozenset()
+        self._claims, self._mine = claims, dict[str, int]()  # by the number of each claim
+        self._numbers, self._refused = count(), dict[str, float]()
+        self._lost: frozenset[tuple[str, int]] = frozenset()
+        self.is_study_lost = False
         self._closing = threading.Event()
         self._study = study_key(study)
         deadline = time.monotonic() + patience_s
@@ -80,29 +86,31 @@ class Hold:
             self._refused[trial_id] = time.monotonic() + RETRY_S
             return False
         self._refused.pop(trial_id, None)
-        self._mine.add(trial_id)
+        self._mine[trial_id] = next(self._numbers)
         return True
 
     def release(self, trial_id: str) -> None:
         """Let go of a trial that is over, or waits."""
-        if trial_id in self._mine:
-            self._mine.discard(trial_id)
+        if self._mine.pop(trial_id, None) is not None:
             self._claims.release([trial_id])
 
     def is_lost(self, trial_id: str) -> bool:
         """Say whether another driver has taken a trial over, this one having been silent."""
-        return trial_id in self._lost
+        return (trial_id, self._mine.get(trial_id, -1)) in self._lost
 
     def forget(self, trial_ids: Iterable[str]) -> None:
         """Ask no more for trials that are over."""
         for trial_id in trial_ids:
             self._refused.pop(trial_id, None)
 
+    def renew(self) -> None:
+        """Hold all claims for another lease, and see which of them others have taken over."""
+        mine = dict(self._mine)
+        held = self._claims.renew()
+        self._lost = frozenset(claim for claim in mine.items() if claim[0] not in held)
+        self.is_study_lost = self._study not in held
+
     def _renew(self) -> None:
         while not self._closing.wait(self._claims.lease_s / 4):
-            mine = set(self._mine)
-            try:
-                held = self._claims.renew()
-            except DataError:
-                continue  # the database is away for a moment; the lease is longer
-            self._lost = frozenset(mine - held) & frozenset(self._mine)
+            with suppress(DataError):  # whoever needs the ledger tells of it, and ends for it
+                self.renew()

@@ -68,7 +68,7 @@ def plan_study(study: Study, data_fingerprint: str) -> tuple[PlannedTrial, ...]:
     Returns:
         Every trial once.
     """
-    known = [stage for stage in study.all_stages if not stage.needs]
+    known = [stage for stage in study.all_stages if not study.needs(stage)]
     return tuple(
         trial
         for stage in known

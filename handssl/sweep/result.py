@@ -27,7 +27,8 @@ class StudyResult:
         records: One for each trial that was started, in the order of the plan.
         planned: Trials of the plan.
         interrupted: Whether the run ended before the plan was done.
-        stopped_by: What ended it then: SIGINT, SIGTERM or time.
+        stopped_by: What ended it then: SIGINT, SIGTERM, time, pause, `another driver` that has
+            taken the study over, or `missing trials` that were not run.
         selections: What each stage that is over has chosen, in order.
     """
 

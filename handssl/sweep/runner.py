@@ -29,7 +29,7 @@ from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.sweep.study import Study
 from handssl.sweep.tuning import Sweeping, tune_trials
 from handssl.sweep.versions import require_same_everywhere
-from handssl.tracking.ledger import Ledger
+from handssl.tracking.ledger import Ledger, Patience
 from handssl.tracking.tracker import MlflowTracker
 
 
@@ -63,6 +63,7 @@ def run(
     Raises:
         InputError: The study cannot be run, or somebody else runs it.
         PausedStudyError: It was paused, and nobody has resumed it.
+        DatabaseAwayError: The ledger's server is away, at the beginning or for ten minutes.
     """
     folder = resolve_storage(storage)
     with locked(folder, shared=True), interruption or Interruption() as interruption:
@@ -86,7 +87,7 @@ class Sweep:
         self, study: Study, storage: Path, tracking_uri: str, interruption: Interruption
     ) -> None:
         self.study, self.storage, self.tracking_uri = study, storage, tracking_uri
-        self.interruption, self.interrupted, self.paused = interruption, False, False
+        self.interruption, self.interrupted, self.ended_by = interruption, False, "time"
         self.running = Running()
         self.store = Ledger(storage)
         self.trials: tuple[PlannedTrial, ...] = ()
@@ -110,6 +111,8 @@ class Sweep:
 
     def until_interrupted(self, on_event: OnEvent) -> StudyResult:
         """Do everything, or what comes before an interruption; return what there is then."""
+        must_stop, tell = (lambda: self.interruption.requested), (lambda text: on_event(Note(text)))
+        self.store.be_patient(Patience(tell, must_stop))
         try:
             with self._hold() as self.hold:
                 self.run(on_event)
@@ -130,14 +133,14 @@ class Sweep:
             self.trials = tuple(
                 trial
                 for stage in stages
-                if not stage.needs
+                if not self.study.needs(stage)
                 for trial in plan_stage(self.study, stage, {}, self.places.fingerprint)
             )
         recorder = Recorder(self.study, self.store, self.tracker, on_event, self.places.tags)
         self.tracker.catch_up()
         try:
             for stage in stages:
-                if not self._can_choose_from(stage.needs):
+                if not self._can_choose_from(self.study.needs(stage)):
                     break
                 self._run_stage(stage, recorder, on_event)
         finally:
@@ -150,9 +153,6 @@ class Sweep:
         others = [trial for trial in self.trials if trial.stage != stage.name]
         self.trials = (*others, *trials)
         scheduler = StageScheduler(self.study, stage.name, trials, self.store)
-        for trial in scheduler.complete():  # whose outcome a crash has kept from being written
-            recorder.end(trial, "completed")
-            scheduler.ended(trial, "completed")
         for trial in scheduler.stopped():
             if scheduler.outcomes.get(trial.trial_id) not in FINISHED:
                 recorder.end(trial, "stopped")
@@ -198,21 +198,34 @@ class Sweep:
             planned = self.planned(scheduler, cluster)
             recorder.devices = planned.devices
             on_event(planned)
+            budget = Budget(self.storage, self.running.checkpoint_bytes, scheduler, self.store)
             sweeping = Sweeping(
                 *(scheduler, recorder, self.hold, self.company, self.running),
                 data={trial.trial_id: self.places.located(trial) for trial in scheduler.missing},
                 origins=origins(scheduler.missing, self.store),
                 storage=self.storage,
                 on_step=lambda: self._on_step(on_event, owned=cluster.owned),
-                on_over=Budget(self.storage, self.running.checkpoint_bytes, scheduler).keep,
+                on_over=budget.keep,
             )
             tune_trials(sweeping, cluster)
+            self._require_over(scheduler, on_event)
+
+    def _require_over(self, scheduler: StageScheduler, on_event: OnEvent) -> None:
+        """End the run where a stage is not over, whatever the reason: nothing is to be chosen."""
+        if left := scheduler.unfinished:
+            self.ended_by = "missing trials"
+            named = f"{left[0].cell}, block {left[0].block}"
+            on_event(Note(f"{len(left)} trials are not over, the first is {named}"))
+            raise InterruptedStudyError("trials are not over")
 
     def _on_step(self, on_event: OnEvent, *, owned: bool) -> None:
         on_event(Tick())
         self.company.look_now_and_then()
-        if self.interruption.requested or self.company.is_paused:
-            self.paused = self.company.is_paused
+        taken, paused = self.hold.is_study_lost, self.company.is_paused
+        if taken:
+            on_event(Note("another driver has taken the study over, this one having been silent"))
+        if self.interruption.requested or taken or paused:
+            self.ended_by = "another driver" if taken else "pause" if paused else "time"
             on_event(Stopping())
             # Tune tidies up after an Exception only. In a Ray of our own that would only delay
             # the end of every process.
@@ -241,9 +254,7 @@ class Sweep:
         )
 
     def _stopped_by(self) -> str:
-        if self.interruption.signal:
-            return self.interruption.signal.name
-        return "pause" if self.paused else "time"
+        return self.interruption.signal.name if self.interruption.signal else self.ended_by
 
     @cached_property
     def tracker(self) -> MlflowTracker:

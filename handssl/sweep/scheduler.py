@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from handssl.sweep.halving import Arm, HalvingState
@@ -50,21 +51,29 @@ class StageScheduler:
         self._decisive = {*(rules.rungs if rules else ())}
         self._seen: set[tuple[str, str, int]] = set()
         self.outcomes: dict[str, Outcome] = {}
+        self._attempts, self._failed = Counter[str](), dict[str, None]()
+        self._ended: set[str] = set()
         known = self._known(list(self.trials))
         if not looking:
             ledger.append(*known)
         # What is known and was just written stands in the log too, and counts once.
         for entry in (*ledger.log(study.name, stage), *known):
             self._apply(entry)
-        for name, outcome in self.outcomes.items():
-            trial = self.trials[name]
-            if outcome == "failed" and trial.kind == "trial" and not self.is_cancelled(trial):
-                self.state.retry(name)
+        again = [self._entry(name, "retried", self._attempts[name]) for name in self._failed]
+        if not looking:
+            ledger.append(*again)
+        for entry in again:
+            self._apply(entry)
 
     @property
     def missing(self) -> tuple[PlannedTrial, ...]:
         """The trials that are not over: to be trained further, or waiting for their rung."""
         return tuple(trial for trial in self.trials.values() if not self.is_over(trial))
+
+    @property
+    def unfinished(self) -> tuple[PlannedTrial, ...]:
+        """The missing ones that have not ended in this run; a reference may have failed in it."""
+        return tuple(trial for trial in self.missing if trial.trial_id not in self._ended)
 
     def is_over(self, trial: PlannedTrial) -> bool:
         """Say whether nothing is left to be done for a trial in this stage."""
@@ -91,7 +100,7 @@ class StageScheduler:
         """Say whether a trial has something to do now."""
         if trial.kind != "trial":
             return not self.is_over(trial)
-        return self.state.status(trial.trial_id) in ("goes_on", "done") and not self.is_over(trial)
+        return self.state.status(trial.trial_id) == "goes_on"
 
     def entries(
         self, trial: PlannedTrial, epoch: int, metrics: Mapping[str, float]
@@ -109,11 +118,13 @@ class StageScheduler:
     def ended(self, trial: PlannedTrial, outcome: Outcome) -> None:
         """Take in, and keep, how a trial has ended by itself."""
         self.outcomes[trial.trial_id] = outcome
+        self._ended.add(trial.trial_id)
         if trial.kind == "trial" and (outcome == "diverged" or outcome == "failed"):
-            entry = self._entry(trial.trial_id, outcome, 0)
+            # Each failure has a number, so that the second decides after a restart too.
+            attempt = self._attempts[trial.trial_id] if outcome == "failed" else 0
+            entry = self._entry(trial.trial_id, outcome, attempt)
             self._ledger.append(entry)
-            self._seen.add(_key(entry))
-            self.state.left(trial.trial_id)  # again too, where it had failed before
+            self._apply(entry)
 
     def learn(self, trial_ids: Sequence[str]) -> None:
         """Take in what other drivers have recorded of trials since this was last asked."""
@@ -156,11 +167,18 @@ class StageScheduler:
         if entry.trial_id not in self.trials or _key(entry) in self._seen:
             return  # of an earlier plan of the study, or known
         self._seen.add(_key(entry))
-        if entry.kind == "reported" and not self.is_cancelled(self.trials[entry.trial_id]):
+        name, cancelled = entry.trial_id, self.is_cancelled(self.trials[entry.trial_id])
+        self._failed.pop(name, None)
+        if entry.kind == "reported" and not cancelled:
             value = math.nan if entry.value is None else entry.value
-            self.state.reported(entry.trial_id, entry.epoch, value)
+            self.state.reported(name, entry.epoch, value)
+        elif entry.kind == "retried" and not cancelled:
+            self.state.retried(name)
         elif entry.kind in ("diverged", "failed", "cancelled"):
-            self.state.left(entry.trial_id)
+            self.state.left(name)
+        if entry.kind == "failed":
+            self._attempts[name] = entry.epoch + 1
+            self._failed |= {} if cancelled else {name: None}
 
     def _known(self, trial_ids: Sequence[str]) -> list[LogEntry]:
         """Return as entries what the records hold of trials, whoever has run them."""

@@ -165,7 +165,7 @@ class _Viewer:
         return [self._stage(stage) for stage in self.study.all_stages]
 
     def _stage(self, stage: Stage) -> StageStatus:
-        unknown = [name for name in stage.needs if name not in self.selections]
+        unknown = [name for name in self.study.needs(stage) if name not in self.selections]
         if unknown:
             return StageStatus(stage.name, waits_for=unknown[0])
         trials = plan_stage(self.study, stage, self.selections, self._fingerprint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -173,6 +174,19 @@ class Study(Config):
     def all_stages(self) -> tuple[Stage, ...]:
         """The stages; a study of cells alone has one."""
         return self.stages or (CellsStage(name=self.stage, all=self.cells),)
+
+    def needs(self, stage: StageBase) -> tuple[str, ...]:
+        """Return the stages whose choices decide the trials of a stage.
+
+        Beside those its cells follow from, these are all searches before it: every later trial has
+        the settings they have chosen.
+
+        Args:
+            stage: One of the study's.
+        """
+        before = takewhile(lambda one: one.name != stage.name, self.all_stages)
+        searches = (one.name for one in before if one.kind == "hyperparameters")
+        return tuple(dict.fromkeys((*stage.needs, *searches)))
 
     def resolve(self, stage: StageBase, before: Selections) -> tuple[Cell, ...]:
         """Return the cells of a stage, given what earlier stages have chosen."""

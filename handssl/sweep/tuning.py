@@ -70,7 +70,9 @@ class Bridge(tune.Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """An actor has turned to a segment of a trial."""
-        self._recorder.start(self._of(trial))
+        planned = self._of(trial)
+        if not self._is_past(planned):
+            self._recorder.start(planned)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -79,7 +81,8 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         planned = self._of(trial)
         for text, again in result.get("notices", ()):
             self._recorder.notice(planned, text, again)
-        if result["metrics"] and not self._sweeping.hold.is_lost(planned.trial_id):
+        lost = self._sweeping.hold.is_lost(planned.trial_id)
+        if result["metrics"] and not lost and not self._is_past(planned):
             epoch, metrics = result["epoch"], result["metrics"]
             seconds = float(result.get("time_this_iter_s", math.nan))
             entries = self._scheduler.entries(planned, epoch, metrics)
@@ -89,7 +92,9 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         """A segment is over: the trial waits, has ended by itself, or was stopped."""
         planned, last = self._of(trial), trial.last_result
         outcome = last.get("outcome", "stopped")
-        if self._sweeping.hold.is_lost(planned.trial_id):
+        if self._is_past(planned):
+            pass
+        elif self._sweeping.hold.is_lost(planned.trial_id):
             self._recorder.pause(planned)
         elif self._scheduler.is_cancelled(planned):  # also where it would have waited
             self._recorder.end(planned, "cancelled")
@@ -103,8 +108,12 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         """The process itself is gone: killed for its memory, with its node, or for its silence."""
         planned = self._of(trial)
         reason = _reason(trial, self._sweeping)
-        if planned.trial_id in self._dispatch.over:
+        if self._is_past(planned):
+            pass
+        elif planned.trial_id in self._dispatch.over:
             self._end(planned, "failed", reason)
+        elif self._sweeping.hold.is_lost(planned.trial_id):
+            self._recorder.pause(planned)
         else:
             self._recorder.notice(planned, f"{planned.cell}: {reason}; it goes on elsewhere")
             self._recorder.pause(planned)
@@ -113,6 +122,10 @@ class Bridge(tune.Callback):  # type: ignore[misc]
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """The controller went round once."""
         self._sweeping.on_step()
+
+    def _is_past(self, trial: PlannedTrial) -> bool:
+        """Say whether a trial was cancelled or stopped while its segment was in Tune's queue."""
+        return self._scheduler.is_over(trial) and not self._recorder.is_running(trial)
 
     def _end(self, trial: PlannedTrial, outcome: Outcome, message: str) -> None:
         self._recorder.end(trial, outcome, message)

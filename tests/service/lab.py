@@ -221,12 +221,14 @@ def require_exactly_once(of: Lab, names: Sequence[str]) -> Counter[str]:
         counted.update({job.state: 1, "attempts": job.attempt, "lost": job.lost})
         log = of.job_log(name)
         assert log.count(": completed ") == 1, log
-    records = Ledger(of.folder).all()
+    ledger = Ledger(of.folder, of.env.get("HANDSSL_LEDGER"))
+    records = ledger.all()
     assert Counter(record.outcome for record in records) == {"completed": len(names)}
     for record in records:
-        epochs = [row.epoch for row in Ledger(of.folder).history(record.trial_id)]
+        epochs = [row.epoch for row in ledger.history(record.trial_id)]
         assert epochs == list(range(1, record.epochs + 1))
-    assert Ledger(of.folder).claims.holders() == {}
+    assert ledger.claims.holders() == {}
+    ledger.close()
     assert page(of.queue)[1] == len(names)
     return counted
 

@@ -19,6 +19,7 @@ import psutil
 import pytest
 import requests
 
+from handssl.tracking.ledger import Ledger
 from tests.postgresql import postgres_server
 from tests.service.lab import Lab, lab, leases, require_exactly_once, short_study
 from tests.sweep.clusters import LocalCluster, local_cluster
@@ -74,10 +75,13 @@ def test_every_job_ends_once_when_service_driver_and_head_are_killed(tmp_path):
 
 def test_a_killed_postgresql_is_waited_for_and_stand_bys_take_over(tmp_path):
     with contextlib.closing(postgres_server()) as server:
-        with lab(tmp_path / "lab", database=server.url) as of:
+        env = {"HANDSSL_LEDGER": server.url}  # queue and ledger may share a database
+        with lab(tmp_path / "lab", database=server.url, env=env) as of:
             names = of.submit([short_study(number, epochs=40) for number in range(3)])
-            of.until(of.drivers, "a driver")
+            with contextlib.closing(Ledger(of.folder, server.url)) as ledger:
+                of.until(lambda: sum(one.epoch > 0 for one in ledger.all()) == 2, "both drivers")
             server.stop("immediate")
+            of.until(lambda: "waiting, up to 10 minutes" in of.log(), "a driver that waits")
             server.start()
             first, second = of.process, of.start(port=of.standby_port)
             # One that stands still loses the lease, finds that out, and stands by.
@@ -94,7 +98,7 @@ def test_a_killed_postgresql_is_waited_for_and_stand_bys_take_over(tmp_path):
             of.until(lambda: of.dispatcher() == first.pid, "the first again")
             assert time.monotonic() - began_s < of.lease_s + 5  # a lease, and a look at it
             counted = worked_off(of, names)
-        assert counted["attempts"] == 3  # drivers have not even noticed
+        assert counted["attempts"] == 3  # no driver has ended for it
 
 
 def test_every_job_ends_once_when_a_worker_node_dies(tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +145,90 @@ def test_a_failed_trial_is_tried_again_by_the_next_run(tmp_path: Path) -> None:
     assert again.scheduler.missing == (failing,)
     finish(again, 1)
     assert again.outcomes()[failing.trial_id][0] in ("stopped", "completed")
+
+
+def fail(driver: Driver, trial: PlannedTrial) -> None:
+    driver.recorder.start(trial)
+    driver._end(trial, "failed")
+    driver._end_stopped()
+
+
+def train_all(driver: Driver, epoch: int, *, but: PlannedTrial | None = None) -> None:
+    """Bring every trial that may to an epoch."""
+    able = {t.trial_id for t in driver.scheduler.missing if t != but}
+
+    class First:
+        def choice(self, trials: list[PlannedTrial]) -> PlannedTrial:
+            known = driver.recorder.known_epoch
+            return next(t for t in trials if t.trial_id in able and known(t) < epoch)
+
+    with contextlib.suppress(StopIteration):
+        while driver.step(First()):
+            pass
+
+
+def decisions(driver: Driver) -> dict[str, tuple[str, int]]:
+    state = driver.scheduler.state
+    return {name: (state.status(name), state.target(name)) for name in driver.scheduler.trials}
+
+
+HALVES = {"halving": {"grace_epochs": 1, "reduction_factor": 2.0}, "blocks": [1]}
+
+
+def test_a_second_failure_decides_the_same_after_a_restart(tmp_path: Path) -> None:
+    planned = study(**HALVES)
+    values = values_of(planned)
+    best = min((t for t in plan_study(planned, "data") if not t.exempt), key=_value(values))
+    first = Driver(tmp_path, planned, values)
+    fail(first, best)
+    train_all(first, 1)  # and the first rung is decided without it
+    second = Driver(tmp_path, planned, values)
+    train_all(second, 1)  # it comes late, and goes on
+    train_all(second, 2, but=best)
+    fail(second, best)  # the second rung is decided
+    train_all(second, EPOCHS)
+    log = second.ledger.log("x", "objectives")
+    logged = [(e.kind, e.epoch) for e in log if e.trial_id == best.trial_id]
+    again = Driver(tmp_path, planned, values)
+    changed = set(decisions(again).items()) ^ set(decisions(second).items())
+    assert {name for name, _ in changed} == {best.trial_id}
+    assert logged == [("failed", 0), ("retried", 1), ("reported", 1), ("failed", 1)]
+    assert again.scheduler.missing == (best,)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_survivors_do_not_depend_on_when_a_trial_that_is_run_again_comes(
+    tmp_path: Path, seed: int
+) -> None:
+    planned = study(**HALVES)
+    values = values_of(planned)
+    best = min((t for t in plan_study(planned, "data") if not t.exempt), key=_value(values))
+    fail(Driver(tmp_path / "again", planned, values), best)
+    again = finish(Driver(tmp_path / "again", planned, values), seed)
+    whole = finish(Driver(tmp_path / "whole", planned, values), 0)
+    assert again.outcomes() == whole.outcomes()
+
+
+def test_a_log_that_numbers_no_failures_is_read_as_before(tmp_path: Path) -> None:
+    planned = study(**HALVES)
+    values = values_of(planned)
+    driver = Driver(tmp_path, planned, values)
+    failing = next(t for t in driver.scheduler.missing if not t.exempt)
+    fail(driver, failing)
+    metrics = {"median_mm": 1.0}  # of a second run, which has left no word that it began
+    driver.recorder.start(failing)
+    entries = driver.scheduler.entries(failing, 1, metrics)
+    driver.recorder.epoch(failing, 1, metrics, 0.0, entries)
+    again = Driver(tmp_path, planned, values)
+    assert again.scheduler.state.status(failing.trial_id) == "waits"
+    finish(again, 1)
+    fail(again, failing)
+    kinds = [(e.kind, e.epoch) for e in again.ledger.log("x", "objectives")]
+    assert kinds.count(("failed", 1)) == 1
+
+
+def _value(values: dict[str, float]) -> Callable[[PlannedTrial], float]:
+    return lambda trial: values[trial.trial_id]
 
 
 def test_a_diverged_trial_is_over_and_holds_nobody_up(tmp_path: Path) -> None:

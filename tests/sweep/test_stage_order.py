@@ -69,7 +69,8 @@ def go(tmp_path, blob_data, monkeypatch):
     def run(study=STUDY, **values):
         with Interruption() as interruption:
             sweep = Told(study, tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}", interruption)
-            sweep.values = {name.replace("_", " "): value for name, value in values.items()}
+            spaced = {name.replace("_", " "): value for name, value in values.items()}
+            sweep.values = values | spaced
             events = []
             return sweep.until_interrupted(events.append), events
 
@@ -163,3 +164,35 @@ def test_another_study_that_goes_on_with_what_was_stopped_changes_no_choice(go):
     assert whole.selections[1].best.label == early
     again, _ = go(HALVED, **better)
     assert again.selections == first.selections
+
+
+SEARCHED = Study.parse(
+    {
+        "name": "searched",
+        "stages": [
+            {
+                "kind": "hyperparameters",
+                "composition": ["rotate"],
+                "grid": {"optimizer.lr_base": [1e-4, 1e-3]},
+                "points": 2,
+            },
+            {"kind": "objectives", "transformations": ["blur", "rotate"]},
+        ],
+        "pretrain": {"epochs": 4, "optimizer": {"warmup_epochs": 1}},
+        "references": False,
+        "halving": None,
+    }
+)
+BETTER = "contrastive rotate optimizer.lr_base=0.001"
+
+
+def test_stages_after_a_search_wait_until_all_of_its_trials_are_there(go, tmp_path):
+    result, events = go(SEARCHED, **{BETTER: math.nan})
+    assert [event.stage for event in planned(events)] == ["hyperparameters"]
+    assert len(result.failed) == 1
+    seen = sweep_status.status(SEARCHED, tmp_path)
+    assert [stage.waits_for for stage in seen.stages] == ["", "hyperparameters"]
+    result, events = go(SEARCHED, **{BETTER: 40.0})
+    assert [event.stage for event in planned(events)] == ["hyperparameters", "objectives"]
+    searched = {trial.cell for trial in planned(events)[1].trials if "contrastive" in trial.cell}
+    assert all("lr_base=0.001" in cell for cell in searched)

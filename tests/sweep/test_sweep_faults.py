@@ -180,7 +180,16 @@ def test_a_run_with_checkpoints_beyond_the_budget_keeps_those_that_are_needed(tm
     def left(trial):
         return sorted(p.name for p in tmp_path.glob(f"trials/{trial.trial_id}/checkpoints/*"))
 
-    Budget(tmp_path, 3000, scheduler).keep()
+    Budget(tmp_path, 3000, scheduler, ledger).keep()
     assert (left(done), len(left(runs))) == (["epoch-00002.ckpt"], 2)
-    Budget(tmp_path, 1, scheduler).keep()
+    ledger.save(record.model_copy(update={"outcome": "running"}))  # another study goes on with it
+    Budget(tmp_path, 1, scheduler, ledger).keep()
+    assert (left(done), left(runs)) == (["epoch-00002.ckpt"],) * 2
+    ledger.save(record.model_copy(update={"outcome": "completed"}))
+    other = Ledger(tmp_path)
+    other.claims.take([done.trial_id])
+    Budget(tmp_path, 1, scheduler, ledger).keep()
+    assert left(done) == ["epoch-00002.ckpt"]
+    other.claims.release()
+    Budget(tmp_path, 1, scheduler, ledger).keep()
     assert (left(done), left(runs)) == ([], ["epoch-00002.ckpt"])

@@ -41,7 +41,8 @@ class HalvingState:
     the survivors do not depend on the order. Entries that come twice change nothing.
 
     A trial that diverged, failed or was cancelled ranks last and does not go on. If it is run again
-    and reports after its rung was decided, it goes on if it is better than the worst that did.
+    its rung waits for it; where that was decided already, it goes on if it is better than the worst
+    that did.
 
     Args:
         arms: All trials of the stage.
@@ -110,11 +111,14 @@ class HalvingState:
             return self._last(trial)
         return self._rungs[trial.rung] if trial.rung < len(self._rungs) else self._epochs
 
-    def retry(self, trial_id: str) -> None:
-        """Let a trial that failed be run again."""
+    def retried(self, trial_id: str) -> None:
+        """Take in that a trial that failed is run again: where nothing is decided, it counts."""
         trial = self._trials[trial_id]
-        if trial.status == "out":
-            trial.status = "goes_on"
+        if trial.status != "out":
+            return
+        trial.status = "goes_on"
+        if trial.cohort and trial.rung < len(self._rungs) and trial.cohort.bars[trial.rung] is None:
+            trial.cohort.values[trial.rung].pop(trial_id, None)
 
     def _last(self, trial: _Trial) -> int:
         return self._epochs if trial.arm.epochs is None else trial.arm.epochs

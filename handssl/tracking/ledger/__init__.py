@@ -6,5 +6,6 @@ SQLite in the storage on one machine, PostgreSQL by URL for a cluster. It decide
 from handssl.tracking.ledger.claims import Claims
 from handssl.tracking.ledger.ledger import Ledger, has_results
 from handssl.tracking.ledger.log import LogEntry, StudyLog
+from handssl.tracking.ledger.patience import Patience
 
-__all__ = ["Claims", "Ledger", "LogEntry", "StudyLog", "has_results"]
+__all__ = ["Claims", "Ledger", "LogEntry", "Patience", "StudyLog", "has_results"]

@@ -13,6 +13,7 @@ import psutil
 from sqlalchemy import delete, select, update
 
 from handssl.tracking.ledger.database import Database
+from handssl.tracking.ledger.patience import patient
 from handssl.tracking.ledger.tables import claims
 
 LEASE_S = 60.0
@@ -46,6 +47,7 @@ class Claims:
         self._database, self.lease_s = database, lease_s
         self.owner = owner or f"{_here()}:{os.getpid()}:{_born(os.getpid())}:{uuid.uuid4().hex[:8]}"
 
+    @patient
     def take(self, trial_ids: Sequence[str]) -> frozenset[str]:
         """Claim trials; return those that are this owner's now, the others being held by another.
 
@@ -68,6 +70,7 @@ class Claims:
             )
             return frozenset(connection.scalars(mine))
 
+    @patient
     def renew(self) -> frozenset[str]:
         """Hold every claim of this owner for another lease; return the trials.
 
@@ -79,6 +82,7 @@ class Claims:
             connection.execute(update(claims).where(mine).values(until_s=until_s))
             return frozenset(connection.scalars(select(claims.c.trial_id).where(mine)))
 
+    @patient
     def release(self, trial_ids: Sequence[str] | None = None) -> None:
         """Let go of trials, or of all."""
         mine = claims.c.owner == self.owner
@@ -87,6 +91,7 @@ class Claims:
         with self._database.begin() as connection:
             connection.execute(delete(claims).where(mine))
 
+    @patient
     def release_dead(self) -> None:
         """End the claims of processes of this machine that are gone: nobody waits for a lease."""
         gone = [owner for owner in set(self.holders().values()) if _is_gone(owner)]
@@ -94,6 +99,7 @@ class Claims:
             with self._database.begin() as connection:
                 connection.execute(delete(claims).where(claims.c.owner.in_(gone)))
 
+    @patient
     def holders(self) -> dict[str, str]:
         """Return the owner of every trial that is held now."""
         with self._database.begin(reading=True) as connection:

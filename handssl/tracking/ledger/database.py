@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
-from handssl.errors import DataError, InputError
+from handssl.errors import DatabaseAwayError, DataError, InputError
+from handssl.tracking.ledger.patience import Patience
 from handssl.tracking.ledger.tables import SCHEMA_VERSION, about, metadata
 
 _BUSY_S = 30.0
@@ -46,13 +47,18 @@ class Database:
         url: SQLAlchemy URL, `sqlite:///FILE` or `postgresql://USER@HOST/NAME`.
         schema: Its tables.
 
+    Attributes:
+        patience: With methods that are `patient`, when its server goes away; None: none at all.
+
     Raises:
         InputError: The URL is none, or names another kind of database.
-        DataError: The database cannot be reached, is damaged, or is of another version.
+        DatabaseAwayError: The server does not answer.
+        DataError: The database cannot be used, is damaged, or is of another version.
     """
 
     def __init__(self, url: str, schema: Schema = LEDGER) -> None:
         self._what = schema.what
+        self.patience: Patience | None = None
         self._engine, self.name = _engine(url, schema.what)
         # Whoever forgets to close it leaves no connection behind.
         self._finalizer = weakref.finalize(self, self._engine.dispose)
@@ -75,13 +81,15 @@ class Database:
             reading: Nothing is written, so nobody has to wait.
 
         Raises:
+            DatabaseAwayError: The server does not answer, or not any more.
             DataError: The database says no; what to do is said.
         """
         try:
             with self._engine.execution_options(reading=reading).begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise DataError(f"{self._what} {self.name}: {_reason(error)}") from None
+            kind = DatabaseAwayError if _is_away(error) else DataError
+            raise kind(f"{self._what} {self.name}: {_reason(error)}") from None
 
     def add(self, connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
         """Insert a row unless one with its key is there.
@@ -187,6 +195,19 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     reading = connection.get_execution_options().get("reading")
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _is_away(error: SQLAlchemyError) -> bool:
+    """Say whether a connection was broken, or could not be made for want of a server."""
+    if not isinstance(error, DBAPIError):
+        return False
+    # What a server says has a code, except where it refuses a connection.
+    unmade = isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", "") is None
+    refused = any(sign in str(error.orig) for sign in _REFUSALS)
+    return error.connection_invalidated or (unmade and not refused)
+
+
+_REFUSALS = ("password", "authentication", "does not exist", "pg_hba.conf")
 
 
 def _reason(error: SQLAlchemyError) -> str:

@@ -13,6 +13,7 @@ from handssl.errors import InputError
 from handssl.tracking.ledger.claims import Claims
 from handssl.tracking.ledger.database import Database
 from handssl.tracking.ledger.log import LogEntry, StudyLog
+from handssl.tracking.ledger.patience import Patience, patient
 from handssl.tracking.ledger.requests import Ask, Asked, put_together
 from handssl.tracking.ledger.studies import StudyPlans
 from handssl.tracking.ledger.tables import log, points, requests, trials
@@ -78,11 +79,13 @@ class Ledger:
         """Return every record, or those that a study was the first to run, by trial id."""
         return self._select() if study is None else self._select(trials.c.study == study)
 
+    @patient
     def save(self, record: TrialRecord) -> None:
         """Replace a trial's record as a whole."""
         with self._database.begin() as connection:
             self._database.put(connection, trials, record.model_dump(mode="json"))
 
+    @patient
     def report(
         self, record: TrialRecord, metrics: Mapping[str, float], *entries: LogEntry
     ) -> TrialRecord:
@@ -101,9 +104,13 @@ class Ledger:
             if self._database.add(connection, points, row):
                 record = record.model_copy(update={"metrics": dict(metrics)})
                 self._database.put(connection, trials, record.model_dump(mode="json"))
+            else:
+                known = _records(connection, trials.c.trial_id == record.trial_id)
+                record = known[0] if known else record
             self._add_entries(connection, entries)
         return record
 
+    @patient
     def append_epoch(self, trial_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
         """Add an epoch; one that is already there is left as it is."""
         with self._database.begin() as connection:
@@ -117,6 +124,7 @@ class Ledger:
         """Return the samples of the machine's load taken so far, in order."""
         return read_samples(self.folder(trial_id))
 
+    @patient
     def append(self, *entries: LogEntry) -> None:
         """Add entries to a study's log; those that are there already are left as they are."""
         with self._database.begin() as connection:
@@ -126,6 +134,7 @@ class Ledger:
         """Return the epochs recorded so far, in order of epoch."""
         return self.histories([trial_id]).get(trial_id, [])
 
+    @patient
     def histories(self, trial_ids: Sequence[str]) -> dict[str, list[EpochMetrics]]:
         """Return the epochs of several trials at once, in order of epoch."""
         query = select(points).where(points.c.trial_id.in_(list(trial_ids)))
@@ -136,6 +145,7 @@ class Ledger:
                 found.setdefault(row.trial_id, []).append(entry)
         return found
 
+    @patient
     def log(self, study: str, stage: str) -> StudyLog:
         """Return what a stage's scheduler has seen, in order."""
         query = select(log).where(log.c.study == study, log.c.stage == stage).order_by(log.c.number)
@@ -146,12 +156,14 @@ class Ledger:
             for row in rows
         )
 
+    @patient
     def ask(self, study: str, kind: Ask, **detail: Any) -> None:
         """Ask something of a study; whoever runs it looks every second."""
         row = {"study": study, "kind": kind, "detail": detail, "time_ms": now_ms()}
         with self._database.begin() as connection:
             connection.execute(insert(requests).values(**row))
 
+    @patient
     def asked(self, study: str) -> Asked:
         """Return all that was asked of a study, put together."""
         query = select(requests).where(requests.c.study == study).order_by(requests.c.number)
@@ -159,25 +171,35 @@ class Ledger:
             rows = connection.execute(query).all()
         return put_together((row.kind, row.detail) for row in rows)
 
+    @patient
     def set_run(self, trial_id: str, mlflow_run_id: str) -> None:
         """Remember the MLflow run of a trial, whatever else has changed meanwhile."""
         change = update(trials).where(trials.c.trial_id == trial_id)
         with self._database.begin() as connection:
             connection.execute(change.values(mlflow_run_id=mlflow_run_id))
 
+    def be_patient(self, patience: Patience) -> None:
+        """Wait, from now on, for a database that goes away; before that it is told of at once."""
+        self._database.patience = patience
+
     def close(self) -> None:
         """Give connections back."""
         self._database.close()
 
+    @patient
     def _select(self, *conditions: Any) -> tuple[TrialRecord, ...]:
-        query = select(trials).where(*conditions).order_by(trials.c.trial_id)
         with self._database.begin(reading=True) as connection:
-            rows = connection.execute(query).mappings().all()
-        return tuple(TrialRecord.model_validate(dict(row)) for row in rows)
+            return _records(connection, *conditions)
 
     def _add_entries(self, connection: Any, entries: Sequence[LogEntry]) -> None:
         if entries:
             self._database.add_all(connection, log, [entry._asdict() for entry in entries])
+
+
+def _records(connection: Any, *conditions: Any) -> tuple[TrialRecord, ...]:
+    query = select(trials).where(*conditions).order_by(trials.c.trial_id)
+    rows = connection.execute(query).mappings().all()
+    return tuple(TrialRecord.model_validate(dict(row)) for row in rows)
 
 
 def default_ledger_url(storage: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Kind = Literal["reported", "diverged", "failed", "stopped", "cancelled"]
+Kind = Literal["reported", "diverged", "failed", "retried", "stopped", "cancelled"]
 
 
 class LogEntry(NamedTuple):
@@ -15,7 +15,8 @@ class LogEntry(NamedTuple):
         stage: Name of the stage.
         trial_id: Of which trial.
         kind: What happened to it.
-        epoch: After which epoch.
+        epoch: After which epoch; of `failed` and `retried` the number of the attempt that failed or
+            begins, the first being 0; of `diverged` and `cancelled` 0.
         value: The primary measure on `select` in mm, where there is one.
     """
 

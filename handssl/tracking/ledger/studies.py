@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from handssl.tracking.ledger.database import Database
+from handssl.tracking.ledger.patience import patient
 from handssl.tracking.ledger.tables import studies
 
 Plan = dict[str, Any]
@@ -23,6 +24,7 @@ class StudyPlans:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @patient
     def keep_plan(self, study: str, plan: Mapping[str, Any]) -> Plan:
         """Keep a study's plan unless it has one.
 
@@ -37,6 +39,7 @@ class StudyPlans:
             self._database.add(connection, studies, {"name": study, "plan": dict(plan)})
             return dict(connection.scalar(_plan_of(study)))
 
+    @patient
     def add_deviation(self, study: str, plan_hash: str, deviations: list[str]) -> None:
         """Remember that a study was run under another plan than its first; once for each plan."""
         with self._database.begin() as connection:
@@ -47,6 +50,7 @@ class StudyPlans:
             row = studies.c.name == study
             connection.execute(update(studies).where(row).values(plan={**kept, "later": later}))
 
+    @patient
     def plan(self, study: str) -> Plan | None:
         """Return the plan that a study was first run under, None if it never was."""
         with self._database.begin(reading=True) as connection:

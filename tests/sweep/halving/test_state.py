@@ -115,6 +115,30 @@ def test_a_trial_that_failed_and_is_run_again_is_measured_by_the_same_bar():
         assert state.status("1-00") == "goes_on"
 
 
+def test_a_rung_that_is_not_decided_waits_for_one_that_is_run_again():
+    rules = Rules(epochs=4, grace_epochs=1, reduction_factor=2.0)
+    values = {f"1-{number:02d}": 50.0 + number for number in range(4)}
+    for order in (sorted(values), sorted(values, reverse=True)):
+        state = HalvingState(arms(4), rules)
+        state.left("1-00")
+        state.retried("1-00")
+        for name in order:
+            state.reported(name, 1, values[name])
+        going_on = [name for name in values if state.status(name) == "goes_on"]
+        assert going_on == ["1-00", "1-01"]
+
+
+def test_one_that_is_run_again_changes_nothing_that_was_decided():
+    state = HalvingState(arms(3), RULES)
+    state.left("1-02")
+    state.reported("1-00", 1, 40.0)
+    state.reported("1-01", 1, 50.0)
+    state.retried("1-02")
+    assert [state.status(arm.trial_id) for arm in arms(3)] == ["goes_on", "stopped", "goes_on"]
+    state.left("1-02")
+    assert state.status("1-02") == "out"
+
+
 def test_one_that_comes_late_takes_part_in_the_next_rung():
     state = HalvingState(arms(3), RULES)
     state.left("1-02")

@@ -1,0 +1,94 @@
+"""Waiting for a database that went away: a server that is restarted costs minutes, not a study."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from handssl.errors import DatabaseAwayError
+
+LIMIT_S = 600.0
+PAUSE_S = 2.0
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Patience:
+    """How long, and until when, a database that was there before is waited for.
+
+    One is shared by all threads that use a database: an outage begins with the first failure and
+    ends with the first success of any of them.
+
+    Args:
+        say: Told once of each outage, in the thread that has made this one.
+        must_stop: Says whether to wait no longer.
+        limit_s: The longest outage that is waited for.
+        pause_s: Between two attempts.
+
+    Example:
+        >>> Patience(print).insist(lambda: 3)
+        3
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        must_stop: Callable[[], bool] = lambda: False,
+        *,
+        limit_s: float = LIMIT_S,
+        pause_s: float = PAUSE_S,
+    ) -> None:
+        self._say, self._must_stop = say, must_stop
+        self._limit_s, self._pause_s = limit_s, pause_s
+        self._thread, self._told = threading.get_ident(), False
+        self._since_s: float | None = None
+
+    def insist(self, work: Callable[[], T]) -> T:
+        """Do work again until the database is there.
+
+        Args:
+            work: One transaction that may be done twice: it may have been carried out though the
+                answer was lost.
+
+        Raises:
+            DatabaseAwayError: It was away for too long, or the caller must stop.
+        """
+        while True:
+            try:
+                found = work()
+            except DatabaseAwayError as error:
+                self._wait(error)
+            else:
+                self._since_s, self._told = None, False
+                return found
+
+    def _wait(self, error: DatabaseAwayError) -> None:
+        now_s = time.monotonic()
+        since_s = self._since_s = now_s if self._since_s is None else self._since_s
+        if self._must_stop() or now_s - since_s >= self._limit_s:
+            raise error
+        if not self._told and threading.get_ident() == self._thread:
+            self._told = True
+            self._say(f"waiting, up to {self._limit_s / 60:g} minutes: {error}")
+        time.sleep(self._pause_s)
+
+
+def patient(method: Callable[P, T]) -> Callable[P, T]:
+    """Have a method that is one transaction done again, as patient as its `_database` is.
+
+    What it writes has to be the same the second time, see `Patience.insist`.
+    """
+
+    @functools.wraps(method)
+    def insisting(*args: P.args, **named: P.kwargs) -> T:
+        owner: Any = args[0]
+        patience: Patience | None = owner._database.patience
+        if patience is None:
+            return method(*args, **named)
+        return patience.insist(lambda: method(*args, **named))
+
+    return insisting
