@@ -9,6 +9,7 @@ import click
 
 from handssl.cli.groups import Group
 from handssl.cli.queue_options import CODES, service_options
+from handssl.cli.waiting import show, tell, waiting
 from handssl.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,8 +71,9 @@ def show_log(job: str, follow: bool, service: str | None, as_json: bool) -> None
     if as_json:
         click.echo(json.dumps({"job": job, "log": found.logs()}))
     elif follow:
-        for text in found.follow():
-            click.echo(text, nl=False)
+        found.status()  # what nobody knows is told at once
+        with waiting(job):
+            found.wait(show=show, tell=tell)
     else:
         click.echo(found.logs(), nl=False)
 
@@ -82,8 +84,11 @@ def show_log(job: str, follow: bool, service: str | None, as_json: bool) -> None
 @service_options
 def wait_for(job: str, timeout_s: float | None, service: str | None, as_json: bool) -> int:
     """Wait for the end of a JOB; exit code 0, 1 (failed), 3 (cancelled), 124 (timeout)."""
+    found = _job(job, service)
+    found.status()  # what nobody knows is told at once
     try:
-        state = _job(job, service).wait(timeout_s)
+        with waiting(job):
+            state = found.wait(timeout_s, tell=tell)
     except TimeoutError as error:
         click.echo(str(error), err=True)
         return 124

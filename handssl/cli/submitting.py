@@ -10,6 +10,7 @@ import click
 
 from handssl.cli.options import parse_changes
 from handssl.cli.queue_options import CODES, service_options
+from handssl.cli.waiting import show, tell, waiting
 
 if TYPE_CHECKING:
     from handssl.service.remote_job import Job
@@ -51,7 +52,7 @@ def submit(
     """Hand STUDY, a YAML file or a name, to the queue of `handssl serve`.
 
     The same study again returns the job that is there. With --wait the exit code is 0 if the job
-    succeeded, 1 if it failed, 3 if it was cancelled.
+    succeeded, 1 if it failed, 3 if it was cancelled; Ctrl-C ends the waiting, not the job.
 
     \b
     Examples:
@@ -67,32 +68,35 @@ def submit(
     given = {"workers": workers, "at_once": at_once, "trials_per_gpu": trials_per_gpu}
     how = How.parse({name: value for name, value in given.items() if value is not None})
     job = hand_over(study, how=how, service=service, **rest)
-    if waits and not as_json:
-        return _told(job)
-    if waits:
-        job.wait()
-    return _said(job, as_json=as_json, waited=waits)
+    if not waits:
+        _say(job, job.document()["job"], as_json=as_json)
+        return 0
+    state, found = _waited(job, quiet=as_json)
+    if as_json:
+        _say(job, found, as_json=True)
+    return CODES[state]
 
 
-def _told(job: Job) -> int:
-    click.echo(f"{job.id}: {'queued' if job.is_new else 'was there already'}", err=True)
-    for text in job.follow():
-        click.echo(text, nl=False)
-    found = job.document()["job"]
-    click.echo(f"{job.id}: {found['state']}{_why(found)}", err=True)
-    return CODES[found["state"]]
+def _waited(job: Job, *, quiet: bool) -> tuple[str, dict[str, Any]]:
+    """Wait for the end of a job; return how it ended, and the job, which may be queued again."""
+    if not quiet:
+        click.echo(f"{job.id}: {'queued' if job.is_new else 'was there already'}", err=True)
+    with waiting(job.id):
+        state = job.wait(show=(lambda _: None) if quiet else show, tell=tell)
+        found = job.document(tell=tell)["job"]
+    if not quiet:
+        click.echo(f"{job.id}: {state}{_why(found) if found['state'] == state else ''}", err=True)
+    return state, found
 
 
-def _said(job: Job, *, as_json: bool, waited: bool) -> int:
-    found = job.document()["job"]
+def _say(job: Job, found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found | {"is_new": job.is_new}, indent=2))
-    else:
-        place = f", place {found['position']}" if found["position"] else ""
-        known = "" if job.is_new else " (the same study was there; --again queues it once more)"
-        click.echo(f"{job.id}: {found['state']}{place}{known}")
-        click.echo(f"look at it: {job.client.url}/jobs/{job.id}   handssl jobs logs {job.id}")
-    return CODES.get(found["state"], 0) if waited else 0
+        return
+    place = f", place {found['position']}" if found["position"] else ""
+    known = "" if job.is_new else " (the same study was there; --again queues it once more)"
+    click.echo(f"{job.id}: {found['state']}{place}{known}")
+    click.echo(f"look at it: {job.client.url}/jobs/{job.id}   handssl jobs logs {job.id}")
 
 
 def _why(job: dict[str, Any]) -> str:

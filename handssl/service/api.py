@@ -13,8 +13,10 @@ from handssl.service.auth import Here, Looks, Submits
 from handssl.service.job import Job, JobRequest, State
 from handssl.service.listing import PAGE, Filter, history, page, placed
 from handssl.service.logs import read_log
+from handssl.service.plain import require_plain
 from handssl.service.progress import resume_study
-from handssl.service.reading import read_request, require_shallow
+from handssl.service.reading import Body as Sent
+from handssl.service.reading import parse_request
 from handssl.service.running_service import Service
 from handssl.service.settings import is_draining
 from handssl.service.views import (
@@ -41,6 +43,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 router = APIRouter(prefix="/api", responses=_REFUSALS)
 
 JobId = Annotated[str, Path(pattern=r"^[a-z0-9]{1,16}$", examples=["j0123456789a"])]
+Offset = Annotated[int, Query(ge=0, le=10_000_000)]
 Name = Annotated[str, Query(pattern=r"^[A-Za-z0-9._-]{0,64}$")]
 _YAML = {"schema": {"type": "string"}}
 _BODY = {
@@ -74,12 +77,14 @@ class Limit(BaseModel):
 
 
 @router.post("/jobs", status_code=201, openapi_extra=_BODY, tags=["jobs"])
-async def submit(request: Request, response: Response, caller: Submits, service: Here) -> JobView:
+def submit(
+    request: Request, response: Response, caller: Submits, service: Here, body: Sent
+) -> JobView:
     """Queue a study: JSON as described, or the YAML of a study with options in the query.
 
     Answers 201 with the new job, or 200 with the job that has the same study already.
     """
-    wanted = await read_request(request)
+    wanted = parse_request(request, body)
     [(job, is_new)] = submit_all(service, [wanted], caller.user)
     response.status_code = 201 if is_new else 200
     return JobView.of(job, is_new=is_new)
@@ -88,6 +93,8 @@ async def submit(request: Request, response: Response, caller: Submits, service:
 @router.post("/jobs/batch", status_code=201, tags=["jobs"])
 def submit_batch(batch: Batch, caller: Submits, service: Here) -> list[JobView]:
     """Queue several studies, all or none."""
+    for number, one in enumerate(batch.jobs):
+        require_plain(one.study, f"jobs.{number}.study")
     found = submit_all(service, batch.jobs, caller.user)
     return [JobView.of(job, is_new=is_new) for job, is_new in found]
 
@@ -95,7 +102,6 @@ def submit_batch(batch: Batch, caller: Submits, service: Here) -> list[JobView]:
 def submit_all(service: Service, wanted: list[JobRequest], user: str) -> list[tuple[Job, bool]]:
     """Queue studies that the policy allows; return each job and whether it is new."""
     for one in wanted:
-        require_shallow(one.study)
         service.policy.require(one.study)
     found = service.queue.submit(wanted, user=user)
     service.on_change()
@@ -111,7 +117,7 @@ def list_jobs(
     queue: Name = "",
     study: Name = "",
     limit: Annotated[int, Query(ge=1, le=500)] = PAGE,
-    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    offset: Offset = 0,
 ) -> PageView:
     """List jobs: running, waiting in order, then the newest of the others."""
     wanted = Filter(tuple(state or ()), user, queue, study)

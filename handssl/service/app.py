@@ -102,6 +102,7 @@ def _place(where: Any) -> str:
 def _answer(
     request: Request, status: int, detail: str, headers: dict[str, str] | None = None
 ) -> Response:
+    detail = detail.encode(errors="backslashreplace").decode()  # it may quote half a character
     if status == 401 and pages.is_page(request):
         return RedirectResponse("/login", 303)
     if pages.is_page(request):

@@ -1,11 +1,13 @@
-"""Who asks: a token in the header or in the page's cookie; without any tokens, this machine."""
+"""Who asks: a token in the header or in the page's cookie; before any was made, this machine."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
@@ -18,7 +20,7 @@ from handssl.service.tokens import Role
 
 COOKIE = "handssl_token"
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_HERE = ("127.0.0.1", "localhost", "::1", "testserver")
+_HERE = ("127.0.0.1", "localhost", "::1")
 bearer = HTTPBearer(auto_error=False, description="A token of `handssl token create`.")
 
 
@@ -29,7 +31,7 @@ class Caller:
     Attributes:
         user: Name of the token, or what a client of this machine calls itself.
         role: What may be done.
-        open: Whether no token is needed, because there are none.
+        open: Whether no token is needed, because none was ever made.
     """
 
     user: str
@@ -75,9 +77,11 @@ def viewer(
         return Caller(token.name, token.role)
     if tokens.any():
         raise UnauthorizedError("expected a token, as `Authorization: Bearer TOKEN`")
-    if request.url.hostname not in _HERE:
-        # A page elsewhere may have its name point here.
-        raise ForbiddenError("without tokens only requests to this machine's own names are served")
+    if not _comes_from_here(request):
+        raise ForbiddenError(
+            "before a token was made only this machine is served, by its own names; make one on "
+            "it with `handssl token create NAME --role submitter`"
+        )
     return Caller(_named(request), "submitter", open=True)
 
 
@@ -97,12 +101,35 @@ def _named(request: Request) -> str:
     return name if _USER.fullmatch(name) else "local"
 
 
+def _comes_from_here(request: Request) -> bool:
+    # The name is the client's to choose and proves nothing; it is asked for because a page
+    # elsewhere may have a name of its own point here, and so speak from a browser on this machine.
+    name = _split("//" + request.headers.get("host", "")).hostname
+    return name in _HERE and request.client is not None and _is_loopback(request.client.host)
+
+
+def _is_loopback(text: str) -> bool:
+    with suppress(ValueError):
+        address = ip_address(text)
+        inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return (inner or address).is_loopback
+    return False
+
+
 def _require_same_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if request.method in ("GET", "HEAD", "OPTIONS") or not origin:
         return
-    if urlsplit(origin).netloc != request.headers.get("host"):
+    place = _split(origin).netloc
+    if not place or place != request.headers.get("host"):
         raise ForbiddenError("this request comes from a page of another site")
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 Looks = Annotated[Caller, Depends(viewer)]

@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from typing import Any
 
 import requests
 
 from handssl.errors import InputError
-from handssl.service.errors import ForbiddenError, NoSuchJobError, ServiceError, UnauthorizedError
+from handssl.service.errors import (
+    ForbiddenError,
+    NoSuchJobError,
+    ServiceError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from handssl.service.job import JobRequest
 
 DEFAULT_URL = "http://127.0.0.1:8642"
 _TIMEOUT_S = 30.0
+_TOKEN = re.compile(r"[!-~]+")
+_USER = re.compile(r"[A-Za-z0-9._-]+")
+_AWAY = (502, 503, 504)
 _REFUSALS: dict[int, type[Exception]] = {
     401: UnauthorizedError,
     403: ForbiddenError,
     409: InputError,
     413: InputError,
     422: InputError,
+    **dict.fromkeys(_AWAY, UnavailableError),
 }
+_NO_URL = (
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+)
 
 
 class Client:
@@ -36,36 +52,45 @@ class Client:
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy of the environment never sees the token
         if secret := token or os.environ.get("HANDSSL_TOKEN"):
-            self._session.headers["Authorization"] = f"Bearer {secret}"
+            self._session.headers["Authorization"] = f"Bearer {_checked(secret)}"
         self._session.headers["X-Handssl-User"] = _me()
 
     def ask(self, method: str, path: str, **values: Any) -> Any:
         """Send a request and return the document of the answer.
 
         Raises:
-            ServiceError: Nobody answers, or the answer is none.
-            InputError: The request was refused for what it says.
+            UnavailableError: Nobody answers, or the database of who does is away.
+            ServiceError: The answer is none of our service.
+            InputError: The request was refused for what it says, or the URL is none.
             UnauthorizedError: The token is missing or not valid.
             ForbiddenError: It may not do this.
         """
         try:
-            answer = self._session.request(
-                method, f"{self.url}/api{path}", timeout=_TIMEOUT_S, **values
-            )
-            document = answer.json()
-        except requests.JSONDecodeError:
-            raise ServiceError(f"{self.url}: expected handssl's service, this is another") from None
+            url = f"{self.url}/api{path}"
+            answer = self._session.request(method, url, timeout=_TIMEOUT_S, **values)
+        except _NO_URL:
+            raise InputError(f"--service: expected http://HOST:PORT, got {self.url}") from None
         except requests.RequestException as error:
-            raise ServiceError(
+            raise UnavailableError(
                 f"{self.url} does not answer ({_reason(error)}); is it running (`handssl serve`), "
                 "and is --service right?"
             ) from None
+        document = self._document(answer)
         if answer.ok:
             return document
         detail = str(document.get("detail", answer.reason)) if isinstance(document, dict) else ""
         if answer.status_code == 404 and path.startswith("/jobs/"):
             raise NoSuchJobError(path.split("/")[2])
         raise _REFUSALS.get(answer.status_code, ServiceError)(detail)
+
+    def _document(self, answer: requests.Response) -> Any:
+        try:
+            return answer.json()
+        except requests.JSONDecodeError:
+            pass
+        if answer.status_code in _AWAY:  # of a proxy, in words of its own
+            raise UnavailableError(f"{self.url} answers {answer.status_code} {answer.reason}")
+        raise ServiceError(f"{self.url}: expected handssl's service, this is another")
 
     def submit(self, requests_: list[JobRequest]) -> list[dict[str, Any]]:
         """Queue studies, all or none; return the jobs as documents."""
@@ -74,11 +99,21 @@ class Client:
         return found
 
 
+def _checked(token: str) -> str:
+    if not _TOKEN.fullmatch(token):
+        raise InputError(
+            "HANDSSL_TOKEN: expected a token as `handssl token create` prints it, got one with "
+            "characters that no token has"
+        )
+    return token
+
+
 def _me() -> str:
     try:
-        return getpass.getuser()
+        name = getpass.getuser()
     except (KeyError, OSError):
         return "local"
+    return name if _USER.fullmatch(name) else "local"
 
 
 def _reason(error: requests.RequestException) -> str:

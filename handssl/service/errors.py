@@ -32,6 +32,10 @@ class ServiceError(HandsslError):
     exit_code = 69
 
 
+class UnavailableError(ServiceError):
+    """Nobody answers for now, as while a service is started again; to be asked again later."""
+
+
 class LostLeaseError(HandsslError):
     """Another service dispatches now."""
 

@@ -10,9 +10,9 @@ from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 
-from handssl.service.api import JobId
+from handssl.errors import InputError
+from handssl.service.api import JobId, Offset
 from handssl.service.auth import COOKIE, Caller, Here, Looks, Submits
-from handssl.service.errors import ForbiddenError
 from handssl.service.job import STATES, Job, State
 from handssl.service.listing import Filter, history, page, placed
 from handssl.service.logs import read_log
@@ -53,18 +53,18 @@ def queue(
     caller: Looks,
     service: Here,
     state: State | None = None,
-    offset: int = 0,
+    offset: Offset = 0,
     part: bool = False,
 ) -> Response:
     """Show the queue."""
     wanted = Filter((state,) if state else ())
-    jobs, total = page(service.queue, wanted, limit=_PAGE, offset=max(0, offset))
+    jobs, total = page(service.queue, wanted, limit=_PAGE, offset=offset)
     rows = [(job, service.board.get(job) if job.state == "running" else None) for job in jobs]
     values = {
         "title": "Queue",
         "rows": rows,
         "total": total,
-        "offset": max(0, offset),
+        "offset": offset,
         "page": _PAGE,
         "state": state or "",
         "counts": _counts(service),
@@ -136,7 +136,7 @@ def _do(service: Service, name: str, verb: str, priority: int | None) -> Job:
         "retry": queue.retry,
     }
     if verb not in verbs:
-        raise ForbiddenError(f"verb: expected one of {', '.join(verbs)}, got {verb!r}")
+        raise InputError(f"verb: expected one of {', '.join(verbs)}, got {verb!r}")
     return verbs[verb](name)
 
 

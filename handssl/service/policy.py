@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from handssl.errors import InputError
+from handssl.service.plain import MOST_TOLD, walk
 
 _IMPORT_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 
@@ -40,24 +42,33 @@ class Policy:
             study: As it came.
 
         Raises:
-            InputError: All such places are listed.
+            InputError: The first 20 such places are listed.
         """
-        mistakes = []
-        for where, text in _texts(study):
-            if _IMPORT_PATH.match(text) and not self.allows_module(text):
-                allowed = ", ".join(self.modules) or "none"
-                mistakes.append(
-                    f"{where}: expected code of a package that this service allows ({allowed}; "
-                    f"`handssl serve --allow-code PACKAGE`), got {text!r}"
-                )
-            elif _is_path(text) and not self.allows_path(text):
-                folders = ", ".join(map(str, self.roots)) or "none"
-                mistakes.append(
-                    f"{where}: expected a file below a folder that this service allows "
-                    f"({folders}; `handssl serve --root DIR`), got {text!r}"
-                )
+        found = (self._mistake(where, value) for where, value, _ in walk(study))
+        mistakes = list(islice(filter(None, found), MOST_TOLD))
         if mistakes:
             raise InputError("\n".join(["the study names what it may not:", *mistakes]))
+
+    def _mistake(self, where: str, value: Any) -> str:
+        """Return what is wrong with one value, nothing where it is allowed."""
+        if isinstance(value, Mapping | list | tuple | int | float | None):
+            return ""
+        if not isinstance(value, str):
+            kind = type(value).__name__  # it may hold texts that nobody has looked at
+            return f"{where}: expected a text, number, list or mapping, got a {kind}"
+        if _IMPORT_PATH.match(value) and not self.allows_module(value):
+            allowed = ", ".join(self.modules) or "none"
+            return (
+                f"{where}: expected code of a package that this service allows ({allowed}; "
+                f"`handssl serve --allow-code PACKAGE`), got {value!r}"
+            )
+        if _is_path(value) and not self.allows_path(value):
+            folders = ", ".join(map(str, self.roots)) or "none"
+            return (
+                f"{where}: expected a file below a folder that this service allows "
+                f"({folders}; `handssl serve --root DIR`), got {value!r}"
+            )
+        return ""
 
     def allows_module(self, text: str) -> bool:
         """Say whether an import path lies in an allowed package."""
@@ -74,14 +85,3 @@ class Policy:
 
 def _is_path(text: str) -> bool:
     return any(sign in text for sign in ("/", "\\", "\0")) or text.startswith(("~", "."))
-
-
-def _texts(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield where, value
-    elif isinstance(value, Mapping):
-        for key, one in value.items():
-            yield from _texts(one, f"{where}.{key}" if where else str(key))
-    elif isinstance(value, list | tuple):
-        for number, one in enumerate(value):
-            yield from _texts(one, f"{where}.{number}")

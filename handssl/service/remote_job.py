@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from handssl.config import Config, read_yaml
 from handssl.errors import InputError
+from handssl.service import patience
 from handssl.service.client import Client
 from handssl.service.job import ENDED, How, JobRequest
+from handssl.service.patience import Tell, ask_patiently, silent
 
 if TYPE_CHECKING:
     from handssl.sweep.study import Study
-
-_POLL_S = 1.0
 
 
 @dataclass
@@ -35,43 +36,77 @@ class Job:
     is_new: bool
     client: Client
 
-    def document(self) -> dict[str, Any]:
-        """Return all there is to it: job, progress, history, study, links."""
-        found: dict[str, Any] = self.client.ask("GET", f"/jobs/{self.id}")
-        return found
+    def document(self, *, tell: Tell | None = None) -> dict[str, Any]:
+        """Return all there is to it: job, progress, history, study, links.
+
+        Args:
+            tell: As of `wait`; None: if nobody answers, it is not asked again.
+        """
+        path = f"/jobs/{self.id}"
+        if tell is None:
+            return dict(self.client.ask("GET", path))
+        return dict(ask_patiently(self.client, path, tell=tell))
 
     def status(self) -> str:
         """Return its state: queued, running, paused, succeeded, failed or cancelled."""
         return str(self.document()["job"]["state"])
 
-    def wait(self, timeout_s: float | None = None) -> str:
+    def wait(
+        self, timeout_s: float | None = None, *, show: Tell = silent, tell: Tell = silent
+    ) -> str:
         """Return its state when it is over.
+
+        While nobody answers, as when the service is started again, it is asked again, for five
+        minutes of silence at most. Whoever stops waiting does not stop the job.
 
         Args:
             timeout_s: Wait so long at most; None: for ever.
+            show: Called with each piece of its log.
+            tell: Called once when nobody answers.
+
+        Returns:
+            succeeded, failed or cancelled.
 
         Raises:
             TimeoutError: It is not over then.
+            UnavailableError: Nobody has answered for too long.
         """
-        for _ in self.follow(timeout_s):
-            pass
-        return self.status()
+        state = ""
+        for text, now in self._pieces(timeout_s, tell):
+            state = now
+            if text:
+                show(text)
+        return state
 
-    def follow(self, timeout_s: float | None = None) -> Iterator[str]:
-        """Yield its log as it is written, until it is over."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        offset = 0
+    def follow(self, timeout_s: float | None = None, *, tell: Tell = silent) -> Iterator[str]:
+        """Yield its log as it is written, until it is over.
+
+        Args:
+            timeout_s: As of `wait`.
+            tell: Likewise.
+
+        Raises:
+            TimeoutError: It is not over then.
+            UnavailableError: Nobody has answered for too long.
+        """
+        return (text for text, _ in self._pieces(timeout_s, tell) if text)
+
+    def _pieces(self, timeout_s: float | None, tell: Tell) -> Iterator[tuple[str, str]]:
+        """Yield pieces of its log, each with the state at that time; the last state is final."""
+        until_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        path, offset = f"/jobs/{self.id}/log", 0
         while True:
-            piece = self.client.ask("GET", f"/jobs/{self.id}/log", params={"offset": offset})
+            asked = {"offset": offset}
+            piece = ask_patiently(self.client, path, tell=tell, until_s=until_s, params=asked)
             offset = piece["offset"]
+            yield str(piece["text"]), str(piece["state"])
             if piece["text"]:
-                yield str(piece["text"])
-            elif piece["state"] in ENDED:
+                continue
+            if piece["state"] in ENDED:
                 return
-            elif deadline is not None and time.monotonic() > deadline:
+            if time.monotonic() > until_s:
                 raise TimeoutError(f"job {self.id} is {piece['state']} after {timeout_s:g} s")
-            else:
-                time.sleep(_POLL_S)
+            time.sleep(patience.POLL_S)
 
     def logs(self) -> str:
         """Return its log so far."""
@@ -138,7 +173,7 @@ def submit(
         The job; the existing one where the same study is there.
 
     Raises:
-        InputError: The study has mistakes.
+        InputError: The study has mistakes, or what is asked for it.
         ServiceError: Nobody answers.
 
     Example:
@@ -147,16 +182,17 @@ def submit(
         handssl.errors.InputError: 1 mistake in Study:
           (top level): expected at least 1 cell, or stages (got {'name': 'x'})
     """
-    request = JobRequest(
-        study=_values(study),
-        priority=priority,
-        queue=queue,
-        retries=retries,
-        time_limit_s=time_limit_s,
-        gpu_hours=gpu_hours,
-        again=again,
-        how=how or How(),
-    )
+    asked = {
+        "study": _values(study),
+        "priority": priority,
+        "queue": queue,
+        "retries": retries,
+        "time_limit_s": time_limit_s,
+        "gpu_hours": gpu_hours,
+        "again": again,
+        "how": how or How(),
+    }
+    request = JobRequest.parse(asked, where="the job")
     request.checked()
     client = Client(service, token)
     [found] = client.submit([request])

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from handssl.service.errors import TooLargeError
 
 MOST_BYTES = 2 * 1024 * 1024
+MOST_YAML_BYTES = 256 * 1024  # it takes much longer to read than JSON
 
 
 class SizeLimit:

@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 
 from handssl.errors import InputError
 from handssl.service.tables import tokens
@@ -107,8 +107,12 @@ class Tokens:
             return [Token(**row) for row in rows]
 
     def any(self) -> bool:
-        """Say whether somebody holds one: without any, only this machine is served."""
-        return any(token.revoked_s is None for token in self.all())
+        """Say whether one was ever made; once so, nobody gets in without one that holds.
+
+        Revoked ones count: to end the last one is to let nobody in, not everybody.
+        """
+        with self._database.begin(reading=True) as connection:
+            return bool(connection.scalar(select(exists().select_from(tokens))))
 
 
 _SHOWN = [column for column in tokens.c if column.name != "digest"]

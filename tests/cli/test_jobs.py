@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -12,9 +17,17 @@ import yaml
 
 import handssl
 from handssl.cli.app import invoke
-from handssl.errors import InputError
+from handssl.errors import DataError, InputError
+from handssl.service import api, patience, remote_job
 from handssl.service.admission import admit
-from handssl.service.errors import ForbiddenError, ServiceError, UnauthorizedError
+from handssl.service.client import Client
+from handssl.service.errors import (
+    ForbiddenError,
+    ServiceError,
+    UnauthorizedError,
+    UnavailableError,
+)
+from handssl.service.logs import read_log
 from handssl.service.outcome import Outcome, finish
 from tests.service.services import served, service, study
 
@@ -121,6 +134,15 @@ def told_id(of) -> str:
         (["jobs", "cancel", "../x"], 2, "expected the id of a job"),
         (["jobs", "list", "--state", "quued"], 2, "quued"),
         (["submit", "smoke", "--service", "http://127.0.0.1:9"], 69, "is it running"),
+        (["submit", "smoke", "--wait", "--service", "http://127.0.0.1:9"], 69, "is it running"),
+        (["jobs", "wait", "j1", "--service", "http://127.0.0.1:9"], 69, "is it running"),
+        (["jobs", "logs", "j1", "-f", "--service", "http://127.0.0.1:9"], 69, "is it running"),
+        (["jobs", "wait", "jnone"], 2, "expected the id of a job"),
+        (["jobs", "list", "--service", "http://["], 2, "expected http://HOST:PORT"),
+        (["jobs", "list", "--service", "head:8642"], 2, "expected http://HOST:PORT"),
+        (["submit", "smoke", "--queue", "Night!"], 2, "queue: "),
+        (["submit", "smoke", "--time-limit", "1e9"], 2, "time_limit_s: "),
+        (["submit", "smoke", "--gpu-hours", "nan"], 2, "gpu_hours: "),
     ],
 )
 def test_mistakes_end_with_what_to_do(queue, capsys, words, code, said):
@@ -150,6 +172,173 @@ def test_python_is_told_what_is_wrong_before_anything_is_sent(queue):
     assert queue.queue.depth() == {}
     with pytest.raises(ServiceError, match="does not answer"):
         handssl.submit(study(), service="http://127.0.0.1:9")
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Clients that wait ask again at once."""
+    monkeypatch.setattr(patience, "POLL_S", 0.01)
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """The database is away for the next so many looks at a log."""
+    left = []
+
+    def read(*asked):
+        if left:
+            left.pop()
+            raise DataError("queue: gone")
+        return read_log(*asked)
+
+    monkeypatch.setattr(api, "read_log", read)
+    return lambda times: left.extend(range(times))
+
+
+WAITING = (["jobs", "wait"], ["jobs", "logs", "--follow"], ["submit", "--wait"])
+
+
+def waiting(words: list[str], file: str, name: str) -> list[str]:
+    return [*words, file if words[0] == "submit" else name]
+
+
+def test_waiting_outlives_the_service(tmp_path, eager):
+    with served(service(tmp_path)) as url:
+        job = handssl.submit(study(), service=url)
+    told = []
+    with contextlib.ExitStack() as stack:
+
+        def back(text: str) -> None:
+            told.append(text)
+            of = service(tmp_path)
+            run_next(of, 0, "all of it\n")
+            stack.enter_context(served(of, port=int(url.rpartition(":")[2])))
+
+        assert list(job.follow(60, tell=back)) == ["all of it\n"]
+        assert job.wait(60) == "succeeded"
+    [text] = told
+    assert "does not answer for now" in text
+
+
+@pytest.mark.parametrize("words", WAITING)
+def test_an_outage_while_waiting_is_told_once(queue, file, capsys, eager, away, words):
+    invoke(["submit", file])
+    run_next(queue, 0, "first line\n")
+    away(3)
+    assert invoke(waiting(words, file, told_id(queue))) == 0
+    assert capsys.readouterr().err.count("does not answer for now; asking on for 5 min") == 1
+
+
+def test_waiting_ends_after_five_minutes_of_silence(queue, file, capsys, eager, away, monkeypatch):
+    monkeypatch.setattr(patience, "PATIENCE_S", 0.0)
+    invoke(["submit", file])
+    away(3)
+    assert invoke(["jobs", "wait", told_id(queue)]) == 69
+    assert "queue: gone" in capsys.readouterr().err
+
+
+def test_an_outage_does_not_make_a_wait_longer(queue, file, capsys, eager, away):
+    invoke(["submit", file])
+    away(3)
+    assert invoke(["jobs", "wait", told_id(queue), "--timeout", "0"]) == 124
+
+
+@pytest.mark.parametrize("words", WAITING)
+def test_ctrl_c_while_waiting_leaves_the_job_alone(queue, file, capsys, monkeypatch, words):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    invoke(["submit", file])
+    name = told_id(queue)
+    monkeypatch.setattr(
+        remote_job, "time", SimpleNamespace(sleep=interrupt, monotonic=time.monotonic)
+    )
+    assert invoke(waiting(words, file, name)) == 130
+    told = capsys.readouterr().err
+    assert f"job {name} goes on" in told
+    assert f"handssl jobs show {name}" in told
+    assert queue.queue.get(name).state == "queued"
+
+
+@pytest.mark.parametrize("words", [["jobs", "wait"], ["submit", "--wait"]])
+def test_how_a_job_ended_is_told_though_it_is_queued_again(
+    queue, file, capsys, monkeypatch, eager, words
+):
+    invoke(["submit", file])
+    name = told_id(queue)
+    steps = iter([lambda: run_next(queue, 1), lambda: queue.queue.retry(name)])
+
+    def read(*asked):
+        # The state was asked before: this time it is queued, next time failed.
+        next(steps)()
+        return read_log(*asked)
+
+    monkeypatch.setattr(api, "read_log", read)
+    assert invoke(waiting(words, file, name)) == 1
+    assert queue.queue.get(name).state == "queued"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(502, "<h1>Bad Gateway</h1>"), (503, '{"detail": "gone"}'), (504, "")]
+)
+def test_what_a_proxy_says_of_a_service_that_is_away_is_an_outage(status, body):
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        with pytest.raises(UnavailableError):
+            Client(f"http://127.0.0.1:{server.server_port}").ask("GET", "/jobs")
+
+
+@pytest.mark.parametrize("token", ["handssl_\u2026", "handssl_\udcff", "two words", "line\n"])
+def test_a_token_that_is_none_is_refused_and_not_told(queue, monkeypatch, capsys, token):
+    monkeypatch.setenv("HANDSSL_TOKEN", token)
+    assert invoke(["jobs", "list"]) == 2
+    told = capsys.readouterr().err
+    assert "HANDSSL_TOKEN: expected a token" in told
+    assert token not in told
+
+
+@pytest.mark.parametrize(
+    ("name", "user"),
+    [("ada", "ada"), ("\u0436\u043e\u0440\u0430", "local"), (" a b", "local"), ("\udcff", "local")],
+)
+def test_a_login_name_of_any_characters_may_submit(queue, monkeypatch, name, user):
+    monkeypatch.setattr("getpass.getuser", lambda: name)
+    handssl.submit(study())
+    assert queue.queue.get(told_id(queue)).user == user
+
+
+@pytest.mark.parametrize("asked", [{"queue": "Night!"}, {"priority": 101}, {"gpu_hours": -1.0}])
+def test_python_is_told_of_wrong_options_as_of_wrong_studies(asked):
+    with pytest.raises(InputError, match=next(iter(asked))):
+        handssl.submit(study(), **asked)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--mlflow", "http://u:hunter2@h"], "MLFLOW_TRACKING_PASSWORD"),
+        (["--mlflow", "https://hunter2@h"], "MLFLOW_TRACKING_USERNAME"),
+        (["--mlflow", "postgresql://u:hunter2@h/mlflow"], "MLFLOW_TRACKING_PASSWORD"),
+        (["--ray", "http://u:hunter2@h:8265"], "RAY_AUTH_TOKEN_PATH"),
+        (["--database", "postgres://u:hunter2@h/db"], "write postgresql://"),
+    ],
+)
+def test_a_service_takes_no_password_that_it_would_show(tmp_path, capsys, words, said):
+    place = ["--storage", str(tmp_path / "new"), "--port", "0"]
+    ray = [] if "--ray" in words else ["--ray", "http://x:1"]
+    assert invoke(["serve", *place, *ray, *words]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "hunter2" not in told
 
 
 def test_tokens_are_made_listed_and_revoked_on_the_head(queue, tmp_path, capsys, monkeypatch):

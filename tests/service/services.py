@@ -38,8 +38,8 @@ def service(folder: Path, **options: Any) -> Service:
 
 @contextlib.contextmanager
 def served(of: Service, **settings: Any) -> Iterator[str]:
-    """Serve on a free port of this machine; give the URL."""
-    config = uvicorn.Config(create_app(of), port=0, log_level="error", **settings)
+    """Serve on a free port of this machine, or on the one that is named; give the URL."""
+    config = uvicorn.Config(create_app(of), **({"port": 0, "log_level": "error"} | settings))
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

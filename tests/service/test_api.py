@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 import yaml
 
+from handssl.errors import InputError
+from handssl.service import reading
 from handssl.service.admission import Limits, admit
 from handssl.service.outcome import Outcome, finish
 from handssl.service.policy import Policy
+from handssl.service.size_limit import MOST_YAML_BYTES
 from tests.service.services import served, service, study
 
 LAUGHS = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
@@ -96,6 +102,21 @@ def test_a_batch_is_queued_all_or_none(lab):
         (json.dumps({"study": study(), "prority": 1}).encode(), "text/plain", 422, "priority"),
         (json.dumps({"study": study(), "queue": "nite"}).encode(), "", 422, "default, night"),
         (b"!!python/object/apply:os.system [id]", "application/yaml", 422, "YAML"),
+        (b"a: !!set {x}", "application/yaml", 422, "line 1, column 4: expected YAML without tags"),
+        (b"a: [1,\nb: 2", "application/yaml", 422, "line 3, column 1"),
+        (b"a: 0001-01-01T00:00:00+23:59", "application/yaml", 422, "study.a: expected a text"),
+        (b"a: 1" + b":1" * 1000 + b".5", "application/yaml", 422, "YAML"),
+        (b"a: 1" + b":1" * 10_000, "application/yaml", 422, "quotes"),
+        (b"a: 0x" + b"f" * 9_000, "application/yaml", 422, "study.a: expected a number below"),
+        (b"a: {on: 1}", "application/yaml", 422, "study.a: expected a text as key, got a bool"),
+        (b"a: 2001-01-01", "application/yaml", 422, "study.a: expected a text"),
+        (b"a: [.nan]", "application/yaml", 422, "study.a.0: expected a finite number, got nan"),
+        (b"a: b\n---\nc: d", "application/yaml", 422, "another document"),
+        (b"#" * (MOST_YAML_BYTES + 1), "application/yaml", 413, "as JSON"),
+        (b'{"study": {"a": 1e400}}', "application/json", 422, "study.a: expected a finite number"),
+        (b'{"study": {"\\ud800": "/etc"}}', "application/json", 422, "study: expected characters"),
+        (b'{"study": {"a": ["\\ud800"]}}', "application/json", 422, "study.a.0: expected chara"),
+        (b'{"\\ud800": 1, "study": {}}', "application/json", 422, "(top level): expected chara"),
         (b"", "application/json", 422, "JSON"),
         (b"null", "application/json", 422, "request"),
     ],
@@ -105,6 +126,57 @@ def test_what_cannot_be_read_is_refused_with_a_reason(lab, body, kind, status, s
     answer = post(url, data=body, headers={"Content-Type": kind})
     assert (answer.status_code, said in answer.json()["detail"]) == (status, True), answer.text
     assert of.queue.depth() == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("NaN", "jobs.1.study.blocks.0: expected a finite number"),
+        ("1e400", "jobs.1.study.blocks.0: expected a finite number"),
+        ('"\\ud800"', "jobs.1.study.blocks.0: expected characters of Unicode"),
+        ("[" * 50 + "]" * 50, "at most 40 levels"),
+        ("1" + "0" * 20, "jobs.1.study.blocks.0: expected a number below"),
+    ],
+)
+def test_a_batch_is_plain_data_too(lab, value, said):
+    of, url = lab
+    good, bad = json.dumps(study("a")), json.dumps(study("b", blocks=[0])).replace("[0]", "[@]")
+    body = f'{{"jobs": [{{"study": {good}}}, {{"study": {bad.replace("@", value)}}}]}}'
+    answer = post(url, "/api/jobs/batch", data=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, said in answer.json()["detail"]) == (422, True), answer.text
+    assert of.queue.depth() == {}
+
+
+def test_a_study_that_takes_long_to_read_lets_others_ask(lab, monkeypatch):
+    _, url = lab
+    reads, told = threading.Event(), threading.Event()
+
+    def slow(body):
+        reads.set()
+        assert told.wait(30)
+        return study("slow")
+
+    monkeypatch.setattr(reading, "study_of_yaml", slow)
+    kind = {"Content-Type": "application/yaml"}
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(post, url, data="slow", headers=kind)
+        assert reads.wait(30)
+        assert requests.get(f"{url}/healthz", timeout=30).status_code == 200
+        assert not answer.done()
+        told.set()
+        assert answer.result().status_code == 201
+
+
+def test_libyaml_reads_studies_where_it_is_there():
+    assert reading._LOADER is yaml.CSafeLoader or not yaml.__with_libyaml__
+
+
+def test_yaml_is_read_without_libyaml_too(monkeypatch):
+    monkeypatch.setattr(reading, "_LOADER", yaml.SafeLoader)
+    assert reading.study_of_yaml(yaml.safe_dump(study()).encode()) == study()
+    for body in (LAUGHS, "a: !!set {x}", "[" * 5000, "a: [1,\nb: 2"):
+        with pytest.raises(InputError, match=r"cannot be read: line \d"):
+            reading.study_of_yaml(body.encode())
 
 
 def test_large_requests_are_refused_also_when_they_do_not_say_how_large(lab):
@@ -161,10 +233,47 @@ def test_pages_of_other_sites_cannot_act_for_somebody(guarded):
     assert of.queue.get(job["id"]).state == "cancelled"
 
 
-def test_without_tokens_only_names_of_this_machine_are_served(lab):
+@pytest.mark.parametrize("origin", ["http://[", "null", "//", "http://[::1", "x"])
+def test_an_origin_that_is_none_is_another_site(lab, origin):
     _, url = lab
-    answer = requests.get(f"{url}/api/jobs", headers={"Host": "rebound.example"}, timeout=30)
-    assert answer.status_code == 403
+    answer = post(url, json={"study": study()}, headers={"Origin": origin})
+    assert (answer.status_code, "another site" in answer.text) == (403, True)
+
+
+@pytest.mark.parametrize("host", ["rebound.example", "[", "[::1", "", "127.0.0.1.evil.example"])
+def test_without_tokens_only_names_of_this_machine_are_served(lab, host):
+    _, url = lab
+    answer = requests.get(f"{url}/api/jobs", headers={"Host": host}, timeout=30)
+    assert (answer.status_code, "handssl token create" in answer.text) == (403, True)
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        *(("127.0.0.1", 200), ("127.9.9.9", 200), ("::1", 200), ("::ffff:127.0.0.1", 200)),
+        *(("192.0.2.7", 403), ("::ffff:192.0.2.7", 403), ("fe80::1%eth0", 403), ("odd", 403)),
+    ],
+)
+def test_without_tokens_only_this_machine_is_served_whatever_name_it_is_called(
+    lab, address, status
+):
+    _, url = lab
+    # uvicorn takes the address that a proxy on this machine tells for that of the client.
+    headers = {"Host": "localhost", "X-Forwarded-For": address}
+    answer = requests.get(f"{url}/api/jobs", headers=headers, timeout=30)
+    assert answer.status_code == status
+
+
+def test_revoking_the_last_token_lets_nobody_in(guarded):
+    of, url, secrets = guarded
+    job = post(url, json={"study": study()}, headers=bearer(secrets["ada"])).json()
+    for name in secrets:
+        of.tokens.revoke(name)
+    for headers in ({}, {"Host": "localhost"}, bearer(secrets["ada"])):
+        assert requests.get(f"{url}/api/jobs", headers=headers, timeout=30).status_code == 401
+        cancelled = post(url, f"/api/jobs/{job['id']}/cancel", headers=headers)
+        assert cancelled.status_code == 401
+    assert of.queue.get(job["id"]).state == "queued"
 
 
 def test_states_that_do_not_allow_it_and_jobs_that_are_not_there(lab):
@@ -190,6 +299,16 @@ def test_code_and_files_that_are_not_allowed_are_refused_and_not_imported(tmp_pa
         ):
             answer = post(url, json={"study": study(pretrain=pretrain)})
             assert (answer.status_code, "allow-code" in answer.json()["detail"]) == (422, True)
+        kind = {"Content-Type": "application/yaml"}
+        for own in (
+            "!!set {'mine_own:x'}",
+            "[!!binary bWluZV9vd246eA==]",
+            "!!omap [mine_own:x: 1]",
+        ):
+            body = f"{yaml.safe_dump(study())}pretrain: {{augmentation: {{own: {own}}}}}"
+            answer = post(url, data=body, headers=kind)
+            assert (answer.status_code, "without tags" in answer.json()["detail"]) == (422, True)
+        assert "mine_own" not in sys.modules
 
 
 def test_a_log_is_followed_by_its_offset(lab):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 
 import pytest
 import requests
 import schemathesis
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -62,9 +63,12 @@ def test_the_operations_are_as_many_as_the_examples_are_counted_for(api):
     assert len(list(api.get_all_operations())) == OPERATIONS
 
 
-words = st.text(max_size=12)
+# Half of a surrogate pair, paths, code, and what YAML can say and JSON cannot.
+odd = st.sampled_from(["1e400", "\0", "\ud800", "x\udfff", "/etc", "os:system"])
+others = st.dates() | st.binary(max_size=4) | st.just({"os:system"})
+words = st.text(max_size=12) | odd
 scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), words, st.sampled_from(["1e400", "\0"])
+    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=12), odd, others)
 )
 anything = st.recursive(
     scalars,
@@ -103,15 +107,66 @@ studies = st.one_of(
 
 
 @given(studies, st.booleans())
+@example(study() | {"\ud800": "/etc"}, False)
+@example(study(pretrain={"augmentation": {"own": {"os:system"}}}), True)
 @settings(max_examples=EXAMPLES, **QUICK)
 def test_every_study_is_queued_or_refused_with_a_reason(url, values, as_yaml):
     if as_yaml:
         body, kind = yaml.safe_dump(values).encode("utf-8", "surrogatepass"), "application/yaml"
     else:
-        body, kind = json.dumps({"study": values}).encode(), "application/json"
+        body, kind = json.dumps({"study": values}, default=repr).encode(), "application/json"
     kind = {"Content-Type": kind}
     answer = requests.post(f"{url}/api/jobs", data=body, headers=kind, timeout=30)
     assert answer.status_code in (200, 201, 422), (values, answer.text)
     if answer.status_code == 422:
         assert answer.json()["detail"].strip()
         assert "Traceback" not in answer.text
+
+
+PATHS = ("/", "/?offset=1", "/docs", "/login", "/metrics", "/healthz", "/static/style.css")
+CHANGES = ("/api/jobs", "/api/jobs/batch", "/api/jobs/j1/cancel", "/jobs/j1/do", "/login")
+requested = st.sampled_from([*(("GET", one) for one in PATHS), *(("POST", one) for one in CHANGES)])
+HEADERS = ("Origin", "Host", "Content-Type", "Authorization", "Cookie", "X-Handssl-User", "Accept")
+MORE = ("Range", "If-None-Match", "If-Modified-Since", "X-Forwarded-For", "X-Forwarded-Proto")
+printed = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=12)
+said = printed | st.sampled_from(
+    [
+        *("http://[", "[", "[::1", "a:b:c", "null", "//", "Bearer \xff", "handssl_token=\xff"),
+        *("multipart/form-data", "application/yaml", "text/plain; charset=x", "bytes=9-1,x", "ftp"),
+    ]
+)
+
+
+@given(requested, st.dictionaries(st.sampled_from([*HEADERS, *MORE]), said, max_size=4))
+@example(("POST", "/api/jobs"), {"Origin": "http://["})
+@settings(max_examples=EXAMPLES // 4, **QUICK)
+def test_every_header_is_answered(url, asked, headers):
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+    connection.putrequest(*asked, skip_host="Host" in headers)
+    for name, value in headers.items():
+        connection.putheader(name, value.encode("latin-1"))
+    connection.putheader("Content-Length", "2")
+    connection.endheaders(b"{}")
+    answer = connection.getresponse()
+    connection.close()
+    assert answer.status < 500, (asked, headers)
+
+
+numbers = st.integers() | st.sampled_from([10**23, 2**63, -(2**63)]) | st.text(max_size=5)
+
+
+@given(st.dictionaries(st.sampled_from(["offset", "state", "part", "x"]), numbers, max_size=3))
+@example({"offset": 10**23})
+@settings(max_examples=EXAMPLES // 10, **QUICK)
+def test_every_query_of_the_page_is_answered(url, query):
+    assert requests.get(url, params=query, timeout=30).status_code in (200, 422), query
+
+
+@given(st.dictionaries(st.sampled_from(["verb", "priority", "token"]), numbers, max_size=3))
+@settings(max_examples=EXAMPLES // 10, **QUICK)
+def test_every_form_is_answered(url, form):
+    name = requests.post(f"{url}/api/jobs", json={"study": study("formed")}, timeout=30).json()[
+        "id"
+    ]
+    for path in (f"/jobs/{name}/do", "/login"):
+        assert requests.post(url + path, data=form, timeout=30).status_code in (200, 401, 409, 422)

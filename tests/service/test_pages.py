@@ -159,7 +159,7 @@ def test_buttons_do_what_they_say(tmp_path):
         requests.post(place, data={"verb": "reprioritise", "priority": "7"}, timeout=30)
         assert of.queue.get(name).priority == 7
         wrong = requests.post(place, data={"verb": "explode"}, timeout=30)
-        assert (wrong.status_code, "expected one of" in wrong.text) == (403, True)
+        assert (wrong.status_code, "expected one of" in wrong.text) == (422, True)
 
 
 def test_the_page_asks_for_a_token_and_keeps_it_where_scripts_cannot_see_it(
@@ -195,6 +195,13 @@ def test_a_page_that_is_not_there_says_so(tmp_path):
         assert (answer.status_code, "There is no such page" in answer.text) == (404, True)
         for path in ("/jobs/..%2f..%2fetc", "/static/../app.py", "/static/%2e%2e/app.py"):
             assert requests.get(url + path, timeout=30).status_code in (404, 422)
+
+
+@pytest.mark.parametrize("offset", [-1, 10**23, 2**63, "x"])
+def test_a_page_beyond_every_queue_is_refused(tmp_path, offset):
+    with served(service(tmp_path)) as url:
+        answer = requests.get(url, params={"offset": offset}, timeout=30)
+    assert (answer.status_code, "offset" in answer.text) == (422, True)
 
 
 def test_the_part_that_refreshes_is_a_part_of_the_page(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from handssl.errors import InputError
@@ -43,6 +45,20 @@ def test_all_that_is_not_allowed_is_listed():
     values = study(pretrain={"encoder": {"name": "os:system"}}, data={"name": "/etc"})
     with pytest.raises(InputError, match=r"(?s)pretrain.*data"):
         Policy().require(values)
+
+
+@pytest.mark.parametrize("value", [{"os:system"}, b"os:system", date(2001, 1, 1), object()])
+def test_what_it_cannot_look_into_is_refused(value):
+    values = study(pretrain={"augmentation": {"own": value}})
+    policy = Policy(modules=("os",))
+    with pytest.raises(InputError, match=r"pretrain\.augmentation\.own: expected a text"):
+        policy.require(values)
+
+
+def test_what_is_told_of_a_study_full_of_mistakes_stays_short():
+    with pytest.raises(InputError) as error:
+        Policy().require({"x" * 100_000: ["/etc"] * 1000})
+    assert len(str(error.value)) < 10_000
 
 
 def test_studies_of_this_repository_are_allowed():

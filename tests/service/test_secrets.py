@@ -10,7 +10,7 @@ import time
 import pytest
 import requests
 
-from handssl.errors import DataError
+from handssl.errors import DataError, HandsslError, InputError
 from handssl.service.credentials import (
     ensure_secret,
     mlflow_credentials,
@@ -91,6 +91,29 @@ def test_a_database_that_cannot_be_reached_is_named_without_its_password():
         Queue(f"postgresql://handssl:{SECRET}@127.0.0.1:9/x")
     assert "handssl:***@127.0.0.1" in str(error.value)
     assert SECRET not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgres://handssl:{SECRET}@db/x",
+        f"postgresql://handssl:{SECRET}@db:port/x",
+        f"postgres:/handssl:{SECRET}@db/x",
+        f"mysql://handssl:{SECRET}/{SECRET}@{SECRET}@db/x",
+        f"{SECRET}@db/x",
+        f"postgresql://127.0.0.1:9/x?user=handssl&password={SECRET}",
+    ],
+)
+def test_a_database_whose_url_is_wrong_is_named_without_its_password(url):
+    with pytest.raises(HandsslError) as error:
+        Queue(url)
+    assert "***" in str(error.value)
+    assert SECRET not in str(error.value)
+
+
+def test_the_other_name_of_postgresql_is_corrected():
+    with pytest.raises(InputError, match="write postgresql://"):
+        Queue("postgres://handssl@db/x")
 
 
 def test_a_job_holds_no_secret(tmp_path, monkeypatch):

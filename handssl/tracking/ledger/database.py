@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from handssl.tracking.ledger.patience import Patience
 from handssl.tracking.ledger.tables import SCHEMA_VERSION, about, metadata
 
 _BUSY_S = 30.0
+_PASSWORDS = re.compile(r"(?i)(password=)[^&]*")
 
 
 class Schema(NamedTuple):
@@ -151,7 +153,7 @@ class Database:
 def _engine(url: str, what: str) -> tuple[Engine, str]:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter of a port that is no number
         raise InputError(_expected(url, what)) from None
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(url, Path(parsed.database or ""), what), str(parsed.database)
@@ -163,14 +165,29 @@ def _engine(url: str, what: str) -> tuple[Engine, str]:
         raise InputError(
             f"a PostgreSQL {what} needs psycopg: install it with `pip install 'handssl[postgres]'`"
         ) from None
-    return engine, parsed.render_as_string(hide_password=True)
+    return engine, masked(url)
 
 
 def _expected(url: str, what: str) -> str:
+    advice = "write postgresql://" if url.startswith("postgres:") else "without one it is SQLite"
     return (
-        f"{what}: expected sqlite:///FILE or postgresql://USER@HOST/NAME, got {url!r}; without "
-        "one it is SQLite in the storage"
+        f"{what}: expected sqlite:///FILE or postgresql://USER@HOST/NAME, got {masked(url)!r}; "
+        f"{advice}"
     )
+
+
+def masked(url: str) -> str:
+    """Return a URL as it may be shown, also one that is none: without its password.
+
+    Example:
+        >>> masked("postgresql://ada:secret@db/x"), masked("postgres:/secret@db?password=secret")
+        ('postgresql://ada:***@db/x', '***@db?password=***')
+    """
+    head, at, tail = url.rpartition("@")
+    scheme, slashes, known = head.partition("://")
+    user, colon, _ = known.partition(":")
+    named = f"{scheme}://{user}{':***' if colon else ''}" if slashes else "***"
+    return _PASSWORDS.sub(r"\1***", f"{named}@{tail}" if at else url)
 
 
 def _sqlite(url: str, file: Path, what: str) -> Engine:
