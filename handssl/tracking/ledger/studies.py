@@ -47,6 +47,25 @@ class StudyPlans:
             row = studies.c.name == study
             connection.execute(update(studies).where(row).values(plan={**kept, "later": later}))
 
+    def keep_study(self, study: str, values: Mapping[str, Any]) -> None:
+        """Remember, beside its first plan, a study as it was last run.
+
+        Args:
+            study: Name of the study.
+            values: The study as JSON values.
+        """
+        with self._database.begin() as connection:
+            kept = connection.scalar(_plan_of(study)) or {}
+            row = studies.c.name == study
+            connection.execute(
+                update(studies).where(row).values(plan={**kept, "study": dict(values)})
+            )
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the studies that have a plan."""
+        with self._database.begin(reading=True) as connection:
+            return tuple(connection.scalars(select(studies.c.name).order_by(studies.c.name)))
+
     def plan(self, study: str) -> Plan | None:
         """Return the plan that a study was first run under, None if it never was."""
         with self._database.begin(reading=True) as connection:
