@@ -141,10 +141,8 @@ def _cell(cell: CellRow) -> dict[str, Any]:
 
 
 def _effect_lines(effects: StudyEffects) -> tuple[str, ...]:
-    title = (
-        f"Effect on the median error on select, 95 % interval for {effects.holds_for}; "
-        "below 0 it helps"
-    )
+    interval = f", 95 % interval for {effects.holds_for}" if effects.holds_for else ""
+    title = f"Effect on the median error on select{interval}; below 0 it helps"
     return (f"{title} ({effects.method})", *(f"  {line}" for line in effects.lines()))
 
 
@@ -153,7 +151,7 @@ def _effect_values(effects: StudyEffects) -> dict[str, Any]:
         name: {"mm": one.mm, "interval": [one.low, one.high] if math.isfinite(one.low) else None}
         for name, one in effects.effects.items()
     }
-    return {"method": effects.method, "interval_for": effects.holds_for, "main": values}
+    return {"method": effects.method, "interval_for": effects.holds_for or None, "main": values}
 
 
 def _markdown(found: StudyReport) -> str:

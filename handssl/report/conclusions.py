@@ -23,11 +23,12 @@ def effects_part(found: StudyEffects) -> str:
         f'<td class="number">{_interval(one)}</td></tr>'
         for one in found.effects.values()
     )
+    about = f" for {found.holds_for}" if found.holds_for else ""
     return (
         "<h2>Effects of the transformations</h2>\n"
         '<div class="wide"><table class="cells" aria-describedby="effects-note"><thead><tr>'
         '<th scope=col>transformation</th><th class="number" scope=col>effect, mm</th>'
-        f'<th class="number" scope=col>95 % interval for {escape(found.holds_for)}</th>'
+        f'<th class="number" scope=col>95 % interval{escape(about)}</th>'
         f"</tr></thead>\n<tbody>{body}</tbody>"
         '</table></div>\n<p class="muted note" id="effects-note">Mean change of the median error '
         "on select when a transformation is switched on, over all compositions of the others; "

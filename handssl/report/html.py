@@ -14,7 +14,8 @@ from handssl.report.curves import learning_curves
 from handssl.report.dot_plot import dot_plot
 from handssl.report.effects import StudyEffects
 from handssl.report.headline import headline
-from handssl.report.layout import EARLY_TITLE, NUMERIC, UNITS, Layout, Line, lay_out
+from handssl.report.html_table import html_table
+from handssl.report.layout import lay_out
 from handssl.report.order import order_check
 from handssl.report.ranking import Ranking
 from handssl.report.rows import Row
@@ -106,43 +107,12 @@ def _results(rows: Sequence[Row]) -> list[str]:
 def _section(section: Section, number: int) -> str:
     parts = [
         f"<h2>{escape(section.title or 'Cells')}</h2>",
-        _table(lay_out(section), f"note-{number}"),
+        html_table(lay_out(section), f"note-{number}"),
     ]
     # Points of a search share composition and objective: the figures could not tell them apart.
     if section.stage_kind != SEARCH:
         parts.append(_figures(section.ranking, "h3" if section.title else "h2"))
     return "\n".join(parts)
-
-
-def _table(layout: Layout, note: str) -> str:
-    head = "".join(f"<th{_numeric(name)} scope=col>{name}</th>" for name in layout.columns)
-    leader = next((line for line in layout.finished if line.kind == "trial"), None)
-    body = [_line(line, layout.columns, first=line is leader) for line in layout.finished]
-    if layout.early:
-        title = f'<td class="number"></td><td colspan={len(layout.columns) - 1}>{EARLY_TITLE}</td>'
-        body.append(f'<tr class="section">{title}</tr>')
-        body += [_line(line, layout.columns) for line in layout.early]
-    return (
-        f'<div class="wide"><table class="cells" aria-describedby="{note}">'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>" + "\n".join(body) + "</tbody></table></div>\n"
-        f'<p class="muted note" id="{note}">{escape(f"{UNITS} {layout.note}".strip())}</p>'
-    )
-
-
-def _line(line: Line, columns: Sequence[str], *, first: bool = False) -> str:
-    cells = "".join(
-        f"<td{_numeric(name) or _coloured(name, cell)}>{escape(cell)}</td>"
-        for name, cell in zip(columns, line.cells, strict=True)
-    )
-    return f'<tr class="{line.kind}{" first" if first else ""}">{cells}</tr>'
-
-
-def _numeric(column: str) -> str:
-    return ' class="number"' if column in NUMERIC else ""
-
-
-def _coloured(column: str, cell: str) -> str:
-    return f' class="{escape(cell)}"' if column == "objective" and cell != "reference" else ""
 
 
 def _figures(ranking: Ranking, heading: str) -> str:

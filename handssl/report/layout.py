@@ -163,8 +163,8 @@ def _note(ranking: Ranking) -> str:
     parts = [f"Means over {count} blocks."] if count > 1 else []
     if adjusted:
         parts.append(
-            f"in 2 of {count}: completed in 2 blocks alone, the mean adjusted for the others, as "
-            "the stage chooses."
+            f'A cell "in 2 of {count}" was completed in 2 blocks alone: its mean is adjusted for '
+            "blocks, as it is where the stage chooses."
         )
     if ranking.early and count > 1:
         parts.append("What was completed in too few blocks for that, or in none, is not ranked.")

@@ -21,6 +21,7 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums;width:100%}
 th,td{padding:.3rem .7rem .3rem 0;text-align:left;white-space:nowrap}
 th{font-weight:600;border-bottom:1px solid var(--ink);vertical-align:bottom}
 td{border-bottom:1px solid var(--rule)}
+td.cell{white-space:normal;min-width:11rem}
 .number{text-align:right}
 .number+:not(.number){padding-left:.7rem}
 td.number:first-child,th.number:first-child{width:2.2rem}

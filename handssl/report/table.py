@@ -37,7 +37,8 @@ def terminal_table(rows: Iterable[Row]) -> RenderableType:
     parts: list[RenderableType] = []
     for layout in layouts:
         if layout.title:
-            parts += ["", Text(layout.title, style="bold"), ""]
+            between = [""] if parts else []
+            parts += [*between, Text(layout.title, style="bold"), ""]
         parts += _rich_tables(layout)
         if layout.note and len(layouts) > 1:
             parts += ["", Text(layout.note, style="dim")]

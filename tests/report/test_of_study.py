@@ -167,8 +167,8 @@ def test_every_outcome_of_a_trial_can_be_reported(tmp_path, data, outcome):
     summary = summarise_storage(tmp_path, "a")
     (section,) = json.loads(json.dumps(summary.document))["sections"]
     outcomes = {one["cell"]: one["outcome"] for one in section["ranked"] + section["ended_early"]}
-    others = {"contrastive cutout": "completed", "contrastive noise": "completed"}
-    assert outcomes == {"contrastive blur": outcome} | others
+    assert set(outcomes) == {"contrastive blur", "contrastive cutout", "contrastive noise"}
+    assert outcomes["contrastive blur"] == outcome
     assert f"| {outcome} |" in summary.markdown
     assert f"<td>{outcome}</td>" in (tmp_path / "a.html").read_text()
 

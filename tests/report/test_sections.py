@@ -172,6 +172,12 @@ def test_several_sections_stand_under_their_titles_everywhere_and_search_points_
         assert text.index("lr_base=1") > places[-1]
 
 
+def test_long_names_of_cells_may_be_broken_on_the_page():
+    assert '<td class="cell">blur+<wbr>rotate (relative: rotate)</td>' in page(
+        grid(1), title="x", facts={}
+    )
+
+
 def test_references_alone_are_one_section():
     (section,) = sections(references(1))
     assert len(section.rows) == 3

@@ -122,7 +122,7 @@ def test_a_cell_that_lacks_a_block_says_so_and_its_epochs_stand_at_its_values(th
     line = next(one for one in layout_of(rows).finished if one.cells[-1] == "in 2 of 3")
     assert line.cells[1:3] == ("rotate", "relative")
     assert "62.0@6 63.3@2 60.9@6" in line.cells
-    assert "adjusted for the others" in layout_of(rows).note
+    assert "its mean is adjusted for blocks" in layout_of(rows).note
     text = shown(rows)
     assert max(map(len, text.splitlines())) <= 80
     assert "in 2 of 3" in text

@@ -25,7 +25,8 @@ class StudyEffects:
     Attributes:
         effects: By transformation, those that help most first.
         method: How they were estimated, in words.
-        holds_for: What the intervals are about: other seeds too, or these alone.
+        holds_for: What the intervals are about: other seeds too, or these alone; empty where one
+            block gives none.
     """
 
     effects: dict[str, Effect]
@@ -65,7 +66,7 @@ def _of_stage(rows: Sequence[Row], stage: str, planned: Mapping[str, str]) -> St
     if all(row.finished for grid in grids.values() for row in grid.values()):
         values = [{c: _last(row) for c, row in grid.items()} for grid in grids.values()]
         method = f"all compositions in {_blocks(len(grids))}"
-        return _sorted(full_effects(values), method, "seeds in general")
+        return _sorted(full_effects(values), method, "seeds in general" if len(grids) > 1 else "")
     size = _skeleton_size(planned, stage)
     samples = [_sample(grid, size, _position(block, planned)) for block, grid in grids.items()]
     known = [sample for sample in samples if sample is not None]
