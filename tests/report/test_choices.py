@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from handssl.report.choices import choices
 from handssl.report.html import page
-from handssl.sweep.stages import HyperparametersStage, ObjectivesStage, Selection
+from handssl.sweep.stages import ObjectivesStage, Selection
 
 
 def test_every_choice_is_a_sentence_that_names_its_stage():
@@ -15,8 +15,6 @@ def test_every_choice_is_a_sentence_that_names_its_stage():
 
 
 def test_a_stage_that_could_not_choose_says_so():
-    stage = HyperparametersStage(composition=("rotate",), grid={"epochs": (5, 6)}, points=2)
-    assert choices(stage.select([])) == ()
     nothing = Selection(stage="compositions", reasons=("no cell completed",))
     assert choices(nothing) == ("compositions chose nothing: no cell completed",)
     assert choices(ObjectivesStage(transformations=("blur",)).select([])) == (
