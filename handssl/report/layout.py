@@ -10,7 +10,7 @@ from handssl.report.rows import MEASURES, Row
 from handssl.report.sections import Section
 
 MISSING = "–"
-EARLY_TITLE = "ended early: another epoch, so not ranked"
+EARLY_TITLE = "ended early, so not ranked"
 UNITS = (
     "Errors in mm, root-relative, 20 joints. Median and MPJE on select, by which cells are ranked; "
     "references have no rank."
@@ -157,19 +157,25 @@ def _epoch(cell: CellRow) -> str:
     return f"{span}/{cell.first.epochs}"
 
 
+def _rows(ranking: Ranking) -> list[Row]:
+    return [row for cell in (*ranking.finished, *ranking.early) for row in cell.rows]
+
+
 def _note(ranking: Ranking) -> str:
     count = len(ranking.blocks)
     adjusted = any(not cell.whole for cell in ranking.finished)
     parts = [f"Means over {count} blocks."] if count > 1 else []
     if adjusted:
         parts.append(
-            f'A cell "in 2 of {count}" was completed in 2 blocks alone: its mean is adjusted for '
+            f'A cell "in 1 of {count}" was completed in one block alone: its mean is adjusted for '
             "blocks, as it is where the stage chooses."
         )
     if ranking.early and count > 1:
         parts.append("What was completed in too few blocks for that, or in none, is not ranked.")
     elif ranking.early:
         parts.append("What ended early was measured at another epoch and is not ranked.")
+    if any(row.outcome == "stopped" and row.epoch == row.epochs for row in _rows(ranking)):
+        parts.append("What this stage stopped, another stage or study may have trained to the end.")
     if count > 1 and (adjusted or ranking.early) and count <= _LISTED_BLOCKS:
         parts.append("76.9@4 is a median after epoch 4.")
     return " ".join(parts)

@@ -99,6 +99,13 @@ def test_every_outcome_is_named_wherever_the_table_is_shown(outcome):
     assert f"<td>{outcome}</td>" in page([row], title="x", facts={})
 
 
+def test_a_trial_stopped_here_at_its_last_epoch_was_trained_by_another_stage(rows):
+    said = "another stage or study may have trained to the end"
+    assert said not in layout_of(rows).note
+    stopped = [replace(r, outcome="stopped") if r.label == BEST else r for r in rows]
+    assert said in layout_of(stopped).note
+
+
 @pytest.mark.parametrize("outcome", sorted({*get_args(Outcome)} - {"completed", "running"}))
 def test_of_several_blocks_any_end_says_more_than_one_that_still_runs(outcome):
     rows = [
