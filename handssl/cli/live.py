@@ -11,7 +11,18 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from handssl.sweep.events import Ended, EpochEnded, Event, Note, Notice, Planned, Stopping, Waiting
+from handssl.report.choices import choices
+from handssl.sweep.events import (
+    Ended,
+    EpochEnded,
+    Event,
+    Note,
+    Notice,
+    Planned,
+    Selected,
+    Stopping,
+    Waiting,
+)
 from handssl.sweep.progress import Progress
 
 PLAIN_PERIOD_S = 10.0
@@ -58,6 +69,8 @@ class LiveProgress:
             return
         if isinstance(event, Ended):
             self._console.print(_ended(event), highlight=False)
+        elif isinstance(event, Selected):
+            self._tell_choices(event)
         elif isinstance(event, Stopping):
             self._console.print("Stopping: ending the workers, one moment.", highlight=False)
         elif isinstance(event, Note | Notice):
@@ -65,6 +78,11 @@ class LiveProgress:
             self._console.print(said, style="yellow", highlight=False, soft_wrap=True)
         if not self._live:
             self._speak(event)
+
+    def _tell_choices(self, event: Selected) -> None:
+        """Say what a stage has chosen, for the stages that follow from it."""
+        for said in choices(event.selection):
+            self._console.print(said, style="bold", highlight=False, soft_wrap=True)
 
     def _speak(self, event: Event) -> None:
         """Say where it stands, where there is no live line."""
@@ -81,6 +99,9 @@ class RunProgress(LiveProgress):
     """Shows one run: on a terminal a live line, elsewhere a plain line an epoch."""
 
     _planned = False
+
+    def _tell_choices(self, event: Selected) -> None:
+        """Say nothing: of one run nothing is chosen."""
 
     def _speak(self, event: Event) -> None:
         self._planned = self._planned or isinstance(event, Planned)

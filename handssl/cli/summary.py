@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,17 @@ from rich.console import RenderableType
 
 from handssl.config import nearest
 from handssl.errors import InputError
-from handssl.report.effects import StudyEffects, study_effects
-from handssl.report.facts import study_facts
+from handssl.report.effects import StudyEffects
 from handssl.report.headline import headline
-from handssl.report.html import write_html
-from handssl.report.order import order_check
-from handssl.report.rows import Row, row_of
+from handssl.report.layout import outcome_of
+from handssl.report.of_study import StudyReport, study_report
+from handssl.report.ranking import CellRow
+from handssl.report.sections import Section, sections
 from handssl.report.table import markdown_table, terminal_table
-from handssl.sweep.planning.registered import plan_facts
 from handssl.sweep.result import StudyResult
 from handssl.sweep.storage import default_tracking_uri
 from handssl.tracking.conventions import ui_command
 from handssl.tracking.ledger import Ledger, has_results
-from handssl.tracking.record import TrialRecord
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Summary:
 
     Attributes:
         table: For the terminal.
-        lines: What follows the table: the order, the page, the MLflow UI.
+        lines: What follows the table: the order, the choices, the effects, the page, the MLflow UI.
         document: The same for scripts, as JSON values.
         markdown: The same for a repository: table, order, settings, hardware, versions, date.
     """
@@ -47,7 +45,8 @@ class Summary:
 
 def summarise(result: StudyResult) -> Summary:
     """Sum up a finished run and write its page, `<study>.html` in the storage."""
-    return _summarise(result.records, result.study.name, result.storage, result.tracking_uri)
+    name, uri = result.study.name, result.tracking_uri
+    return _summarise(study_report(name, result.storage, uri, result.records))
 
 
 def summarise_storage(storage: Path, name: str | None) -> Summary:
@@ -60,10 +59,16 @@ def summarise_storage(storage: Path, name: str | None) -> Summary:
     Raises:
         InputError: There is no such study, or several to choose from.
     """
-    records = Ledger(storage).all() if has_results(storage) else ()
-    study = _choose(sorted({record.study for record in records}), name, storage)
-    chosen = tuple(record for record in records if record.study == study)
-    return _summarise(chosen, study, storage, default_tracking_uri(storage))
+    study = _choose(_studies(storage), name, storage)
+    return _summarise(study_report(study, storage, default_tracking_uri(storage)))
+
+
+def _studies(storage: Path) -> list[str]:
+    """Return the studies of a storage, also those whose every trial another one ran first."""
+    if not has_results(storage):
+        return []
+    ledger = Ledger(storage)
+    return sorted({record.study for record in ledger.all()} | {*ledger.studies.names()})
 
 
 def _choose(studies: list[str], name: str | None, storage: Path) -> str:
@@ -76,50 +81,69 @@ def _choose(studies: list[str], name: str | None, storage: Path) -> str:
     return name or studies[0]
 
 
-def _summarise(
-    records: Sequence[TrialRecord], study: str, storage: Path, tracking_uri: str
-) -> Summary:
-    store = Ledger(storage)
-    rows = [row_of(record, store.history(record.trial_id)) for record in records]
-    path, show = storage / f"{study}.html", ui_command(tracking_uri)
-    planned = plan_facts(store, study)
-    facts = {"MLflow UI": show} | planned | study_facts(records, storage)
-    effects = study_effects(rows, (store.studies.plan(study) or {}).get("registered", {}))
-    write_html(rows, path, title=f"Study {study}", facts=facts, effects=effects)
-    check = order_check(rows)
-    # Without the references there is no order to speak of.
-    order = str(check) if any(row.kind == "reference" for row in rows) else ""
+def _summarise(found: StudyReport) -> Summary:
+    page, show = found.write_page(), ui_command(found.tracking_uri)
     return Summary(
-        table=terminal_table(rows),
+        table=terminal_table(found.rows),
         lines=(
-            *(("", order) if order else ()),
-            *_effect_lines(effects),
+            *(("", str(found.order)) if found.order else ()),
+            *(("", "Chosen", *(f"  {one}" for one in found.choices)) if found.choices else ()),
+            *(("", *_effect_lines(found.effects)) if found.effects else ()),
             "",
-            f"Page:      {path}",
+            f"Page:      {page}",
             f"MLflow UI: {show}",
         ),
-        document={
-            "study": study,
-            "storage": str(storage),
-            "tracking_uri": tracking_uri,
-            "page": str(path),
-            "mlflow_ui": show,
-            **({"plan": store.studies.plan(study)} if planned else {}),
-            **({"order": order, "order_held": check.held} if order else {}),
-            **({"effects": _effect_values(effects)} if effects else {}),
-            "trials": [record.model_dump(mode="json") for record in records],
-        },
-        markdown=_markdown(
-            study, rows, order, planned | study_facts(records, storage), _effect_lines(effects)
-        ),
+        document=_document(found, page),
+        markdown=_markdown(found),
     )
 
 
-def _effect_lines(effects: StudyEffects | None) -> tuple[str, ...]:
-    if effects is None:
-        return ()
-    title = "Effect on the median error on select, 95 % interval; below 0 it helps"
-    return ("", f"{title} ({effects.method})", *(f"  {line}" for line in effects.lines()))
+def _document(found: StudyReport, page: Path) -> dict[str, Any]:
+    order, effects = found.order, found.effects
+    return {
+        "study": found.study,
+        "storage": str(found.storage),
+        "tracking_uri": found.tracking_uri,
+        "page": str(page),
+        "mlflow_ui": ui_command(found.tracking_uri),
+        "headline": headline(found.rows),
+        **({"plan": found.plan} if found.plan else {}),
+        **({"order": str(order), "order_held": order.held} if order else {}),
+        **({"effects": _effect_values(effects)} if effects else {}),
+        "selections": [one.model_dump(mode="json") for one in found.selections],
+        "sections": [_section(section) for section in sections(found.rows)],
+        "trials": [record.model_dump(mode="json") for record in found.records],
+    }
+
+
+def _section(section: Section) -> dict[str, Any]:
+    first, ranking = section.first, section.ranking
+    return {
+        "stage": section.stage,
+        "kind": section.stage_kind,
+        "data": first.data or None,
+        "epochs": first.epochs,
+        "planned": first.planned,
+        "ranked": [_cell(cell) for cell in ranking.finished],
+        "ended_early": [_cell(cell) for cell in ranking.early],
+    }
+
+
+def _cell(cell: CellRow) -> dict[str, Any]:
+    return {
+        "cell": cell.first.label,
+        "kind": cell.first.kind,
+        "median_mm": cell.mean("median_mm"),
+        "adjusted_for_blocks": cell.finished and not cell.whole,
+        "outcome": outcome_of(cell),
+        "outcome_by_block": {row.block: row.outcome for row in cell.rows},
+    }
+
+
+def _effect_lines(effects: StudyEffects) -> tuple[str, ...]:
+    interval = f", 95 % interval for {effects.holds_for}" if effects.holds_for else ""
+    title = f"Effect on the median error on select{interval}; below 0 it helps"
+    return (f"{title} ({effects.method})", *(f"  {line}" for line in effects.lines()))
 
 
 def _effect_values(effects: StudyEffects) -> dict[str, Any]:
@@ -127,29 +151,28 @@ def _effect_values(effects: StudyEffects) -> dict[str, Any]:
         name: {"mm": one.mm, "interval": [one.low, one.high] if math.isfinite(one.low) else None}
         for name, one in effects.effects.items()
     }
-    return {"method": effects.method, "main": values}
+    return {"method": effects.method, "interval_for": effects.holds_for or None, "main": values}
 
 
-def _markdown(
-    study: str,
-    rows: Sequence[Row],
-    order: str,
-    facts: Mapping[str, str],
-    effects: Sequence[str],
-) -> str:
-    listed = [f"- {name}: {value}" for name, value in facts.items() if name != "storage"]
+def _markdown(found: StudyReport) -> str:
+    listed = [f"- {name}: {value}" for name, value in found.facts.items() if name != "storage"]
     command = f"`{' '.join(['handssl', *sys.argv[1:]])}`"
     parts = [
-        f"# Study {study}",
-        headline(rows),
+        f"# Study {found.study}",
+        headline(found.rows),
         f"Written by {command}.",
-        markdown_table(rows).strip(),
-        *(["## Order", "```text\n" + order + "\n```"] if order else []),
-        *(["## Effects", "```text\n" + "\n".join(effects).strip() + "\n```"] if effects else []),
+        markdown_table(found.rows).strip(),
+        *(_text("Order", [str(found.order)]) if found.order else ()),
+        *(_text("Chosen", found.choices) if found.choices else ()),
+        *(_text("Effects", _effect_lines(found.effects)) if found.effects else ()),
         "## Settings and environment",
         "\n".join(listed),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _text(title: str, lines: Sequence[str]) -> tuple[str, str]:
+    return f"## {title}", "```text\n" + "\n".join(lines) + "\n```"
 
 
 def write_markdown(summary: Summary, path: Path) -> None:

@@ -36,17 +36,10 @@ def report(result: StudyResult, path: Path | str | None = None) -> Path:
     Raises:
         InputError: The page cannot be written there.
     """
-    from handssl.report.facts import study_facts
-    from handssl.report.html import write_html
-    from handssl.report.rows import row_of
-    from handssl.tracking.ledger import Ledger
+    from handssl.report.of_study import study_report
 
-    store, name = Ledger(result.storage), result.study.name
-    rows = [row_of(record, store.history(record.trial_id)) for record in result.records]
-    page = Path(path) if path is not None else result.storage / f"{name}.html"
-    facts = study_facts(result.records, result.storage)
-    write_html(rows, page, title=f"Study {name}", facts=facts)
-    return page
+    found = study_report(result.study.name, result.storage, result.tracking_uri, result.records)
+    return found.write_page(Path(path) if path is not None else None)
 
 
 class _CallableModule(ModuleType):

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from handssl.report.rows import CellRow, Ranking, Row
+from handssl.report.ranking import CellRow, Ranking
+from handssl.report.rows import Row
 from handssl.report.svg import (
     OBJECTIVE_CLASSES,
     Scale,
@@ -44,7 +45,7 @@ def learning_curves(ranking: Ranking) -> str:
     not trained are level lines.
 
     Args:
-        ranking: Of the report's rows.
+        ranking: Of a section.
     """
     cells = (*ranking.finished, *ranking.early)
     references = [cell for cell in cells if cell.first.kind == "reference"]
@@ -119,7 +120,7 @@ def _trial(cell: CellRow, x: Scale, y: Scale) -> list[str]:
         return []
     thin = [_path(row.curve, x, y, f"thin {objective}") for row in cell.rows if row.curve]
     epoch, value = curve[-1]
-    state = "" if cell.finished else " early"
+    state = "" if cell.whole else " early"
     hint = f"{cell.first.label}: {value:.1f} mm after epoch {epoch}"
     return [
         *(thin if len(cell.rows) > 1 else []),

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean
 
-from handssl.report.rows import CellRow, Ranking
+from handssl.report.layout import format_mm, outcome_of
+from handssl.report.ranking import CellRow, Ranking
 from handssl.report.svg import Scale, element, figure, line, marker, padded_scale, text
-from handssl.report.table import format_mm, outcome_of
 
 WIDTH = 480
 _LINE_HEIGHT, _LABEL_HEIGHT, _CHARACTER_WIDTH = 36, 16, 7.4
@@ -22,7 +22,7 @@ def dot_plot(ranking: Ranking) -> str:
     measured at another epoch. Small marks are the blocks. Lines across are the references.
 
     Args:
-        ranking: Of the report's rows.
+        ranking: Of a section.
     """
     trials = [c for c in (*ranking.finished, *ranking.early) if c.first.kind == "trial"]
     references = [c for c in ranking.finished if c.first.kind == "reference"]
@@ -119,10 +119,11 @@ def _composition(cells: Sequence[CellRow], scale: Scale, y: float) -> list[str]:
 def _marks(cell: CellRow, value: float, scale: Scale, y: float) -> list[str]:
     objective, state = cell.first.objective, "" if cell.finished else " early"
     parts = []
-    if len(cell.rows) > 1:
+    if len(cell.blocks) > 1:
+        # Of a ranked cell those that its mean is of; the others are of another epoch.
         parts = [
             element("circle", cx=scale(row.median_mm), cy=y, r=2.5, class_=f"block {objective}")
-            for row in cell.rows
+            for row in (cell.done if cell.finished else cell.rows)
             if row.median_mm is not None
         ]
     hint = f"{cell.first.label}: {_label(cell, value)} mm, {outcome_of(cell)}"
@@ -130,6 +131,8 @@ def _marks(cell: CellRow, value: float, scale: Scale, y: float) -> list[str]:
 
 
 def _value(cell: CellRow) -> float | None:
+    if cell.finished:
+        return cell.mean("median_mm")
     values = [row.median_mm for row in cell.rows if row.median_mm is not None]
     return fmean(values) if values else None
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
+from statistics import fmean
 
-from handssl.report.rows import CellRow, Ranking, Row, rank
+from handssl.report.ranking import CellRow, Ranking
+from handssl.report.rows import Row
+from handssl.report.sections import main_sections
 
 
 def headline(rows: Iterable[Row]) -> str:
     """Say which cell came first and which objective won where both were tried.
+
+    First is the best of the last stage that compares cells on the study's own data, by the rule
+    by which the stage itself chooses.
 
     Args:
         rows: Of one study.
@@ -17,35 +24,64 @@ def headline(rows: Iterable[Row]) -> str:
         >>> headline([Row("relative rotate", "rotate", "relative", 1, "completed", 6, 6, 62.0)])
         'Best self-supervised: relative rotate, median 62.0 mm.'
     """
-    ranking = rank(rows)
-    trials = [cell for cell in ranking.finished if cell.first.kind == "trial"]
-    if not trials:
+    rankings = [section.ranking for section in main_sections(rows)]
+    done = [ranking for ranking in rankings if ranking.trials]
+    if not done:
         return "No trial has finished yet."
-    return " ".join([_best(trials[0], ranking), *_pairs(trials)])
+    return " ".join([_best(done[-1]), *(said for ranking in done for said in _pairs(ranking))])
 
 
-def _best(best: CellRow, ranking: Ranking) -> str:
-    value = best.mean("median_mm") or 0.0
-    over = f" over {len(ranking.blocks)} blocks" if len(ranking.blocks) > 1 else ""
-    sentence = f"Best self-supervised: {best.first.label}, median {value:.1f} mm{over}"
+def _best(ranking: Ranking) -> str:
+    best = ranking.trials[0]
+    value = best.means["median_mm"]
+    sentence = f"Best self-supervised: {best.first.label}, median {value:.1f} mm{_over(best)}"
     random = [cell for cell in ranking.finished if cell.first.label == "random encoder"]
     if not random:
         return sentence + "."
-    base = random[0].mean("median_mm") or 0.0
+    base = random[0].means["median_mm"]
     share = 100 * (value - base) / base if base else 0.0
     side = "below" if value < base else "above"
     return f"{sentence}, {abs(share):.0f} % {side} the random encoder ({base:.1f} mm)."
 
 
-def _pairs(trials: list[CellRow]) -> list[str]:
-    """Name the objective that won for every composition tried with several; trials are ranked."""
-    names = list(dict.fromkeys(cell.name for cell in trials))
-    rivals = {name: [c.first.objective for c in trials if c.name == name] for name in names}
+def _over(cell: CellRow) -> str:
+    if len(cell.blocks) < 2:
+        return ""
+    if cell.whole:
+        return f" over {len(cell.blocks)} blocks"
+    return (
+        f" over {len(cell.blocks)} blocks (mean adjusted for blocks: completed in "
+        f"{len(cell.done)} of them)"
+    )
+
+
+def _pairs(ranking: Ranking) -> list[str]:
+    """Name the objective that won for every composition that was tried with several."""
+    cells = [c for c in (*ranking.finished, *ranking.early) if c.first.kind == "trial"]
     won: dict[str, list[str]] = {}
-    for name, objectives in rivals.items():
-        if len(set(objectives)) > 1:
-            won.setdefault(objectives[0], []).append(name)
+    for name in dict.fromkeys(cell.name for cell in cells):
+        if winner := _winner([cell for cell in cells if cell.name == name]):
+            won.setdefault(winner, []).append(name)
     if not won:
         return []
     parts = [f"{objective} for {', '.join(found)}" for objective, found in won.items()]
     return [f"The better objective: {'; '.join(parts)}."]
+
+
+def _winner(rivals: Sequence[CellRow]) -> str:
+    """Return the objective with the least mean over the blocks that have all; ties by name.
+
+    So stage `objectives` chooses: one that diverged loses, blocks that lack a rival are left out.
+    """
+    arms = {cell.first.objective: _values(cell) for cell in rivals}
+    if len(arms) < 2 or len(arms) < len(rivals):
+        return ""
+    blocks = set.intersection(*map(set, arms.values()))
+    means = {name: fmean(arm[block] for block in blocks) for name, arm in arms.items() if blocks}
+    known = any(map(math.isfinite, means.values()))
+    return min(sorted(means), key=lambda name: means[name]) if known else ""
+
+
+def _values(cell: CellRow) -> dict[int, float]:
+    values = {row.block: row.median_mm for row in cell.done if row.median_mm is not None}
+    return values | {row.block: math.inf for row in cell.rows if row.outcome == "diverged"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -10,15 +9,19 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from handssl.errors import InputError
+from handssl.report.conclusions import choices_part, effects_part, order_part
 from handssl.report.curves import learning_curves
 from handssl.report.dot_plot import dot_plot
-from handssl.report.effects import Effect, StudyEffects
+from handssl.report.effects import StudyEffects
 from handssl.report.headline import headline
-from handssl.report.order import BlockOrder, OrderCheck, order_check
-from handssl.report.rows import Ranking, Row, rank
+from handssl.report.html_table import html_table
+from handssl.report.layout import lay_out
+from handssl.report.order import order_check
+from handssl.report.ranking import Ranking
+from handssl.report.rows import Row
+from handssl.report.sections import SEARCH, Section, sections
 from handssl.report.style import CSS
 from handssl.report.svg import element, figure, marker
-from handssl.report.table import EARLY_TITLE, NUMERIC, Layout, Line, lay_out
 
 # Belt and braces: even a value that slipped through the escaping could fetch nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -31,6 +34,7 @@ def write_html(
     title: str,
     facts: Mapping[str, str],
     effects: StudyEffects | None = None,
+    choices: Sequence[str] = (),
 ) -> None:
     """Write the page, whole or not at all.
 
@@ -40,13 +44,14 @@ def write_html(
         title: Plain text.
         facts: Settings and environment, name to plain text.
         effects: Of the transformations, where the study tells them.
+        choices: What its stages have chosen, in sentences.
 
     Raises:
         InputError: The file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, page(rows, title=title, facts=facts, effects=effects))
+        _replace(path, page(rows, title=title, facts=facts, effects=effects, choices=choices))
     except OSError as error:
         raise InputError(
             f"{path}: expected a file to write the page to, cannot ({error.strerror}); "
@@ -60,6 +65,7 @@ def page(
     title: str,
     facts: Mapping[str, str],
     effects: StudyEffects | None = None,
+    choices: Sequence[str] = (),
 ) -> str:
     """Return the page as text.
 
@@ -68,6 +74,7 @@ def page(
         title: Plain text.
         facts: Name to plain text.
         effects: Likewise.
+        choices: Likewise.
 
     Example:
         >>> "<script" in page([], title="<script>", facts={})
@@ -76,7 +83,8 @@ def page(
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="headline">{escape(headline(rows))}</p>',
-        *([_effects(effects)] if effects else []),
+        *([choices_part(choices)] if choices else []),
+        *([effects_part(effects)] if effects else []),
         *(_results(rows) if rows else []),
         "<h2>Settings and environment</h2>",
         f"<dl>{''.join(_fact(name, value) for name, value in facts.items())}</dl>",
@@ -91,70 +99,30 @@ def page(
 
 
 def _results(rows: Sequence[Row]) -> list[str]:
-    ranking = rank(rows)
-    figures = _figures(ranking)
-    return [f"<h2>Cells</h2>\n{_table(lay_out(rows))}", figures, _order(order_check(rows))]
+    found = sections(rows)
+    shown = [_section(section, number) for number, section in enumerate(found)]
+    return [*shown, order_part(order_check(rows))]
 
 
-def _effects(found: StudyEffects) -> str:
-    body = "".join(
-        f'<tr class="trial"><td>{escape(one.name)}</td><td class="number">{one.mm:+.2f}</td>'
-        f'<td class="number">{_interval(one)}</td></tr>'
-        for one in found.effects.values()
-    )
-    return (
-        "<h2>Effects of the transformations</h2>\n"
-        '<div class="wide"><table class="cells" aria-describedby="effects-note"><thead><tr>'
-        '<th scope=col>transformation</th><th class="number" scope=col>effect, mm</th>'
-        f'<th class="number" scope=col>95 % interval</th></tr></thead>\n<tbody>{body}</tbody>'
-        '</table></div>\n<p class="muted note" id="effects-note">Mean change of the median error '
-        "on select when a transformation is switched on, over all compositions of the others; "
-        f"below 0 it helps. Estimate: {escape(found.method)}.</p>"
-    )
+def _section(section: Section, number: int) -> str:
+    parts = [
+        f"<h2>{escape(section.title or 'Cells')}</h2>",
+        html_table(lay_out(section), f"note-{number}"),
+    ]
+    # Points of a search share composition and objective: the figures could not tell them apart.
+    if section.stage_kind != SEARCH:
+        parts.append(_figures(section.ranking, "h3" if section.title else "h2"))
+    return "\n".join(parts)
 
 
-def _interval(one: Effect) -> str:
-    return f"{one.low:+.2f} to {one.high:+.2f}" if math.isfinite(one.low) else "–"
-
-
-def _table(layout: Layout) -> str:
-    head = "".join(f"<th{_numeric(name)} scope=col>{name}</th>" for name in layout.columns)
-    leader = next((line for line in layout.finished if line.kind == "trial"), None)
-    body = [_line(line, layout.columns, first=line is leader) for line in layout.finished]
-    if layout.early:
-        title = f'<td class="number"></td><td colspan={len(layout.columns) - 1}>{EARLY_TITLE}</td>'
-        body.append(f'<tr class="section">{title}</tr>')
-        body += [_line(line, layout.columns) for line in layout.early]
-    return (
-        f'<div class="wide"><table class="cells" aria-describedby="note">'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>" + "\n".join(body) + "</tbody></table></div>\n"
-        f'<p class="muted note" id="note">{escape(layout.caption)}</p>'
-    )
-
-
-def _line(line: Line, columns: Sequence[str], *, first: bool = False) -> str:
-    cells = "".join(
-        f"<td{_numeric(name) or _coloured(name, cell)}>{escape(cell)}</td>"
-        for name, cell in zip(columns, line.cells, strict=True)
-    )
-    return f'<tr class="{line.kind}{" first" if first else ""}">{cells}</tr>'
-
-
-def _numeric(column: str) -> str:
-    return ' class="number"' if column in NUMERIC else ""
-
-
-def _coloured(column: str, cell: str) -> str:
-    return f' class="{escape(cell)}"' if column == "objective" and cell != "reference" else ""
-
-
-def _figures(ranking: Ranking) -> str:
+def _figures(ranking: Ranking, heading: str) -> str:
     cells = (*ranking.finished, *ranking.early)
     objectives = dict.fromkeys(c.first.objective for c in cells if c.first.kind == "trial")
+    keys = "".join(map(_key, [*sorted(objectives), "early"]))
     several = " Small marks are the blocks." if len(ranking.blocks) > 1 else ""
     thin = " Thin curves are the blocks." if len(ranking.blocks) > 1 else ""
     return (
-        f'<h2>Figures</h2>\n<p class="key">{"".join(map(_key, [*sorted(objectives), "early"]))}</p>'
+        f'<{heading}>Figures</{heading}>\n<p class="key">{keys}</p>'
         '<div class="figures">\n'
         "<figure><figcaption>The last median of every cell, both objectives of a composition on one"
         f" line; dashed lines are references.{several}</figcaption>{dot_plot(ranking)}</figure>\n"
@@ -167,25 +135,6 @@ def _key(name: str) -> str:
     label = "ended early" if name == "early" else name
     sign = figure(14, 14, label, [marker(7, 7, f"dot-key dot {name}", label)])
     return element("span", sign + escape(label))
-
-
-def _order(order: OrderCheck) -> str:
-    items = "".join(_order_item(block) for block in order.blocks)
-    return (
-        "<h2>Order: mean pose &gt; random encoder &gt; best self-supervised &gt; supervised</h2>\n"
-        f'<p class="{"held" if order.held else "failed"}">{escape(order.verdict)}</p>'
-        f'<ul class="order">{items}</ul>'
-    )
-
-
-def _order_item(block: BlockOrder) -> str:
-    select, _, test = str(block).partition("\n")
-    body, _, verdict = select.rpartition(": ")
-    state = "held" if block.held else "failed"
-    return (
-        f'<li>{escape(body)}: <span class="{state}">{escape(verdict)}</span>'
-        f'<br><span class="muted">{escape(test.strip())}</span></li>'
-    )
 
 
 def _fact(name: str, value: str) -> str:

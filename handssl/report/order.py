@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from handssl.report.rows import Row
+from handssl.report.sections import main_sections
 
 STEPS = ("mean pose", "random encoder", "best self-supervised", "supervised")
 
@@ -119,7 +120,8 @@ class OrderCheck:
 def order_check(rows: Iterable[Row]) -> OrderCheck:
     """Check the order in every block.
 
-    Only finished rows count; the best self-supervised trial is chosen on `select`.
+    Only finished rows count, of stages that compare cells on the study's own data; the best
+    self-supervised trial is chosen on `select`.
 
     Args:
         rows: Of one study.
@@ -132,7 +134,8 @@ def order_check(rows: Iterable[Row]) -> OrderCheck:
         >>> order_check(rows).blocks[0].missing
         ('random encoder', 'supervised')
     """
-    ordered = sorted(rows, key=lambda row: (row.block, row.label))
+    counting = {row: None for section in main_sections(rows) for row in section.rows}
+    ordered = sorted(counting, key=lambda row: (row.block, row.label))
     blocks = sorted({row.block for row in ordered})
     return OrderCheck(
         tuple(

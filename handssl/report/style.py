@@ -12,6 +12,7 @@ body{margin:0 auto;max-width:1160px;padding:28px 20px 48px;background:var(--page
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 h1{font-size:1.55rem;line-height:1.2;margin:0 0 .4rem}
 h2{font-size:1.05rem;margin:2.2rem 0 .5rem}
+h3{font-size:.95rem;margin:1.4rem 0 .4rem}
 .headline{font-size:1.08rem;max-width:60rem;margin:.2rem 0 0}
 .muted,figcaption{color:var(--muted)}
 .note{font-size:.86rem;margin:.5rem 0 0;max-width:60rem}
@@ -20,6 +21,7 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums;width:100%}
 th,td{padding:.3rem .7rem .3rem 0;text-align:left;white-space:nowrap}
 th{font-weight:600;border-bottom:1px solid var(--ink);vertical-align:bottom}
 td{border-bottom:1px solid var(--rule)}
+td.cell{white-space:normal;min-width:11rem}
 .number{text-align:right}
 .number+:not(.number){padding-left:.7rem}
 td.number:first-child,th.number:first-child{width:2.2rem}

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from handssl.cli.execute import continuing_command, interruption_message
-from handssl.cli.live import LiveProgress
+from handssl.cli.live import LiveProgress, RunProgress
 from handssl.cli.study import load_study
 from handssl.errors import InputError
-from handssl.sweep.events import Ended, Planned, Tick
+from handssl.sweep.events import Ended, Planned, Selected, Tick
 from handssl.sweep.plan import plan_study
 from handssl.sweep.result import StudyResult
+from handssl.sweep.stages import Selection
 from handssl.tracking.record import TrialRecord
 from tune_spaces import smoke
 
@@ -91,3 +92,28 @@ def test_quiet_shows_nothing() -> None:
         progress(Planned(study, trials, trials, 2))
         progress(Ended(trials[0], "completed", 3, 80.0))
     assert text.getvalue() == ""
+
+
+def said_of(selection: Selection, kind: type[LiveProgress] = LiveProgress) -> list[str]:
+    import io
+
+    from rich.console import Console
+
+    text = io.StringIO()
+    with kind(Console(file=text, width=80)) as progress:
+        progress(Tick())
+        progress(Selected(selection))
+    return text.getvalue().splitlines()[1:]
+
+
+def test_what_a_stage_has_chosen_is_told_when_it_has_a_line_for_each_choice() -> None:
+    reasons = (
+        "rotate: relative; contrastive 83.50 mm and relative 71.90 mm over 1 block",
+        "blur: contrastive, it has no parameters to predict",
+    )
+    chosen = Selection(stage="objectives", objective_of={"rotate": "relative"}, reasons=reasons)
+    assert said_of(chosen) == [f"objectives chose {reason}" for reason in reasons]
+
+
+def test_of_one_pretraining_nothing_is_chosen() -> None:
+    assert said_of(Selection(stage="pretrain", reasons=("x",)), RunProgress) == []

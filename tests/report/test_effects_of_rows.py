@@ -86,3 +86,13 @@ def test_the_page_shows_them():
     assert "Effects of the transformations" in shown
     assert f"{found.effects['rotate'].mm:+.2f}" in shown
     assert "Effects of the transformations" not in page(grid(1, 2), title="x", facts={})
+
+
+def test_an_interval_says_whether_it_is_for_these_seeds_or_for_seeds_in_general():
+    assert study_effects(grid(1, 2), PLANNED).holds_for == "seeds in general"
+    assert study_effects(grid(1), PLANNED).holds_for == ""
+    whole = {tuple(sorted(c)) for c in skeleton(NAMES, 16, 0)}
+    rows = [row(c, 1, completed=tuple(sorted(c)) in whole) for c in subsets(NAMES)]
+    found = study_effects(rows, PLANNED)
+    assert found.holds_for == "these seeds"
+    assert "95 % interval for these seeds" in page(rows, title="x", facts={}, effects=found)

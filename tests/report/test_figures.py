@@ -8,7 +8,8 @@ import pytest
 
 from handssl.report.curves import learning_curves, mean_curve
 from handssl.report.dot_plot import WIDTH, dot_plot
-from handssl.report.rows import Row, rank
+from handssl.report.ranking import rank
+from handssl.report.rows import Row
 from handssl.report.svg import Scale, padded_scale, spread
 
 

@@ -33,7 +33,9 @@ def save(storage: Path, number: int, objective: str, **config) -> TrialRecord:
 
 def result_in(storage: Path) -> SimpleNamespace:
     records = (save(storage, 1, "contrastive"), save(storage, 2, "relative"))
-    return SimpleNamespace(study=SimpleNamespace(name="demo"), storage=storage, records=records)
+    study = SimpleNamespace(name="demo")
+    uri = "sqlite://"
+    return SimpleNamespace(study=study, storage=storage, tracking_uri=uri, records=records)
 
 
 def test_the_package_can_be_called_and_writes_the_page_into_the_storage(tmp_path):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from handssl.report.rows import Row, rank, row_of
+from handssl.report.rows import Row, row_of
 from handssl.tracking.record import EpochMetrics, TrialRecord
 
 
@@ -48,57 +48,18 @@ def test_untrained_and_supervised_rows_are_references(objective, kind):
     assert row_of(record(objective=objective)).kind == kind
 
 
-def test_finished_cells_are_ranked_by_median_with_references_among_them(rows):
-    medians = [cell.mean("median_mm") for cell in rank(reversed(rows)).finished]
-    assert medians == sorted(medians)
-    names = [cell.first.label for cell in rank(rows).finished]
-    assert names[0] == "supervised"
-    assert names[-3:] == ["random encoder", "contrastive translate", "mean pose"]
+def test_a_row_says_which_transformations_are_relative_and_which_data_are_not_the_studys():
+    config = {"relative_on": ["rotate"]}
+    label = "mixed blur+rotate (rotate) on freihand after interhand"
+    row = row_of(record(cell=label, objective="mixed", composition="blur+rotate", config=config))
+    assert (row.relative_on, row.data) == ("rotate", "freihand after interhand")
+    assert row.settings == ""
 
 
-def test_a_stopped_cell_is_never_ranked_even_if_its_median_is_the_lowest(rows):
-    lowest = Row("contrastive none", "none", "contrastive", 1, "stopped", 2, 6, 1.0)
-    ranking = rank([*rows, lowest])
-    assert all(cell.first.outcome == "completed" for cell in ranking.finished)
-    assert lowest in [cell.first for cell in ranking.early]
-
-
-def test_early_cells_are_listed_farthest_first_and_those_without_a_value_last(rows):
-    failed = Row("contrastive none", "none", "contrastive", 1, "failed", 0, 6)
-    assert [c.name for c in rank([failed, *rows]).early] == ["sobel", "blur", "noise", "none"]
-
-
-def test_a_cell_is_ranked_only_if_it_finished_in_every_block(three_blocks):
-    ranking = rank(three_blocks)
-    assert ranking.blocks == (1, 2, 3)
-    early = {cell.name: cell for cell in ranking.early}
-    assert [row.outcome for row in early["sobel"].rows] == ["stopped", "stopped", "completed"]
-
-
-def test_a_mean_is_taken_over_blocks_and_never_over_different_epochs(three_blocks):
-    cells = {
-        cell.first.label: cell for cell in rank(three_blocks).finished + rank(three_blocks).early
-    }
-    blocks = [r.median_mm for r in three_blocks if r.label == "relative rotate"]
-    assert cells["relative rotate"].mean("median_mm") == pytest.approx(sum(blocks) / 3)
-    assert cells["contrastive sobel"].mean("median_mm") is None
-
-
-def test_a_block_that_is_missing_keeps_a_cell_from_being_ranked(three_blocks):
-    gone = next(r for r in three_blocks if r.label == "relative rotate" and r.block == 2)
-    ranking = rank([row for row in three_blocks if row is not gone])
-    cell = next(cell for cell in ranking.early if cell.first.label == "relative rotate")
-    assert cell.mean("median_mm") is None
-    assert cell.by_block()[2] is None
-
-
-def test_one_cell_with_two_settings_gives_two_lines_and_no_mean_of_both(rows):
-    again = Row("relative rotate", "rotate", "relative", 1, "completed", 6, 6, 60.0)
-    longer = Row("relative rotate", "rotate", "relative", 1, "completed", 9, 9, 58.0)
-    found = [c for c in rank([*rows, again, longer]).finished if c.first.label == "relative rotate"]
-    assert [cell.mean("median_mm") for cell in found] == [58.0, 60.0, 62.0]
-
-
-def test_no_rows_give_an_empty_ranking():
-    assert rank([]) == rank(iter(()))
-    assert rank([]).finished == ()
+def test_the_settings_of_a_row_are_what_its_label_says_beside_all_else():
+    settings = "optimizer.lr_base=0.001 optimizer.weight_decay=1e-06"
+    label = f"mixed blur+rotate (rotate) {settings} on npz"
+    row = Row(label, "blur+rotate", "mixed", 1, "completed", 6, 6, data="npz", relative_on="rotate")
+    assert row.settings == settings
+    assert Row("relative rotate", "rotate", "relative", 1, "completed", 6, 6).settings == ""
+    assert Row("mean pose", "none", "reference", 1, "completed", 0, 0).settings == ""

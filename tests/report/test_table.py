@@ -1,13 +1,27 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from typing import get_args
 
 import pytest
 from rich.console import Console
 
 from handssl.report.headline import headline
+from handssl.report.html import page
+from handssl.report.layout import lay_out
 from handssl.report.rows import Row
-from handssl.report.table import lay_out, markdown_table, terminal_table
+from handssl.report.sections import sections
+from handssl.report.table import markdown_table, terminal_table
+from handssl.tracking.record import Outcome
+
+BEST = "relative rotate"
+
+
+def layout_of(rows):
+    """The only one."""
+    (section,) = sections(rows)
+    return lay_out(section)
 
 
 def shown(rows, width=80):
@@ -17,14 +31,14 @@ def shown(rows, width=80):
 
 
 def test_only_trials_that_finished_are_numbered(rows):
-    layout = lay_out(rows)
+    layout = layout_of(rows)
     assert [line.cells[0] for line in layout.finished if line.kind == "trial"] == list("1234567")
     assert {line.cells[0] for line in layout.finished if line.kind == "reference"} == {""}
     assert {line.cells[0] for line in layout.early} == {""}
 
 
 def test_early_trials_show_their_epoch_and_no_test_values(rows):
-    sobel = dict(zip(lay_out(rows).columns, lay_out(rows).early[0].cells, strict=True))
+    sobel = dict(zip(layout_of(rows).columns, layout_of(rows).early[0].cells, strict=True))
     assert sobel["epoch"] == "4/6"
     assert sobel["outcome"] == "stopped"
     assert sobel["median"] == "76.9"
@@ -55,7 +69,7 @@ def test_on_the_terminal_early_trials_stand_below_their_own_title(rows):
 
 
 def test_with_several_blocks_the_mean_and_every_block_are_shown(three_blocks):
-    layout = lay_out(three_blocks)
+    layout = layout_of(three_blocks)
     rotate = dict(zip(layout.columns, layout.finished[1].cells, strict=True))
     assert rotate["median in blocks 1, 2, 3"] == "62.0 63.3 60.9"
     assert rotate["median"] == "62.1"
@@ -70,16 +84,55 @@ def test_many_blocks_are_summed_up_by_their_range():
         Row("relative rotate", "rotate", "relative", block, "completed", 6, 6, 60.0 + block)
         for block in range(7)
     ]
-    layout = lay_out(rows)
+    layout = layout_of(rows)
     assert layout.per_block == "median over 7 blocks"
     assert "60.0 to 66.0" in layout.finished[0].cells
 
 
-@pytest.mark.parametrize("outcome", ["running", "diverged", "failed"])
-def test_every_other_outcome_is_named(outcome):
-    row = Row("contrastive blur", "blur", "contrastive", 1, outcome, 0, 6)
-    assert lay_out([row]).early[0].cells[-1] == outcome
+@pytest.mark.parametrize("outcome", get_args(Outcome))
+def test_every_outcome_is_named_wherever_the_table_is_shown(outcome):
+    row = Row("contrastive blur", "blur", "contrastive", 1, outcome, 6, 6, 80.0)
+    lines = layout_of([row])
+    assert (lines.finished or lines.early)[0].cells[-1] == outcome
     assert outcome in shown([row])
+    assert f"| {outcome} |" in markdown_table([row])
+    assert f"<td>{outcome}</td>" in page([row], title="x", facts={})
+
+
+def test_a_trial_stopped_here_at_its_last_epoch_was_trained_by_another_stage(rows):
+    said = "another stage or study may have trained to the end"
+    assert said not in layout_of(rows).note
+    stopped = [replace(r, outcome="stopped") if r.label == BEST else r for r in rows]
+    assert said in layout_of(stopped).note
+
+
+@pytest.mark.parametrize("outcome", sorted({*get_args(Outcome)} - {"completed", "running"}))
+def test_of_several_blocks_any_end_says_more_than_one_that_still_runs(outcome):
+    rows = [
+        Row("contrastive blur", "blur", "contrastive", block, one, 2, 6, 80.0)
+        for block, one in enumerate(("running", outcome, "running"))
+    ]
+    assert layout_of(rows).early[0].outcome == outcome
+
+
+def test_a_mixed_cell_says_which_of_its_transformations_are_relative():
+    label, name = "mixed blur+rotate (rotate)", "blur+rotate"
+    row = Row(label, name, "mixed", 1, "completed", 6, 6, 80.0, relative_on="rotate")
+    assert layout_of([row]).finished[0].cells[1:3] == ("blur+rotate (relative: rotate)", "mixed")
+
+
+def test_a_cell_that_lacks_a_block_says_so_and_its_epochs_stand_at_its_values(three_blocks):
+    rows = [
+        replace(r, outcome="stopped", epoch=2) if (r.label, r.block) == (BEST, 2) else r
+        for r in three_blocks
+    ]
+    line = next(one for one in layout_of(rows).finished if one.cells[-1] == "in 2 of 3")
+    assert line.cells[1:3] == ("rotate", "relative")
+    assert "62.0@6 63.3@2 60.9@6" in line.cells
+    assert "its mean is adjusted for blocks" in layout_of(rows).note
+    text = shown(rows)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "in 2 of 3" in text
 
 
 def test_markdown_has_as_many_cells_in_every_line(three_blocks):

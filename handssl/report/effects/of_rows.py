@@ -10,6 +10,7 @@ from statistics import fmean
 from handssl.report.effects.contrasts import Composition, Effect, full_effects
 from handssl.report.effects.difference import BlockSample, difference_effects
 from handssl.report.rows import Row
+from handssl.report.sections import main_sections
 from handssl.sweep.skeleton import skeleton
 
 _TRAINED = ("contrastive", "relative", "mixed")
@@ -24,10 +25,13 @@ class StudyEffects:
     Attributes:
         effects: By transformation, those that help most first.
         method: How they were estimated, in words.
+        holds_for: What the intervals are about: other seeds too, or these alone; empty where one
+            block gives none.
     """
 
     effects: dict[str, Effect]
     method: str
+    holds_for: str
 
     def lines(self) -> list[str]:
         """Return a line for each transformation."""
@@ -37,24 +41,33 @@ class StudyEffects:
 def study_effects(rows: Iterable[Row], planned: Mapping[str, str]) -> StudyEffects | None:
     """Return what switching each transformation on does to the median error on `select`.
 
-    Blocks count that have every composition of the stage. Where all of them were completed, effects
-    are plain contrasts; else they come from the difference estimator, for which the plan names the
-    skeleton and the order of blocks.
+    Only cells of stage `compositions` count, or of a study of cells that are all compositions; and
+    blocks that have every composition. Where all of them were completed, effects are plain
+    contrasts; else they come from the difference estimator, for which the plan names the skeleton
+    and the order of blocks.
 
     Args:
         rows: Of the study.
-        planned: What was registered, dotted names to text.
+        planned: The plan as it is now, dotted names to text.
 
     Returns:
         None where no block has all compositions, or too small a skeleton.
     """
+    able = [section for section in main_sections(rows) if section.stage_kind != "objectives"]
+    able = [one for one in able if one.stage_kind == "compositions"] or able
+    found = (_of_stage(one.rows, one.stage, planned) for one in reversed(able))
+    return next((effects for effects in found if effects is not None), None)
+
+
+def _of_stage(rows: Sequence[Row], stage: str, planned: Mapping[str, str]) -> StudyEffects | None:
     grids = _grids(tuple(row for row in rows if row.objective in _TRAINED))
     if not grids:
         return None
     if all(row.finished for grid in grids.values() for row in grid.values()):
         values = [{c: _last(row) for c, row in grid.items()} for grid in grids.values()]
-        return _sorted(full_effects(values), f"all compositions in {_blocks(len(grids))}")
-    size = _skeleton_size(planned)
+        method = f"all compositions in {_blocks(len(grids))}"
+        return _sorted(full_effects(values), method, "seeds in general" if len(grids) > 1 else "")
+    size = _skeleton_size(planned, stage)
     samples = [_sample(grid, size, _position(block, planned)) for block, grid in grids.items()]
     known = [sample for sample in samples if sample is not None]
     if not known:
@@ -63,7 +76,8 @@ def study_effects(rows: Iterable[Row], planned: Mapping[str, str]) -> StudyEffec
         found = difference_effects(known)
     except ValueError:
         return None
-    return _sorted(found, f"difference estimator, skeleton of {size} in {_blocks(len(known))}")
+    method = f"difference estimator, skeleton of {size} in {_blocks(len(known))}"
+    return _sorted(found, method, "these seeds")
 
 
 def said(effect: Effect) -> str:
@@ -111,8 +125,8 @@ def _sample(grid: Grid, size: int, position: int | None) -> BlockSample | None:
     return BlockSample(early, {tuple(sorted(c)): _last(grid[tuple(sorted(c))]) for c in chosen})
 
 
-def _skeleton_size(planned: Mapping[str, str]) -> int:
-    sizes = [text for name, text in planned.items() if name.endswith(".skeleton")]
+def _skeleton_size(planned: Mapping[str, str], stage: str) -> int:
+    sizes = [text for name, text in planned.items() if name.endswith(f"{stage}.skeleton")]
     return int(sizes[0]) if sizes and sizes[0].isdecimal() else 0
 
 
@@ -133,6 +147,6 @@ def _blocks(count: int) -> str:
     return f"{count} block{'s' if count > 1 else ''}"
 
 
-def _sorted(effects: Mapping[str, Effect], method: str) -> StudyEffects:
+def _sorted(effects: Mapping[str, Effect], method: str, holds_for: str) -> StudyEffects:
     ordered = sorted(effects.values(), key=lambda one: one.mm)
-    return StudyEffects({one.name: one for one in ordered}, method)
+    return StudyEffects({one.name: one for one in ordered}, method, holds_for)

@@ -75,6 +75,7 @@ def keep(study: Study, storage: Path, ledger: Ledger, on_event: OnEvent) -> str:
     now = registered(study, storage)
     own = plan_hash(now)
     first = ledger.studies.keep_plan(study.name, {"hash": own, "registered": now})
+    ledger.studies.keep_study(study.name, study.model_dump(mode="json"))
     on_event(Note(f"plan {own}"))
     if first["hash"] != own:
         found = deviations(first["registered"], now)

@@ -51,6 +51,27 @@ class StudyPlans:
             connection.execute(update(studies).where(row).values(plan={**kept, "later": later}))
 
     @patient
+    def keep_study(self, study: str, values: Mapping[str, Any]) -> None:
+        """Remember, beside its first plan, a study as it was last run.
+
+        Args:
+            study: Name of the study.
+            values: The study as JSON values.
+        """
+        with self._database.begin() as connection:
+            kept = connection.scalar(_plan_of(study)) or {}
+            row = studies.c.name == study
+            connection.execute(
+                update(studies).where(row).values(plan={**kept, "study": dict(values)})
+            )
+
+    @patient
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the studies that have a plan."""
+        with self._database.begin(reading=True) as connection:
+            return tuple(connection.scalars(select(studies.c.name).order_by(studies.c.name)))
+
+    @patient
     def plan(self, study: str) -> Plan | None:
         """Return the plan that a study was first run under, None if it never was."""
         with self._database.begin(reading=True) as connection:

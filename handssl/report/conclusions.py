@@ -1,0 +1,60 @@
+"""What the page concludes beside tables and figures: choices, effects, the order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+from handssl.report.effects import Effect, StudyEffects
+from handssl.report.order import BlockOrder, OrderCheck
+
+
+def choices_part(choices: Sequence[str]) -> str:
+    """Return what the stages have chosen, a line for each sentence."""
+    items = "".join(f"<li>{escape(one)}</li>" for one in choices)
+    return f'<h2>What the stages chose</h2>\n<ul class="order">{items}</ul>'
+
+
+def effects_part(found: StudyEffects) -> str:
+    """Return the effects of the transformations as a table."""
+    body = "".join(
+        f'<tr class="trial"><td>{escape(one.name)}</td><td class="number">{one.mm:+.2f}</td>'
+        f'<td class="number">{_interval(one)}</td></tr>'
+        for one in found.effects.values()
+    )
+    about = f" for {found.holds_for}" if found.holds_for else ""
+    return (
+        "<h2>Effects of the transformations</h2>\n"
+        '<div class="wide"><table class="cells" aria-describedby="effects-note"><thead><tr>'
+        '<th scope=col>transformation</th><th class="number" scope=col>effect, mm</th>'
+        f'<th class="number" scope=col>95 % interval{escape(about)}</th>'
+        f"</tr></thead>\n<tbody>{body}</tbody>"
+        '</table></div>\n<p class="muted note" id="effects-note">Mean change of the median error '
+        "on select when a transformation is switched on, over all compositions of the others; "
+        f"below 0 it helps. Estimate: {escape(found.method)}.</p>"
+    )
+
+
+def _interval(one: Effect) -> str:
+    return f"{one.low:+.2f} to {one.high:+.2f}" if math.isfinite(one.low) else "–"
+
+
+def order_part(order: OrderCheck) -> str:
+    """Return the order in every block."""
+    items = "".join(_order_item(block) for block in order.blocks)
+    return (
+        "<h2>Order: mean pose &gt; random encoder &gt; best self-supervised &gt; supervised</h2>\n"
+        f'<p class="{"held" if order.held else "failed"}">{escape(order.verdict)}</p>'
+        f'<ul class="order">{items}</ul>'
+    )
+
+
+def _order_item(block: BlockOrder) -> str:
+    select, _, test = str(block).partition("\n")
+    body, _, verdict = select.rpartition(": ")
+    state = "held" if block.held else "failed"
+    return (
+        f'<li>{escape(body)}: <span class="{state}">{escape(verdict)}</span>'
+        f'<br><span class="muted">{escape(test.strip())}</span></li>'
+    )

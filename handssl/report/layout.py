@@ -1,0 +1,181 @@
+"""The table of a section, laid out once as text, whatever it is shown on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from handssl.report.ranking import CellRow, Ranking
+from handssl.report.rows import MEASURES, Row
+from handssl.report.sections import Section
+
+MISSING = "–"
+EARLY_TITLE = "ended early, so not ranked"
+UNITS = (
+    "Errors in mm, root-relative, 20 joints. Median and MPJE on select, by which cells are ranked; "
+    "references have no rank."
+)
+_NUMBERS = ("median", "MPJE", "test median", "test MPJE")
+NUMERIC = ("#", "epoch", *_NUMBERS)
+_LISTED_BLOCKS = 5
+# From what says least about a cell to what says most.
+_OUTCOMES = ("running", "stopped", "cancelled", "diverged", "failed")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table as text.
+
+    Attributes:
+        cells: One text for each of the layout's columns.
+        kind: `trial` or `reference`.
+        outcome: The worst of the blocks; `completed` only if all are.
+    """
+
+    cells: tuple[str, ...]
+    kind: str
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The table of a section as text.
+
+    Attributes:
+        title: Of the section; empty where it is the only one.
+        columns: Titles.
+        finished: Ranked lines, references among them.
+        early: Lines that are not ranked.
+        note: What is to be known of this section's numbers beside `UNITS`; may be empty.
+        per_block: Title of the column with the value of each block; empty if there is one block.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    finished: tuple[Line, ...]
+    early: tuple[Line, ...]
+    note: str
+    per_block: str = ""
+
+
+def lay_out(section: Section) -> Layout:
+    """Lay out the table of a section.
+
+    Args:
+        section: Of a report.
+
+    Example:
+        >>> from handssl.report.sections import sections
+        >>> row = Row("contrastive blur", "blur", "contrastive", 1, "completed", 6, 6, 80.04)
+        >>> lay_out(sections([row])[0]).finished[0].cells
+        ('1', 'blur', 'contrastive', '80.0', '–', '–', '–', '6/6', 'completed')
+    """
+    ranking = section.ranking
+    several, per_block = len(ranking.blocks) > 1, _block_title(ranking.blocks)
+    ranks = _ranks(ranking.finished)
+    titles = ("#", "cell", "objective", *_NUMBERS, per_block, "epoch", "outcome")
+    return Layout(
+        title=section.title,
+        columns=tuple(title for title in titles if title),
+        finished=tuple(_line(n, c, several) for n, c in zip(ranks, ranking.finished, strict=True)),
+        early=tuple(_line("", cell, several) for cell in ranking.early),
+        note=_note(ranking),
+        per_block=per_block,
+    )
+
+
+def format_mm(value: float | None) -> str:
+    """Return millimetres with one decimal, a dash for none."""
+    return MISSING if value is None else f"{value:.1f}"
+
+
+def outcome_of(cell: CellRow) -> str:
+    """Return the outcome that says most about a cell: `completed` only if it is, in all blocks."""
+    outcomes = [row.outcome for row in cell.rows if row.outcome != "completed"]
+    if not outcomes:
+        return "completed" if cell.whole else "incomplete"
+    return max(outcomes, key=_OUTCOMES.index)
+
+
+def _ranks(cells: Sequence[CellRow]) -> list[str]:
+    """Number the trials; references stand at their place without a number."""
+    count, ranks = 0, []
+    for cell in cells:
+        count += cell.first.kind == "trial"
+        ranks.append(str(count) if cell.first.kind == "trial" else "")
+    return ranks
+
+
+def _line(number: str, cell: CellRow, several: bool) -> Line:
+    reference = cell.first.kind == "reference"
+    partly = cell.finished and not cell.whole
+    outcome = f"in {len(cell.done)} of {len(cell.blocks)}" if partly else outcome_of(cell)
+    return Line(
+        cells=(
+            number,
+            cell.title,
+            "reference" if reference else cell.first.objective,
+            *(format_mm(cell.mean(measure)) for measure in MEASURES),
+            *((_by_block(cell),) if several else ()),
+            _epoch(cell),
+            outcome,
+        ),
+        kind=cell.first.kind,
+        outcome=outcome_of(cell),
+    )
+
+
+def _block_title(blocks: Sequence[int]) -> str:
+    if len(blocks) < 2:
+        return ""
+    if len(blocks) > _LISTED_BLOCKS:
+        return f"median over {len(blocks)} blocks"
+    return f"median in blocks {', '.join(map(str, blocks))}"
+
+
+def _by_block(cell: CellRow) -> str:
+    if len(cell.blocks) > _LISTED_BLOCKS:
+        values = [
+            row.median_mm
+            for row in (cell.done if cell.finished else cell.rows)
+            if row.median_mm is not None
+        ]
+        return f"{min(values):.1f} to {max(values):.1f}" if values else MISSING
+    return " ".join(_block_value(row, cell.whole) for row in cell.by_block().values())
+
+
+def _block_value(row: Row | None, whole: bool) -> str:
+    value = format_mm(row.median_mm if row else None)
+    return value if whole or row is None or row.median_mm is None else f"{value}@{row.epoch}"
+
+
+def _epoch(cell: CellRow) -> str:
+    if not cell.first.epochs:
+        return MISSING
+    reached = cell.epochs_reached
+    span = str(reached[0]) if len(reached) == 1 else f"{reached[0]}-{reached[-1]}"
+    return f"{span}/{cell.first.epochs}"
+
+
+def _rows(ranking: Ranking) -> list[Row]:
+    return [row for cell in (*ranking.finished, *ranking.early) for row in cell.rows]
+
+
+def _note(ranking: Ranking) -> str:
+    count = len(ranking.blocks)
+    adjusted = any(not cell.whole for cell in ranking.finished)
+    parts = [f"Means over {count} blocks."] if count > 1 else []
+    if adjusted:
+        parts.append(
+            f'A cell "in 1 of {count}" was completed in one block alone: its mean is adjusted for '
+            "blocks, as it is where the stage chooses."
+        )
+    if ranking.early and count > 1:
+        parts.append("What was completed in too few blocks for that, or in none, is not ranked.")
+    elif ranking.early:
+        parts.append("What ended early was measured at another epoch and is not ranked.")
+    if any(row.outcome == "stopped" and row.epoch == row.epochs for row in _rows(ranking)):
+        parts.append("What this stage stopped, another stage or study may have trained to the end.")
+    if count > 1 and (adjusted or ranking.early) and count <= _LISTED_BLOCKS:
+        parts.append("76.9@4 is a median after epoch 4.")
+    return " ".join(parts)
