@@ -15,7 +15,7 @@ from handssl.data.config import ProceduralData
 from handssl.data.study_data import StudyData
 from handssl.sweep.halving import Arm, HalvingState, Rules
 from handssl.sweep.planning.confounding import in_words, over_blocks, within_a_block
-from handssl.sweep.planning.epochs import expected_epochs, mean_epochs, reaching
+from handssl.sweep.planning.epochs import epochs_left, expected_epochs, reaching
 from handssl.sweep.planning.power import main_effect_mm, paired_mm, t_power
 from handssl.sweep.planning.registered import deviations, keep, plan_facts, plan_hash, registered
 from handssl.sweep.planning.sizes import weigh
@@ -77,7 +77,7 @@ def test_rungs_are_reached_by_as_many_as_in_the_fold(members, cohort):
     assert reaching(arms, rules) == {
         mark: sum(epoch >= mark for epoch in epochs.values()) for mark in (*rules.rungs, 9)
     }
-    assert sum(mean_epochs(arms, rules).values()) == pytest.approx(sum(epochs.values()))
+    assert sum(epochs_left(arms, rules, {}).values()) == pytest.approx(sum(epochs.values()))
 
 
 def test_under_arrival_the_mean_over_orders_is_expected():
@@ -168,9 +168,9 @@ def test_finished_trials_are_cache_hits_and_need_no_epochs(tmp_path, monkeypatch
     assert after.work[0].epochs == before.work[0].epochs - 3 * 3
 
 
-@pytest.mark.parametrize(("by", "finished"), [("smoke", 1), ("another", 0)])
+@pytest.mark.parametrize(("by", "finished", "saved"), [("smoke", 1, 3), ("another", 0, 2)])
 def test_what_another_study_has_stopped_is_no_cache_hit_but_its_epochs_are(
-    tmp_path, monkeypatch, by, finished
+    tmp_path, monkeypatch, by, finished, saved
 ):
     monkeypatch.setattr(StudyPlan, "_fingerprint", lambda self, data: "00")
     before = StudyPlan(smoke.study(), tmp_path)
@@ -179,7 +179,54 @@ def test_what_another_study_has_stopped_is_no_cache_hit_but_its_epochs_are(
     Ledger(tmp_path).save(record.model_copy(update={"outcome": "stopped", "study": by}))
     after = StudyPlan(smoke.study(), tmp_path)
     assert after.work[0].finished == finished
-    assert after.work[0].epochs == before.work[0].epochs - 2
+    assert after.work[0].epochs == before.work[0].epochs - saved
+
+
+def test_a_finished_study_has_no_epochs_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(StudyPlan, "_fingerprint", lambda self, data: "00")
+    names = ("blur", "cutout", "noise", "sobel", "color_drop", "rotate", "translate", "scale")
+    study = Study.parse(
+        {
+            "name": "smoke",
+            "cells": [{"composition": name} for name in (*names, "color_jitter")],
+            "pretrain": {"epochs": 100},
+            "halving": {"grace_epochs": 11, "reduction_factor": 3.0},
+            "references": False,
+        }
+    )
+    ledger, outcomes = Ledger(tmp_path), ["completed", "stopped", "cancelled", *["stopped"] * 6]
+    epochs = [100, 33, 20, *[11] * 6]
+    planned = StudyPlan(study, tmp_path).stages[0].trials
+    for trial, outcome, epoch in zip(planned, outcomes, epochs, strict=True):
+        record = _record(trial.trial_id, trial.cell, trial.block, 50.0, epoch)
+        ledger.save(record.model_copy(update={"outcome": outcome, "epochs": 100}))
+    plan = StudyPlan(study, tmp_path)
+    assert (plan.work[0].finished, plan.work[0].epochs) == (9, 0.0)
+    assert plan.disk.checkpoints == plan.disk.encoders == 0
+    plan.measure(budget_s=1.0, on_progress=pytest.fail)
+    assert plan.hours(*plan.work) is None
+
+
+@pytest.mark.parametrize("order", ["cohort", "arrival"])
+def test_what_is_left_is_what_the_survivors_will_train(order):
+    rules, arms = Rules(100, 11, 3.0, order=order), [Arm(str(i), 1) for i in range(9)]
+    whole = epochs_left(arms, rules, {})
+    assert sum(whole.values()) == pytest.approx(expected_epochs(9, rules))
+    reached = dict.fromkeys(map(str, range(9)), 11.0)
+    out = set(map(str, range(3, 9)))
+    left = epochs_left(arms, rules, reached, over=out, stopped=out)
+    one = [value for name, value in left.items() if name not in out]
+    assert all(left[name] == 0 for name in out)
+    if order == "cohort":  # three train to 33, one of them to the end
+        assert one == pytest.approx([22 + 67 / 3] * 3)
+    assert min(one) > max(whole[name] - 11 for name in whole)
+
+
+def test_a_trial_that_is_retried_after_its_rung_was_decided_owes_the_epochs_before_it():
+    rules, arms = Rules(9, 3, 3.0), [Arm(str(i), 1) for i in range(3)]
+    reached = {"0": 3.0, "1": 3.0, "2": 1.0}
+    left = epochs_left(arms, rules, reached, over={"1"}, stopped={"1"})
+    assert left == {"0": 6.0, "1": 0.0, "2": 8.0}
 
 
 def test_the_hash_stands_for_all_that_is_planned_and_not_for_the_name(tmp_path):
