@@ -13,14 +13,17 @@ from scipy import optimize, stats
 from handssl.cli.app import invoke
 from handssl.data.config import ProceduralData
 from handssl.data.study_data import StudyData
+from handssl.report.effects import BlockSample, difference_effects, full_effects
+from handssl.report.effects.contrasts import contrast
 from handssl.sweep.halving import Arm, HalvingState, Rules
 from handssl.sweep.planning.confounding import in_words, over_blocks, within_a_block
 from handssl.sweep.planning.epochs import epochs_left, expected_epochs, reaching
-from handssl.sweep.planning.power import main_effect_mm, paired_mm, t_power
+from handssl.sweep.planning.power import main_effect_mm, paired_mm, skeleton_effect_mm, t_power
 from handssl.sweep.planning.registered import deviations, keep, plan_facts, plan_hash, registered
 from handssl.sweep.planning.sizes import weigh
 from handssl.sweep.planning.study_plan import StudyPlan
 from handssl.sweep.planning.variation import variation
+from handssl.sweep.skeleton import skeleton
 from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.record import TrialRecord
@@ -44,23 +47,63 @@ def test_the_detectable_difference_has_eighty_percent_power(blocks):
     assert paired_mm(0.7, blocks) == pytest.approx(0.7 * found / math.sqrt(blocks), rel=5e-3)
 
 
-def test_one_block_can_detect_no_difference_of_two_cells_but_main_effects_of_a_cube():
+def test_one_block_can_detect_no_difference_of_two_cells_and_no_main_effect_of_a_cube():
     assert paired_mm(1.0, 1) == math.inf
-    assert main_effect_mm(1.0, 128, 1, factors=7, repeated=True) == pytest.approx(0.353, abs=0.01)
+    assert main_effect_mm(1.0, 128, 1) == math.inf
+    assert skeleton_effect_mm(1.0, 128, 16, 1) < math.inf  # its interval is for this very block
+    assert skeleton_effect_mm(1.0, 8, 2, 3) == math.inf
 
 
-def test_a_main_effect_is_found_as_often_as_said():
-    rng, cells, blocks = np.random.default_rng(0), 8, 3
-    effect = main_effect_mm(1.0, cells, blocks, factors=3, repeated=True)
-    signs = np.array([1 if row & 1 else -1 for row in range(cells)])
-    hits = 0
-    for _ in range(2000):
-        y = rng.normal(0, math.sqrt(0.5), (blocks, cells)) + signs * effect / 2
-        rest = y - y.mean(0) - y.mean(1, keepdims=True) + y.mean()
-        df = (cells - 1) * (blocks - 1)
-        error = math.sqrt((rest**2).sum() / df * 4 / (cells * blocks))
-        hits += abs((y * signs).mean() * 2 / error) > stats.t.ppf(0.975, df)
-    assert 0.77 < hits / 2000 < 0.83
+DRAWS = 500
+NAMES = ("a", "b", "c", "d")
+CUBE = [
+    tuple(n for n, on in zip(NAMES, row, strict=True) if on)
+    for row in itertools.product((False, True), repeat=4)
+]
+
+
+def found_as_often(reports, mm):
+    """Return the share of drawn studies in which the report tells the effect `a` from nothing."""
+    rng, hits = np.random.default_rng(1), 0
+    for _ in range(DRAWS):
+        effect = reports(rng, mm)["a"]
+        hits += not effect.covers(0.0)
+    return hits / DRAWS
+
+
+def drawn(rng, mm):
+    """Return early values that tell all but noise, and the last ones, of a block; sd is 1 mm."""
+    early = {c: 40.0 + mm / 0.9 * ("a" in c) - 2.0 * ("b" in c) for c in CUBE}
+    noise = rng.normal(0, math.sqrt(0.5), len(CUBE))
+    return early, {c: 0.9 * early[c] + own for c, own in zip(CUBE, noise, strict=True)}
+
+
+@pytest.mark.parametrize("blocks", [2, 3, 5])
+def test_the_report_on_all_compositions_finds_a_main_effect_as_often_as_planned(blocks):
+    def report(rng, mm):
+        return full_effects([drawn(rng, mm)[1] for _ in range(blocks)])
+
+    power = found_as_often(report, main_effect_mm(1.0, len(CUBE), blocks))
+    assert power == pytest.approx(0.8, abs=3 * math.sqrt(0.16 / DRAWS))
+
+
+@pytest.mark.parametrize("blocks", [2, 3])
+def test_the_report_on_a_skeleton_finds_a_main_effect_as_often_as_planned(blocks):
+    def report(rng, mm):
+        samples = []
+        for position in range(blocks):
+            early, last = drawn(rng, mm)
+            # The interval is for the effect in these blocks: here that is `mm`, noise or not.
+            off = contrast(last, "a") - mm
+            last = {c: y - off * ("a" in c) for c, y in last.items()}
+            chosen = skeleton(NAMES, 8, position)
+            samples.append(
+                BlockSample({c: [y] for c, y in early.items()}, {c: last[c] for c in chosen})
+            )
+        return difference_effects(samples)
+
+    power = found_as_often(report, skeleton_effect_mm(1.0, len(CUBE), 8, blocks))
+    assert power == pytest.approx(0.8, abs=3 * math.sqrt(0.16 / DRAWS))
 
 
 @pytest.mark.parametrize(("members", "cohort"), [(9, None), (10, 4), (112, None), (1, None)])
