@@ -11,6 +11,7 @@ import pytest
 from scipy import optimize, stats
 
 from handssl.cli.app import invoke
+from handssl.cli.plan_page import print_plan
 from handssl.data.config import ProceduralData
 from handssl.data.study_data import StudyData
 from handssl.report.effects import BlockSample, difference_effects, full_effects
@@ -197,6 +198,27 @@ def test_the_command_measures_and_prints_a_document(tmp_path, capfd):
     assert found["plan"] == StudyPlan(smoke.study(), tmp_path).hash
     assert found["detectable"][0]["mm"] is None
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(("gpu_gb", "said"), [(80, ": a GPU each"), (24, "NOT ENOUGH; --workers")])
+def test_a_plan_says_whether_a_step_fits_onto_the_gpu(tmp_path, monkeypatch, capfd, gpu_gb, said):
+    monkeypatch.setattr("handssl.sweep.sharing.gpu_bytes", lambda: (gpu_gb * 10**9,))
+    study = Study.parse(
+        {
+            "name": "x",
+            "cells": [
+                {
+                    "composition": ["rotate", "blur"],
+                    "objective": "mixed",
+                    "relative_on": ["rotate"],
+                }
+            ],
+        }
+    )
+    plan = StudyPlan(study, tmp_path / "none")
+    assert plan.memory.fits == (gpu_gb == 80)
+    print_plan(plan, cells=False, measured=False)
+    assert said in capfd.readouterr().out
 
 
 def test_finished_trials_are_cache_hits_and_need_no_epochs(tmp_path, monkeypatch):
