@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from handssl.errors import InterruptedStudyError
 from handssl.sweep import sharing
+from handssl.sweep.interruption import Interruption
 from handssl.sweep.local_ray import divided
+from handssl.sweep.runner import Sweep
 from handssl.sweep.running import Running
+from handssl.sweep.study import Study
 from handssl.training.config import PretrainConfig
 
 CONTRASTIVE = PretrainConfig.parse({"composition": ["rotate", "blur"], "objective": "contrastive"})
@@ -49,6 +55,23 @@ def test_a_number_that_was_given_stays_and_trials_are_told_of_it():
     assert found.trials_per_gpu == found.execution.sharing == 8
     several = sharing.shared(Running(trials_per_gpu=8, workers=2), [MIXED], 24 * GB)
     assert several.execution.sharing == 1
+
+
+def test_a_sweep_divides_its_gpus_by_what_was_reckoned(monkeypatch, tmp_path):
+    monkeypatch.setattr(sharing, "gpu_bytes", lambda: (80 * GB,))
+    asked = []
+
+    def ray_cluster(address, *, running):
+        asked.append(running)
+        raise InterruptedStudyError("enough")
+
+    monkeypatch.setattr("handssl.sweep.runner.ray_cluster", ray_cluster)
+    study = Study(name="x", cells=({"composition": ()},), references=False, halving=None)
+    sweep = Sweep(study, tmp_path, "", Interruption())
+    lacking = SimpleNamespace(missing=[SimpleNamespace(config=CONTRASTIVE)])
+    with pytest.raises(InterruptedStudyError):
+        sweep.execute(lacking, None, lambda event: None)
+    assert [(one.trials_per_gpu, one.execution.sharing) for one in asked] == [(3, 3)]
 
 
 def test_without_a_number_a_trial_has_a_gpu_for_itself():
