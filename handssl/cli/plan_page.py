@@ -32,6 +32,7 @@ def print_plan(plan: StudyPlan, *, cells: bool, measured: bool) -> None:
         [line for work in plan.work for line in _of_stage(plan, work)],
         [line for work in plan.work if cells for line in _cells(work)],
         _time(plan, measured=measured),
+        _memory(plan),
         _disk(plan),
         _effects(plan),
     )
@@ -108,6 +109,20 @@ def _time(plan: StudyPlan, *, measured: bool) -> list[str]:
         "transformations, and 10 % for what is not measured",
         f"  most memory used while measuring: {_bytes(found.peak_bytes)}",
     ]
+
+
+def _memory(plan: StudyPlan) -> list[str]:
+    """Say what a step takes of a GPU; on a machine without one it may run on another."""
+    own = plan.memory
+    if own.step_bytes is None:
+        return []
+    step = f"GPU memory: about {_bytes(own.step_bytes)} for the largest step, as reckoned"
+    if own.gpu_bytes is None:
+        return [step]
+    if not own.fits:
+        return [f"{step}, of {_bytes(own.gpu_bytes)}: NOT ENOUGH; --workers divides it among GPUs"]
+    shared = f"{own.trials_per_gpu} trials share a GPU" if own.trials_per_gpu > 1 else "a GPU each"
+    return [f"{step}, of {_bytes(own.gpu_bytes)}: {shared}"]
 
 
 def _disk(plan: StudyPlan) -> list[str]:

@@ -163,7 +163,7 @@ def divided(cpus: int, gpus: int, running: Running, *, owned: bool = True) -> Cl
     Args:
         cpus: There are.
         gpus: There are; all are used.
-        running: What was asked for.
+        running: What was asked for; without a number of trials on a GPU each has one.
         owned: Whether the cluster is ours.
 
     Example:
@@ -177,8 +177,9 @@ def divided(cpus: int, gpus: int, running: Running, *, owned: bool = True) -> Cl
         slots = max(1, min(most, (gpus or cpus) // running.workers))
         each = cpus // (slots * running.workers) if gpus else 1
         return Cluster(slots, max(1, each), float(gpus > 0), owned, running.workers)
-    slots = max(1, min(most, cpus, gpus * running.trials_per_gpu or cpus))
-    share = 1 / running.trials_per_gpu if gpus else 0.0
+    on_each = running.trials_per_gpu or 1
+    slots = max(1, min(most, cpus, gpus * on_each or cpus))
+    share = 1 / on_each if gpus else 0.0
     return Cluster(slots, cpus // slots if gpus else 1, share, owned)
 
 

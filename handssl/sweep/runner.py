@@ -23,6 +23,7 @@ from handssl.sweep.recorder import FINISHED, Recorder
 from handssl.sweep.result import StudyResult
 from handssl.sweep.running import Running
 from handssl.sweep.scheduler import StageScheduler
+from handssl.sweep.sharing import shared
 from handssl.sweep.stage_shown import stage_view
 from handssl.sweep.stages import Selection, Stage
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
@@ -188,7 +189,8 @@ class Sweep:
 
     def execute(self, scheduler: StageScheduler, recorder: Recorder, on_event: OnEvent) -> None:
         """Run what a stage lacks: here, in Ray Tune."""
-        with ray_cluster(self.running.address, running=self.running) as cluster:
+        running = shared(self.running, [trial.config for trial in scheduler.missing])
+        with ray_cluster(running.address, running=running) as cluster:
             self.interruption.listen()
             self.interruption.raise_if_requested()
             if not cluster.owned:
@@ -200,7 +202,7 @@ class Sweep:
             on_event(planned)
             budget = Budget(self.storage, self.running.checkpoint_bytes, scheduler, self.store)
             sweeping = Sweeping(
-                *(scheduler, recorder, self.hold, self.company, self.running),
+                *(scheduler, recorder, self.hold, self.company, running),
                 data={trial.trial_id: self.places.located(trial) for trial in scheduler.missing},
                 origins=origins(scheduler.missing, self.store),
                 storage=self.storage,

@@ -22,7 +22,8 @@ class Running(Config):
         workers: Ray Train workers of each trial; 1 trains in a reused actor, which costs seconds
             less a trial.
         at_once: Trials that run at the same time, at most; None: as many as fit.
-        trials_per_gpu: Trials that share a GPU, where there is one worker each.
+        trials_per_gpu: Trials that share a GPU, where there is one worker each; None: as many as
+            its memory has room for, at most four, and one where its memory is not known.
         retries: How often a trial is given to another process after its own was lost.
         silence_s: A trial that has not ended an epoch for as long is ended, and counts as lost.
         wave: Segments of trials after which Ray Tune begins anew, so that its memory is bounded.
@@ -39,7 +40,7 @@ class Running(Config):
     address: str | None = None
     workers: Count = 1
     at_once: Count | None = None
-    trials_per_gpu: Annotated[int, Field(ge=1, le=64)] = 4
+    trials_per_gpu: Annotated[int, Field(ge=1, le=64)] | None = None
     retries: Annotated[int, Field(ge=0)] = 2
     silence_s: Annotated[float, Field(gt=0)] = 3600.0
     wave: Count = 500

@@ -14,8 +14,8 @@ import yaml
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import FINISHED
 from handssl.sweep.scheduler import PRIMARY
+from handssl.sweep.stage_judged import Records, compared_means, judged
 from handssl.sweep.stages import Selection
-from handssl.sweep.stages.means import adjusted_means
 from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.record import TrialRecord
@@ -24,7 +24,6 @@ from handssl.tracking.stage_view import CellRow, StageView
 _MEASURES = (PRIMARY, "mpje_mm", "test_median_mm", "test_mpje_mm")
 _OVER = (*FINISHED, "failed", "cancelled")
 _PLAN = ("trial_id", "cell", "composition", "objective", "block", "epochs", "exempt", "kind")
-Records = Mapping[str, TrialRecord]
 
 
 def stage_view(
@@ -43,54 +42,45 @@ def stage_view(
         ledger: The record.
         selection: What the stage has chosen, once it has.
     """
-    names = [trial.trial_id for trial in trials]
 
-    def records() -> Records:
-        return {record.trial_id: record for record in ledger.load_all(names)}
+    def rows() -> list[CellRow]:
+        records = judged(study, stage, trials, ledger)
+        # As long as trials are under way a mean of those that are over is all there is.
+        final = all(_is_over(records.get(trial.trial_id)) for trial in trials)
+        means = compared_means(study, stage, trials, records) if final else {}
+        return cell_rows(study.name, trials, records, means)
 
-    return StageView(
-        stage,
-        lambda: cell_rows(study.name, trials, records(), final=selection is not None),
-        lambda: _files(study, trials, ledger, selection),
-    )
+    return StageView(stage, rows, lambda: _files(study, trials, ledger, selection))
 
 
 def cell_rows(
-    study: str, trials: Iterable[PlannedTrial], records: Records, *, final: bool
+    study: str, trials: Iterable[PlannedTrial], records: Records, means: Mapping[str, float]
 ) -> list[CellRow]:
     """Return a row for each cell that has a trial that is over.
 
     Args:
         study: Its name; trials that others ran are counted as reused.
         trials: Of the stage.
-        records: Of them.
-        final: Whether the stage is over: then the primary measure is adjusted for blocks in which
-            a cell was stopped, as the choice of the stage is.
+        records: Of them, with the outcomes that they have in this stage.
+        means: By cell, the mean of the primary measure that the stage's choice compares, where the
+            stage is over; it is adjusted for blocks in which a cell was stopped.
     """
     cells: dict[str, list[PlannedTrial]] = {}
     for trial in trials:
         cells.setdefault(trial.cell, []).append(trial)
-    adjusted = _adjusted(cells, records) if final else {}
     rows = []
     for label, own in cells.items():
         found = [records[trial.trial_id] for trial in own if trial.trial_id in records]
-        over = [record for record in found if record.outcome in _OVER]
+        over = [record for record in found if _is_over(record)]
         if over:
-            metrics = _metrics(over, len(own)) | adjusted.get(label, {})
-            rows.append(CellRow(label, _tags(study, own[0], over), metrics, len(over) + final))
+            metrics = _metrics(over, len(own))
+            adjusted = {PRIMARY: means[label]} if label in means else {}
+            rows.append(CellRow(label, _tags(study, own[0], over), metrics | adjusted))
     return rows
 
 
-def _adjusted(
-    cells: Mapping[str, Sequence[PlannedTrial]], records: Records
-) -> dict[str, dict[str, float]]:
-    values: dict[str, dict[int, float]] = {}
-    for label, own in cells.items():
-        for trial in own:
-            record = records.get(trial.trial_id)
-            if record and record.outcome == "completed" and PRIMARY in record.metrics:
-                values.setdefault(label, {})[trial.block] = record.metrics[PRIMARY]
-    return {label: {PRIMARY: mm} for label, mm in adjusted_means(values).items()}
+def _is_over(record: TrialRecord | None) -> bool:
+    return record is not None and record.outcome in _OVER
 
 
 def _metrics(over: Sequence[TrialRecord], planned: int) -> dict[str, float]:

@@ -30,7 +30,7 @@ class ComparedCell:
         label: Of the cell.
         stage: It belongs to.
         objective: Likewise; `reference` where nothing is trained.
-        metrics: As MLflow holds them.
+        metrics: As MLflow holds them; without those that hold no longer.
         tags: Likewise.
     """
 
@@ -118,7 +118,8 @@ def _cells(client: MlflowClient, experiment: str) -> list[ComparedCell]:
 def _cell(run: Any) -> ComparedCell:
     tags = dict(run.data.tags)
     named = (tags["cell"], tags["stage"], tags.get("objective", ""))
-    return ComparedCell(run.info.run_id, *named, dict(run.data.metrics), tags)
+    metrics = {name: mm for name, mm in run.data.metrics.items() if math.isfinite(mm)}
+    return ComparedCell(run.info.run_id, *named, metrics, tags)
 
 
 def _chosen(

@@ -27,6 +27,17 @@ def gpu_names() -> tuple[str, ...]:
     return tuple(_name(library, handle) for handle in handles)
 
 
+def gpu_bytes() -> tuple[int, ...]:
+    """Return the memory of this machine's NVIDIA GPUs in bytes; empty without a driver."""
+    library, handles = _devices()
+    found = []
+    for handle in handles:
+        memory = _Memory()
+        if _asked(library.nvmlDeviceGetMemoryInfo, handle, memory):
+            found.append(int(memory.total))
+    return tuple(found)
+
+
 def gpu_load() -> dict[str, float]:
     """Return load, memory and power of every GPU under MLflow's names; empty without a driver."""
     library, handles = _devices()

@@ -7,14 +7,14 @@ compositions stay comparable, whoever has run their trials.
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
-
-from handssl.tracking.mlflow_points import batches
-from handssl.tracking.record import EpochMetrics
 
 FILE_TAG, STEP = "file.", "updates"
 
@@ -27,13 +27,11 @@ class CellRow:
         label: Of the cell.
         tags: What it is, and how its trials stand.
         metrics: Means over completed blocks, their spread, counts.
-        step: Rises when the metrics may have changed; each step is written once.
     """
 
     label: str
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
-    step: int
 
 
 @dataclass(frozen=True)
@@ -53,9 +51,15 @@ class StageView:
 
 @dataclass
 class _CellRun:
+    """What a cell's run is known to show; each step is an update of its metrics."""
+
     run_id: str
-    step: int
     tags: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def step(self) -> int:
+        return int(self.metrics.get(STEP, 0))
 
 
 class StageRuns:
@@ -116,17 +120,32 @@ class StageRuns:
         own = tags | {"mlflow.parentRunId": parent}
         run = self._client.create_run(self._experiment, tags=own, run_name=row.label)
         self._client.set_terminated(run.info.run_id)
-        return _CellRun(run.info.run_id, -1, tags)
+        return _CellRun(run.info.run_id, tags)
 
     def _write(self, known: _CellRun, row: CellRow) -> None:
         tags = {name: value for name, value in row.tags.items() if known.tags.get(name) != value}
-        new = row.step > known.step and bool(row.metrics)
-        metrics = {**row.metrics, STEP: float(row.step)}
-        entries = [EpochMetrics(epoch=row.step, metrics=metrics)] if new else []
-        for batch in batches(entries, {}, tags):
-            self._client.log_batch(known.run_id, batch.metrics, batch.params, batch.tags)
-        known.step = max(known.step, row.step)
+        metrics = _news(known, row)
+        if metrics or tags:
+            now_ms, step = time.time_ns() // 1_000_000, known.step + 1
+            points = [Metric(name, value, now_ms, step) for name, value in metrics.items()]
+            written = [RunTag(name, value) for name, value in tags.items()]
+            self._client.log_batch(known.run_id, points, (), written)
+        known.metrics |= metrics
         known.tags |= tags
+
+
+def _news(known: _CellRun, row: CellRow) -> dict[str, float]:
+    """Return all values of a row if the run's latest are others, else nothing."""
+    # MLflow forgets no metric: one that no longer holds, as after a retry, is no number from then.
+    gone = dict.fromkeys(known.metrics.keys() - row.metrics.keys() - {STEP}, math.nan)
+    wanted = gone | dict(row.metrics)
+    if all(_is_same(known.metrics.get(name), value) for name, value in wanted.items()):
+        return {}
+    return {**wanted, STEP: float(known.step + 1)}
+
+
+def _is_same(known: float | None, value: float) -> bool:
+    return known == value or (known is not None and math.isnan(known) and math.isnan(value))
 
 
 def attach(
@@ -152,5 +171,4 @@ def attach(
 
 
 def _known(run: Any) -> _CellRun:
-    step = int(run.data.metrics.get(STEP, -1))
-    return _CellRun(run.info.run_id, step, dict(run.data.tags))
+    return _CellRun(run.info.run_id, dict(run.data.tags), dict(run.data.metrics))

@@ -12,7 +12,7 @@ from handssl.config import Config
 from handssl.errors import InputError
 
 Precision = Literal["float32", "bf16", "float64"]
-_ROOM = 0.6  # of the free memory of a device that resident crops may take
+_ROOM = 0.6  # of a trial's part of a device's memory that resident crops may take
 
 
 class Execution(Config):
@@ -27,7 +27,9 @@ class Execution(Config):
         deterministic: Let torch use kernels that repeat to the bit, and none that cannot. On a CPU
             it always does; on a GPU it costs speed.
         crops: Where packed crops live: mapped on the `host`, or copied to the `device`; `auto`
-            copies to a GPU where they take less than 60 % of what is free.
+            copies to a GPU where they take less than 60 % of the trial's part of it, and leave room
+            for a step.
+        sharing: Trials that share the device; each may take its part of the memory.
         keep: Newest checkpoints that stay.
         keep_bytes: Older checkpoints go beyond this sum; the newest one always stays.
     """
@@ -37,6 +39,7 @@ class Execution(Config):
     compile: bool = False
     deterministic: bool = False
     crops: Literal["auto", "host", "device"] = "auto"
+    sharing: Annotated[int, Field(ge=1)] = 1
     keep: Annotated[int, Field(ge=1)] = 2
     keep_bytes: Annotated[int, Field(ge=1)] | None = None
 
@@ -82,9 +85,16 @@ class Execution(Config):
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
         return "bf16" if fast else "float32"
 
-    def keeps_on(self, device: torch.device, size: int) -> bool:
-        """Say whether crops of `size` bytes are copied to the device."""
+    def keeps_on(self, device: torch.device, size: int, beside: int = 0) -> bool:
+        """Say whether crops are copied to the device.
+
+        Args:
+            device: Where the views are made.
+            size: Of the crops, in bytes.
+            beside: What a step takes, in bytes.
+        """
         if self.crops != "auto" or device.type != "cuda":
             return self.crops == "device" and device.type != "cpu"
-        free, _ = torch.cuda.mem_get_info(device)
-        return size < _ROOM * free
+        free, total = torch.cuda.mem_get_info(device)
+        own = min(free, total / self.sharing)  # neighbours may not have taken theirs yet
+        return size < min(_ROOM * own, own - beside)

@@ -37,6 +37,7 @@ from handssl.training.epoch_log import EpochLog
 from handssl.training.execution import Execution
 from handssl.training.feed import Feed, Indices
 from handssl.training.memory import StepMemory
+from handssl.training.memory_need import step_bytes
 from handssl.training.network import Network
 from handssl.training.networks import networks
 from handssl.training.order import epoch_order, whole_batches
@@ -70,7 +71,7 @@ class Pretraining:
         initialise(self.network, seed=config.seed)
         if isinstance(self.objective, Supervised):
             self.objective.standardise(pose_targets(data.store("probe")))
-        self.store = _crops_of(data.store(self.objective.split), execution, self.device)
+        self.store = self._crops_of(data.store(self.objective.split), execution)
         _check_reach(config, self.store)
         _check_own(config, self.device)
         self.feed = Feed(config, self.objective, self.store, self.device)
@@ -87,7 +88,8 @@ class Pretraining:
         groups = decay_groups([self.network], chosen.weight_decay, masks=chosen.masks)
         self.optimizer = build(chosen.name, groups, lr=lr, **chosen.options())
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._lr_factor())
-        self._memory = StepMemory(config, self.views_per_step, self.network.precision, self.device)
+        own = (self.network.precision, self.device, execution.sharing)
+        self._memory = StepMemory(config, self.views_per_step, *own)
         self._parallel = data_parallel(self.network)
         if world_size() > 1:
             self._rehearse()
@@ -236,6 +238,16 @@ class Pretraining:
     def _steps(self, epoch: int) -> int:
         return self.steps_until(epoch) - self.steps_until(epoch - 1)
 
+    def _crops_of(self, split: PackedSplit, execution: Execution) -> PackedSplit:
+        step = self._step_bytes() if self.device.type == "cuda" else 0
+        return (
+            split.on(self.device) if execution.keeps_on(self.device, split.bytes, step) else split
+        )
+
+    def _step_bytes(self) -> int:
+        draws, precision = len(self.objective.draws), self.network.precision
+        return step_bytes(self.config, draws, precision, workers=world_size()) or 0
+
     def _settle(self, execution: Execution) -> None:
         """Bring the network to its device, type and form."""
         execution.settle()
@@ -270,10 +282,6 @@ class Pretraining:
             total_steps=self.steps_until(self.config.epochs),
             decay_share=chosen.decay_share,
         )
-
-
-def _crops_of(split: PackedSplit, execution: Execution, device: torch.device) -> PackedSplit:
-    return split.on(device) if execution.keeps_on(device, split.bytes) else split
 
 
 def _mean(parts: list[Losses]) -> Losses:

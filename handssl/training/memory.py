@@ -32,6 +32,7 @@ class StepMemory:
         views_per_step: Of all ranks and passes together.
         precision: The encoder's.
         device: Where the step is made.
+        sharing: Trials that share the device.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class StepMemory:
         views_per_step: int,
         precision: Precision,
         device: torch.device,
+        sharing: int = 1,
     ) -> None:
         self._config, self._views_per_step = config, views_per_step
-        self._precision, self._device = precision, device
+        self._precision, self._device, self._sharing = precision, device, sharing
 
     def __enter__(self) -> None:
         pass
@@ -73,6 +75,9 @@ class StepMemory:
     def _advice(self) -> str:
         where = "GPUs" if self._device.type == "cuda" else "machines"
         offers = [f"more workers (--workers) on other {where}"]
+        if self._sharing > 1:
+            fewer = f"--trials-per-gpu {self._sharing // 2}, here {self._sharing}"
+            offers.insert(0, f"fewer trials that share a GPU ({fewer})")
         if self._precision != "bf16":
             offers.append("--precision bf16")
         passes = self._config.accumulation * 2

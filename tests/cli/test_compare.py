@@ -20,7 +20,7 @@ def cell(label, objective, mm, completed=3):
     metrics = {"blocks_completed": completed}
     if mm:
         metrics |= {"median_mm": mm, "mpje_mm": mm + 5, "test_median_mm": mm + 1}
-    return CellRow(label, {"objective": objective, "composition": "rotate"}, metrics, 1)
+    return CellRow(label, {"objective": objective, "composition": "rotate"}, metrics)
 
 
 REFERENCES = [cell("mean pose", "reference", 90.0), cell("supervised", "supervised", 50.0)]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from handssl.tracking.comparison import compare
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.stage_view import CellRow, StageView
 from tests.tracking.test_mlflow_store import Recorded, record
@@ -23,9 +24,9 @@ def client(uri):
     return MlflowClient(uri)
 
 
-def row(label, mm, step, **tags):
+def row(label, mm, **tags):
     own = {"composition": "rotate", "objective": "relative", "outcomes": "1 completed"}
-    return CellRow(label, own | tags, {"median_mm": mm}, step)
+    return CellRow(label, own | tags, {"median_mm": mm})
 
 
 def view(*rows, **files):
@@ -49,8 +50,8 @@ def cells(client, runs):
 
 
 def test_each_cell_has_one_run_below_its_stage_with_its_last_means(uri, client, tmp_path):
-    first = view(row("relative rotate", 70.0, 1), row("contrastive rotate", 75.0, 1))
-    later = view(row("relative rotate", 68.0, 2), row("contrastive rotate", 75.0, 1))
+    first = view(row("relative rotate", 70.0), row("contrastive rotate", 75.0))
+    later = view(row("relative rotate", 68.0), row("contrastive rotate", 75.0))
     runs = show(uri, "cells", tmp_path, first, later)
     assert cells(client, runs) == [("relative rotate", 68.0), ("contrastive rotate", 75.0)]
     (cell,) = client.search_runs([runs.experiment], "tags.cell = 'relative rotate'")
@@ -62,11 +63,38 @@ def test_each_cell_has_one_run_below_its_stage_with_its_last_means(uri, client, 
 
 def test_another_process_finds_the_runs_and_adds_no_point_twice(uri, client, tmp_path):
     for _ in range(2):
-        runs = show(uri, "again", tmp_path, view(row("relative rotate", 70.0, 1)))
+        runs = show(uri, "again", tmp_path, view(row("relative rotate", 70.0)))
     assert cells(client, runs) == [("relative rotate", 70.0)]
     (cell,) = client.search_runs([runs.experiment], "tags.kind = 'cell'")
     assert len(client.get_metric_history(cell.info.run_id, "median_mm")) == 1
     assert len(client.search_runs([runs.experiment], "tags.kind = 'stage'")) == 1
+
+
+def test_a_cell_whose_trial_was_retried_shows_the_new_mean_in_another_process(
+    uri, client, tmp_path
+):
+    for mm, outcomes in [(81.0, "2 completed, 1 failed"), (74.0, "3 completed")]:
+        runs = show(uri, "retried", tmp_path, view(row("relative rotate", mm, outcomes=outcomes)))
+    assert cells(client, runs) == [("relative rotate", 74.0)]
+    (cell,) = client.search_runs([runs.experiment], "tags.kind = 'cell'")
+    assert cell.data.tags["outcomes"] == "3 completed"
+    points = client.get_metric_history(cell.info.run_id, "median_mm")
+    assert [(point.step, point.value) for point in points] == [(1, 81.0), (2, 74.0)]
+
+
+def test_a_mean_that_no_longer_holds_ranks_last(uri, client, tmp_path):
+    gone = CellRow("relative rotate", {"objective": "relative"}, {"blocks_completed": 0.0})
+    other = row("contrastive rotate", 75.0)
+    for _ in range(2):
+        runs = show(uri, "gone", tmp_path, view(row("relative rotate", 70.0), other))
+        show(uri, "gone", tmp_path, view(gone, other), view(gone, other))
+    order = [label for label, _ in cells(client, runs)]
+    assert order == ["contrastive rotate", "relative rotate"]
+    found = compare(uri, "gone").cells
+    assert [cell.label for cell in found] == ["contrastive rotate"]
+    (cell,) = client.search_runs([runs.experiment], "tags.cell = 'relative rotate'")
+    points = client.get_metric_history(cell.info.run_id, "median_mm")
+    assert [point.step for point in points] == [1, 2, 3, 4]
 
 
 def test_files_of_a_stage_are_uploaded_once_for_each_content(uri, client, tmp_path, monkeypatch):

@@ -62,6 +62,15 @@ def test_what_is_in_use_already_is_not_offered(blob_data) -> None:
     assert "--set" not in str(caught.value)  # two images in each pass are the least
 
 
+def test_a_trial_that_shares_its_gpu_is_told_to_share_it_with_fewer(blob_data) -> None:
+    execution = Execution(device="cpu", sharing=4)
+    run = Pretraining(PretrainConfig.parse(VALUES), StudyData(blob_data), execution)
+    failing(run, CUDA)
+    with pytest.raises(InputError) as caught:
+        run.train_epoch(1)
+    assert "(--trials-per-gpu 2, here 4), more workers (--workers)" in str(caught.value)
+
+
 def test_other_errors_of_a_step_stay_what_they_are(blob_data) -> None:
     run = Pretraining(PretrainConfig.parse(VALUES), StudyData(blob_data))
     failing(run, RuntimeError("shapes differ"))

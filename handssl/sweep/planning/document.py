@@ -29,6 +29,7 @@ def document(plan: StudyPlan) -> dict[str, Any]:
         "device_hours": _hours(total),
         "wall_hours": _hours(total, plan.slots.devices),
         "slots": asdict(plan.slots),
+        "memory": {**asdict(plan.memory), "fits": plan.memory.fits},
         "measured": _measured(plan),
         "disk_bytes": {**asdict(plan.disk), "peak": plan.disk.peak, "fits": plan.disk.fits},
         "variation": asdict(plan.variation),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from handssl.sweep.planning.confounding import in_words, over_blocks, within_a_block
 from handssl.sweep.planning.foreseen import ForeseenStage, transformations_of
-from handssl.sweep.planning.power import main_effect_mm, paired_mm
+from handssl.sweep.planning.power import main_effect_mm, paired_mm, skeleton_effect_mm
 from handssl.sweep.planning.variation import Variation
 from handssl.sweep.study import Study
 
@@ -49,14 +49,14 @@ def detectable_effects(
 
 
 def _main_effects(one: ForeseenStage, blocks: int, sd_mm: float) -> list[Detectable]:
-    k, name = len(transformations_of(one)), one.stage.name
-    cells = 2**k
-    whole = main_effect_mm(sd_mm, cells, blocks, factors=k, repeated=True)
+    cells, name = 2 ** len(transformations_of(one)), one.stage.name
+    whole = main_effect_mm(sd_mm, cells, blocks)
     found = [Detectable(name, f"main effect, all {cells} cells to the end", whole)]
     size = int(getattr(one.stage, "skeleton", 0))
     if 0 < size < cells:
-        mm = main_effect_mm(sd_mm, size, blocks, factors=k, repeated=False)
-        found.append(Detectable(name, f"main effect, skeleton of {size} cells alone", mm))
+        mm = skeleton_effect_mm(sd_mm, cells, size, blocks)
+        what = f"main effect, {size} cells to the end and early values that tell of the others"
+        found.append(Detectable(name, what, mm))
     return found
 
 

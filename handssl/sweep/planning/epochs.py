@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from handssl.sweep.halving import Arm, Rules
 from handssl.sweep.halving.rules import cohorts_of
@@ -69,15 +69,45 @@ def reaching(arms: Sequence[Arm], rules: Rules | None) -> dict[int, float]:
     return found
 
 
-def mean_epochs(arms: Sequence[Arm], rules: Rules | None) -> dict[str, float]:
-    """Return the epochs that each trial trains: its own if exempt, else its cohort's mean.
+def epochs_left(
+    arms: Sequence[Arm],
+    rules: Rules | None,
+    reached: Mapping[str, float],
+    *,
+    over: Container[str] = (),
+    stopped: Container[str] = (),
+) -> dict[str, float]:
+    """Return the epochs that each trial will still train, as a mean over who may win.
+
+    A trial trains what is missing of each stretch between rungs, with the probability that it gets
+    so far: of n that stood before a rung as many go on as the rules keep. Where a rung of its
+    cohort has stopped somebody, it is decided, and those who are left have passed it.
 
     Args:
         arms: Of the stage.
         rules: None: all train to the end.
+        reached: The last epoch of trials that have begun.
+        over: Trials that need nothing more.
+        stopped: Those of them that a rung has stopped.
     """
-    found = {arm.trial_id: float(arm.epochs or (rules.epochs if rules else 0)) for arm in arms}
+    whole = {arm.trial_id: float(arm.epochs or (rules.epochs if rules else 0)) for arm in arms}
+    found = {name: max(0.0, epochs - reached.get(name, 0.0)) for name, epochs in whole.items()}
     for cohort in cohorts_of(arms, rules) if rules else ():
         assert rules is not None  # noqa: S101
-        found |= dict.fromkeys(cohort, expected_epochs(len(cohort), rules) / len(cohort))
-    return found
+        decided = max((reached[name] for name in cohort if name in stopped), default=0.0)
+        for name in cohort:
+            epoch = reached.get(name, 0.0)
+            sure = epoch if rules.order == "arrival" else decided
+            found[name] = _expected_left(epoch, sure, len(cohort), rules)
+    return {name: 0.0 if name in over else epochs for name, epochs in found.items()}
+
+
+def _expected_left(epoch: float, sure: float, members: int, rules: Rules) -> float:
+    """Return the mean for a trial that is past the rungs up to the epoch `sure`."""
+    counts = (members, *survivors(members, rules))
+    passed = sum(rung <= sure for rung in rules.rungs)
+    stretches = zip(counts, (0, *rules.rungs), (*rules.rungs, rules.epochs), strict=True)
+    return sum(
+        min(1.0, count / counts[passed]) * max(0.0, end - max(start, epoch))
+        for count, start, end in stretches
+    )

@@ -83,8 +83,8 @@ def is_over(record: TrialRecord | None, study: Study) -> bool:
     """Say whether a trial needs nothing more; one that another study has stopped may go on here."""
     if record is None:
         return False
-    own = record.study == study.name
-    return record.outcome in ("completed", "diverged") or (record.outcome == "stopped" and own)
+    own = ("stopped", "cancelled") if record.study == study.name else ()
+    return record.outcome in ("completed", "diverged", *own)
 
 
 def _findings(

@@ -69,28 +69,53 @@ def paired_mm(sd_mm: float, blocks: int) -> float:
     return detectable(sd_mm / math.sqrt(blocks), blocks - 1)
 
 
-def main_effect_mm(sd_mm: float, cells: int, blocks: int, *, factors: int, repeated: bool) -> float:
-    """Return the detectable main effect of one transformation (hidden replication).
+def main_effect_mm(sd_mm: float, cells: int, blocks: int) -> float:
+    """Return the detectable main effect where all compositions run to the end.
 
-    Each block compares half of its cells with the other half. The noise of a cell within its block
-    has the variance sd^2 / 2, so the effect has the standard error sd sqrt(2 / (cells blocks)).
+    As the report tests it: each block compares half of its cells with the other half, and the
+    spread of these contrasts over blocks, Student's t with one less than their number, says what
+    they are worth. The noise of a cell within its block has the variance sd^2 / 2, so the effect
+    has the standard error sd sqrt(2 / (cells blocks)).
 
     Args:
         sd_mm: Standard deviation of paired differences of two cells.
-        cells: Of a block.
-        blocks: Seeds.
-        factors: k, the transformations.
-        repeated: Whether all blocks have the same cells, as a full cube has; else effects above
-            main effects are taken for noise, block means being estimated too.
+        cells: Of a block, all 2^k.
+        blocks: Seeds; one alone says nothing of others.
 
     Example:
-        >>> round(main_effect_mm(1.0, 128, 3, factors=7, repeated=True), 2)
-        0.2
+        >>> round(main_effect_mm(1.0, 128, 3), 2)
+        0.41
 
     Reference:
         G. Box, W. Hunter, J. Hunter, "Statistics for Experimenters", 2005, ch. 5.
     """
-    rest = cells - 1 - factors - factors * (factors - 1) // 2
-    within = (cells - 1) * (blocks - 1) if blocks > 1 else rest
-    df = within if repeated else cells * blocks - blocks - factors
-    return detectable(sd_mm * math.sqrt(2.0 / (cells * blocks)), df)
+    return detectable(sd_mm * math.sqrt(2.0 / (cells * blocks)), blocks - 1)
+
+
+def skeleton_effect_mm(sd_mm: float, cells: int, skeleton: int, blocks: int) -> float:
+    """Return the detectable main effect where only a skeleton is sure to run to the end.
+
+    As the report tests it, with the difference estimator for the effect in these blocks. Errors v
+    of a regression on n cells, of which each is left out in turn, give the variance
+    4 v (1 - n / N) / n of a block and n - 2 degrees of freedom. If the early values tell all but
+    the noise of a cell, v is (sd^2 / 2) n / (n - 2); the less they tell, the more is needed.
+
+    Args:
+        sd_mm: Standard deviation of paired differences of two cells.
+        cells: All compositions, N.
+        skeleton: Those of a block that run to the end, n, fewer than N.
+        blocks: Seeds.
+
+    Returns:
+        In mm; infinite where the skeleton is too small for a regression, below four cells.
+
+    Example:
+        >>> round(skeleton_effect_mm(1.0, 128, 16, 3), 2)
+        0.59
+    """
+    freedom = skeleton - 2
+    if freedom < 2:
+        return math.inf
+    noise = sd_mm**2 / 2 * skeleton / freedom
+    variance = 4 * noise * (1 - skeleton / cells) / skeleton
+    return detectable(math.sqrt(variance / blocks), blocks * freedom)

@@ -24,6 +24,7 @@ from handssl.sweep.planning.sizes import weigh
 from handssl.sweep.planning.variation import Variation, variation
 from handssl.sweep.planning.work import StageWork, work_of
 from handssl.sweep.running import Running
+from handssl.sweep.sharing import fitting, largest_step, smallest_gpu
 from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger, has_results
 from handssl.tracking.record import TrialRecord
@@ -45,6 +46,26 @@ class Slots:
     trials: int
     devices: int
     device: str
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What trials take of a GPU.
+
+    Attributes:
+        step_bytes: About what the largest step takes, resident crops not counted; None if unknown.
+        gpu_bytes: Of the smallest GPU of this machine, None without one.
+        trials_per_gpu: That would share it.
+    """
+
+    step_bytes: int | None
+    gpu_bytes: int | None
+    trials_per_gpu: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether one trial does, as far as that is known."""
+        return not self.step_bytes or not self.gpu_bytes or self.step_bytes <= self.gpu_bytes
 
 
 class StudyPlan:
@@ -136,8 +157,15 @@ class StudyPlan:
     def slots(self) -> Slots:
         """What this machine would run at once."""
         cpus, gpus = available_cpus(), torch.cuda.device_count()
-        at_once = divided(cpus, gpus, Running()).slots
+        at_once = divided(cpus, gpus, Running(trials_per_gpu=self.memory.trials_per_gpu)).slots
         return Slots(at_once, gpus or cpus, "GPU" if gpus else "core")
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What a step takes of a GPU, and how many trials that lets share one."""
+        configs = [trial.config for stage in self.stages for trial in stage.trained]
+        step, gpu = largest_step(Running(), configs), smallest_gpu()
+        return Memory(step, gpu, fitting(step, gpu))
 
     @property
     def disk(self) -> Disk:

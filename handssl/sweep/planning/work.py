@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from handssl.sweep.plan import PlannedTrial
-from handssl.sweep.planning.epochs import mean_epochs, reaching
+from handssl.sweep.planning.epochs import epochs_left, reaching
 from handssl.sweep.planning.foreseen import ForeseenStage, Records, is_over
 from handssl.sweep.study import Study
 
@@ -50,26 +50,30 @@ def work_of(
         stages: Foreseen.
         records: What the ledger knows.
     """
-    trained: dict[str, float] = {}
+    planned: dict[str, float] = {}
     found = []
     for stage in stages:
-        rules = stage.rules(study)
-        mean = mean_epochs(stage.arms, rules)
-        left, shared = [], 0
-        for trial in stage.trained:
-            shared += trial.trial_id in trained
-            done = trained.get(trial.trial_id, _recorded(trial, records))
-            left.append((trial, max(0.0, mean[trial.trial_id] - done)))
-            trained[trial.trial_id] = max(done, mean[trial.trial_id])
+        wanted = _wanted(study, stage, records)
+        # What an earlier stage will train of a trial this one need not.
+        left = [
+            (t, max(0.0, wanted[t.trial_id] - planned.get(t.trial_id, 0.0))) for t in stage.trained
+        ]
+        shared = sum(trial.trial_id in planned for trial in stage.trained)
+        planned |= {name: max(n, planned.get(name, 0.0)) for name, n in wanted.items()}
         finished = sum(is_over(records.get(trial.trial_id), study) for trial in stage.trials)
-        rungs = reaching(stage.arms, rules)
+        rungs = reaching(stage.arms, stage.rules(study))
         found.append(StageWork(stage, finished, shared, rungs, tuple(left)))
     return tuple(found)
 
 
-def _recorded(trial: PlannedTrial, records: Records) -> float:
-    """Return the epochs that need no training any more: all of them where the trial is over."""
-    record = records.get(trial.trial_id)
-    if record is None:
-        return 0.0
-    return float(trial.epochs if record.outcome in ("completed", "diverged") else record.epoch)
+def _wanted(study: Study, stage: ForeseenStage, records: Records) -> dict[str, float]:
+    """Return the epochs that a stage by itself asks for."""
+    own = {t.trial_id: records[t.trial_id] for t in stage.trained if t.trial_id in records}
+    over = {name for name, record in own.items() if is_over(record, study)}
+    return epochs_left(
+        stage.arms,
+        stage.rules(study),
+        {name: float(record.epoch) for name, record in own.items()},
+        over=over,
+        stopped={name for name in over if own[name].outcome == "stopped"},
+    )

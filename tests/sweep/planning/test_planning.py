@@ -11,16 +11,20 @@ import pytest
 from scipy import optimize, stats
 
 from handssl.cli.app import invoke
+from handssl.cli.plan_page import print_plan
 from handssl.data.config import ProceduralData
 from handssl.data.study_data import StudyData
+from handssl.report.effects import BlockSample, difference_effects, full_effects
+from handssl.report.effects.contrasts import contrast
 from handssl.sweep.halving import Arm, HalvingState, Rules
 from handssl.sweep.planning.confounding import in_words, over_blocks, within_a_block
-from handssl.sweep.planning.epochs import expected_epochs, mean_epochs, reaching
-from handssl.sweep.planning.power import main_effect_mm, paired_mm, t_power
+from handssl.sweep.planning.epochs import epochs_left, expected_epochs, reaching
+from handssl.sweep.planning.power import main_effect_mm, paired_mm, skeleton_effect_mm, t_power
 from handssl.sweep.planning.registered import deviations, keep, plan_facts, plan_hash, registered
 from handssl.sweep.planning.sizes import weigh
 from handssl.sweep.planning.study_plan import StudyPlan
 from handssl.sweep.planning.variation import variation
+from handssl.sweep.skeleton import skeleton
 from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.record import TrialRecord
@@ -44,23 +48,63 @@ def test_the_detectable_difference_has_eighty_percent_power(blocks):
     assert paired_mm(0.7, blocks) == pytest.approx(0.7 * found / math.sqrt(blocks), rel=5e-3)
 
 
-def test_one_block_can_detect_no_difference_of_two_cells_but_main_effects_of_a_cube():
+def test_one_block_can_detect_no_difference_of_two_cells_and_no_main_effect_of_a_cube():
     assert paired_mm(1.0, 1) == math.inf
-    assert main_effect_mm(1.0, 128, 1, factors=7, repeated=True) == pytest.approx(0.353, abs=0.01)
+    assert main_effect_mm(1.0, 128, 1) == math.inf
+    assert skeleton_effect_mm(1.0, 128, 16, 1) < math.inf  # its interval is for this very block
+    assert skeleton_effect_mm(1.0, 8, 2, 3) == math.inf
 
 
-def test_a_main_effect_is_found_as_often_as_said():
-    rng, cells, blocks = np.random.default_rng(0), 8, 3
-    effect = main_effect_mm(1.0, cells, blocks, factors=3, repeated=True)
-    signs = np.array([1 if row & 1 else -1 for row in range(cells)])
-    hits = 0
-    for _ in range(2000):
-        y = rng.normal(0, math.sqrt(0.5), (blocks, cells)) + signs * effect / 2
-        rest = y - y.mean(0) - y.mean(1, keepdims=True) + y.mean()
-        df = (cells - 1) * (blocks - 1)
-        error = math.sqrt((rest**2).sum() / df * 4 / (cells * blocks))
-        hits += abs((y * signs).mean() * 2 / error) > stats.t.ppf(0.975, df)
-    assert 0.77 < hits / 2000 < 0.83
+DRAWS = 500
+NAMES = ("a", "b", "c", "d")
+CUBE = [
+    tuple(n for n, on in zip(NAMES, row, strict=True) if on)
+    for row in itertools.product((False, True), repeat=4)
+]
+
+
+def found_as_often(reports, mm):
+    """Return the share of drawn studies in which the report tells the effect `a` from nothing."""
+    rng, hits = np.random.default_rng(1), 0
+    for _ in range(DRAWS):
+        effect = reports(rng, mm)["a"]
+        hits += not effect.covers(0.0)
+    return hits / DRAWS
+
+
+def drawn(rng, mm):
+    """Return early values that tell all but noise, and the last ones, of a block; sd is 1 mm."""
+    early = {c: 40.0 + mm / 0.9 * ("a" in c) - 2.0 * ("b" in c) for c in CUBE}
+    noise = rng.normal(0, math.sqrt(0.5), len(CUBE))
+    return early, {c: 0.9 * early[c] + own for c, own in zip(CUBE, noise, strict=True)}
+
+
+@pytest.mark.parametrize("blocks", [2, 3, 5])
+def test_the_report_on_all_compositions_finds_a_main_effect_as_often_as_planned(blocks):
+    def report(rng, mm):
+        return full_effects([drawn(rng, mm)[1] for _ in range(blocks)])
+
+    power = found_as_often(report, main_effect_mm(1.0, len(CUBE), blocks))
+    assert power == pytest.approx(0.8, abs=3 * math.sqrt(0.16 / DRAWS))
+
+
+@pytest.mark.parametrize("blocks", [2, 3])
+def test_the_report_on_a_skeleton_finds_a_main_effect_as_often_as_planned(blocks):
+    def report(rng, mm):
+        samples = []
+        for position in range(blocks):
+            early, last = drawn(rng, mm)
+            # The interval is for the effect in these blocks: here that is `mm`, noise or not.
+            off = contrast(last, "a") - mm
+            last = {c: y - off * ("a" in c) for c, y in last.items()}
+            chosen = skeleton(NAMES, 8, position)
+            samples.append(
+                BlockSample({c: [y] for c, y in early.items()}, {c: last[c] for c in chosen})
+            )
+        return difference_effects(samples)
+
+    power = found_as_often(report, skeleton_effect_mm(1.0, len(CUBE), 8, blocks))
+    assert power == pytest.approx(0.8, abs=3 * math.sqrt(0.16 / DRAWS))
 
 
 @pytest.mark.parametrize(("members", "cohort"), [(9, None), (10, 4), (112, None), (1, None)])
@@ -77,7 +121,7 @@ def test_rungs_are_reached_by_as_many_as_in_the_fold(members, cohort):
     assert reaching(arms, rules) == {
         mark: sum(epoch >= mark for epoch in epochs.values()) for mark in (*rules.rungs, 9)
     }
-    assert sum(mean_epochs(arms, rules).values()) == pytest.approx(sum(epochs.values()))
+    assert sum(epochs_left(arms, rules, {}).values()) == pytest.approx(sum(epochs.values()))
 
 
 def test_under_arrival_the_mean_over_orders_is_expected():
@@ -156,6 +200,27 @@ def test_the_command_measures_and_prints_a_document(tmp_path, capfd):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize(("gpu_gb", "said"), [(80, ": a GPU each"), (24, "NOT ENOUGH; --workers")])
+def test_a_plan_says_whether_a_step_fits_onto_the_gpu(tmp_path, monkeypatch, capfd, gpu_gb, said):
+    monkeypatch.setattr("handssl.sweep.sharing.gpu_bytes", lambda: (gpu_gb * 10**9,))
+    study = Study.parse(
+        {
+            "name": "x",
+            "cells": [
+                {
+                    "composition": ["rotate", "blur"],
+                    "objective": "mixed",
+                    "relative_on": ["rotate"],
+                }
+            ],
+        }
+    )
+    plan = StudyPlan(study, tmp_path / "none")
+    assert plan.memory.fits == (gpu_gb == 80)
+    print_plan(plan, cells=False, measured=False)
+    assert said in capfd.readouterr().out
+
+
 def test_finished_trials_are_cache_hits_and_need_no_epochs(tmp_path, monkeypatch):
     study = smoke.study()
     monkeypatch.setattr(StudyPlan, "_fingerprint", lambda self, data: "00")
@@ -168,9 +233,9 @@ def test_finished_trials_are_cache_hits_and_need_no_epochs(tmp_path, monkeypatch
     assert after.work[0].epochs == before.work[0].epochs - 3 * 3
 
 
-@pytest.mark.parametrize(("by", "finished"), [("smoke", 1), ("another", 0)])
+@pytest.mark.parametrize(("by", "finished", "saved"), [("smoke", 1, 3), ("another", 0, 2)])
 def test_what_another_study_has_stopped_is_no_cache_hit_but_its_epochs_are(
-    tmp_path, monkeypatch, by, finished
+    tmp_path, monkeypatch, by, finished, saved
 ):
     monkeypatch.setattr(StudyPlan, "_fingerprint", lambda self, data: "00")
     before = StudyPlan(smoke.study(), tmp_path)
@@ -179,7 +244,54 @@ def test_what_another_study_has_stopped_is_no_cache_hit_but_its_epochs_are(
     Ledger(tmp_path).save(record.model_copy(update={"outcome": "stopped", "study": by}))
     after = StudyPlan(smoke.study(), tmp_path)
     assert after.work[0].finished == finished
-    assert after.work[0].epochs == before.work[0].epochs - 2
+    assert after.work[0].epochs == before.work[0].epochs - saved
+
+
+def test_a_finished_study_has_no_epochs_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(StudyPlan, "_fingerprint", lambda self, data: "00")
+    names = ("blur", "cutout", "noise", "sobel", "color_drop", "rotate", "translate", "scale")
+    study = Study.parse(
+        {
+            "name": "smoke",
+            "cells": [{"composition": name} for name in (*names, "color_jitter")],
+            "pretrain": {"epochs": 100},
+            "halving": {"grace_epochs": 11, "reduction_factor": 3.0},
+            "references": False,
+        }
+    )
+    ledger, outcomes = Ledger(tmp_path), ["completed", "stopped", "cancelled", *["stopped"] * 6]
+    epochs = [100, 33, 20, *[11] * 6]
+    planned = StudyPlan(study, tmp_path).stages[0].trials
+    for trial, outcome, epoch in zip(planned, outcomes, epochs, strict=True):
+        record = _record(trial.trial_id, trial.cell, trial.block, 50.0, epoch)
+        ledger.save(record.model_copy(update={"outcome": outcome, "epochs": 100}))
+    plan = StudyPlan(study, tmp_path)
+    assert (plan.work[0].finished, plan.work[0].epochs) == (9, 0.0)
+    assert plan.disk.checkpoints == plan.disk.encoders == 0
+    plan.measure(budget_s=1.0, on_progress=pytest.fail)
+    assert plan.hours(*plan.work) is None
+
+
+@pytest.mark.parametrize("order", ["cohort", "arrival"])
+def test_what_is_left_is_what_the_survivors_will_train(order):
+    rules, arms = Rules(100, 11, 3.0, order=order), [Arm(str(i), 1) for i in range(9)]
+    whole = epochs_left(arms, rules, {})
+    assert sum(whole.values()) == pytest.approx(expected_epochs(9, rules))
+    reached = dict.fromkeys(map(str, range(9)), 11.0)
+    out = set(map(str, range(3, 9)))
+    left = epochs_left(arms, rules, reached, over=out, stopped=out)
+    one = [value for name, value in left.items() if name not in out]
+    assert all(left[name] == 0 for name in out)
+    if order == "cohort":  # three train to 33, one of them to the end
+        assert one == pytest.approx([22 + 67 / 3] * 3)
+    assert min(one) > max(whole[name] - 11 for name in whole)
+
+
+def test_a_trial_that_is_retried_after_its_rung_was_decided_owes_the_epochs_before_it():
+    rules, arms = Rules(9, 3, 3.0), [Arm(str(i), 1) for i in range(3)]
+    reached = {"0": 3.0, "1": 3.0, "2": 1.0}
+    left = epochs_left(arms, rules, reached, over={"1"}, stopped={"1"})
+    assert left == {"0": 6.0, "1": 0.0, "2": 8.0}
 
 
 def test_the_hash_stands_for_all_that_is_planned_and_not_for_the_name(tmp_path):
