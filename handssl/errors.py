@@ -31,6 +31,12 @@ class DatabaseAwayError(DataError):
     exit_code = 69
 
 
+class NoClusterError(InputError):
+    """No Ray cluster answers at an address, which may be for a moment. Exit code 69."""
+
+    exit_code = 69
+
+
 class DivergedError(HandsslError):
     """Training produced a number that is not finite. Exit code 4."""
 

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 USER = "postgres"
@@ -36,15 +37,27 @@ class PostgresServer:
         log = str(self.folder / "log")
         self._run("pg_ctl", "-D", f"{self.folder}/data", "-l", log, "-o", options, "-w", "start")
 
-    def stop(self, mode: str = "immediate") -> None:
-        """End it: `immediate` is as abrupt as a kill."""
-        self._run("pg_ctl", "-D", f"{self.folder}/data", "-m", mode, "-w", "stop")
+    def kill(self) -> None:
+        """SIGKILL all of it."""
+        leader = psutil.Process(int(self._pid_file.read_text().split()[0]))
+        family = [leader, *leader.children(recursive=True)]
+        for process in family:
+            process.kill()
+        psutil.wait_procs(family, timeout=60)
+
+    def stop(self) -> None:
+        """End it."""
+        self._run("pg_ctl", "-D", f"{self.folder}/data", "-m", "immediate", "-w", "stop")
 
     def close(self) -> None:
         """End it for good."""
-        if (self.folder / "data" / "postmaster.pid").exists():
+        if self._pid_file.exists():
             self.stop()
         shutil.rmtree(self.folder)
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.folder / "data" / "postmaster.pid"
 
     def _run(self, program: str, *words: str) -> None:
         who = {"user": USER} if os.getuid() == 0 else {}

@@ -30,7 +30,7 @@ class How(Config):
     Attributes:
         workers: Ray Train workers of each trial.
         at_once: Trials at the same time; None: as many as fit.
-        trials_per_gpu: Trials that share a GPU.
+        trials_per_gpu: Trials that share a GPU; None: as many as the study's largest step lets.
         retries: How often a trial whose process was lost is given to another.
         silence_s: A trial that ends no epoch for as long is ended and tried again.
         checkpoint_bytes: What checkpoints of all trials may take together.
@@ -38,7 +38,7 @@ class How(Config):
 
     workers: Count = 1
     at_once: Count | None = None
-    trials_per_gpu: Annotated[int, Field(ge=1, le=64)] = 4
+    trials_per_gpu: Annotated[int, Field(ge=1, le=64)] | None = None
     retries: Annotated[int, Field(ge=0, le=100)] = 2
     silence_s: Annotated[float, Field(gt=0, le=1e7)] = 3600.0
     checkpoint_bytes: Annotated[int, Field(ge=1, le=10**16)] | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psutil
 import ray
 
-from handssl.errors import InputError
+from handssl.errors import InputError, NoClusterError
 from handssl.sweep.running import Running
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
@@ -94,7 +94,7 @@ def _connected(address: str, running: Running) -> Iterator[Cluster]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(
+        raise NoClusterError(
             f"--address: expected a running Ray cluster, got {address!r}: {error}"
         ) from None
     try:

@@ -77,10 +77,10 @@ def test_a_killed_postgresql_is_waited_for_and_stand_bys_take_over(tmp_path):
     with contextlib.closing(postgres_server()) as server:
         env = {"HANDSSL_LEDGER": server.url}  # queue and ledger may share a database
         with lab(tmp_path / "lab", database=server.url, env=env) as of:
-            names = of.submit([short_study(number, epochs=40) for number in range(3)])
+            names = of.submit([short_study(number, epochs=60) for number in range(3)])
             with contextlib.closing(Ledger(of.folder, server.url)) as ledger:
-                of.until(lambda: sum(one.epoch > 0 for one in ledger.all()) == 2, "both drivers")
-            server.stop("immediate")
+                of.until(lambda: sum(one.epoch > 0 for one in ledger.all()) >= 2, "both drivers")
+            server.kill()
             of.until(lambda: "waiting, up to 10 minutes" in of.log(), "a driver that waits")
             server.start()
             first, second = of.process, of.start(port=of.standby_port)
@@ -145,7 +145,7 @@ def one_round(folder: Path, victim: str, kills, draw: random.Random) -> Counter[
         options, rest = [], {}
         if victim == "postgres":
             server = stack.enter_context(contextlib.closing(postgres_server()))
-            rest["database"] = server.url
+            rest |= {"database": server.url, "env": {"HANDSSL_LEDGER": server.url}}
         if victim == "node":
             cluster = stack.enter_context(local_cluster(2, dashboard=True))
             options, rest["env"] = ["--ray", cluster.dashboard], cluster.env
@@ -154,7 +154,7 @@ def one_round(folder: Path, victim: str, kills, draw: random.Random) -> Counter[
         of.until(lambda: of.count("succeeded") > 0, "the first end")
         time.sleep(draw.uniform(0, 40))
         if victim == "postgres":
-            server.stop("immediate")
+            server.kill()
             server.start()
         elif victim == "node":
             cluster.kill_node(1)

@@ -86,7 +86,7 @@ def test_everything_goes_on_after_a_server_was_killed_and_started_again(tmp_path
 
         ledger.be_patient(Patience(start_again, pause_s=0.0))
         for ask in (lambda: ledger.save(record()), lambda: ledger.load(ID), ledger.claims.renew):
-            server.stop("immediate")
+            server.kill()
             ask()
         assert ledger.load(ID) == record()
         assert ledger.claims.renew() == {ID}
@@ -101,7 +101,7 @@ def test_a_server_that_is_killed_in_the_middle_of_a_transaction_is_away(tmp_path
 
         def interrupted():
             with database.begin() as connection:
-                server.stop("immediate")
+                server.kill()
                 database.now_s(connection)
 
         with pytest.raises(DatabaseAwayError):
