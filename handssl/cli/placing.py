@@ -32,9 +32,7 @@ _OPTIONS = (
     click.option(
         "--trials-per-gpu",
         type=click.IntRange(1, 64),
-        default=4,
-        show_default=True,
-        help="Trials that share a GPU.",
+        help="Trials that share a GPU; default: as many as its memory has room for, at most 4.",
     ),
     click.option(
         "--retries",

@@ -117,6 +117,7 @@ def test_a_batch_is_queued_all_or_none(lab):
         (b'{"study": {"\\ud800": "/etc"}}', "application/json", 422, "study: expected characters"),
         (b'{"study": {"a": ["\\ud800"]}}', "application/json", 422, "study.a.0: expected chara"),
         (b'{"\\ud800": 1, "study": {}}', "application/json", 422, "(top level): expected chara"),
+        (b'{"study": {"\\ud800": {"a": 1e400}}}', "application/json", 422, "\\ud800.a: expected a"),
         (b"", "application/json", 422, "JSON"),
         (b"null", "application/json", 422, "request"),
     ],
