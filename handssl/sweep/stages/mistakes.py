@@ -30,15 +30,15 @@ def mistakes_of(stages: Sequence[StageBase], config: Resolve) -> list[Mistake]:
     earlier: dict[str, StageBase] = {}
     before: dict[str, Selection] = {}
     for number, stage in enumerate(stages):
+        cells: tuple[Cell, ...] = ()
         own = stage.mistakes(earlier)
-        if stage.name in earlier:
-            own.append((("name",), f"two stages are called {stage.name!r}"))
-        # What follows from a stage with mistakes is looked at when those are gone.
-        elif not own and set(stage.needs) <= set(before):
+        if not own:
             cells, own = _resolved(stage, before)
             own += _of_cells(stage, cells, config)
-            if not own:
-                before[stage.name] = stand_in(stage, cells, stages)
+        if stage.name in earlier:
+            own.append((("name",), f"two stages are called {stage.name!r}"))
+        # Mistakes of one stage hide none of those after it.
+        before[stage.name] = stand_in(stage, cells or (Cell(),), stages)
         earlier[stage.name] = stage
         found += [((number, *where), said) for where, said in dict.fromkeys(own)]
     return found

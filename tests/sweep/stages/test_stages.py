@@ -385,7 +385,7 @@ def test_mistakes_of_every_stage_are_told_at_once_before_anything_runs():
     assert mistakes(
         {"kind": "objectives", "transformations": ["noise", "rotate"]},
         {"kind": "compositions", "transformations": ["cutout", "rotate"], "skeleton": 2},
-        {"kind": "cross_dataset", "after": "objectives", "sets": sets},
+        {"kind": "cross_dataset", "sets": sets},
         {"kind": "supervised", "after": "nowhere"},
     ) == [
         "stages.1.transformations: cutout: expected some that stage objectives compares: noise, "
