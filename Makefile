@@ -36,7 +36,7 @@ format: $(READY) ## Rewrite files in the house format
 	@$(BIN)/ruff check --fix .
 
 test: $(READY) ## The tests, without those of many rounds
-	@$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: $(READY) ## All tests
 	@$(BIN)/python -m pytest

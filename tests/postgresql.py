@@ -44,6 +44,7 @@ class PostgresServer:
         for process in family:
             process.kill()
         psutil.wait_procs(family, timeout=60)
+        self._pid_file.unlink()
 
     def stop(self) -> None:
         """End it."""

@@ -35,6 +35,12 @@ def kill_service(of: Lab) -> None:
     of.start()
 
 
+def restart_service(of: Lab) -> None:
+    of.process.send_signal(signal.SIGTERM)
+    of.process.wait(120)
+    of.start()
+
+
 def kill_driver(of: Lab) -> None:
     def is_killed() -> bool:
         with contextlib.suppress(psutil.NoSuchProcess):  # it may end at that very moment
@@ -131,6 +137,7 @@ def exported(cluster: LocalCluster) -> str:
 def test_many_rounds_over_a_queue_of_twelve(tmp_path):
     draw, rows = random.Random("many rounds"), Counter[str]()
     kills = {"service": kill_service, "driver": kill_driver, "head": kill_head}
+    kills["restart"] = restart_service
     victims = [*kills, "postgres", "node"]
     for number in range(ROUNDS):
         victim = victims[number % len(victims)]
@@ -162,7 +169,9 @@ def one_round(folder: Path, victim: str, kills, draw: random.Random) -> Counter[
             cluster.add(1)
         else:
             kills[victim](of)
-        return worked_off(of, names)
+        counted = worked_off(of, names)
+        assert victim != "restart" or not counted["lost"]  # it was not a loss of theirs
+        return counted
 
 
 def tell(victims: list[str], rows: Counter[str]) -> None:

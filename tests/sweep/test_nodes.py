@@ -125,6 +125,7 @@ def files(storage):
     return {p.name for p in folder_of(storage).rglob("*")}
 
 
+@pytest.mark.slow
 def test_a_raylet_that_dies_alone_changes_no_number(without_raylet, undisturbed):
     assert without_raylet.outcome["outcome"] == ["completed"]
     assert history(without_raylet.storage) == history(undisturbed)
@@ -133,6 +134,7 @@ def test_a_raylet_that_dies_alone_changes_no_number(without_raylet, undisturbed)
     assert files(without_raylet.storage) == files(undisturbed)
 
 
+@pytest.mark.slow
 def test_every_node_with_a_worker_copies_the_data_once_and_tells_how_long_it_took(without_raylet):
     caches = list(without_raylet.storage.glob("node-*/procedural-*/manifest.json"))
     assert 2 <= len(caches) <= 3

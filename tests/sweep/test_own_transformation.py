@@ -180,6 +180,7 @@ def test_a_trial_with_one_that_breaks_its_protocol_does_not_start(blob_data, tmp
     assert Trial(off, blob_data, tmp_path / "off").steps_made == 0
 
 
+@pytest.mark.slow
 def test_a_study_with_it_in_both_objectives_runs_to_its_end(blob_data, tmp_path, monkeypatch):
     monkeypatch.setattr(places, "prepare", lambda *_, **__: blob_data)
     values = STUDY.model_dump(mode="json")

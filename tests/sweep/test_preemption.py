@@ -146,6 +146,7 @@ class Scripted:
     def __init__(self, trial, size, *, use_gpu):
         Scripted.sizes.append(size)
         self.begun, self.step, self.joined, self.nodes = 0, None, [None] * size, frozenset()
+        self.copied = []
 
     def rows(self, must_stop, on_tick):
         epochs, end = Scripted.script.pop(0)

@@ -76,7 +76,7 @@ def test_without_a_gpu_a_trial_takes_a_core(run):
 
 
 def test_epochs_of_early_versions_count_as_of_one_device(run, tmp_path):
-    run(divided(16, 2, Running(), owned=False))
+    run(divided(16, 2, Running(trials_per_gpu=4), owned=False))
     ledger = Ledger(tmp_path)
     record = ledger.all()[0].model_copy(update={"epoch": 4})
     ledger.report(record, {"median_mm": 50.0, "time/epoch_s": 7.0})

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from handssl.tracking.ledger import Ledger
 from handssl.tracking.names import METRICS, markdown, name_of
 from handssl.training import PretrainConfig, Trial
 from tests.numerics import config_of
@@ -19,9 +20,9 @@ def test_every_metric_of_trials_has_an_entry(blob_data, tmp_path):
     assert {name for name in names if name_of(name) is None} == set()
 
 
-def test_every_metric_of_cells_has_an_entry():
+def test_every_metric_of_cells_has_an_entry(tmp_path):
     values = {("relative rotate", block): ("completed", 70.0 + block) for block in (1, 2)}
-    metrics = rows(values, final=True)["relative rotate"].metrics
+    metrics = rows(values, Ledger(tmp_path))["relative rotate"].metrics
     assert {name for name in (*metrics, "updates") if "cell" not in name_of(name).on} == set()
 
 
