@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from handssl.service.companion import free_port
 from handssl.service.job import ENDED
 from handssl.service.lease import Lease
 from handssl.service.listing import history, page
+from handssl.service.options import Options
 from handssl.service.queue import Queue
 from handssl.tracking.ledger import Ledger
 
@@ -204,6 +206,9 @@ def lab(folder: Path, *options: str, **rest: Any) -> Iterator[Lab]:
         for process in found.processes:
             process.wait(30)
         found.queue.database.close()
+        for port in (found.port, found.standby_port):
+            options = Options(folder, found.database, port=port)
+            shutil.rmtree(options.scratch, ignore_errors=True)
 
 
 def require_exactly_once(of: Lab, names: Sequence[str]) -> Counter[str]:
