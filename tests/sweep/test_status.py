@@ -44,8 +44,7 @@ def run(tmp_path, blob_data, monkeypatch):
     def on(cluster: Cluster):
         given = contextlib.nullcontext(cluster)
         monkeypatch.setattr(runner, "ray_cluster", lambda *_, **__: given)
-        with contextlib.suppress(Exception):
-            runner.run(STUDY, storage=tmp_path)
+        runner.run(STUDY, storage=tmp_path)
         return status(STUDY, tmp_path)
 
     return on
