@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from tests.sweep.clusters import LocalCluster
 
 
+RUN = """
+name: together
+data: {{pretrain: 96, probe: 48, select: 24, test: 24, image_px: 64, crop_px: 64}}
+pretrain:
+  composition: [rotate]
+  objective: relative
+  epochs: {epochs}
+  global_batch: 16
+  encoder: {{width: 8, input_px: 32}}
+  heads: {{projection_hidden: 8, projection_out: 8, relative_hidden: 8}}
+  optimizer: {{warmup_epochs: 1}}
+"""
 _PROGRESS, _EPOCHS = ("StepEnded", "EpochEnded"), ("Started", "EpochEnded")
 
 
@@ -71,6 +83,11 @@ class Driver:
         done = self.until(lambda e: e["event"] == "Done")
         self.process.wait()
         return done
+
+
+def together(epochs: int) -> str:
+    """Return the configuration of a run of six steps an epoch, for two workers."""
+    return RUN.format(epochs=epochs)
 
 
 def folder_of(storage: Path) -> Path:

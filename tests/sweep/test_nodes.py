@@ -13,21 +13,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.sweep.clusters import local_cluster, wait_until
-from tests.sweep.driving import Driver, folder_of, history, is_copy, is_notice, mlflow_steps
+from tests.sweep.driving import Driver, folder_of, history, is_notice, mlflow_steps, together
 
 EPOCHS, STEPS = 14, 6
-RUN = f"""
-name: together
-data: {{pretrain: 96, probe: 48, select: 24, test: 24, image_px: 64, crop_px: 64}}
-pretrain:
-  composition: [rotate]
-  objective: relative
-  epochs: {EPOCHS}
-  global_batch: 16
-  encoder: {{width: 8, input_px: 32}}
-  heads: {{projection_hidden: 8, projection_out: 8, relative_hidden: 8}}
-  optimizer: {{warmup_epochs: 1}}
-"""
 OURS = ("RayTrainWorker", "TrainController", "_Line", "PlacementGroupCleaner")
 pytestmark = pytest.mark.timeout(900)
 
@@ -38,7 +26,6 @@ class Story:
 
     storage: object = None
     notices: dict = field(default_factory=dict)
-    copied: list = field(default_factory=list)
     outcome: dict = field(default_factory=dict)
     together: int = 0
 
@@ -46,7 +33,7 @@ class Story:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "run.yaml"
-    path.write_text(RUN, encoding="utf-8")
+    path.write_text(together(EPOCHS), encoding="utf-8")
     return path
 
 
@@ -65,28 +52,7 @@ def undisturbed(cluster, run, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def without_raylet(cluster, run, undisturbed, tmp_path_factory):
-    """Kill a raylet alone: its worker may go on for a while, or be lost; then put one back.
-
-    Here nodes have caches of their own, which are empty at first.
-    """
-    told = Story(tmp_path_factory.mktemp("raylet"))
-    (told.storage / "places.yaml").write_text(f"cache: {told.storage}/node-$HANDSSL_TEST_NODE\n")
-    with Driver(cluster, run, told.storage, workers=2, precision="float64") as driver:
-        driver.until_step(2, 2)
-        node = cluster.nodes_with("RayTrainWorker", 2)[0]
-        cluster.kill_raylet(node)
-        told.outcome = driver.finish()
-    told.notices = [event for event in driver.events if is_notice(event)]
-    told.copied = [event["text"] for event in driver.events if is_copy(event)]
-    wait_until(lambda: not ours(cluster), "actors that outlive their driver")
-    cluster.remove(node)
-    cluster.add(node)
-    return told
-
-
-@pytest.fixture(scope="module")
-def story(cluster, run, undisturbed, without_raylet, tmp_path_factory):
+def story(cluster, run, undisturbed, tmp_path_factory):
     told = Story(tmp_path_factory.mktemp("story"))
     with Driver(cluster, run, told.storage, workers=2, precision="float64") as driver:
         driver.until_step(1, 2)
@@ -123,23 +89,6 @@ def ours(cluster):
 
 def files(storage):
     return {p.name for p in folder_of(storage).rglob("*")}
-
-
-@pytest.mark.slow
-def test_a_raylet_that_dies_alone_changes_no_number(without_raylet, undisturbed):
-    assert without_raylet.outcome["outcome"] == ["completed"]
-    assert history(without_raylet.storage) == history(undisturbed)
-    assert all(notice["again"] <= STEPS for notice in without_raylet.notices)
-    assert sorted(mlflow_steps(without_raylet.storage)) == list(range(1, EPOCHS + 1))
-    assert files(without_raylet.storage) == files(undisturbed)
-
-
-@pytest.mark.slow
-def test_every_node_with_a_worker_copies_the_data_once_and_tells_how_long_it_took(without_raylet):
-    caches = list(without_raylet.storage.glob("node-*/procedural-*/manifest.json"))
-    assert 2 <= len(caches) <= 3
-    assert len(without_raylet.copied) == len(caches)
-    assert all(text.endswith(" s") and " GB in " in text for text in without_raylet.copied)
 
 
 @pytest.mark.parametrize("fault", ["controller", "worker", "node"])

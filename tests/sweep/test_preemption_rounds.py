@@ -14,22 +14,10 @@ import pytest
 
 from handssl.training.checkpoints import CheckpointFolder
 from tests.sweep.clusters import local_cluster, wait_until
-from tests.sweep.driving import Driver, folder_of, history, is_notice, mlflow_steps
+from tests.sweep.driving import Driver, folder_of, history, is_notice, mlflow_steps, together
 
 ROUNDS = int(os.environ.get("HANDSSL_FAULT_ROUNDS", "20"))
 HITS_PER_RUN, EPOCHS, STEPS = 5, 48, 6
-RUN = f"""
-name: together
-data: {{pretrain: 96, probe: 48, select: 24, test: 24, image_px: 64, crop_px: 64}}
-pretrain:
-  composition: [rotate]
-  objective: relative
-  epochs: {EPOCHS}
-  global_batch: 16
-  encoder: {{width: 8, input_px: 32}}
-  heads: {{projection_hidden: 8, projection_out: 8, relative_hidden: 8}}
-  optimizer: {{warmup_epochs: 1}}
-"""
 HEAD = (
     "| fault | rounds | steps made again: mean | most | epochs at most | runs | the same bits | "
     "MLflow once |\n|---|---|---|---|---|---|---|---|"
@@ -46,7 +34,7 @@ def cluster():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "run.yaml"
-    path.write_text(RUN, encoding="utf-8")
+    path.write_text(together(EPOCHS), encoding="utf-8")
     return path
 
 

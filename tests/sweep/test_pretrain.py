@@ -106,6 +106,7 @@ def test_sigterm_stops_it_with_75_and_the_same_command_goes_on(config, tmp_path,
     assert sorted(mlflow_steps(tmp_path)) == list(range(1, EPOCHS + 1))
 
 
+@pytest.mark.slow  # tests/sweep/test_nodes.py kills a driver on a cluster
 @pytest.mark.timeout(300)
 def test_sigkill_loses_an_epoch_at_most(config, tmp_path, undisturbed):
     process = start(config, tmp_path)
@@ -129,14 +130,16 @@ def test_the_time_that_was_given_ends_it_cleanly(config, tmp_path, monkeypatch, 
     assert [path.name for path in saved.iterdir()] == ["epoch-00000.ckpt"]
 
 
-def test_two_runs_in_one_storage_are_refused(config, tmp_path):
-    process = start(config, tmp_path, "--set", "pretrain.epochs=4000")
-    wait_for_epoch(tmp_path, 1, process)
-    code, _, err = finish(start(config, tmp_path))
-    process.send_signal(signal.SIGTERM)
-    finish(process)
-    assert code == 2
-    assert f"process {process.pid} on" in err
+def test_a_run_in_a_storage_that_another_process_holds_is_refused(config, tmp_path, capfd):
+    hold = (
+        "import sys; from pathlib import Path; from handssl.sweep.storage import locked\n"
+        f"with locked(Path({str(tmp_path)!r})): print('held', flush=True); sys.stdin.read()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", hold], **pipes) as holder:
+        assert holder.stdout.readline() == "held\n"
+        assert invoke(["pretrain", str(config), "--storage", str(tmp_path)]) == 2
+        assert f"process {holder.pid} on" in capfd.readouterr().err
 
 
 @pytest.mark.slow  # tests/sweep/test_nodes.py kills one on a cluster
