@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select
 
 from handssl.service.job import Job, State
 from handssl.service.queue import BRIEF, Queue
@@ -66,38 +66,56 @@ def page(
         offset: Jobs before it.
     """
     conditions = (wanted or Filter()).conditions()
+    by_state = select(jobs.c.state, func.count()).where(*conditions).group_by(jobs.c.state)
     with queue.database.begin(reading=True) as connection:
-        count = connection.scalar(select(func.count()).select_from(jobs).where(*conditions))
-        states = connection.scalars(select(jobs.c.state).where(*conditions).distinct())
-        left, start, found = limit, offset, list[Job]()
-        for state in sorted(states, key=_SHOWN.index):
-            query = select(*BRIEF).where(*conditions, jobs.c.state == state)
-            newest = (jobs.c.submitted_s.desc(), jobs.c.id)
-            query = query.order_by(*(order if state in ("running", "queued") else newest))
-            rows = connection.execute(query.limit(left).offset(start)).mappings().all()
-            found += [Job.of(row) for row in rows]
-            before = select(func.count()).select_from(jobs).where(*conditions)
-            total = connection.scalar(before.where(jobs.c.state == state)) or 0
-            left, start = left - len(rows), max(0, start - total)
-            if not left:
-                break
-    return placed(queue, found), int(count or 0)
+        counts = dict(connection.execute(by_state).all())
+        start, found = offset, list[Job]()
+        for state in sorted(counts, key=_SHOWN.index):
+            if len(found) < limit and start < counts[state]:
+                query = select(*BRIEF).where(*conditions, jobs.c.state == state)
+                query = query.order_by(*(order if state in ("running", "queued") else _NEWEST))
+                rows = connection.execute(query.limit(limit - len(found)).offset(start))
+                found += [Job.of(row) for row in rows.mappings()]
+            start = max(0, start - counts[state])
+    return placed(queue, found), sum(counts.values())
 
 
 _SHOWN: Sequence[State] = ("running", "queued", "paused", "failed", "cancelled", "succeeded")
+_NEWEST = (jobs.c.submitted_s.desc(), jobs.c.id)
 
 
 def placed(queue: Queue, found: list[Job]) -> list[Job]:
     """Return the jobs with their place in their queue."""
-    waiting = [job.id for job in found if job.state == "queued"]
-    if not waiting:
-        return found
-    rank = func.row_number().over(partition_by=jobs.c.queue, order_by=order).label("place")
-    ranked = select(jobs.c.id, rank).where(jobs.c.state == "queued").subquery()
-    query = select(ranked.c.id, ranked.c.place).where(ranked.c.id.in_(waiting))
+    lines: dict[str, list[Job]] = {}
+    for job in found:
+        if job.state == "queued":
+            lines.setdefault(job.queue, []).append(job)
+    places: dict[str, int] = {}
     with queue.database.begin(reading=True) as connection:
-        places = dict(connection.execute(query).all())
+        for line in lines.values():
+            places |= _places(connection, sorted(line, key=_turn))
     return [replace(job, position=places.get(job.id, 0)) for job in found]
+
+
+def _places(connection: Connection, line: list[Job]) -> dict[str, int]:
+    """Number the jobs from the first to the last of a line; those ahead of it are only counted."""
+    first, last = line[0], line[-1]
+    waiting = (jobs.c.state == "queued", jobs.c.queue == first.queue)
+    ahead = select(func.count()).select_from(jobs).where(*waiting, _is_before(first))
+    up_to = or_(_is_before(last), jobs.c.id == last.id)
+    query = select(jobs.c.id).where(*waiting, not_(_is_before(first)), up_to).order_by(*order)
+    start = (connection.scalar(ahead) or 0) + 1
+    return {name: place for place, name in enumerate(connection.scalars(query), start)}
+
+
+def _turn(job: Job) -> tuple[int, float, str]:
+    return -job.priority, job.submitted_s, job.id  # as `order` has it
+
+
+def _is_before(job: Job) -> ColumnElement[bool]:
+    same = and_(jobs.c.submitted_s == job.submitted_s, jobs.c.id < job.id)
+    earlier = or_(jobs.c.submitted_s < job.submitted_s, same)
+    return or_(jobs.c.priority > job.priority, and_(jobs.c.priority == job.priority, earlier))
 
 
 def history(queue: Queue, name: str) -> list[Moment]:

@@ -142,6 +142,27 @@ def test_pages_together_have_every_job_once(queue):
     assert set(seen) == names
 
 
+def test_the_place_of_a_job_is_how_many_wait_before_it_in_its_queue_on_whatever_page(queue_url):
+    queue = Queue(queue_url, queues=("default", "night"))
+    for number in range(24):
+        where = "night" if number % 3 == 0 else "default"
+        request = JobRequest(study=study(f"s{number}"), priority=number % 4, queue=where)
+        queue.submit([request], user="ada" if number % 2 else "bob")
+    everything, _ = page(queue)
+    for job in everything[::7]:
+        queue.pause(job.id)
+    waiting = [job for job in page(queue)[0] if job.state == "queued"]
+    waiting.sort(key=lambda job: (-job.priority, job.submitted_s))
+    line = {name: [job.id for job in waiting if job.queue == name] for name in queue.queues}
+    views = [{"offset": start, "limit": 5} for start in range(0, 24, 5)]
+    views += [{"wanted": Filter(user="ada")}, {"wanted": Filter(queue="night"), "offset": 2}]
+    for view in views:
+        for job in page(queue, **view)[0]:
+            place = line[job.queue].index(job.id) + 1 if job.state == "queued" else 0
+            assert job.position == place, view
+    queue.database.close()
+
+
 def test_priority_moves_a_job_in_the_queue_and_keeps_its_id(queue):
     first, second = put(queue, "a"), put(queue, "b")
     assert queue.reprioritise(second.id, 9).priority == 9
