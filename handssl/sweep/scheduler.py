@@ -174,7 +174,9 @@ class StageScheduler:
             self.state.reported(name, entry.epoch, value)
         elif entry.kind == "retried" and not cancelled:
             self.state.retried(name)
-        elif entry.kind in ("diverged", "failed", "cancelled"):
+        elif entry.kind == "diverged" and not cancelled:
+            self.state.diverged(name)
+        elif entry.kind in ("failed", "cancelled"):
             self.state.left(name)
         if entry.kind == "failed":
             self._attempts[name] = entry.epoch + 1

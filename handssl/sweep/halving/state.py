@@ -32,6 +32,7 @@ class _Trial:
     epoch: int = 0
     status: Status = "goes_on"
     values: dict[int, float] = field(default_factory=dict)
+    has_diverged: bool = False
 
 
 class HalvingState:
@@ -40,7 +41,8 @@ class HalvingState:
     A pure fold: the same entries in the same order give the same state, and under `order: cohort`
     the survivors do not depend on the order. Entries that come twice change nothing.
 
-    A trial that diverged, failed or was cancelled ranks last and does not go on. If it is run again
+    A trial that diverged, failed or was cancelled ranks last and does not go on; at the rungs that
+    it had reached before it diverged, it counts with what it gave. If one that failed is run again
     its rung waits for it; where that was decided already, it goes on if it is better than the worst
     that did.
 
@@ -82,16 +84,21 @@ class HalvingState:
         """Take in the primary measure of a trial after an epoch; not finite means it diverged."""
         trial = self._trials[trial_id]
         if not math.isfinite(value):
-            self.left(trial_id)
+            self.diverged(trial_id)
             return
         trial.values.setdefault(epoch, value)
         trial.epoch = max(trial.epoch, epoch)
         if trial.status == "out":  # run again
-            trial.status = "goes_on"
+            trial.status, trial.has_diverged = "goes_on", False
         self._advance(trial)
 
+    def diverged(self, trial_id: str) -> None:
+        """Take in that a trial has diverged after the epochs that were reported."""
+        self._trials[trial_id].has_diverged = True
+        self._advance(self._trials[trial_id])
+
     def left(self, trial_id: str) -> None:
-        """Take in that a trial diverged, failed or was cancelled."""
+        """Take in that a trial failed or was cancelled, or that a diverged one has no more."""
         trial = self._trials[trial_id]
         if trial.status in ("stopped", "out", "done"):
             return
@@ -126,13 +133,16 @@ class HalvingState:
     def _advance(self, trial: _Trial) -> None:
         """Bring a trial past every rung it has reached, as far as that is decided."""
         while trial.status == "goes_on":
-            if trial.cohort is None or trial.rung == len(self._rungs):
-                if trial.epoch >= self._last(trial):
-                    trial.status = "done"
+            if trial.cohort and trial.rung < len(self._rungs):
+                if trial.epoch >= self._rungs[trial.rung]:
+                    self._arrive(trial, trial.cohort, trial.rung)
+                    continue
+            elif trial.epoch >= self._last(trial):
+                trial.status = "done"
                 return
-            if trial.epoch < self._rungs[trial.rung]:
-                return
-            self._arrive(trial, trial.cohort, trial.rung)
+            if trial.has_diverged:
+                self.left(trial.arm.trial_id)
+            return
 
     def _arrive(self, trial: _Trial, cohort: _Cohort, rung: int) -> None:
         """Enter a rung; afterwards the trial is past it, waits or has stopped."""

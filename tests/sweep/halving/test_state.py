@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
@@ -95,6 +96,20 @@ def test_a_diverged_trial_ranks_last_and_holds_nobody_up():
     state.reported("1-01", 1, 99.0)
     state.left("1-02")
     assert [state.status(arm.trial_id) for arm in arms(3)] == ["out", "goes_on", "out"]
+
+
+def test_one_that_diverged_between_two_rungs_counts_at_the_first_whenever_that_is_known():
+    rules = Rules(epochs=4, grace_epochs=1, reduction_factor=2.0)
+    values = {"1-00": 40.0, "1-01": 50.0, "1-02": 30.0, "1-03": 60.0}
+    for order in permutations(values):
+        state = HalvingState(arms(4), rules)
+        for name in order:
+            state.reported(name, 1, values[name])
+            if name == "1-02":
+                state.diverged(name)
+        assert [state.status(name) for name in values] == ["goes_on", "stopped", "out", "stopped"]
+        state.reported("1-00", 2, 40.0)
+        assert state.status("1-00") == "goes_on"  # the second rung waits for nobody
 
 
 def test_where_all_diverge_nobody_goes_on():
