@@ -37,6 +37,12 @@ class NoClusterError(InputError):
     exit_code = 69
 
 
+class BusyStudyError(InputError):
+    """Another driver runs the study; the same command goes on after its end. Exit code 69."""
+
+    exit_code = 69
+
+
 class DivergedError(HandsslError):
     """Training produced a number that is not finite. Exit code 4."""
 

@@ -74,8 +74,9 @@ def _stages(plan: StudyPlan) -> Table:
 
 def _of_stage(plan: StudyPlan, work: StageWork) -> list[str]:
     one, lines = work.foreseen, []
-    if one.stage.needs and not one.known:
-        lines.append(f"cells follow from what {', '.join(one.stage.needs)} will choose")
+    if not one.known:
+        needs = ", ".join(plan.study.needs(one.stage))
+        lines.append(f"cells or their settings follow from what {needs} will choose")
     if work.shared:
         lines.append(f"{work.shared} trials are those of an earlier stage and run once")
     about = "about " if plan.study.halving and plan.study.halving.order == "arrival" else ""

@@ -10,7 +10,7 @@ from itertools import count
 from types import TracebackType
 from typing import Self
 
-from handssl.errors import DataError, InputError
+from handssl.errors import BusyStudyError, DataError
 from handssl.tracking.ledger.claims import Claims, study_key
 
 RETRY_S = 2.0
@@ -31,7 +31,7 @@ class Hold:
         is_study_lost: Another driver has taken the study over, this one having been silent.
 
     Raises:
-        InputError: Another driver runs this study.
+        BusyStudyError: Another driver runs this study.
     """
 
     def __init__(self, claims: Claims, study: str, *, patience_s: float = 0.0) -> None:
@@ -45,7 +45,7 @@ class Hold:
         while not self._is_only_one() and time.monotonic() < deadline:
             time.sleep(min(RETRY_S, patience_s))
         if not claims.take([self._study]):
-            raise InputError(
+            raise BusyStudyError(
                 f"study {study}: expected to be the only one who runs it, "
                 f"{claims.holders().get(self._study, 'another')} does; wait for its end or "
                 f"look at it with `handssl study status`"

@@ -6,11 +6,11 @@ from handssl.sweep.stages import ObjectivesStage, Selection
 
 
 def test_every_choice_is_a_sentence_that_names_its_stage():
-    reasons = ("rotate: relative; ...", "blur: contrastive, it has no parameters to predict")
+    reasons = ("rotate: relative; ...", "blur: contrastive, without parameters to predict")
     one = Selection(stage="objectives", objective_of={"blur": "contrastive"}, reasons=reasons)
     assert choices(one) == (
         "objectives chose rotate: relative; ...",
-        "objectives chose blur: contrastive, it has no parameters to predict",
+        "objectives chose blur: contrastive, without parameters to predict",
     )
 
 
@@ -18,7 +18,7 @@ def test_a_stage_that_could_not_choose_says_so():
     nothing = Selection(stage="compositions", reasons=("no cell completed",))
     assert choices(nothing) == ("compositions chose nothing: no cell completed",)
     assert choices(ObjectivesStage(transformations=("blur",)).select([])) == (
-        "objectives chose blur: contrastive, it has no parameters to predict",
+        "objectives chose blur: contrastive, without parameters to predict",
     )
 
 

@@ -113,8 +113,8 @@ def test_the_report_says_what_each_stage_chose_and_counts_shared_trials_in_both(
     found = run(study(), tmp_path, data)
     objectives, compositions = sections(found.rows)
     assert (objectives.stage, compositions.stage) == ("objectives", "compositions")
-    assert "objectives chose rotate: relative; " in found.choices[2]
-    assert "objectives chose color_jitter: contrastive; " in found.choices[1]
+    assert "objectives chose rotate: relative; " in found.choices[1]
+    assert "objectives chose color_jitter: contrastive; " in found.choices[0]
     assert found.choices[-1].startswith("compositions chose mixed color_jitter+rotate (rotate): ")
     shared = {row.label for row in objectives.rows} & {row.label for row in compositions.rows}
     assert {"relative rotate", "contrastive blur"} < shared

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from handssl.errors import InputError, PausedStudyError
+from handssl.errors import BusyStudyError, InputError, PausedStudyError
 from handssl.sweep import control, places, runner
 from handssl.sweep.events import EpochEnded
 from handssl.sweep.study import Study
@@ -151,8 +151,9 @@ def test_a_study_is_run_by_one_driver_at_a_time(tmp_path):
     refused = []
 
     def again():
-        with pytest.raises(InputError, match="expected to be the only one") as caught:
+        with pytest.raises(BusyStudyError, match="expected to be the only one") as caught:
             runner.run(study(), storage=tmp_path)
+        assert caught.value.exit_code == 69  # for the queue a loss: it is tried again
         refused.append(str(caught.value))
         control.pause(study(), tmp_path)
 

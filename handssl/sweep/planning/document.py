@@ -44,7 +44,7 @@ def _stage(plan: StudyPlan, work: StageWork) -> dict[str, Any]:
     return {
         "name": one.stage.name,
         "kind": one.stage.kind,
-        "needs": list(one.stage.needs),
+        "needs": list(plan.study.needs(one.stage)),
         "blocks": list(one.stage.blocks(plan.study.blocks)),
         "cells": list(work.cells),
         "cells_are_known": one.known,

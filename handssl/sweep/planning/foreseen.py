@@ -67,8 +67,7 @@ def foresee(
     found: list[ForeseenStage] = []
     for stage in study.all_stages:
         trials = plan_stage(study, stage, chosen, fingerprint_of)
-        searches = {one.stage.name for one in found if one.stage.kind == "hyperparameters"}
-        known = made >= {*stage.needs, *searches}
+        known = made >= {*study.needs(stage)}
         found.append(ForeseenStage(stage, trials, known, known or stage.kind != "supervised"))
         findings = _findings(study, stage, trials, chosen, records)
         if known and findings is not None:

@@ -50,35 +50,36 @@ class ObjectivesStage(StageBase):
 
     def select(self, findings: Sequence[Finding]) -> Selection:
         """Choose the objective of every transformation; also the best cell."""
-        chosen = [
-            _better(name, findings) if name in self.regressable else _only(name)
-            for name in self.transformations
-        ]
+        rivals = [name for name in self.transformations if name in self.regressable]
+        alone = [name for name in self.transformations if name not in rivals]
+        compared = {name: _better(name, findings) for name in rivals}
+        chosen = {name: objective for name, (objective, _) in compared.items()}
         best = best_cell(findings)
         return Selection(
             stage=self.name,
-            objective_of={name: objective for name, objective, _ in chosen},
+            objective_of={n: chosen.get(n, "contrastive") for n in self.transformations},
             best=best[0] if best else None,
-            reasons=tuple(reason for *_, reason in chosen),
+            reasons=(*(reason for _, reason in compared.values()), *_without_rival(alone)),
         )
 
 
-def _only(name: str) -> tuple[str, ObjectiveName, str]:
-    return name, "contrastive", f"{name}: contrastive, it has no parameters to predict"
+def _without_rival(names: Sequence[str]) -> tuple[str, ...]:
+    said = f"{', '.join(names)}: contrastive, without parameters to predict"
+    return (said,) if names else ()
 
 
-def _better(name: str, findings: Sequence[Finding]) -> tuple[str, ObjectiveName, str]:
-    """Return the transformation, its objective and why."""
+def _better(name: str, findings: Sequence[Finding]) -> tuple[ObjectiveName, str]:
+    """Return the objective of a transformation, and why."""
     arms = [_by_block(findings, name, objective) for objective in RIVALS]
     blocks = sorted(set(arms[0]) & set(arms[1]))
     if not blocks:
-        return name, "contrastive", f"{name}: contrastive, no block has both arms complete"
+        return "contrastive", f"{name}: contrastive, no block has both arms complete"
     means = [fmean(arm[block] for block in blocks) for arm in arms]
     winner = RIVALS[means[1] < means[0]]
     values = " and ".join(
         f"{objective} {_mm(mean)}" for objective, mean in zip(RIVALS, means, strict=True)
     )
-    return name, winner, f"{name}: {winner}; {values} over {_count(blocks)}"
+    return winner, f"{name}: {winner}; {values} over {_count(blocks)}"
 
 
 def _by_block(findings: Sequence[Finding], name: str, objective: str) -> dict[int, float]:
