@@ -86,10 +86,14 @@ def _make_whole(tracking_uri: str) -> None:
         if not (pid.isdecimal() and psutil.pid_exists(int(pid))):
             left.unlink(missing_ok=True)
     partial = path.with_name(f"{path.name}.new-{os.getpid()}")
-    MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
+    _make(partial)
     with suppress(FileExistsError):  # another process was faster
         path.hardlink_to(partial)
     partial.unlink()
+
+
+def _make(path: Path) -> None:
+    MlflowClient(f"sqlite:///{path}").search_experiments(max_results=1)
 
 
 @contextmanager
