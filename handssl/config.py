@@ -1,7 +1,7 @@
 """Strict configuration: frozen pydantic models whose mistakes are all told at once.
 
 Every mistake comes with its dotted path, the value received, the rule it broke and, for a name,
-the nearest valid one. Files are read with `yaml.safe_load`; a configuration is data, never code.
+the nearest valid one. A configuration is data, never code.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import typing
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from handssl.errors import InputError
+from handssl.yaml_text import load_yaml
 
 
 class Config(BaseModel):
@@ -101,17 +101,17 @@ class Config(BaseModel):
 
 
 def read_yaml(path: Path) -> Any:
-    """Read one YAML document with `safe_load`.
+    """Read one YAML document, which is data.
 
     Raises:
-        InputError: The file cannot be read or is not YAML.
+        InputError: The file cannot be read, is not YAML, or has a key twice.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:  # that it is no UTF-8 is one too
+        raise InputError(f"{path}: not valid YAML: {error}") from None
 
 
 def nearest(name: str, valid: typing.Iterable[str]) -> str:
@@ -158,6 +158,8 @@ def _explain_one(item: ErrorDetails, model: type[BaseModel]) -> str:
         _, owner = _walk(model, item["loc"][:-1])
         valid = owner.model_fields if _is_model(owner) else ()
         return f"{path}: unknown key (got {got}){nearest(str(location[-1]), valid)}"
+    if item["type"] in ("model_type", "dict_type"):
+        return f"{path}: expected keys with values (got {got})"
     if item["type"] == "missing":
         return f"{path}: required, but missing"
     if item["type"] == "literal_error":

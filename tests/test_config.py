@@ -58,6 +58,21 @@ def test_yaml_is_read_without_executing_tags(tmp_path):
         Outer.load(path)
 
 
+@pytest.mark.parametrize("text", ["", "- 1", "5"])
+def test_a_file_without_keys_says_that_keys_are_expected(tmp_path, text):
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"\(top level\): expected keys with values"):
+        Outer.load(path)
+
+
+def test_a_key_that_is_there_twice_is_refused_not_dropped(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("count: 1\ncount: 2\n")
+    with pytest.raises(InputError, match="line 2, column 1: expected each key once"):
+        Outer.load(path)
+
+
 def test_a_missing_file_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="cannot be read: No such file"):
         Outer.load(tmp_path / "none.yaml")

@@ -72,14 +72,14 @@ def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
         >>> parse_changes(("pretrain.epochs=4", "blocks=[1, 2]"))
         {'pretrain.epochs': 4, 'blocks': [1, 2]}
     """
-    import yaml
+    from handssl.yaml_text import load_yaml
 
     values, mistakes = {}, []
     for text in changes:
         key, equals, value = text.partition("=")
         try:
-            values[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            values[key.strip()] = load_yaml(value)
+        except ValueError:
             equals = ""
         if not equals or not key.strip():
             mistakes.append(f"  --set {text}: expected KEY=VALUE, e.g. pretrain.epochs=4")
