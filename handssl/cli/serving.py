@@ -109,12 +109,12 @@ def serve(
     """  # noqa: D301  (click's mark for a block it must not wrap)
     for name in ("mlflow", "ray"):
         require_no_secret(f"--{name}", str(rest[name]))
-    from handssl.service.credentials import ray_token
+    from handssl.service.credentials import make_private, ray_token
     from handssl.sweep.storage import resolve_storage
 
     folder = resolve_storage(storage)
     if rest["ray"] == "local":
-        (folder / "service").mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(folder / "service")
         os.environ.update(ray_token(folder / "service"))  # before Ray is imported, which reads it
     from handssl.service.admission import Limits
     from handssl.service.options import Options
