@@ -396,3 +396,35 @@ def test_draining_starts_nothing_more_and_is_told(queue, tmp_path, capsys):
     assert "Draining" in requests.get(url, timeout=30).text
     assert invoke(["jobs", "drain", "--off", *place]) == 0
     assert not requests.get(f"{url}/api/service", timeout=30).json()["draining"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["jobs", "backup", "copy"],
+        ["jobs", "drain", "--wait"],
+        ["token", "list"],
+        ["token", "revoke", "ada"],
+    ],
+)
+def test_a_queue_that_is_not_there_is_told_and_not_made(tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HANDSSL_SERVICE_DATABASE", raising=False)
+    assert invoke([*words, "--storage", str(tmp_path / "typo")]) == 2
+    assert "typo/service.db, found none; give --storage" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backup_that_cannot_be_written_says_so(queue, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    target = str(tmp_path / "file" / "today")
+    assert invoke(["jobs", "backup", target, "--storage", str(tmp_path)]) == 3
+    assert "cannot be written (Not a directory)" in capsys.readouterr().err
+
+
+def test_a_storage_that_cannot_be_made_is_told_when_a_service_is_started(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for ray in ("local", "http://x:1"):
+        words = ["--storage", str(tmp_path / "file" / "runs"), "--port", "0", "--ray", ray]
+        assert invoke(["serve", *words]) == 3
+        assert "choose a storage that can be written" in capsys.readouterr().err
