@@ -143,8 +143,17 @@ def _do(service: Service, name: str, verb: str, priority: int | None) -> Job:
 @router.get("/docs")
 def docs(request: Request, caller: Looks) -> Response:
     """Show what the API takes and answers, from its own description."""
-    values = {"title": "API", "api": request.app.openapi()}
+    api = request.app.openapi()
+    values = {"title": "API", "api": api, "fields": lambda schema: _fields(api, schema)}
     return templates.TemplateResponse(request, "docs.html", values | _common(caller))
+
+
+def _fields(api: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    """Return the names of what a schema of the document holds."""
+    found = schema.get("anyOf", [schema])[0]
+    if "$ref" in found:
+        found = api["components"]["schemas"][found["$ref"].rpartition("/")[2]]
+    return list(found.get("properties", ()))
 
 
 @router.get("/login")

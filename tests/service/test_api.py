@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -146,6 +147,34 @@ def test_a_batch_is_plain_data_too(lab, value, said):
     answer = post(url, "/api/jobs/batch", data=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, said in answer.json()["detail"]) == (422, True), answer.text
     assert of.queue.depth() == {}
+
+
+def test_what_no_operation_knows_is_refused_and_not_passed_over(lab):
+    of, url = lab
+    name = post(url, json={"study": study()}).json()["id"]
+    job, kind = f"/api/jobs/{name}", {"Content-Type": "Application/YAML"}
+    answers = [
+        post(url, "/api/jobs/batch", json={"jobs": [{"study": study("a")}], "priority": 5}),
+        post(url, "/api/jobs?priority=5", json={"study": study("b")}),
+        requests.patch(url + job, json={"priority": 5, "queue": "night"}, timeout=30),
+        post(url, f"{job}/retry", json={"gpuhours": 5}),
+    ]
+    assert [answer.status_code for answer in answers] == [422] * 4
+    assert "got priority in the query" in answers[1].json()["detail"]
+    assert of.queue.get(name).priority == 0
+    as_curl_does = post(url, data=yaml.safe_dump(study("c")))
+    assert "Content-Type: application/yaml" in as_curl_does.json()["detail"]
+    assert post(url, data=yaml.safe_dump(study("c")), headers=kind).status_code == 201
+
+
+def test_the_document_of_the_api_leads_nowhere_astray(lab):
+    _, url = lab
+    document = requests.get(f"{url}/openapi.json", timeout=30).json()
+    for reference in re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(document)):
+        found = document
+        for word in reference.split("/"):
+            found = found[word]
+    assert {"200", "201"} <= set(document["paths"]["/api/jobs"]["post"]["responses"])
 
 
 def test_a_study_that_takes_long_to_read_lets_others_ask(lab, monkeypatch):

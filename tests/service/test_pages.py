@@ -232,4 +232,6 @@ def test_the_api_is_described_on_a_page_that_needs_no_network(probed, chromium, 
         for verb in verbs:
             assert f"{verb.upper()} {html.escape(path)}" in page
     assert "application/yaml" in page
+    assert page.count("<code>gpu_hours</code>") == 2  # to submit and to retry
+    assert "<code>jobs</code>" in page
     assert not re.search(r"(src|href)=\"https?://", page)
