@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -170,10 +171,17 @@ def parse_queues(texts: tuple[str, ...]) -> dict[str, int]:
         >>> parse_queues(("day=2", "night=1")), parse_queues(())
         ({'day': 2, 'night': 1}, {'default': 1})
     """
+    from handssl.service.job import QUEUE_NAME
+
     found = {}
     for text in texts:
         name, _, count = text.partition("=")
-        if not name or not count.isdecimal() or int(count) < 1:
-            raise InputError(f"--queue: expected NAME=N with N at least 1, got {text!r}")
+        if not re.match(QUEUE_NAME, name) or not count.isdecimal() or int(count) < 1:
+            raise InputError(
+                "--queue: expected NAME=N with N at least 1 and a name of up to 32 small letters, "
+                f"digits and hyphens, which jobs can ask for; got {text!r}"
+            )
+        if name in found:
+            raise InputError(f"--queue: expected each queue once, got {name} twice")
         found[name] = int(count)
     return found or {"default": 1}
