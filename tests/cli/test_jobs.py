@@ -428,3 +428,29 @@ def test_a_storage_that_cannot_be_made_is_told_when_a_service_is_started(tmp_pat
         words = ["--storage", str(tmp_path / "file" / "runs"), "--port", "0", "--ray", ray]
         assert invoke(["serve", *words]) == 3
         assert "choose a storage that can be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("queues", "said"),
+    [
+        (["GPU=2"], "small letters"),
+        (["a_b=2"], "small letters"),
+        (["x" * 33 + "=1"], "up to 32"),
+        (["day=2", "day=3"], "day twice"),
+        (["day=0"], "at least 1"),
+    ],
+)
+def test_a_queue_that_no_job_could_ask_for_is_refused(tmp_path, capsys, queues, said):
+    words = [word for queue in queues for word in ("--queue", queue)]
+    place = ["--storage", str(tmp_path / "new"), "--port", "0", "--ray", "http://x:1"]
+    assert invoke(["serve", *place, *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["jobs", "wait", "j1"], ["submit", "FILE", "--wait"]])
+def test_a_token_that_does_not_hold_is_no_failed_job(queue, file, capsys, monkeypatch, words):
+    queue.tokens.create("eve", "viewer")
+    for secret in ("handssl_revoked", ""):
+        monkeypatch.setenv("HANDSSL_TOKEN", secret)
+        assert invoke([file if word == "FILE" else word for word in words]) == 2
+        assert "token" in capsys.readouterr().err
