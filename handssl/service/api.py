@@ -108,8 +108,9 @@ def submit_all(service: Service, wanted: list[JobRequest], user: str) -> list[tu
     for one in wanted:
         service.policy.require(one.study)
     found = service.queue.submit(wanted, user=user)
+    jobs = placed(service.queue, [job for job, _ in found])
     service.on_change()
-    return found
+    return [(job, is_new) for job, (_, is_new) in zip(jobs, found, strict=True)]
 
 
 @router.get("/jobs", tags=["jobs"])

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Form, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 
 from handssl.errors import InputError
 from handssl.service.api import JobId, Offset
-from handssl.service.auth import COOKIE, Caller, Here, Looks, Submits
+from handssl.service.auth import COOKIE, Caller, Here, Looks, Submits, require_same_origin
 from handssl.service.job import STATES, Job, State
 from handssl.service.listing import Filter, history, page, placed
 from handssl.service.logs import read_log
@@ -28,7 +28,7 @@ _PAGE = 50
 _LOG_BYTES = 16_000
 templates = Jinja2Templates(_HERE / "templates")
 templates.env.filters |= {"ago": ago, "date": date, "duration": duration, "mm": millimetres}
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[Depends(require_same_origin)])
 
 
 def mount(app: FastAPI) -> None:
@@ -126,7 +126,9 @@ def do(
 def _do(service: Service, name: str, verb: str, priority: int | None) -> Job:
     queue = service.queue
     if verb == "reprioritise":
-        return queue.reprioritise(name, priority or 0)
+        if priority is None:
+            raise InputError("priority: expected a number from -100 to 100, got none")
+        return queue.reprioritise(name, priority)
     if verb == "resume":
         resume_study(queue.document(name)["study"], service.storage)
     verbs = {

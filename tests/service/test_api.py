@@ -54,6 +54,7 @@ def test_a_study_is_submitted_shown_listed_and_cancelled(lab):
     assert answer.status_code == 201
     job = answer.json()
     assert (job["state"], job["user"], job["priority"], job["is_new"]) == ("queued", "ada", 3, True)
+    assert job["position"] == 1
     assert post(url, json={"study": study()}).status_code == 200
     listed = requests.get(f"{url}/api/jobs", timeout=30).json()
     assert [one["id"] for one in listed["jobs"]] == [job["id"]]
@@ -258,6 +259,9 @@ def test_pages_of_other_sites_cannot_act_for_somebody(guarded):
     form, path = {"verb": "cancel"}, f"{url}/jobs/{job['id']}/do"
     evil = {"Origin": "http://evil.example"}
     assert browser.post(path, data=form, headers=evil, timeout=30).status_code == 403
+    for foreign in ("/login", "/logout"):
+        body = {"token": secrets["bob"]}
+        assert browser.post(url + foreign, data=body, headers=evil, timeout=30).status_code == 403
     shown = browser.post(path, data=form, headers={"Origin": url}, timeout=30)
     assert shown.url == f"{url}/jobs/{job['id']}"
     assert of.queue.get(job["id"]).state == "cancelled"
