@@ -362,6 +362,15 @@ def test_a_log_is_followed_by_its_offset(lab):
     assert requests.get(place, params={"offset": -6}, timeout=30).json()["text"] == "third\n"
 
 
+@pytest.mark.parametrize("path", ["/", "/healthz", "/api/jobs", "/metrics", "/static/style.css"])
+def test_monitors_may_ask_without_reading(lab, path):
+    _, url = lab
+    asked, read = requests.head(url + path, timeout=30), requests.get(url + path, timeout=30)
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["content-type"] == read.headers["content-type"]
+    assert requests.head(f"{url}/api/jobs/jnone", timeout=30).status_code == 404
+
+
 def test_how_the_service_stands(lab):
     _of, url = lab
     post(url, json={"study": study()})
