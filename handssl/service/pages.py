@@ -71,6 +71,7 @@ def queue(
         "states": STATES,
         "draining": is_draining(service.queue.database),
         "dispatcher": service.lease.holder(),
+        "unserved": service.queue.unserved(),
         "now_s": service.queue.now_s(),
     }
     name = "queue_part.html" if part else "queue.html"

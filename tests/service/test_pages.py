@@ -181,6 +181,15 @@ def test_a_page_beyond_the_last_job_does_not_say_that_there_are_none(tmp_path):
     assert "first page" in page
 
 
+def test_jobs_of_a_queue_that_is_no_longer_served_are_told(tmp_path):
+    before = service(tmp_path, limits=Limits({"default": 1, "night": 1}))
+    before.queue.submit([JobRequest(study=study(), queue="night")], user="ada")
+    with served(before) as url:
+        assert "night=N" not in requests.get(url, timeout=30).text
+    with served(service(tmp_path)) as url:
+        assert "1 waiting in queue night, which" in requests.get(url, timeout=30).text
+
+
 def test_buttons_do_what_they_say(tmp_path):
     of = service(tmp_path)
     name = of.queue.submit([JobRequest(study=study())], user="ada")[0][0].id
