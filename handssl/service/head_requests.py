@@ -18,4 +18,4 @@ class HeadRequests:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         is_head = scope["type"] == "http" and scope["method"] == "HEAD"
-        await self._app(scope | {"method": "GET"} if is_head else scope, receive, send)
+        await self._app({**scope, "method": "GET"} if is_head else scope, receive, send)
