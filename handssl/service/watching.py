@@ -102,7 +102,7 @@ class Watcher:
             except UnreachableError as error:
                 silent_since = silent_since or time.monotonic()
                 if time.monotonic() - silent_since > self.patience_s:
-                    if not why:
+                    if not why or not self.home.was_begun(name):
                         return Outcome("lost", message=str(error), ran_s=ran_s).document()
                     # Taken for ended, it might run on, and nobody would end it.
                     self.tell(f"job {name} is ended when Ray answers again: {error}")

@@ -125,6 +125,13 @@ def test_a_driver_that_is_to_end_is_not_forgotten_while_ray_is_away(scene, verb,
     assert scene.cluster.stopped == [scene.job.submission]
 
 
+def test_a_job_that_was_never_started_is_cancelled_though_ray_is_away(scene):
+    scene.cluster.away = True
+    scene.queue.cancel(scene.job.id)
+    scene.watcher.submit(scene.job.id, 1)
+    assert scene.ends().state == "cancelled"
+
+
 def test_a_time_limit_stops_the_driver_and_says_so(tmp_path):
     scene = Scene(tmp_path, time_limit_s=60)
     scene.watcher.submit(scene.job.id, 1)
