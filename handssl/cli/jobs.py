@@ -128,7 +128,10 @@ def _verb(name: str, text: str) -> click.Command:
     @click.argument("job")
     @service_options
     def command(job: str, service: str | None, as_json: bool) -> None:
-        _print(job, getattr(_job(job, service), name)(), as_json=as_json)
+        state = getattr(_job(job, service), name)()
+        # What runs is asked, and does it when its epoch has ended.
+        asked = f", asked to {name}" if state == "running" and not as_json else ""
+        _print(job, state + asked, as_json=as_json)
 
     return command
 

@@ -168,6 +168,7 @@ def login_page(request: Request) -> Response:
 @router.post("/login")
 def login(request: Request, service: Here, token: Annotated[str, Form(max_length=200)]) -> Response:
     """Keep a token in a cookie that scripts and other sites cannot use."""
+    token = token.strip()  # what was copied from a terminal may bring some space
     if service.tokens.find(token) is None:
         values = {"title": "Sign in", "wrong": True}
         return templates.TemplateResponse(request, "login.html", values, 401)

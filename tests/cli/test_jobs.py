@@ -27,6 +27,7 @@ from handssl.service.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from handssl.service.job import JobRequest
 from handssl.service.logs import read_log
 from handssl.service.outcome import Outcome, finish
 from tests.service.services import served, service, study
@@ -454,3 +455,21 @@ def test_a_token_that_does_not_hold_is_no_failed_job(queue, file, capsys, monkey
         monkeypatch.setenv("HANDSSL_TOKEN", secret)
         assert invoke([file if word == "FILE" else word for word in words]) == 2
         assert "token" in capsys.readouterr().err
+
+
+def test_a_running_job_is_said_to_be_asked(queue, file, capsys):
+    invoke(["submit", file])
+    queue.lease.take()
+    [job] = admit(queue.queue, queue.lease, queue.limits, lambda *_: None)
+    capsys.readouterr()
+    assert invoke(["jobs", "cancel", job.id]) == 0
+    assert capsys.readouterr().out == f"{job.id}: running, asked to cancel\n"
+    assert told(capsys, "jobs", "cancel", job.id) == {"job": job.id, "state": "running"}
+
+
+def test_the_list_of_jobs_cuts_no_name(queue, capsys):
+    [(job, _)] = queue.queue.submit([JobRequest(study=study("n" * 64))], user="u" * 40)
+    assert invoke(["jobs", "list"]) == 0
+    shown = capsys.readouterr().out
+    rows = shown[shown.index(job.id) :]
+    assert (rows.count("n"), rows.count("u")) == (64, 43)  # `queued` and `default` have three

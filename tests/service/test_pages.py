@@ -222,7 +222,7 @@ def test_the_page_asks_for_a_token_and_keeps_it_where_scripts_cannot_see_it(
         wrong = browser.post(f"{url}/login", data={"token": "nope"}, timeout=30)
         assert (wrong.status_code, "not valid" in wrong.text) == (401, True)
         answer = browser.post(
-            f"{url}/login", data={"token": secret}, timeout=30, allow_redirects=False
+            f"{url}/login", data={"token": f" {secret}\n"}, timeout=30, allow_redirects=False
         )
         cookie = answer.headers["set-cookie"]
         assert "HttpOnly" in cookie
