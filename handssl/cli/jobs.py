@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -145,7 +146,7 @@ def _job(name: str, service: str | None) -> Job:
     from handssl.service.client import Client
     from handssl.service.remote_job import Job
 
-    if not name.isalnum():
+    if not re.fullmatch("[a-z0-9]{1,16}", name):
         raise InputError(f"JOB: expected the id of a job, got {name!r}; see `handssl jobs list`")
     return Job(name, "", False, Client(service))
 

@@ -133,6 +133,8 @@ def told_id(of) -> str:
         (["submit", "smoke", "--set", "blocks=[1,1]"], 2, "blocks"),
         (["jobs", "show", "jnone"], 2, "expected the id of a job"),
         (["jobs", "cancel", "../x"], 2, "expected the id of a job"),
+        (["jobs", "show", "JABC"], 2, "expected the id of a job"),
+        (["jobs", "show", "\u00e4"], 2, "expected the id of a job"),
         (["jobs", "list", "--state", "quued"], 2, "quued"),
         (["submit", "smoke", "--service", "http://127.0.0.1:9"], 69, "is it running"),
         (["submit", "smoke", "--wait", "--service", "http://127.0.0.1:9"], 69, "is it running"),
