@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -128,7 +129,10 @@ def _verb(name: str, text: str) -> click.Command:
     @click.argument("job")
     @service_options
     def command(job: str, service: str | None, as_json: bool) -> None:
-        _print(job, getattr(_job(job, service), name)(), as_json=as_json)
+        state = getattr(_job(job, service), name)()
+        # What runs is asked, and does it when its epoch has ended.
+        asked = f", asked to {name}" if state == "running" and not as_json else ""
+        _print(job, state + asked, as_json=as_json)
 
     return command
 
@@ -142,7 +146,7 @@ def _job(name: str, service: str | None) -> Job:
     from handssl.service.client import Client
     from handssl.service.remote_job import Job
 
-    if not name.isalnum():
+    if not re.fullmatch("[a-z0-9]{1,16}", name):
         raise InputError(f"JOB: expected the id of a job, got {name!r}; see `handssl jobs list`")
     return Job(name, "", False, Client(service))
 

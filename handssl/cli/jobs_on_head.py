@@ -8,7 +8,7 @@ import click
 
 from handssl.cli.jobs import jobs
 from handssl.cli.options import storage_option
-from handssl.cli.queue_options import database_option, database_url
+from handssl.cli.queue_options import database_option, existing_database_url
 
 
 @jobs.command("drain")
@@ -23,7 +23,7 @@ def drain(off: bool, waits: bool, storage: Path | None, database: str | None) ->
     from handssl.service.queue import Queue
     from handssl.service.settings import set_draining
 
-    queue = Queue(database_url(database, storage))
+    queue = Queue(existing_database_url(database, storage))
     set_draining(queue.database, not off)
     while waits and (left := sum(n for (_, s), n in queue.depth().items() if s == "running")):
         click.echo(f"{left} running", err=True)
@@ -45,6 +45,6 @@ def back_up(folder: Path, storage: Path | None, database: str | None) -> None:
     from handssl.service.backup import backup
     from handssl.sweep.storage import resolve_storage
 
-    url = database_url(database, storage)
+    url = existing_database_url(database, storage)
     for copy in backup(folder, storage=resolve_storage(storage), database=url):
         click.echo(str(copy))

@@ -15,7 +15,7 @@ def table(jobs: list[dict[str, Any]]) -> Table:
     """Return the table of a list of jobs."""
     found = Table()
     for name in ("job", "study", "state", "user", "queue"):
-        found.add_column(name, no_wrap=name == "job")
+        found.add_column(name, no_wrap=name == "job", overflow="fold")
     found.add_column("priority", justify="right")
     found.add_column("submitted")
     now_s = time.time()

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from handssl.errors import InputError
+
 CODES = {"succeeded": 0, "failed": 1, "cancelled": 3}
 
 database_option = click.option(
@@ -29,6 +31,26 @@ def database_url(database: str | None, storage: Path | None) -> str:
     from handssl.sweep.storage import resolve_storage
 
     return database or f"sqlite:///{resolve_storage(storage) / 'service.db'}"
+
+
+def existing_database_url(database: str | None, storage: Path | None) -> str:
+    """Return where a queue is kept that is there; looking for one does not make one.
+
+    Args:
+        database: What was asked for.
+        storage: Folder of the results, for the default.
+
+    Raises:
+        InputError: It would be a file that does not exist.
+    """
+    url = database_url(database, storage)
+    file = url.removeprefix("sqlite:///")
+    if file != url and not Path(file).is_file():
+        raise InputError(
+            f"queue: expected one in {file}, found none; give --storage or --database as "
+            "`handssl serve` has it"
+        )
+    return url
 
 
 def service_options(command: Callable[..., Any]) -> Callable[..., Any]:

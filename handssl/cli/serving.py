@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -109,12 +110,12 @@ def serve(
     """  # noqa: D301  (click's mark for a block it must not wrap)
     for name in ("mlflow", "ray"):
         require_no_secret(f"--{name}", str(rest[name]))
-    from handssl.service.credentials import ray_token
+    from handssl.service.credentials import make_private, ray_token
     from handssl.sweep.storage import resolve_storage
 
     folder = resolve_storage(storage)
     if rest["ray"] == "local":
-        (folder / "service").mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(folder / "service")
         os.environ.update(ray_token(folder / "service"))  # before Ray is imported, which reads it
     from handssl.service.admission import Limits
     from handssl.service.options import Options
@@ -170,10 +171,17 @@ def parse_queues(texts: tuple[str, ...]) -> dict[str, int]:
         >>> parse_queues(("day=2", "night=1")), parse_queues(())
         ({'day': 2, 'night': 1}, {'default': 1})
     """
+    from handssl.service.job import QUEUE_NAME
+
     found = {}
     for text in texts:
         name, _, count = text.partition("=")
-        if not name or not count.isdecimal() or int(count) < 1:
-            raise InputError(f"--queue: expected NAME=N with N at least 1, got {text!r}")
+        if not re.match(QUEUE_NAME, name) or not count.isdecimal() or int(count) < 1:
+            raise InputError(
+                "--queue: expected NAME=N with N at least 1 and a name of up to 32 small letters, "
+                f"digits and hyphens, which jobs can ask for; got {text!r}"
+            )
+        if name in found:
+            raise InputError(f"--queue: expected each queue once, got {name} twice")
         found[name] = int(count)
     return found or {"default": 1}

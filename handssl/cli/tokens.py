@@ -10,7 +10,7 @@ import click
 
 from handssl.cli.groups import Group
 from handssl.cli.options import storage_option
-from handssl.cli.queue_options import database_option, database_url
+from handssl.cli.queue_options import database_option, database_url, existing_database_url
 
 if TYPE_CHECKING:
     from handssl.service.tokens import Tokens
@@ -40,7 +40,7 @@ def create_token(name: str, role: str, storage: Path | None, database: str | Non
       handssl token create ada --role submitter --storage /shared/runs
       export HANDSSL_TOKEN=...   # on ada's machine
     """  # noqa: D301  (click's mark for a block it must not wrap)
-    click.echo(_tokens(database, storage).create(name, role))
+    click.echo(_tokens(database_url(database, storage)).create(name, role))
 
 
 @token.command("list")
@@ -49,7 +49,7 @@ def create_token(name: str, role: str, storage: Path | None, database: str | Non
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_tokens(storage: Path | None, database: str | None, as_json: bool) -> None:
     """List the tokens, without their secrets."""
-    found = _tokens(database, storage).all()
+    found = _tokens(existing_database_url(database, storage)).all()
     if as_json:
         click.echo(json.dumps([vars(one) for one in found], indent=2))
         return
@@ -63,12 +63,12 @@ def list_tokens(storage: Path | None, database: str | None, as_json: bool) -> No
 @database_option
 def revoke_token(name: str, storage: Path | None, database: str | None) -> None:
     """End the token of NAME, at once."""
-    _tokens(database, storage).revoke(name)
+    _tokens(existing_database_url(database, storage)).revoke(name)
     click.echo(f"{name}: revoked")
 
 
-def _tokens(database: str | None, storage: Path | None) -> Tokens:
+def _tokens(url: str) -> Tokens:
     from handssl.service.queue import Queue
     from handssl.service.tokens import Tokens
 
-    return Tokens(Queue(database_url(database, storage)).database)
+    return Tokens(Queue(url).database)

@@ -7,8 +7,9 @@ from importlib.metadata import version
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from handssl.config import Config
 from handssl.service.auth import Here, Looks, Submits
 from handssl.service.job import Job, JobRequest, State
 from handssl.service.listing import PAGE, Filter, history, page, placed
@@ -50,33 +51,36 @@ _BODY = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": JobRequest.model_json_schema()},
+            "application/json": {"schema": {"$ref": "#/components/schemas/JobRequest"}},
             "application/yaml": _YAML,
         },
     }
 }
+_KNOWN: dict[int | str, dict[str, Any]] = {
+    200: {"model": JobView, "description": "The job that has the same study already."}
+}
 
 
-class Batch(BaseModel):
+class Batch(Config):
     """Several jobs, queued all or none."""
 
     jobs: Annotated[list[JobRequest], Field(min_length=1, max_length=500)]
 
 
-class Priority(BaseModel):
+class Priority(Config):
     """A new priority."""
 
     priority: Annotated[int, Field(ge=-100, le=100)]
 
 
-class Limit(BaseModel):
+class Limit(Config):
     """New limits for a job that met its old ones."""
 
     time_limit_s: Annotated[float, Field(gt=0, le=1e8)] | None = None
     gpu_hours: Annotated[float, Field(gt=0, le=1e7)] | None = None
 
 
-@router.post("/jobs", status_code=201, openapi_extra=_BODY, tags=["jobs"])
+@router.post("/jobs", status_code=201, responses=_KNOWN, openapi_extra=_BODY, tags=["jobs"])
 def submit(
     request: Request, response: Response, caller: Submits, service: Here, body: Sent
 ) -> JobView:
@@ -104,8 +108,9 @@ def submit_all(service: Service, wanted: list[JobRequest], user: str) -> list[tu
     for one in wanted:
         service.policy.require(one.study)
     found = service.queue.submit(wanted, user=user)
+    jobs = placed(service.queue, [job for job, _ in found])
     service.on_change()
-    return found
+    return [(job, is_new) for job, (_, is_new) in zip(jobs, found, strict=True)]
 
 
 @router.get("/jobs", tags=["jobs"])

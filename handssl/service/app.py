@@ -20,6 +20,7 @@ from handssl.service.errors import (
     TooLargeError,
     UnauthorizedError,
 )
+from handssl.service.head_requests import HeadRequests
 from handssl.service.running_service import Service
 from handssl.service.size_limit import SizeLimit
 
@@ -64,6 +65,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(metrics.router)
     pages.mount(app)
     app.add_middleware(SizeLimit)
+    app.add_middleware(HeadRequests)
     app.middleware("http")(_headers)
     app.add_exception_handler(HandsslError, _refuse)
     app.add_exception_handler(RequestValidationError, _explain)

@@ -68,7 +68,7 @@ def viewer(
         ForbiddenError: The request comes from a page of somebody else.
     """
     tokens = service_of(request).tokens
-    _require_same_origin(request)
+    require_same_origin(request)
     secret = credentials.credentials if credentials else request.cookies.get(COOKIE, "")
     if secret:
         token = tokens.find(secret)
@@ -116,7 +116,12 @@ def _is_loopback(text: str) -> bool:
     return False
 
 
-def _require_same_origin(request: Request) -> None:
+def require_same_origin(request: Request) -> None:
+    """Refuse what a page of another site has sent.
+
+    Raises:
+        ForbiddenError: It comes from one.
+    """
     origin = request.headers.get("origin")
     if request.method in ("GET", "HEAD", "OPTIONS") or not origin:
         return

@@ -26,14 +26,24 @@ def backup(target: Path, *, storage: Path, database: str) -> list[Path]:
 
     Raises:
         InputError: The folder holds something, or a database is PostgreSQL's.
-        DataError: One cannot be read, or the disk is full.
+        DataError: One cannot be read, the folder cannot be made, or the disk is full.
     """
-    if target.exists() and any(target.iterdir()):
-        raise InputError(f"{target}: expected a folder that is empty, or none")
     urls = (database, default_ledger_url(storage), f"sqlite:///{storage / 'mlflow.db'}")
     files = [_file(url) for url in urls]
-    target.mkdir(parents=True, exist_ok=True)
+    _make_empty(target)
     return [_copy(file, target / file.name) for file in files if file.exists()]
+
+
+def _make_empty(target: Path) -> None:
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        is_empty = not any(target.iterdir())
+    except OSError as error:
+        raise DataError(
+            f"{target}: cannot be written ({error.strerror}); choose another folder"
+        ) from None
+    if not is_empty:
+        raise InputError(f"{target}: expected a folder that is empty, or none")
 
 
 def _file(url: str) -> Path:

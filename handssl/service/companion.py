@@ -116,8 +116,15 @@ class Companion:
                 env=os.environ | command.env,
                 start_new_session=True,
             )
-        pid = self._started.pid
-        known = {"pid": pid, "born_s": psutil.Process(pid).create_time(), "url": command.url}
+        try:
+            self._remember(self._started.pid, command.url)
+        except OSError:  # a full disk, for one: unknown, it would be started again and again
+            os.killpg(self._started.pid, signal.SIGKILL)
+            self._started.wait(_END_S)
+            raise
+
+    def _remember(self, pid: int, url: str) -> None:
+        known = {"pid": pid, "born_s": psutil.Process(pid).create_time(), "url": url}
         known["boot_s"] = psutil.boot_time()
         new = self._file.with_suffix(".new")
         new.write_text(json.dumps(known))

@@ -10,6 +10,8 @@ import secrets
 import shlex
 from pathlib import Path
 
+from handssl.errors import DataError
+
 USER = "handssl"
 _MLFLOW = "mlflow_password"
 
@@ -45,11 +47,40 @@ def mlflow_export(folder: Path) -> str:
     return f"test ! -r {file} || export {known}; "
 
 
+def make_private(folder: Path) -> None:
+    """Make the folder of the service's own files, which nobody else can look into.
+
+    Raises:
+        DataError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
 def ensure_secret(file: Path) -> None:
-    """Make a secret in a file that nobody else can read, unless there is one."""
+    """Make a secret in a file that nobody else can read, unless there is one.
+
+    Raises:
+        DataError: It cannot be written; no empty file, which would be taken for one, is left.
+    """
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(secrets.token_hex(32))
+    except OSError as error:
+        raise _unwritable(file, error) from None
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(secrets.token_hex(32))
+    except OSError as error:
+        file.unlink()
+        raise _unwritable(file, error) from None
+
+
+def _unwritable(place: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{place}: cannot be written ({error.strerror}); choose a storage that can be written, "
+        "or free some space"
+    )

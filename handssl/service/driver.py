@@ -46,6 +46,10 @@ class Home:
         """Return the file that all attempts of a job write to."""
         return self.folder(job) / "log.txt"
 
+    def was_begun(self, job: str) -> bool:
+        """Say whether an attempt of a job may have been started, ever."""
+        return (self.folder(job) / "study.yaml").exists()
+
     def write(self, job: Job, document: Mapping[str, Any]) -> str:
         """Write the study, and return the command that runs it.
 

@@ -23,7 +23,9 @@ class NotNowError(InputError):
 
 
 class ForbiddenError(HandsslError):
-    """Who asks may not do this."""
+    """Who asks may not do this. Exit code 2, since 1 is that of a job that failed."""
+
+    exit_code = 2
 
 
 class ServiceError(HandsslError):
@@ -41,7 +43,9 @@ class LostLeaseError(HandsslError):
 
 
 class UnauthorizedError(HandsslError):
-    """Who asks is not known."""
+    """Who asks is not known. Exit code 2, since 1 is that of a job that failed."""
+
+    exit_code = 2
 
 
 class TooLargeError(InputError):

@@ -20,7 +20,8 @@ STATES: tuple[State, ...] = ("queued", "running", "paused", "succeeded", "failed
 ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
 Cause = Literal["", "trials", "input", "lost", "time", "budget", "driver"]
 
-QueueName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+QUEUE_NAME = r"^[a-z0-9][a-z0-9-]{0,31}$"
+QueueName = Annotated[str, StringConstraints(pattern=QUEUE_NAME)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Form, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 
 from handssl.errors import InputError
 from handssl.service.api import JobId, Offset
-from handssl.service.auth import COOKIE, Caller, Here, Looks, Submits
+from handssl.service.auth import COOKIE, Caller, Here, Looks, Submits, require_same_origin
 from handssl.service.job import STATES, Job, State
 from handssl.service.listing import Filter, history, page, placed
 from handssl.service.logs import read_log
@@ -28,7 +28,7 @@ _PAGE = 50
 _LOG_BYTES = 16_000
 templates = Jinja2Templates(_HERE / "templates")
 templates.env.filters |= {"ago": ago, "date": date, "duration": duration, "mm": millimetres}
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[Depends(require_same_origin)])
 
 
 def mount(app: FastAPI) -> None:
@@ -71,6 +71,7 @@ def queue(
         "states": STATES,
         "draining": is_draining(service.queue.database),
         "dispatcher": service.lease.holder(),
+        "unserved": service.queue.unserved(),
         "now_s": service.queue.now_s(),
     }
     name = "queue_part.html" if part else "queue.html"
@@ -126,7 +127,9 @@ def do(
 def _do(service: Service, name: str, verb: str, priority: int | None) -> Job:
     queue = service.queue
     if verb == "reprioritise":
-        return queue.reprioritise(name, priority or 0)
+        if priority is None:
+            raise InputError("priority: expected a number from -100 to 100, got none")
+        return queue.reprioritise(name, priority)
     if verb == "resume":
         resume_study(queue.document(name)["study"], service.storage)
     verbs = {
@@ -143,8 +146,17 @@ def _do(service: Service, name: str, verb: str, priority: int | None) -> Job:
 @router.get("/docs")
 def docs(request: Request, caller: Looks) -> Response:
     """Show what the API takes and answers, from its own description."""
-    values = {"title": "API", "api": request.app.openapi()}
+    api = request.app.openapi()
+    values = {"title": "API", "api": api, "fields": lambda schema: _fields(api, schema)}
     return templates.TemplateResponse(request, "docs.html", values | _common(caller))
+
+
+def _fields(api: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    """Return the names of what a schema of the document holds."""
+    found = schema.get("anyOf", [schema])[0]
+    if "$ref" in found:
+        found = api["components"]["schemas"][found["$ref"].rpartition("/")[2]]
+    return list(found.get("properties", ()))
 
 
 @router.get("/login")
@@ -156,6 +168,7 @@ def login_page(request: Request) -> Response:
 @router.post("/login")
 def login(request: Request, service: Here, token: Annotated[str, Form(max_length=200)]) -> Response:
     """Keep a token in a cookie that scripts and other sites cannot use."""
+    token = token.strip()  # what was copied from a terminal may bring some space
     if service.tokens.find(token) is None:
         values = {"title": "Sign in", "wrong": True}
         return templates.TemplateResponse(request, "login.html", values, 401)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from handssl.sweep.study import Study
 
 _KEEPS_KEY: tuple[State, ...] = ("queued", "running", "paused", "succeeded")
+_ASKED = ("cancel", "pause")  # of a job that runs: done when its attempt has ended
 BRIEF = [column for column in jobs.c if column.name not in ("document", "key")]
 
 
@@ -123,13 +124,14 @@ class Queue:
     def _ask(self, name: str, verb: str, moves: Mapping[State, State], **values: Any) -> Job:
         with self.database.begin() as connection:
             job = self.load(connection, name, lock=True)
-            if job.state == "running" and verb in ("cancel", "pause"):
+            if job.state == "running" and verb in _ASKED:
                 self._change(connection, name, wanted=verb)
                 self.note(connection, name, job.state, job.attempt, f"asked to {verb}")
             elif job.state in moves:
                 self._move(connection, job, moves[job.state], verb, values)
-            elif job.state not in moves.values():
-                raise NotNowError(name, verb, job.state, list(moves))
+            elif job.state not in moves.values() or values:
+                allowed = [*moves, *(["running"] if verb in _ASKED else [])]
+                raise NotNowError(name, verb, job.state, allowed)
             return self.load(connection, name)
 
     def _move(
@@ -196,21 +198,32 @@ class Queue:
         with self.database.begin(reading=True) as connection:
             return {(queue, state): count for queue, state, count in connection.execute(query)}
 
+    def unserved(self) -> dict[str, int]:
+        """Return how many jobs wait in queues that this service does not have."""
+        waiting = {name: n for (name, state), n in self.depth().items() if state == "queued"}
+        return {name: n for name, n in sorted(waiting.items()) if name not in self.queues}
+
 
 def _require_room(job: Job, changes: Mapping[str, Any]) -> None:
     """Refuse to start a job again only to end it at once.
 
+    It may have run for longer than its limit: its last epoch is not cut off.
+
     Raises:
-        InputError: The limit that it met is still there.
+        InputError: A limit that it has met is still there.
     """
-    limits = {"time": ("time_limit_s", "--time-limit"), "budget": ("gpu_hours", "--gpu-hours")}
-    name, flag = limits.get(job.cause, ("", ""))
-    old = getattr(job, name) if name else None
-    if old is not None and changes.get(name, old) <= old:
-        raise InputError(
-            f"job {job.id} has met its limit, {flag} {old:g}: expected a larger one; "
-            f"`handssl jobs retry {job.id} {flag} {2 * old:g}` goes on from there"
-        )
+    limits = (
+        ("time", "time_limit_s", "--time-limit", job.used_s),
+        ("budget", "gpu_hours", "--gpu-hours", 0.0),
+    )
+    for cause, name, flag, used in limits:
+        old = getattr(job, name)
+        met = max(used, old) if old and job.cause == cause else used
+        if (limit := changes.get(name, old)) is not None and limit <= met:
+            raise InputError(
+                f"job {job.id} has met its limit, {flag} {met:g}: expected a larger one, got "
+                f"{limit:g}; `handssl jobs retry {job.id} {flag} {2 * met:g}` goes on from there"
+            )
 
 
 def _row(

@@ -41,9 +41,10 @@ def parse_request(request: Request, body: bytes) -> JobRequest:
     Raises:
         InputError: It cannot be read, or has mistakes; all are listed.
     """
-    if "yaml" in request.headers.get("content-type", ""):
+    if "yaml" in request.headers.get("content-type", "").lower():
         values: Any = _options(request.query_params) | {"study": study_of_yaml(body)}
     else:
+        _require_no_options(request.query_params)
         values = _json(body)
     require_plain(values)
     return JobRequest.parse(values, where="the request")
@@ -104,11 +105,22 @@ def _json(body: bytes) -> Any:
     try:
         return json.loads(body, parse_constant=_no_number)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise InputError(f"the request: expected JSON, it cannot be read: {error}") from None
+        raise InputError(
+            f"the request: expected JSON, it cannot be read: {error}; "
+            "a study in YAML comes with `Content-Type: application/yaml`"
+        ) from None
 
 
 def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no number")
+
+
+def _require_no_options(query: Mapping[str, str]) -> None:
+    if query:
+        raise InputError(
+            f"the request: expected options beside `study` in the JSON, got {', '.join(query)} "
+            "in the query, where those of YAML are"
+        )
 
 
 def _options(query: Mapping[str, str]) -> dict[str, Any]:

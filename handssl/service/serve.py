@@ -17,7 +17,7 @@ import uvicorn
 from handssl.errors import DataError, InputError
 from handssl.service.app import create_app
 from handssl.service.companion import Companion
-from handssl.service.credentials import mlflow_credentials
+from handssl.service.credentials import make_private, mlflow_credentials
 from handssl.service.dispatcher import Dispatcher
 from handssl.service.driver import Home
 from handssl.service.lease import Lease
@@ -48,10 +48,10 @@ def serve(options: Options, tell: Tell) -> int:
 
     Raises:
         InputError: It would be open to a network without tokens, or the port is taken.
-        DataError: The database cannot be used.
+        DataError: The storage cannot be written, or the database cannot be used.
     """
     with listen(options.host, options.port) as address:
-        options.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(options.folder)
         server = Server(replace(options, port=address.getsockname()[1]), tell)
         server.require_guarded()
         return server.run(address)
@@ -108,6 +108,8 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):  # before and after uvicorn's own time too
             signal.signal(number, self._uvicorn.handle_exit)
         self._tell(f"queue: {self.service.url} (storage {self._options.storage})")
+        for name, count in self.service.queue.unserved().items():
+            self._tell(f"{count} waiting in queue {name}, for which --queue {name}=N is missing")
         with ExitStack() as stack:
             stack.callback(self._end)
             self.dispatcher.start()

@@ -67,7 +67,7 @@ class Watcher:
                 if time.monotonic() - silent_since > self.patience_s:
                     self.tell(f"job {name} waits: {error}")
                     silent_since = time.monotonic()
-                self._pause()
+            self._pause()
 
     def _is_alone(self, job: Job) -> bool:
         """Say whether no earlier attempt runs; one that was taken for lost and was not is ended."""
@@ -102,7 +102,11 @@ class Watcher:
             except UnreachableError as error:
                 silent_since = silent_since or time.monotonic()
                 if time.monotonic() - silent_since > self.patience_s:
-                    return Outcome("lost", message=str(error), ran_s=ran_s).document()
+                    if not why or not self.home.was_begun(name):
+                        return Outcome("lost", message=str(error), ran_s=ran_s).document()
+                    # Taken for ended, it might run on, and nobody would end it.
+                    self.tell(f"job {name} is ended when Ray answers again: {error}")
+                    silent_since = time.monotonic()
             self._pause()
 
     def _outcome(self, job: Job, found: Attempt, why: str) -> Outcome:

@@ -27,6 +27,7 @@ from handssl.service.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from handssl.service.job import JobRequest
 from handssl.service.logs import read_log
 from handssl.service.outcome import Outcome, finish
 from tests.service.services import served, service, study
@@ -132,6 +133,8 @@ def told_id(of) -> str:
         (["submit", "smoke", "--set", "blocks=[1,1]"], 2, "blocks"),
         (["jobs", "show", "jnone"], 2, "expected the id of a job"),
         (["jobs", "cancel", "../x"], 2, "expected the id of a job"),
+        (["jobs", "show", "JABC"], 2, "expected the id of a job"),
+        (["jobs", "show", "\u00e4"], 2, "expected the id of a job"),
         (["jobs", "list", "--state", "quued"], 2, "quued"),
         (["submit", "smoke", "--service", "http://127.0.0.1:9"], 69, "is it running"),
         (["submit", "smoke", "--wait", "--service", "http://127.0.0.1:9"], 69, "is it running"),
@@ -396,3 +399,79 @@ def test_draining_starts_nothing_more_and_is_told(queue, tmp_path, capsys):
     assert "Draining" in requests.get(url, timeout=30).text
     assert invoke(["jobs", "drain", "--off", *place]) == 0
     assert not requests.get(f"{url}/api/service", timeout=30).json()["draining"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["jobs", "backup", "copy"],
+        ["jobs", "drain", "--wait"],
+        ["token", "list"],
+        ["token", "revoke", "ada"],
+    ],
+)
+def test_a_queue_that_is_not_there_is_told_and_not_made(tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HANDSSL_SERVICE_DATABASE", raising=False)
+    assert invoke([*words, "--storage", str(tmp_path / "typo")]) == 2
+    assert "typo/service.db, found none; give --storage" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backup_that_cannot_be_written_says_so(queue, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    target = str(tmp_path / "file" / "today")
+    assert invoke(["jobs", "backup", target, "--storage", str(tmp_path)]) == 3
+    assert "cannot be written (Not a directory)" in capsys.readouterr().err
+
+
+def test_a_storage_that_cannot_be_made_is_told_when_a_service_is_started(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for ray in ("local", "http://x:1"):
+        words = ["--storage", str(tmp_path / "file" / "runs"), "--port", "0", "--ray", ray]
+        assert invoke(["serve", *words]) == 3
+        assert "choose a storage that can be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("queues", "said"),
+    [
+        (["GPU=2"], "small letters"),
+        (["a_b=2"], "small letters"),
+        (["x" * 33 + "=1"], "up to 32"),
+        (["day=2", "day=3"], "day twice"),
+        (["day=0"], "at least 1"),
+    ],
+)
+def test_a_queue_that_no_job_could_ask_for_is_refused(tmp_path, capsys, queues, said):
+    words = [word for queue in queues for word in ("--queue", queue)]
+    place = ["--storage", str(tmp_path / "new"), "--port", "0", "--ray", "http://x:1"]
+    assert invoke(["serve", *place, *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["jobs", "wait", "j1"], ["submit", "FILE", "--wait"]])
+def test_a_token_that_does_not_hold_is_no_failed_job(queue, file, capsys, monkeypatch, words):
+    queue.tokens.create("eve", "viewer")
+    for secret in ("handssl_revoked", ""):
+        monkeypatch.setenv("HANDSSL_TOKEN", secret)
+        assert invoke([file if word == "FILE" else word for word in words]) == 2
+        assert "token" in capsys.readouterr().err
+
+
+def test_a_running_job_is_said_to_be_asked(queue, file, capsys):
+    invoke(["submit", file])
+    queue.lease.take()
+    [job] = admit(queue.queue, queue.lease, queue.limits, lambda *_: None)
+    capsys.readouterr()
+    assert invoke(["jobs", "cancel", job.id]) == 0
+    assert capsys.readouterr().out == f"{job.id}: running, asked to cancel\n"
+    assert told(capsys, "jobs", "cancel", job.id) == {"job": job.id, "state": "running"}
+
+
+def test_the_list_of_jobs_cuts_no_name(queue, capsys):
+    [(job, _)] = queue.queue.submit([JobRequest(study=study("n" * 64))], user="u" * 40)
+    assert invoke(["jobs", "list"]) == 0
+    shown = capsys.readouterr().out
+    rows = shown[shown.index(job.id) :]
+    assert (rows.count("n"), rows.count("u")) == (64, 43)  # `queued` and `default` have three

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +54,7 @@ def test_a_study_is_submitted_shown_listed_and_cancelled(lab):
     assert answer.status_code == 201
     job = answer.json()
     assert (job["state"], job["user"], job["priority"], job["is_new"]) == ("queued", "ada", 3, True)
+    assert job["position"] == 1
     assert post(url, json={"study": study()}).status_code == 200
     listed = requests.get(f"{url}/api/jobs", timeout=30).json()
     assert [one["id"] for one in listed["jobs"]] == [job["id"]]
@@ -148,6 +150,34 @@ def test_a_batch_is_plain_data_too(lab, value, said):
     assert of.queue.depth() == {}
 
 
+def test_what_no_operation_knows_is_refused_and_not_passed_over(lab):
+    of, url = lab
+    name = post(url, json={"study": study()}).json()["id"]
+    job, kind = f"/api/jobs/{name}", {"Content-Type": "Application/YAML"}
+    answers = [
+        post(url, "/api/jobs/batch", json={"jobs": [{"study": study("a")}], "priority": 5}),
+        post(url, "/api/jobs?priority=5", json={"study": study("b")}),
+        requests.patch(url + job, json={"priority": 5, "queue": "night"}, timeout=30),
+        post(url, f"{job}/retry", json={"gpuhours": 5}),
+    ]
+    assert [answer.status_code for answer in answers] == [422] * 4
+    assert "got priority in the query" in answers[1].json()["detail"]
+    assert of.queue.get(name).priority == 0
+    as_curl_does = post(url, data=yaml.safe_dump(study("c")))
+    assert "Content-Type: application/yaml" in as_curl_does.json()["detail"]
+    assert post(url, data=yaml.safe_dump(study("c")), headers=kind).status_code == 201
+
+
+def test_the_document_of_the_api_leads_nowhere_astray(lab):
+    _, url = lab
+    document = requests.get(f"{url}/openapi.json", timeout=30).json()
+    for reference in re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(document)):
+        found = document
+        for word in reference.split("/"):
+            found = found[word]
+    assert {"200", "201"} <= set(document["paths"]["/api/jobs"]["post"]["responses"])
+
+
 def test_a_study_that_takes_long_to_read_lets_others_ask(lab, monkeypatch):
     _, url = lab
     reads, told = threading.Event(), threading.Event()
@@ -229,6 +259,9 @@ def test_pages_of_other_sites_cannot_act_for_somebody(guarded):
     form, path = {"verb": "cancel"}, f"{url}/jobs/{job['id']}/do"
     evil = {"Origin": "http://evil.example"}
     assert browser.post(path, data=form, headers=evil, timeout=30).status_code == 403
+    for foreign in ("/login", "/logout"):
+        body = {"token": secrets["bob"]}
+        assert browser.post(url + foreign, data=body, headers=evil, timeout=30).status_code == 403
     shown = browser.post(path, data=form, headers={"Origin": url}, timeout=30)
     assert shown.url == f"{url}/jobs/{job['id']}"
     assert of.queue.get(job["id"]).state == "cancelled"
@@ -327,6 +360,15 @@ def test_a_log_is_followed_by_its_offset(lab):
     asked = {"offset": first["offset"]}
     assert requests.get(place, params=asked, timeout=30).json()["text"] == "third\n"
     assert requests.get(place, params={"offset": -6}, timeout=30).json()["text"] == "third\n"
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/api/jobs", "/metrics", "/static/style.css"])
+def test_monitors_may_ask_without_reading(lab, path):
+    _, url = lab
+    asked, read = requests.head(url + path, timeout=30), requests.get(url + path, timeout=30)
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["content-type"] == read.headers["content-type"]
+    assert requests.head(f"{url}/api/jobs/jnone", timeout=30).status_code == 404
 
 
 def test_how_the_service_stands(lab):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -73,3 +74,15 @@ def test_whoever_has_its_number_by_now_is_left_alone(tmp_path, program, changes)
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_one_that_cannot_be_remembered_is_not_left_running(tmp_path):
+    found = Companion("two", tmp_path, lambda port: Command(["sleep", "600"], "", {}), "/")
+    (tmp_path / "two.new").mkdir()  # in the way, as a full disk is
+    with pytest.raises(OSError, match="directory"):
+        found.ensure()
+    assert found._started.returncode == -signal.SIGKILL
+    (tmp_path / "two.new").rmdir()
+    found.ensure()
+    assert found._process().pid == found._started.pid
+    found.end()

@@ -146,6 +146,50 @@ def test_a_job_shows_progress_curve_history_log_and_links(probed, chromium, tmp_
     assert "Retry" not in page
 
 
+def test_nothing_however_long_makes_a_page_wider_than_the_window(
+    probed, chromium, tmp_path, monkeypatch
+):
+    of = service(tmp_path)
+    of.queue.submit([JobRequest(study=study("x" * 64), retries=0)], user="u" * 64)
+    of.lease.take()
+    [job] = admit(of.queue, of.lease, of.limits, lambda *_: None)
+    finish(of.queue, job.id, 1, Outcome("lost", message="/a/path/without/spaces" * 20))
+    monkeypatch.setattr(of.board, "get", lambda job: PROGRESS)
+    with served(of) as url:
+        for path in ("/", f"/jobs/{job.id}", "/jobs/" + "j" * 200):
+            found = probe(browse(chromium, tmp_path, url + path, width=420))
+            assert (found["violations"], found["wide"]) == ([], 0), path
+
+
+def test_the_buttons_of_a_job_follow_its_state_while_the_page_is_open(tmp_path):
+    of = service(tmp_path)
+    name = of.queue.submit([JobRequest(study=study())], user="ada")[0][0].id
+    with served(of) as url:
+        for ask, shown in ((of.queue.pause, "Resume"), (of.queue.cancel, "Retry")):
+            ask(name)
+            part = requests.get(f"{url}/jobs/{name}?part=true", timeout=30).text
+            assert f"<button>{shown}</button>" in part
+            assert "<button>Pause</button>" not in part
+
+
+def test_a_page_beyond_the_last_job_does_not_say_that_there_are_none(tmp_path):
+    of = service(tmp_path)
+    fill(of, 1)
+    with served(of) as url:
+        page = requests.get(f"{url}/?offset=50", timeout=30).text
+    assert "Nothing has been submitted" not in page
+    assert "first page" in page
+
+
+def test_jobs_of_a_queue_that_is_no_longer_served_are_told(tmp_path):
+    before = service(tmp_path, limits=Limits({"default": 1, "night": 1}))
+    before.queue.submit([JobRequest(study=study(), queue="night")], user="ada")
+    with served(before) as url:
+        assert "night=N" not in requests.get(url, timeout=30).text
+    with served(service(tmp_path)) as url:
+        assert "1 waiting in queue night, which" in requests.get(url, timeout=30).text
+
+
 def test_buttons_do_what_they_say(tmp_path):
     of = service(tmp_path)
     name = of.queue.submit([JobRequest(study=study())], user="ada")[0][0].id
@@ -158,6 +202,8 @@ def test_buttons_do_what_they_say(tmp_path):
         assert again.status_code == 200
         requests.post(place, data={"verb": "reprioritise", "priority": "7"}, timeout=30)
         assert of.queue.get(name).priority == 7
+        empty = requests.post(place, data={"verb": "reprioritise", "priority": ""}, timeout=30)
+        assert (empty.status_code, of.queue.get(name).priority) == (422, 7)
         wrong = requests.post(place, data={"verb": "explode"}, timeout=30)
         assert (wrong.status_code, "expected one of" in wrong.text) == (422, True)
 
@@ -176,7 +222,7 @@ def test_the_page_asks_for_a_token_and_keeps_it_where_scripts_cannot_see_it(
         wrong = browser.post(f"{url}/login", data={"token": "nope"}, timeout=30)
         assert (wrong.status_code, "not valid" in wrong.text) == (401, True)
         answer = browser.post(
-            f"{url}/login", data={"token": secret}, timeout=30, allow_redirects=False
+            f"{url}/login", data={"token": f" {secret}\n"}, timeout=30, allow_redirects=False
         )
         cookie = answer.headers["set-cookie"]
         assert "HttpOnly" in cookie
@@ -213,7 +259,7 @@ def test_the_part_that_refreshes_is_a_part_of_the_page(tmp_path):
         assert part.count("<tr>") == 4
         first = re.search(r"/jobs/(\w+)", part)[1]
         detail = requests.get(f"{url}/jobs/{first}?part=true", timeout=30).text
-        assert detail.strip().startswith("<dl>")
+        assert detail.strip().startswith('<div class="buttons">')
 
 
 def test_pictures_have_room_for_a_single_point():
@@ -232,4 +278,6 @@ def test_the_api_is_described_on_a_page_that_needs_no_network(probed, chromium, 
         for verb in verbs:
             assert f"{verb.upper()} {html.escape(path)}" in page
     assert "application/yaml" in page
+    assert page.count("<code>gpu_hours</code>") == 2  # to submit and to retry
+    assert "<code>jobs</code>" in page
     assert not re.search(r"(src|href)=\"https?://", page)

@@ -220,3 +220,28 @@ def test_a_job_that_met_a_limit_is_started_again_with_a_larger_one_only(queue, c
             queue.retry(job.id, **changes)
     assert queue.get(job.id).state == "failed"
     assert queue.retry(job.id, **{asked: 90.0}).state == "queued"
+
+
+def test_a_job_is_not_started_again_with_less_time_than_it_has_run(queue):
+    job = put(queue, time_limit_s=60.0)
+    lease = Lease(queue.database)
+    assert lease.take()
+    admit(queue, lease, Limits(), lambda *_: None)
+    finish(queue, job.id, 1, Outcome("stopped", reason="time", message="over", ran_s=300.0))
+    with pytest.raises(InputError, match=r"--time-limit 300: .* got 120; .*--time-limit 600`"):
+        queue.retry(job.id, time_limit_s=120.0)
+    assert queue.retry(job.id, time_limit_s=600.0).state == "queued"
+
+
+def test_a_limit_that_is_not_changed_is_not_said_to_be(queue):
+    job = bring(queue, "queued")
+    assert queue.retry(job.id).state == "queued"
+    with pytest.raises(NotNowError, match="to retry it, it has to be failed, cancelled"):
+        queue.retry(job.id, gpu_hours=7.0)
+
+
+@pytest.mark.parametrize("verb", ["cancel", "pause"])
+def test_what_a_running_job_may_be_asked_is_said_of_one_that_is_over(queue, verb):
+    job = bring(queue, "succeeded")
+    with pytest.raises(NotNowError, match=r"has to be queued, .*running"):
+        getattr(queue, verb)(job.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import requests
 
 from handssl.errors import DataError, HandsslError, InputError
+from handssl.service import credentials
 from handssl.service.credentials import (
     ensure_secret,
     mlflow_credentials,
@@ -84,6 +86,19 @@ def test_secrets_are_files_of_one_user_and_stay_the_same(tmp_path):
     secret = (tmp_path / "ray_token").read_text()
     command = ray_head(tmp_path, tmp_path / "scratch", env=first)._command(1)
     assert secret not in " ".join(command.words)
+
+
+def test_a_full_disk_leaves_no_empty_secret(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(credentials.secrets, "token_hex", full)
+        with pytest.raises(DataError, match="free some space"):
+            ensure_secret(tmp_path / "password")
+    assert list(tmp_path.iterdir()) == []
+    ensure_secret(tmp_path / "password")
+    assert len((tmp_path / "password").read_text()) == 64
 
 
 def test_a_database_that_cannot_be_reached_is_named_without_its_password():

@@ -111,6 +111,27 @@ def test_what_was_asked_stops_the_driver(scene, verb, state):
     assert scene.cluster.stopped == [scene.job.submission]
 
 
+@pytest.mark.parametrize(("verb", "state"), [("cancel", "cancelled"), ("pause", "paused")])
+def test_a_driver_that_is_to_end_is_not_forgotten_while_ray_is_away(scene, verb, state):
+    def back(text):
+        scene.told.append(text)
+        scene.cluster.away = False
+
+    scene.watcher.submit(scene.job.id, 1)
+    scene.cluster.away, scene.watcher.tell = True, back
+    getattr(scene.queue, verb)(scene.job.id)
+    assert scene.ends().state == state
+    assert "is ended when Ray answers again" in scene.told[-1]
+    assert scene.cluster.stopped == [scene.job.submission]
+
+
+def test_a_job_that_was_never_started_is_cancelled_though_ray_is_away(scene):
+    scene.cluster.away = True
+    scene.queue.cancel(scene.job.id)
+    scene.watcher.submit(scene.job.id, 1)
+    assert scene.ends().state == "cancelled"
+
+
 def test_a_time_limit_stops_the_driver_and_says_so(tmp_path):
     scene = Scene(tmp_path, time_limit_s=60)
     scene.watcher.submit(scene.job.id, 1)
@@ -185,3 +206,25 @@ def test_the_command_line_of_a_driver_is_one_that_handssl_takes(scene):
     assert run.params["workers"] == 2
     assert run.params["patience_s"] == 120.0
     assert run.params["checkpoint_bytes"] == str(10**9)
+
+
+def test_an_earlier_driver_that_takes_long_to_end_is_looked_at_now_and_then(scene, monkeypatch):
+    pauses, stops = [], []
+
+    def pause():
+        pauses.append(len(stops))
+        if len(pauses) == 3:
+            scene.cluster.attempts[scene.job.submission] = Attempt("stopped")
+
+    def stop(submission):
+        stops.append(submission)
+        assert len(stops) < 10, "Ray is asked again and again without a pause"
+
+    scene.watcher.submit(scene.job.id, 1)
+    finish(scene.queue, scene.job.id, 1, Outcome("lost", message="silent"))
+    [job] = admit(scene.queue, scene.lease, Limits(), lambda *_: None)
+    monkeypatch.setattr(scene.watcher, "_pause", pause)
+    monkeypatch.setattr(scene.cluster, "stop", stop)
+    scene.watcher.submit(job.id, 2)
+    assert pauses == [1, 2, 3]
+    assert scene.cluster.submitted[-1] == job.submission
