@@ -45,7 +45,7 @@ def load_yaml(text: str, *, is_shallow: bool = False) -> Any:
     try:
         return yaml.load(text, _FastLoader if is_shallow else _Loader)  # noqa: S506  (both are safe)
     except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError) as error:
-        raise ValueError(_reason(error)) from None
+        raise ValueError(reason_of(error)) from None
 
 
 def _require_each_key_once(root: yaml.Node) -> None:
@@ -72,7 +72,8 @@ def _require_once(keys: list[yaml.Node]) -> None:
             found.add((key.tag, key.value))
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return in one line why a text could not be read, with the place in it."""
     if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
         problem = ", ".join(filter(None, (error.context, error.problem)))
         return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"

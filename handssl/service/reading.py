@@ -15,6 +15,7 @@ from handssl.service.errors import TooLargeError
 from handssl.service.job import JobRequest
 from handssl.service.plain import DEEPEST, require_plain
 from handssl.service.size_limit import MOST_YAML_BYTES
+from handssl.yaml_text import load_yaml, reason_of
 
 _NUMBERS = ("priority", "retries", "time_limit_s", "gpu_hours")
 _LONGEST = 10_000
@@ -54,7 +55,7 @@ def study_of_yaml(body: bytes) -> Any:
     """Return the values of a YAML text.
 
     Raises:
-        InputError: It is no YAML, is nested too deep, or has aliases or tags.
+        InputError: It is no YAML, is nested too deep, or has aliases, tags or a key twice.
         TooLargeError: It is larger than any study.
     """
     if len(body) > MOST_YAML_BYTES:
@@ -64,9 +65,9 @@ def study_of_yaml(body: bytes) -> Any:
     try:
         text = body.decode()
         _require_simple(text)
-        return yaml.load(text, _LOADER)  # noqa: S506  (one of the safe ones)
+        return load_yaml(text, is_shallow=True)
     except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError) as error:
-        raise InputError(f"study: expected YAML, it cannot be read: {_reason(error)}") from None
+        raise InputError(f"study: expected YAML, it cannot be read: {reason_of(error)}") from None
 
 
 def _require_simple(text: str) -> None:
@@ -93,17 +94,9 @@ def _refuse(event: Any, problem: str) -> None:
     raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
-        problem = ", ".join(filter(None, (error.context, error.problem)))
-        return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
 def _json(body: bytes) -> Any:
     try:
-        return json.loads(body, parse_constant=_no_number)
+        return json.loads(body, parse_constant=_no_number, object_pairs_hook=_once)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise InputError(
             f"the request: expected JSON, it cannot be read: {error}; "
@@ -113,6 +106,15 @@ def _json(body: bytes) -> Any:
 
 def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no number")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"expected each key once, got {name} again")
+        found[name] = value
+    return found
 
 
 def _require_no_options(query: Mapping[str, str]) -> None:

@@ -100,6 +100,8 @@ def test_a_batch_is_queued_all_or_none(lab):
         (b"[" * 5_000, "application/yaml", 422, "cannot be read"),
         (LAUGHS.encode(), "application/yaml", 422, "aliases"),
         (b'{"study": {"name": "x", "cells": []}}', "application/json", 422, "cell"),
+        (b'{"study": {}, "study": {}}', "application/json", 422, "each key once, got study"),
+        (b"name: x\nname: y", "application/yaml", 422, "line 2, column 1: expected each key"),
         (b'{"study": {"name": NaN}}', "application/json", 422, "NaN"),
         (json.dumps({"study": study(), "prority": 1}).encode(), "text/plain", 422, "priority"),
         (json.dumps({"study": study(), "queue": "nite"}).encode(), "", 422, "default, night"),
