@@ -100,13 +100,13 @@ class StudyStatus:
 
     @property
     def best(self) -> TrialStatus | None:
-        """The self-supervised trial with the least primary measure so far."""
+        """The self-supervised trial with the least primary measure; of whole ones, if there are."""
         able = [
-            (one.median_mm, name)
+            (one.state != "completed", one.median_mm, name)
             for name, one in self.trials.items()
             if one.median_mm is not None and one.trial.objective not in ("reference", "supervised")
         ]
-        return self.trials[min(able)[1]] if able else None
+        return self.trials[min(able)[-1]] if able else None
 
     @property
     def used_s(self) -> float:

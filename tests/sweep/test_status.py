@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 
 import pytest
 
 from handssl.cli.status_view import document, rendered, said_cost
 from handssl.sweep import places, runner
 from handssl.sweep.local_ray import Cluster, divided
+from handssl.sweep.plan import plan_stage
 from handssl.sweep.running import Running
-from handssl.sweep.status import status
+from handssl.sweep.status import StageStatus, StudyStatus, TrialStatus, status
 from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger
 
@@ -80,3 +82,18 @@ def test_epochs_of_early_versions_count_as_of_one_device(run, tmp_path):
     record = ledger.all()[0].model_copy(update={"epoch": 4})
     ledger.report(record, {"median_mm": 50.0, "time/epoch_s": 7.0})
     assert status(STUDY, tmp_path).used_s == 2 * 3 * EPOCH_S / 4 + 7.0
+
+
+def test_what_is_best_is_a_whole_trial_as_soon_as_there_is_one():
+    whole, other = plan_stage(STUDY, STUDY.all_stages[0], {}, lambda _: "data")
+    one = TrialStatus(whole, "running", 3, 52.0, reused=False, used_s=0.0)
+    stopped = TrialStatus(other, "stopped", 1, 51.0, reused=False, used_s=0.0)
+
+    def best(*trials):
+        stage = StageStatus("cells", trials)
+        return StudyStatus(STUDY, (stage,), "", False, None, None).best
+
+    assert best() is None
+    assert best(one, stopped) == stopped
+    ended = dataclasses.replace(one, state="completed", epoch=4)
+    assert best(ended, stopped) == ended  # the other was measured after another epoch
