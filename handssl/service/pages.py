@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,6 +60,7 @@ def queue(
     """Show the queue."""
     wanted = Filter((state,) if state else ())
     jobs, total = page(service.queue, wanted, limit=_PAGE, offset=offset)
+    depth = service.queue.depth()
     rows = [(job, service.board.get(job) if job.state == "running" else None) for job in jobs]
     values = {
         "title": "Queue",
@@ -67,11 +69,11 @@ def queue(
         "offset": offset,
         "page": _PAGE,
         "state": state or "",
-        "counts": _counts(service),
+        "counts": _counts(depth),
         "states": STATES,
         "draining": is_draining(service.queue.database),
         "dispatcher": service.lease.holder(),
-        "unserved": service.queue.unserved(),
+        "unserved": service.queue.unserved(depth),
         "now_s": service.queue.now_s(),
     }
     name = "queue_part.html" if part else "queue.html"
@@ -186,9 +188,9 @@ def logout() -> Response:
     return answer
 
 
-def _counts(service: Service) -> dict[str, int]:
+def _counts(depth: Mapping[tuple[str, State], int]) -> dict[str, int]:
     found = dict.fromkeys(STATES, 0)
-    for (_, state), count in service.queue.depth().items():
+    for (_, state), count in depth.items():
         found[state] += count
     return {str(state): count for state, count in found.items()}
 

@@ -198,9 +198,13 @@ class Queue:
         with self.database.begin(reading=True) as connection:
             return {(queue, state): count for queue, state, count in connection.execute(query)}
 
-    def unserved(self) -> dict[str, int]:
-        """Return how many jobs wait in queues that this service does not have."""
-        waiting = {name: n for (name, state), n in self.depth().items() if state == "queued"}
+    def unserved(self, depth: Mapping[tuple[str, State], int]) -> dict[str, int]:
+        """Return how many jobs wait in queues that this service does not have.
+
+        Args:
+            depth: As `depth` gave it.
+        """
+        waiting = {name: n for (name, state), n in depth.items() if state == "queued"}
         return {name: n for name, n in sorted(waiting.items()) if name not in self.queues}
 
 

@@ -108,7 +108,8 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):  # before and after uvicorn's own time too
             signal.signal(number, self._uvicorn.handle_exit)
         self._tell(f"queue: {self.service.url} (storage {self._options.storage})")
-        for name, count in self.service.queue.unserved().items():
+        queue = self.service.queue
+        for name, count in queue.unserved(queue.depth()).items():
             self._tell(f"{count} waiting in queue {name}, for which --queue {name}=N is missing")
         with ExitStack() as stack:
             stack.callback(self._end)
