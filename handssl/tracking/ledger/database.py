@@ -65,6 +65,8 @@ class Database:
         # Whoever forgets to close it leaves no connection behind.
         self._finalizer = weakref.finalize(self, self._engine.dispose)
         with self.begin() as connection:
+            # What one makes, another neither sees nor may make before this is over.
+            self.alone(connection, "tables")
             about.create(connection, checkfirst=True)
             schema.tables.create_all(connection)
             self.add(connection, about, {"key": schema.key, "value": str(schema.version)})
