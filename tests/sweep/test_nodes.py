@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.sweep.clusters import local_cluster, wait_until
+from tests.sweep.clusters import wait_until
 from tests.sweep.driving import Driver, folder_of, history, is_notice, mlflow_steps, together
 
 EPOCHS, STEPS = 14, 6
@@ -35,12 +35,6 @@ def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "run.yaml"
     path.write_text(together(EPOCHS), encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with local_cluster(nodes=3) as cluster:
-        yield cluster
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from handssl.training.checkpoints import CheckpointFolder
-from tests.sweep.clusters import local_cluster, wait_until
+from tests.sweep.clusters import wait_until
 from tests.sweep.driving import Driver, folder_of, history, is_notice, mlflow_steps, together
 
 ROUNDS = int(os.environ.get("HANDSSL_FAULT_ROUNDS", "20"))
@@ -23,12 +23,6 @@ HEAD = (
     "MLflow once |\n|---|---|---|---|---|---|---|---|"
 )
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(4 * 3600)]
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with local_cluster(nodes=3) as cluster:
-        yield cluster
 
 
 @pytest.fixture(scope="module")

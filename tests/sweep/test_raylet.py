@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sweep.clusters import local_cluster
 from tests.sweep.driving import (
     Driver,
     folder_of,
@@ -18,12 +17,6 @@ from tests.sweep.driving import (
 EPOCHS, STEPS = 14, 6
 # tests/sweep/test_nodes.py kills whole nodes, of which a raylet is a part
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with local_cluster(nodes=3) as cluster:
-        yield cluster
 
 
 @pytest.fixture(scope="module")
