@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-order check format test test-all clean
+.PHONY: help setup demo demo-order check format test test-faults test-all kill-rounds clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,11 +35,19 @@ format: $(READY) ## Rewrite files in the house format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-test: $(READY) ## The tests, without those of many rounds
-	@$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile --no-loadscope-reorder
+test: $(READY) ## The tests, without those of many rounds and the long ones of faults
+	@$(BIN)/python -m pytest -m 'not slow and not faults' -n 2 --dist loadfile --no-loadscope-reorder
+
+test-faults: $(READY) ## Long tests that kill real processes, one after the other
+	@$(BIN)/python -m pytest tests -m 'faults and not slow'
 
 test-all: $(READY) ## All tests
 	@$(BIN)/python -m pytest
+
+SEED ?= 1
+MINUTES ?= 60
+kill-rounds: $(READY) ## Faults at random moments for MINUTES, a row each in benchmarks/faults.csv
+	@$(BIN)/python -m tests.faults --seed $(SEED) --minutes $(MINUTES)
 
 clean: ## Remove .venv and caches; results are kept
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,21 @@
+"""One seeded round of each kind of fault: the sweep ends as it does without one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.kinds import KINDS
+from tests.faults.rounds import play, undisturbed
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return undisturbed()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sweep_ends_with_the_undisturbed_table_after_a_fault_at_a_random_moment(kind, expected):
+    found, log = play(kind, f"one round of {kind}", expected)
+    assert not found.failed, f"{found}\n{log}"
