@@ -12,7 +12,6 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -64,7 +63,7 @@ def main(seed: int, minutes: float, kinds: tuple[str, ...], file: Path) -> None:
 
 def about(seed: int, number: int) -> dict[str, object]:
     """Return when and on what a round was played, and which one it is."""
-    commit = subprocess.run(  # noqa: S603
+    commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
     ).stdout.strip()
     versions = [platform.python_version(), *map(importlib.metadata.version, ("torch", "ray"))]

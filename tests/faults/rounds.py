@@ -76,7 +76,7 @@ def play(kind: str, seed: str, expected: Table) -> tuple[Round, str]:
         tempfile.TemporaryDirectory(prefix="hs-") as folder,
         KINDS[kind](Path(folder).resolve() / "w") as place,
     ):
-        return _play(kind, random.Random(seed), expected, place), place.sweep.log()  # noqa: S311
+        return _play(kind, random.Random(seed), expected, place), place.sweep.log()
 
 
 def _play(kind: str, draw: random.Random, expected: Table, place: Place) -> Round:
