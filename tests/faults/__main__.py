@@ -8,10 +8,12 @@ from __future__ import annotations
 import csv
 import datetime
 import importlib.metadata
+import itertools
 import platform
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -28,51 +30,71 @@ COLUMNS = (*_ABOUT, *(one.name for one in fields(Round)), *_VERSIONS)
 
 
 @click.command()
-@click.option("--seed", default=1, show_default=True, help="Of kinds and moments.")
+@click.option("--seed", default=1, show_default=True, help="Of the moments.")
 @click.option("--minutes", default=60.0, show_default=True, help="No round begins after these.")
 @click.option("--kind", "kinds", type=click.Choice(list(KINDS)), multiple=True, help="Only these.")
 @click.option(
-    "--file", type=click.Path(path_type=Path), default=Path("benchmarks/faults.csv"),
-    show_default=True, help="Gets a row a round.",
-)  # fmt: skip
+    "--file",
+    type=click.Path(path_type=Path),
+    default=Path("benchmarks/faults.csv"),
+    show_default=True,
+    help="Gets a row a round.",
+)
 def main(seed: int, minutes: float, kinds: tuple[str, ...], file: Path) -> None:
     """Play rounds of random faults; end with 1 if a sweep was not as it is without them."""
     deadline = time.monotonic() + 60 * minutes
-    known = rows_of(file)
-    number = 1 + max((int(row["round"]) for row in known if row["seed"] == str(seed)), default=0)
-    click.echo("the sweep without a fault ...", err=True)
-    expected, failures = undisturbed(), 0
-    while time.monotonic() < deadline:
-        kind = list(KINDS)[number % len(KINDS)]
-        if not kinds or kind in kinds:
-            found, log = play(kind, f"{seed} {number}", expected)
-            append(file, about(seed, number) | asdict(found))
-            left_s = max(0.0, deadline - time.monotonic())
-            verdict = "FAILED" if found.failed else "same table"
-            click.echo(
-                f"round {number}: {kind} after {found.after_epochs} epochs: {verdict} in "
-                f"{found.seconds:.0f} s; {left_s / 60:.0f} min left"
-            )
-            if found.failed:
-                failures += 1
-                click.echo(f"{found}\n{log}", err=True)
-        number += 1
+    rounds = following(rows_of(file), seed, kinds or tuple(KINDS))
+    failures, expected = 0, None
+    while (left_s := deadline - time.monotonic()) > 0:
+        if expected is None:
+            click.echo("the sweep without a fault ...", err=True)
+            expected = undisturbed()
+        number, kind = next(rounds)
+        found, log = play(kind, f"{seed} {number}", expected)
+        append(file, about(seed, number) | asdict(found))
+        click.echo(f"{left_s / 60:.0f} min left, round {number}: {said(found)}")
+        if found.failed:
+            failures += 1
+            click.echo(f"{found}\n{log}", err=True)
     click.echo(summary(rows_of(file)))
     sys.exit(1 if failures else 0)
 
 
+def following(
+    rows: Sequence[Mapping[str, str]], seed: int, kinds: Sequence[str]
+) -> Iterator[tuple[int, str]]:
+    """Yield number and kind of the rounds of a seed that come after those in a file.
+
+    Args:
+        rows: Of the file.
+        seed: Of the moments.
+        kinds: Which kinds of faults.
+
+    Example:
+        >>> rows = [{"seed": "1", "round": "1"}, {"seed": "2", "round": "9"}]
+        >>> next(following(rows, 1, ["driver", "worker", "raylet"]))
+        (2, 'raylet')
+    """
+    numbers = (int(row["round"]) for row in rows if row["seed"] == str(seed))
+    for number in itertools.count(1 + max(numbers, default=-1)):
+        yield number, kinds[number % len(kinds)]
+
+
+def said(found: Round) -> str:
+    """Return what a round has found, in a line."""
+    verdict = "FAILED" if found.failed else "same table"
+    return f"{found.kind} after {found.after_epochs} epochs: {verdict} in {found.seconds:.0f} s"
+
+
 def about(seed: int, number: int) -> dict[str, object]:
     """Return when and on what a round was played, and which one it is."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    ).stdout.strip()
+    describe = ["git", "describe", "--always", "--dirty"]
+    commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
     versions = [platform.python_version(), *map(importlib.metadata.version, ("torch", "ray"))]
-    return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "commit": commit,
-        "seed": seed,
-        "round": number,
-    } | dict(zip(_VERSIONS, (*versions, processor()), strict=True))
+    return {"date": today, "commit": commit, "seed": seed, "round": number} | dict(
+        zip(_VERSIONS, (*versions, processor()), strict=True)
+    )
 
 
 def rows_of(file: Path) -> list[dict[str, str]]:
@@ -83,7 +105,7 @@ def rows_of(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def append(file: Path, row: dict[str, object]) -> None:
+def append(file: Path, row: Mapping[str, object]) -> None:
     """Add a row to a file, and the head to a new one."""
     is_new = not file.exists()
     with file.open("a", newline="", encoding="utf-8") as lines:
