@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from handssl.sweep.control import cancel, extend, pause, resume
     from handssl.sweep.datasets import add_dataset
     from handssl.sweep.result import StudyResult
-    from handssl.sweep.runner import run
     from handssl.sweep.running import Running
     from handssl.sweep.search import SearchResult, search
     from handssl.sweep.simulation import simulate
     from handssl.sweep.status import status
     from handssl.sweep.stream import stream
     from handssl.sweep.study import Cell, Halving, Study
+    from handssl.sweep.supervised import run
     from handssl.training.config import PretrainConfig
 
 _HOME = {
@@ -53,7 +53,7 @@ _HOME = {
     "extend": "handssl.sweep.control",
     "pause": "handssl.sweep.control",
     "resume": "handssl.sweep.control",
-    "run": "handssl.sweep.runner",
+    "run": "handssl.sweep.supervised",
     "search": "handssl.sweep.search",
     "simulate": "handssl.sweep.simulation",
     "status": "handssl.sweep.status",

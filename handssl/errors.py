@@ -37,6 +37,12 @@ class NoClusterError(InputError):
     exit_code = 69
 
 
+class ClusterLostError(HandsslError):
+    """Ray has ended under a run; the same command goes on from what is kept. Exit code 69."""
+
+    exit_code = 69
+
+
 class BusyStudyError(InputError):
     """Another driver runs the study; the same command goes on after its end. Exit code 69."""
 

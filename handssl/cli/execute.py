@@ -16,7 +16,7 @@ from handssl.cli.live import LiveProgress
 from handssl.cli.summary import Summary, summarise, write_markdown
 from handssl.cli.terminal import Terminal
 from handssl.errors import InterruptedStudyError, PausedStudyError
-from handssl.sweep.runner import run as run_study
+from handssl.sweep.supervised import run as run_study
 
 if TYPE_CHECKING:
     from handssl.sweep.result import StudyResult

@@ -108,7 +108,7 @@ class Group:
                 break
             if must_stop() and not stopping:
                 stopping = True
-                ray.get(self._line.stop.remote())
+                self._ask(self._line.stop.remote())
             on_tick()
             self._thread.join(_PERIOD_S)
         if self._failed:
@@ -134,12 +134,15 @@ class Group:
             self._failed.append(error)
 
     def _heard(self) -> list[Any]:
-        try:
-            said, self.step = ray.get(self._line.heard.remote(self._known))
-        except RayError as error:
-            raise GroupLostError(str(error)) from error
+        said, self.step = self._ask(self._line.heard.remote(self._known))
         self._known += len(said)
         return list(said)
+
+    def _ask(self, answer: Any) -> Any:
+        try:
+            return ray.get(answer)
+        except RayError as error:
+            raise GroupLostError(str(error)) from error
 
     def _sorted(self, said: list[Any]) -> Iterator[Row]:
         for what in said:

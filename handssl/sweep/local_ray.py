@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import psutil
 import ray
 
-from handssl.errors import InputError, NoClusterError
+from handssl.errors import ClusterLostError, InputError, NoClusterError
+from handssl.sweep import ray_watch
 from handssl.sweep.running import Running
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
@@ -73,6 +74,7 @@ def ray_cluster(
 
     Raises:
         InputError: There is no cluster at the address, or it is smaller than what was asked for.
+        ClusterLostError: Its own did not start.
     """
     running = running or Running()
     with environment(_ENVIRONMENT), _quiet("ray"):
@@ -84,9 +86,10 @@ def ray_cluster(
             return
         others = set(psutil.Process().children(recursive=True))
         try:
-            _start(cpus or available_cpus())
+            _start_told(cpus or available_cpus())
             yield _shares(running, owned=True)
         finally:
+            ray_watch.listener.started(())  # from here on its processes end as they should
             _stop(others)
 
 
@@ -101,6 +104,16 @@ def _connected(address: str, running: Running) -> Iterator[Cluster]:
         yield _shares(running, owned=False)
     finally:
         ray.shutdown()
+
+
+def _start_told(cpus: int) -> None:
+    """Start Ray, and tell who is to look after it which processes it needs."""
+    ray_watch.listener.starting()
+    try:
+        _start(cpus)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ClusterLostError(f"Ray did not start: {error}") from error
+    ray_watch.listener.started(ray_watch.needed_processes())
 
 
 def _start(cpus: int) -> None:

@@ -7,8 +7,9 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
-from handssl.errors import DivergedError, InputError, InterruptedStudyError
+from handssl.errors import ClusterLostError, DivergedError, InputError, InterruptedStudyError
 from handssl.sweep import staffing
 from handssl.sweep.elsewhere import copied_elsewhere
 from handssl.sweep.events import Event, Notice, OnEvent, StepEnded, Tick, Waiting
@@ -22,14 +23,46 @@ from handssl.sweep.resume import require_trial
 from handssl.sweep.run_config import RunConfig
 from handssl.sweep.run_file import RunFile
 from handssl.sweep.runner import Sweep
+from handssl.sweep.running import Running
 from handssl.sweep.scheduler import StageScheduler
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
+from handssl.sweep.supervisor import Supervisor, is_connected
 from handssl.training import Execution
 
 Row = tuple[int, dict[str, float]]
 
 
-def pretrain(
+def pretrain(run: RunConfig, *, on_event: OnEvent | None = None, **options: Any) -> StudyResult:
+    """Run one pretraining, or go on with it where an earlier run stopped, at the very step.
+
+    With workers, or on a cluster, the driver of Ray is a process of its own, which is started
+    again where Ray has ended; in a process that is connected to Ray it is this one.
+
+    Args:
+        run: What to run.
+        on_event: Called with everything that happens, in this thread.
+        options: Further arguments of `pretrain_here`.
+
+    Returns:
+        The record; `interrupted` says whether epochs are missing.
+
+    Raises:
+        InputError: It cannot be run here, another run holds the storage, or it is another trial
+            than the one to be continued.
+        DataError: No checkpoint is here and those elsewhere cannot be reached or are damaged.
+        ClusterLostError: The Ray of another has ended, or ours again and again.
+    """
+    address, told = options.get("address"), on_event or _ignore
+    if is_connected() or (options.get("workers", 1) == 1 and address is None):
+        return pretrain_here(run, on_event=told, **options)
+    options["storage"] = resolve_storage(options.get("storage"))
+    with Interruption() as interruption, Supervisor(Running(address=address)) as supervisor:
+        where = f"{__name__}:pretrain_here"
+        result = supervisor.call(where, told, interruption, run=run, **options)
+    return cast(StudyResult, result)
+
+
+def pretrain_here(
     run: RunConfig,
     *,
     storage: Path | str | None = None,
@@ -41,8 +74,9 @@ def pretrain(
     until_s: float = math.inf,
     continued: str | None = None,
     on_event: OnEvent | None = None,
+    interruption: Interruption | None = None,
 ) -> StudyResult:
-    """Run one pretraining, or go on with it where an earlier run stopped, at the very step.
+    """Run one pretraining with this process as the driver, should it need one.
 
     Ctrl-C, SIGTERM and the end of the time given stop it between two steps, with a checkpoint.
 
@@ -61,6 +95,7 @@ def pretrain(
         until_s: Stop at this time of `time.monotonic`.
         continued: Id of the trial it has to be, see `handssl.sweep.resume`.
         on_event: Called with everything that happens, in this thread.
+        interruption: Its `requested` ends the run as Ctrl-C does, from another thread.
 
     Returns:
         The record; `interrupted` says whether epochs are missing.
@@ -69,10 +104,11 @@ def pretrain(
         InputError: It cannot be run here, another run holds the storage, or it is another trial
             than the one to be continued.
         DataError: No checkpoint is here and those elsewhere cannot be reached or are damaged.
+        ClusterLostError: Ray has ended.
     """
     (execution or Execution()).torch_device()
     folder = resolve_storage(storage)
-    with locked(folder), Interruption() as interruption:
+    with locked(folder), interruption or Interruption() as interruption:
         sweep = _Alone(
             *(run.study(), folder, tracking_uri or default_tracking_uri(folder), interruption)
         )
@@ -132,7 +168,7 @@ class _Alone(Sweep):
                 start_s = time.monotonic()
         except DivergedError as error:
             recorder.end(trial, "diverged", str(error))
-        except (KeyboardInterrupt, InterruptedStudyError, InputError):
+        except (KeyboardInterrupt, InterruptedStudyError, InputError, ClusterLostError):
             raise
         except Exception as error:
             (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")

@@ -151,6 +151,7 @@ class Progress:
         self.total, self._slots = len(event.trials), event.slots
         self.done = self.reused = len(event.trials) - len(event.missing)
         self.outcomes.clear()
+        self.running.clear()  # with the last stage, or the last Ray
         self._devices = (event.devices, event.device)
         self._waiting = {trial.trial_id: expected_epochs(event, trial) for trial in event.missing}
 

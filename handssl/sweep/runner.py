@@ -19,6 +19,7 @@ from handssl.sweep.places import Places
 from handssl.sweep.plan import PlannedTrial, plan_stage
 from handssl.sweep.planning.registered import is_single
 from handssl.sweep.planning.registered import keep as keep_plan
+from handssl.sweep.ray_watch import Watch, watching
 from handssl.sweep.recorder import FINISHED, Recorder
 from handssl.sweep.result import StudyResult
 from handssl.sweep.running import Running
@@ -43,7 +44,9 @@ def run(
     on_event: OnEvent | None = None,
     interruption: Interruption | None = None,
 ) -> StudyResult:
-    """Run the trials of a study that no earlier run has finished.
+    """Run the trials of a study that no earlier run has finished, in this process.
+
+    Where its Ray ends, Ray's core may end this process with it; see `handssl.sweep.supervised`.
 
     Ctrl-C and SIGTERM end it cleanly: what finished is kept, trials under way go on from their
     last epoch when the study is run again. Uses the Ray the caller has connected to, else one of
@@ -65,6 +68,7 @@ def run(
         InputError: The study cannot be run, or somebody else runs it.
         PausedStudyError: It was paused, and nobody has resumed it.
         DatabaseAwayError: The ledger's server is away, at the beginning or for ten minutes.
+        ClusterLostError: Ray has ended.
     """
     folder = resolve_storage(storage)
     with locked(folder, shared=True), interruption or Interruption() as interruption:
@@ -190,7 +194,10 @@ class Sweep:
     def execute(self, scheduler: StageScheduler, recorder: Recorder, on_event: OnEvent) -> None:
         """Run what a stage lacks: here, in Ray Tune."""
         running = shared(self.running, [trial.config for trial in scheduler.missing])
-        with ray_cluster(running.address, running=running) as cluster:
+        with (
+            ray_cluster(running.address, running=running) as cluster,
+            watching(owned=cluster.owned) as watch,
+        ):
             self.interruption.listen()
             self.interruption.raise_if_requested()
             if not cluster.owned:
@@ -206,7 +213,8 @@ class Sweep:
                 data={trial.trial_id: self.places.located(trial) for trial in scheduler.missing},
                 origins=origins(scheduler.missing, self.store),
                 storage=self.storage,
-                on_step=lambda: self._on_step(on_event, owned=cluster.owned),
+                on_step=lambda: self._on_step(on_event, watch, owned=cluster.owned),
+                require_ray=watch.require_now,
                 on_over=budget.keep,
             )
             tune_trials(sweeping, cluster)
@@ -220,7 +228,8 @@ class Sweep:
             on_event(Note(f"{len(left)} trials are not over, the first is {named}"))
             raise InterruptedStudyError("trials are not over")
 
-    def _on_step(self, on_event: OnEvent, *, owned: bool) -> None:
+    def _on_step(self, on_event: OnEvent, watch: Watch, *, owned: bool) -> None:
+        watch.require()
         on_event(Tick())
         self.company.look_now_and_then()
         taken, paused = self.hold.is_study_lost, self.company.is_paused

@@ -14,14 +14,13 @@ from handssl.errors import InputError
 from handssl.objectives import ObjectiveName
 from handssl.sweep.cells import Cell
 from handssl.sweep.events import Event, OnEvent
-from handssl.sweep.local_ray import ray_cluster
 from handssl.sweep.places import Places
 from handssl.sweep.plan import PlannedTrial, plan_study
-from handssl.sweep.runner import run
 from handssl.sweep.running import Running
 from handssl.sweep.scheduler import PRIMARY
 from handssl.sweep.storage import resolve_storage
 from handssl.sweep.study import Study
+from handssl.sweep.supervised import runs
 from handssl.tracking.record import TrialRecord
 
 
@@ -110,16 +109,15 @@ def search(
     found: list[Point] = []
     base = {"references": False, "halving": None, "stages": (), "blocks": tuple(blocks)}
     places = Places(study, resolve_storage(storage), on_event or _ignore)
-    options = {"storage": storage, "tracking_uri": tracking_uri, "running": running}
-    # One Ray for all batches: each `run` finds the one that is there.
-    with ray_cluster((running or Running()).address, running=running):
+    options = {"storage": storage, "tracking_uri": tracking_uri}
+    with runs(running, kept=True) as run:  # one Ray for all batches
         while len(found) < points:
             batch = _suggested(searcher, len(found), min(at_once, points - len(found)))
             if not batch:
                 break
             cells = _cells(fixed, batch)
             planned = _planned(study, base, cells.values())
-            result = run(planned, on_event=on_event, **options)  # type: ignore[arg-type]
+            result = run(planned, on_event=on_event, **options)
             if result.interrupted:
                 break
             trials = plan_study(planned, places.fingerprint(planned.data))

@@ -11,10 +11,10 @@ from typing import Any, Self
 from handssl.sweep.events import Ended, Event, OnEvent
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.result import StudyResult
-from handssl.sweep.runner import run
 from handssl.sweep.running import Running
 from handssl.sweep.storage import resolve_storage
 from handssl.sweep.study import Study
+from handssl.sweep.supervised import run
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.record import TrialRecord
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ray import tune
 
-from handssl.errors import DivergedError
+from handssl.errors import ClusterLostError, DivergedError
 from handssl.sweep.located import Located, folder_here
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.running import Running
@@ -102,6 +102,8 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
             with watched(self._trial_folder, self._running.silence_s):
                 self._epoch, metrics = next(self._results)
             _require_finite(metrics)
+        except ClusterLostError:
+            raise  # no trial's fault: this process is lost with Ray
         except DivergedError as error:
             return self._ended("diverged", str(error))
         except Exception as error:

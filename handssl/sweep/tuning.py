@@ -11,13 +11,15 @@ from typing import Any
 
 from ray import tune
 
+from handssl.errors import ClusterLostError, HandsslError
+from handssl.sweep.actor_losses import losses_end_trials
 from handssl.sweep.company import Company
 from handssl.sweep.dispatch import Dispatch, Judge
 from handssl.sweep.events import Outcome
 from handssl.sweep.hold import Hold
 from handssl.sweep.local_ray import Cluster, environment
 from handssl.sweep.located import Located
-from handssl.sweep.losses import said_of_loss
+from handssl.sweep.losses import meaning_of, said_of_loss
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.running import Running
@@ -42,6 +44,7 @@ class Sweeping:
         storage: Where the trials keep their folders.
         on_step: Called several times a second; what it raises ends the sweep.
         on_over: Called when a trial has nothing more to do for now.
+        require_ray: Raises where the cluster has ended; asked before a loss counts for ever.
     """
 
     scheduler: StageScheduler
@@ -54,6 +57,7 @@ class Sweeping:
     storage: Path
     on_step: Callable[[], None]
     on_over: Callable[[], None]
+    require_ray: Callable[[], None] = lambda: None
 
 
 class Bridge(tune.Callback):  # type: ignore[misc]
@@ -111,6 +115,7 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         if self._is_past(planned):
             pass
         elif planned.trial_id in self._dispatch.over:
+            self._sweeping.require_ray()  # with the cluster every process ends: no trial's fault
             self._end(planned, "failed", reason)
         elif self._sweeping.hold.is_lost(planned.trial_id):
             self._recorder.pause(planned)
@@ -179,7 +184,7 @@ def _one_wave(sweeping: Sweeping, dispatch: Dispatch, cluster: Cluster) -> None:
     # Tune wants a folder for its own state; ours is elsewhere, so this one is thrown away.
     queue = {"TUNE_MAX_PENDING_TRIALS_PG": str(cluster.slots)}
     with environment(queue), tempfile.TemporaryDirectory(prefix="handssl-tune-") as scratch:
-        tune.Tuner(
+        tuner = tune.Tuner(
             _trainable(sweeping, cluster),
             tune_config=tune.TuneConfig(
                 search_alg=dispatch,
@@ -194,7 +199,23 @@ def _one_wave(sweeping: Sweeping, dispatch: Dispatch, cluster: Cluster) -> None:
                 callbacks=[Bridge(sweeping, dispatch)],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
-        ).fit()
+        )
+        _fit(tuner)
+
+
+def _fit(tuner: Any) -> None:
+    """Run it; what Ray itself raises there, no trial has caused."""
+    try:
+        with losses_end_trials():
+            tuner.fit()
+    except HandsslError:
+        raise
+    except Exception as error:
+        meaning = meaning_of(error)
+        if meaning is None or meaning.kind in ("raised", "defect"):
+            raise
+        said = f"{meaning.words} ({type(error).__name__}: {error})"
+        raise ClusterLostError(f"Ray cannot go on: {said}") from error
 
 
 def _trainable(sweeping: Sweeping, cluster: Cluster) -> Any:

@@ -7,14 +7,19 @@ trial's checkpoint, with as many workers as there are then.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from handssl.errors import InterruptedStudyError
+from ray.exceptions import RayError
+
+from handssl.errors import ClusterLostError, InterruptedStudyError
 from handssl.sweep.group import Group, GroupLostError, Row, remove_remains
 from handssl.sweep.local_ray import ray_cluster
 from handssl.sweep.located import Located
+from handssl.sweep.losses import meaning_of
 from handssl.sweep.nodes import draining
+from handssl.sweep.ray_watch import Watch, watching
 from handssl.sweep.staffing import Staffing, Waiting, Workers
 from handssl.sweep.worker import is_lack_of_memory
 from handssl.training.config import PretrainConfig
@@ -59,8 +64,9 @@ def train_together(
         InterruptedStudyError: It was stopped; the steps that were made are saved.
         InputError: The machine or cluster has fewer CPUs or GPUs than workers.
         GroupLostError: Workers were lost again and again without an epoch in between.
+        ClusterLostError: Ray has ended.
     """
-    with ray_cluster(address) as cluster:
+    with ray_cluster(address) as cluster, watching(owned=cluster.owned) as watch:
         on_started()
         remove_remains(folder)
         staffing = Staffing(
@@ -78,7 +84,21 @@ def train_together(
             "execution": execution,
         }
         trial |= {"origin": origin}
-        yield from _Run(trial, staffing, waiting, use_gpu=cluster.gpus > 0).rows()
+        with _losses_of_the_cluster(watch):
+            yield from _Run(trial, staffing, waiting, use_gpu=cluster.gpus > 0).rows()
+
+
+@contextmanager
+def _losses_of_the_cluster(watch: Watch) -> Iterator[None]:
+    """Tell the end of the cluster from that of its workers."""
+    try:
+        yield
+    except (GroupLostError, RayError) as error:
+        watch.require_now()
+        meaning = meaning_of(error)
+        if isinstance(error, GroupLostError) or meaning is None:
+            raise
+        raise ClusterLostError(f"Ray cannot go on: {meaning.words} ({error})") from error
 
 
 class _Run:

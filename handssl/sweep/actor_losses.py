@@ -1,0 +1,57 @@
+"""Has Ray Tune take every loss of a process for the end of one trial, not of the whole study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ray.air.execution._internal import RayActorManager
+from ray.exceptions import RayActorError, RayTaskError
+from ray.tune.execution import tune_controller
+
+from handssl.sweep.losses import LOST, meaning_of
+
+
+class _Manager(RayActorManager):  # type: ignore[misc]
+    """Of Tune's actors.
+
+    Ray's own knows the end of an actor by RayActorError alone and raises RuntimeError for the rest
+    (Ray 2.60): also where the node ended the process because memory ran out.
+    """
+
+    def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
+        super()._actor_task_failed(tracked_actor_task, as_actor_error(exception))
+
+
+def as_actor_error(error: Exception) -> Exception:
+    """Return the error that Tune knows for the loss of a process; any other as it is.
+
+    Args:
+        error: What a call of an actor gave.
+
+    Example:
+        >>> from ray.exceptions import OutOfMemoryError
+        >>> as_actor_error(OutOfMemoryError("1 worker(s) were killed"))
+        RayActorError('ray.exceptions.OutOfMemoryError: 1 worker(s) were killed')
+        >>> as_actor_error(ValueError("ours"))
+        ValueError('ours')
+    """
+    meaning = None if isinstance(error, RayActorError | RayTaskError) else meaning_of(error)
+    if meaning is None or meaning.kind not in LOST:
+        return error
+    said = f"ray.exceptions.{type(error).__name__}: {error}"
+    lost: Exception = RayActorError(error_msg=said)
+    lost.args = (said,)
+    return lost
+
+
+@contextmanager
+def losses_end_trials() -> Iterator[None]:
+    """Use that for every Tuner that begins in the block."""
+    before = tune_controller.RayActorManager
+    tune_controller.RayActorManager = _Manager
+    try:
+        yield
+    finally:
+        tune_controller.RayActorManager = before

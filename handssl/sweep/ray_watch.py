@@ -1,0 +1,198 @@
+"""A watch over the Ray that this process is connected to: says what of it has ended."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import psutil
+import ray
+
+from handssl.errors import ClusterLostError
+
+PERIOD_S = 0.5
+ANSWER_S = 5.0
+OWN_SILENCE_S = 20.0
+# Ray's own client of the GCS ends the process after 60 s: one that comes back sooner is waited for.
+SILENCE_S = 45.0
+_REFUSED = 2  # connections in a row, of a raylet that ended
+_LOOK_S = 0.1
+# Ray ends when one of these ends: by its program or title, or by its script before it has a title.
+_PROGRAMS = {
+    "gcs_server": "gcs_server",
+    "raylet": "raylet",
+    "ray::DashboardAgent": "DashboardAgent",
+    "ray::RuntimeEnvAgent": "RuntimeEnvAgent",
+}
+_SCRIPTS = {"dashboard/agent.py": "DashboardAgent", "agent/main.py": "RuntimeEnvAgent"}
+
+
+@dataclass(frozen=True)
+class RayProcess:
+    """A process of Ray without which Ray ends.
+
+    Attributes:
+        name: As Ray calls it.
+        pid: Its id.
+        born_s: When it was started; the id may be another's later.
+    """
+
+    name: str
+    pid: int
+    born_s: float
+
+    def is_running(self) -> bool:
+        """Say whether it still runs; a zombie does not."""
+        try:
+            process = psutil.Process(self.pid)
+            same = process.create_time() == self.born_s
+            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+        except psutil.Error:
+            return False
+
+
+class Listener(Protocol):
+    """Who is told of the Ray of this process."""
+
+    def starting(self) -> None:
+        """A Ray of our own is being started."""
+
+    def started(self, processes: Sequence[RayProcess]) -> None:
+        """It has started."""
+
+    def lost(self, what: str) -> None:
+        """The Ray that this process is connected to has ended."""
+
+
+class _Silent:
+    def starting(self) -> None: ...
+    def started(self, processes: Sequence[RayProcess]) -> None: ...
+    def lost(self, what: str) -> None: ...
+
+
+listener: Listener = _Silent()
+
+
+def needed_processes() -> tuple[RayProcess, ...]:
+    """Return the processes of a Ray that this process has started, those it cannot do without."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if name := _name(process.cmdline()):
+                found.append(RayProcess(name, process.pid, process.create_time()))
+        except psutil.Error:
+            continue
+    return tuple(found)
+
+
+def _name(words: Sequence[str]) -> str:
+    # A raylet has the command lines of its agents among its arguments: the first words alone count.
+    program = words[0].rpartition("/")[2].strip() if words else ""
+    scripts = (name for end, name in _SCRIPTS.items() if any(w.endswith(end) for w in words[1:3]))
+    return _PROGRAMS.get(program) or next(scripts, "")
+
+
+class Watch:
+    """Looks at the cluster that this process is connected to, in a thread of its own.
+
+    Args:
+        owned: Whether this process has started it.
+
+    Attributes:
+        lost: What has ended, empty before.
+    """
+
+    def __init__(self, *, owned: bool) -> None:
+        context = ray.get_runtime_context()
+        self._gcs: Any = ray._private.worker.global_worker.gcs_client
+        self._node = ray.NodeID.from_hex(context.get_node_id())
+        self._limit_s = OWN_SILENCE_S if owned else SILENCE_S
+        self._raylet = _raylet_address(context.get_node_id())
+        self.lost, self._looks = "", 0
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True, name="handssl-ray-watch")
+        self._thread.start()
+
+    def require(self) -> None:
+        """Raise where the cluster has ended.
+
+        Raises:
+            ClusterLostError: It says what of it.
+        """
+        if self.lost:
+            raise ClusterLostError(f"the Ray cluster has ended: {self.lost}")
+
+    def require_now(self) -> None:
+        """Raise where the cluster has ended, also where that was not seen yet: look first.
+
+        Raises:
+            ClusterLostError: It says what of it.
+        """
+        until = self._looks + 2 * _REFUSED
+        while self._looks < until and self._thread.is_alive():
+            self._thread.join(_LOOK_S)
+        self.require()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._closing.set()
+        self._thread.join(2 * ANSWER_S)
+
+    def _look(self) -> None:
+        heard_s, refused = time.monotonic(), 0
+        while not self._closing.wait(PERIOD_S):
+            self._looks += 1
+            refused = refused + 1 if self._refuses() else 0
+            answer = self._answer()
+            heard_s = heard_s if answer is None else time.monotonic()
+            silent_s = time.monotonic() - heard_s
+            if refused >= _REFUSED:
+                self._end("the raylet of this node ended")
+            elif answer is False:
+                self._end("Ray has given this node up")
+            elif silent_s > self._limit_s:
+                self._end(f"gcs_server has not answered for {silent_s:.0f} s")
+            if self.lost:
+                return
+
+    def _end(self, what: str) -> None:
+        if not self._closing.is_set():
+            self.lost = what
+            listener.lost(what)
+
+    def _answer(self) -> bool | None:
+        """Ask the GCS whether this node is there; None if it does not answer."""
+        try:
+            return bool(self._gcs.check_alive([self._node], timeout=ANSWER_S)[0])
+        except Exception:  # of every kind that its client has
+            return None
+
+    def _refuses(self) -> bool:
+        """Say whether nobody listens where this node's raylet does."""
+        try:
+            socket.create_connection(self._raylet, timeout=ANSWER_S).close()
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+        return False
+
+
+def _raylet_address(node: str) -> tuple[str, int]:
+    [found] = [one for one in ray.nodes() if one["NodeID"] == node]
+    return found["NodeManagerAddress"], found["NodeManagerPort"]
+
+
+@contextmanager
+def watching(*, owned: bool) -> Iterator[Watch]:
+    """Watch the cluster that this process is connected to, while the block runs."""
+    watch = Watch(owned=owned)
+    try:
+        yield watch
+    finally:
+        watch.close()

@@ -1,0 +1,268 @@
+"""Looks after the process that is a driver of Ray, and starts it again where Ray has ended.
+
+Ray's core ends the process that it is loaded into when its raylet or GCS is gone, without an
+exception, so that nothing in that process can go on. So the driver is a process of its own: this
+one shows what it tells, hands signals on to it, and survives it. The ledger makes a new start
+exact: a study goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing import Pipe
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import psutil
+
+from handssl.errors import ClusterLostError, DataError
+from handssl.sweep import driver_process
+from handssl.sweep.events import EpochEnded, Note, OnEvent, Tick
+from handssl.sweep.interruption import Interruption
+from handssl.sweep.running import Running
+
+if TYPE_CHECKING:
+    from handssl.sweep.ray_watch import RayProcess
+
+MAX_STARTS_IN_VAIN = 3
+START_S = 100.0
+_PERIOD_S = 0.2
+_END_S = 60.0
+
+
+class RayLostError(Exception):
+    """The driver's process or its Ray has ended; the message says what of it."""
+
+
+def is_connected() -> bool:
+    """Say whether this process is connected to a Ray: then it is a driver itself."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
+
+
+class Supervisor:
+    """Calls functions in a driver's process.
+
+    Args:
+        running: Where its Ray is; that of another is not started again.
+        kept: One Ray serves all calls; else each call starts what it needs.
+    """
+
+    def __init__(self, running: Running, *, kept: bool = False) -> None:
+        self._running, self._kept = running, kept
+        self._driver: _Driver | None = None
+        self._in_vain = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._driver is not None:
+            self._driver.close()
+
+    def call(
+        self, function: str, on_event: OnEvent, interruption: Interruption, **arguments: Any
+    ) -> Any:
+        """Return what a function returns, called again after each end of Ray.
+
+        Args:
+            function: `module:name`; takes `on_event` and `interruption` too, and goes on where
+                an earlier call was when it is called again.
+            on_event: Called with everything it tells, in this thread.
+            interruption: Its signal is handed on.
+            arguments: Of the function; `storage` is that of its claims.
+
+        Raises:
+            ClusterLostError: The Ray of another has ended, or ours has again and again without an
+                epoch in between.
+        """
+        while True:
+            try:
+                return self._once(function, arguments, on_event, interruption)
+            except RayLostError as lost:
+                self._bury()
+                self._require_hope(str(lost), on_event, arguments["storage"])
+
+    def _once(
+        self,
+        function: str,
+        arguments: dict[str, Any],
+        on_event: OnEvent,
+        interruption: Interruption,
+    ) -> Any:
+        if self._driver is None:
+            self._driver = _Driver(self._running if self._kept else None)
+        self._driver.ask("call", (function, arguments))
+        for kind, what in self._driver.told(interruption):
+            if kind == "done":
+                return what
+            if kind == "failed":
+                raise what
+            if isinstance(what, EpochEnded) and what.seconds == what.seconds:  # made just now
+                self._in_vain = 0
+            on_event(what)
+        raise AssertionError("a driver tells until it is done or fails")
+
+    def _bury(self) -> None:
+        if self._driver is not None:
+            self._driver.kill()
+        self._driver = None
+
+    def _require_hope(self, what: str, on_event: OnEvent, storage: Path) -> None:
+        """Say that Ray is started again, or give up."""
+        self._in_vain += 1
+        if self._running.address is None and self._in_vain <= MAX_STARTS_IN_VAIN:
+            on_event(Note(f"Ray has ended: {what}. It is started again; what was made is kept."))
+            return
+        _release_claims(storage)
+        if self._running.address is not None:
+            raise ClusterLostError(
+                f"the Ray cluster at {self._running.address} has ended: {what}; what was made is "
+                "kept, and the same command goes on when the cluster is back"
+            )
+        raise ClusterLostError(
+            f"Ray has ended {self._in_vain} times without an epoch in between, at last: {what}; "
+            "what was made is kept. Look at the machine with `handssl doctor`, then run the same "
+            "command again"
+        )
+
+
+class _Driver:
+    """A driver's process, with all that it has started, in a session of its own."""
+
+    def __init__(self, kept: Running | None) -> None:
+        self._ray: tuple[RayProcess, ...] = ()
+        self._starting_s: float | None = None
+        self._is_stopping = False
+        self._connection, theirs = Pipe()
+        number = theirs.fileno()
+        words = [sys.executable, "-P", driver_process.__file__, str(number)]
+        with theirs:
+            # It is to take a signal when it can: those that come before wait.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+            try:
+                self._process = subprocess.Popen(  # noqa: S603  (words of ours)
+                    words, pass_fds=[number], stdin=subprocess.DEVNULL, start_new_session=True
+                )
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._send(([path or str(Path.cwd()) for path in sys.path], sys.argv[0]))
+        if kept is not None:
+            self.ask("keep", kept)
+
+    def ask(self, kind: str, what: Any = None) -> None:
+        """Have it do something."""
+        self._send((kind, what))
+
+    def _send(self, what: Any) -> None:
+        with suppress(BrokenPipeError):  # `told` sees that it is gone
+            self._connection.send(what)
+
+    def told(self, interruption: Interruption) -> Iterator[tuple[str, Any]]:
+        """Yield what it tells: `event`, at last `done` or `failed`.
+
+        Raises:
+            RayLostError: It has ended, or its Ray.
+        """
+        while True:
+            if interruption.requested and not self._is_stopping:
+                self._is_stopping = True
+                self.ask("stop", interruption.signal)
+            if self._hears(0.0):
+                yield from self._news()
+            elif ended := self._ended():
+                raise RayLostError(ended)
+            elif not self._hears(_PERIOD_S):
+                yield "event", Tick()
+
+    def _news(self) -> Iterator[tuple[str, Any]]:
+        try:
+            kind, what = self._connection.recv()
+        except (EOFError, OSError):
+            raise RayLostError(self._said_of_end()) from None
+        if kind == "starting":
+            self._starting_s = time.monotonic()
+        elif kind == "started":
+            self._starting_s, self._ray = None, what
+        elif kind == "lost":
+            raise RayLostError(self._ended_processes() or what)
+        else:
+            yield kind, what
+
+    def _hears(self, timeout_s: float) -> bool:
+        """Say whether there is something to read, be it the end of the pipe."""
+        return self._connection.poll(timeout_s)
+
+    def _ended(self) -> str:
+        """Say what Ray needs and has lost, empty if nothing; what it told before has been read."""
+        if self._starting_s is not None and time.monotonic() - self._starting_s > START_S:
+            return f"it has not started within {START_S:.0f} s"
+        ended = self._ended_processes()
+        return "" if self._hears(0.0) else ended  # it may just have ended Ray itself
+
+    def _ended_processes(self) -> str:
+        names = [process.name for process in self._ray if not process.is_running()]
+        return f"its {' and '.join(names)} ended" if names else ""
+
+    def _said_of_end(self) -> str:
+        """Say why the process is gone: Ray ends it with 1 where it misses a part of itself."""
+        ended, code = self._ended_processes(), self._process.wait(_END_S)
+        if code < 0:
+            return f"the process that drives it was ended by signal {-code}"
+        return ended or f"it ended the process that drives it (exit code {code})"
+
+    def close(self) -> None:
+        """End it, and wait until it has left nothing behind."""
+        self.ask("stop")
+        self.ask("end")
+        deadline_s = time.monotonic() + _END_S
+        with suppress(EOFError, OSError):
+            while time.monotonic() < deadline_s:
+                if self._hears(_PERIOD_S):
+                    self._connection.recv()  # or it would wait for a reader
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and all that it has started, at once."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_PERIOD_S)
+        end_session(self._process.pid)
+        self._process.wait(_END_S)
+        self._connection.close()
+
+
+def end_session(leader: int, *, but: int = 0) -> None:
+    """Kill every process of a session; Ray's own take a minute to see that they are alone.
+
+    Args:
+        leader: Its first process.
+        but: A process that is left alone.
+    """
+    ended = []
+    for pid in psutil.pids():
+        with suppress(OSError, psutil.Error):
+            if pid != but and os.getsid(pid) == leader:
+                process = psutil.Process(pid)
+                process.kill()
+                ended.append(process)
+    psutil.wait_procs(ended, timeout=_PERIOD_S if but else _END_S)
+
+
+def _release_claims(storage: Path) -> None:
+    """Let go of what drivers of this machine held that are gone."""
+    from handssl.tracking.ledger import Ledger
+
+    with suppress(DataError):
+        Ledger(storage).claims.release_dead()
