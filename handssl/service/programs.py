@@ -16,6 +16,7 @@ from handssl.service.listening import EVERYWHERE
 from handssl.sweep.local_ray import OBJECT_STORE_BYTES, available_cpus
 from handssl.sweep.site import find_site
 from handssl.sweep.storage import default_tracking_uri
+from handssl.tracking.sqlite_url import sqlite_url
 
 
 def ray_head(
@@ -107,17 +108,20 @@ def _called(host: str, port: int, public: str) -> list[str]:
 
 
 def _artifacts(storage: Path) -> str:
+    """Return where MLflow keeps files, as a URL: of a path it would decode %20 and the like."""
     site = find_site(storage)
-    return site.artifacts if site and site.artifacts else str(storage / "mlartifacts")
+    place = site.artifacts if site and site.artifacts else str(storage / "mlartifacts")
+    return place if "://" in place else Path(place).expanduser().resolve().as_uri()
 
 
 def _auth(folder: Path, exposed: bool) -> dict[str, str]:
     if not exposed:
         return {}
     configuration = folder / "mlflow_auth.ini"
+    users = sqlite_url(folder / "mlflow_users.db").replace("%", "%%")  # as this format wants it
     configuration.write_text(
         "[mlflow]\ndefault_permission = READ\n"
-        f"database_uri = sqlite:///{folder / 'mlflow_users.db'}\n"
+        f"database_uri = {users}\n"
         f"admin_username = {USER}\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
     )

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from handssl.tracking.conventions import artifact_location
 from handssl.tracking.outbox import UnavailableError
+from handssl.tracking.sqlite_url import sqlite_path, sqlite_url
 
 # MLflow reads these at every request and takes no argument for them; its own defaults wait for
 # minutes. Whoever has set them is heard.
@@ -77,8 +78,8 @@ def _make_whole(tracking_uri: str) -> None:
 
     MLflow cannot open a store whose tables a process that was killed has made in part.
     """
-    path = Path(tracking_uri.removeprefix("sqlite:///"))
-    if not tracking_uri.startswith("sqlite:///") or path.exists():
+    path = sqlite_path(tracking_uri)
+    if path is None or path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f"{path.name}.new-*"):
@@ -93,7 +94,7 @@ def _make_whole(tracking_uri: str) -> None:
 
 
 def _make(path: Path) -> None:
-    MlflowClient(f"sqlite:///{path}").search_experiments(max_results=1)
+    MlflowClient(sqlite_url(path)).search_experiments(max_results=1)
 
 
 @contextmanager
