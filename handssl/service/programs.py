@@ -6,6 +6,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +17,8 @@ from handssl.service.listening import EVERYWHERE
 from handssl.sweep.local_ray import OBJECT_STORE_BYTES, available_cpus
 from handssl.sweep.site import find_site
 from handssl.sweep.storage import default_tracking_uri
+from handssl.tracking.outbox import UnavailableError
+from handssl.tracking.relocation import relocate
 from handssl.tracking.sqlite_url import sqlite_url
 
 
@@ -79,6 +82,8 @@ def mlflow_server(
 
     def command(offered: int) -> Command:
         port = kept.take(offered)
+        with suppress(UnavailableError):  # read-only: MLflow itself says so
+            relocate(default_tracking_uri(storage))
         words = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
         words += ["--backend-store-uri", default_tracking_uri(storage), "--serve-artifacts"]
         words += ["--artifacts-destination", _artifacts(storage)]
