@@ -26,6 +26,7 @@ from handssl.service.outcome import Outcome, finish
 from handssl.service.policy import Policy
 from handssl.service.queue import Queue
 from handssl.service.running_service import Service
+from handssl.tracking.sqlite_url import sqlite_url
 
 BATCH = 250
 REPEATS = 20
@@ -68,7 +69,7 @@ def bench_queue(
         The costs.
     """
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        url = database or f"sqlite:///{folder}/service.db"
+        url = database or sqlite_url(Path(folder) / "service.db")
         service = _service(Path(folder), url)
         root = stack.enter_context(_served(service))
         began_s = time.perf_counter()

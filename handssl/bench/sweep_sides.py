@@ -21,6 +21,7 @@ from ray.air.integrations.mlflow import MLflowLoggerCallback
 from handssl.bench import empty
 from handssl.sweep.local_ray import OBJECT_STORE_BYTES, available_cpus
 from handssl.sweep.runner import run
+from handssl.tracking.sqlite_url import sqlite_url
 
 DATA = {"pretrain": 16, "probe": 16, "select": 16, "test": 16, "image_px": 64, "crop_px": 64}
 
@@ -36,7 +37,7 @@ def main(side: str, folder: Path, blocks: int, factors: int) -> None:
         object_store_memory=OBJECT_STORE_BYTES,
         runtime_env={"worker_process_setup_hook": empty.HOOK},
     )
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    uri = sqlite_url(folder / "mlflow.db")
     mlflow.MlflowClient(uri).search_experiments()  # the tables are made before the clock starts
     seconds, trials = {"ours": _ours, "tune": _tune}[side](folder, uri, blocks, factors)
     ray.shutdown()

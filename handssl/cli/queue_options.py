@@ -29,8 +29,9 @@ def database_url(database: str | None, storage: Path | None) -> str:
         storage: Folder of the results, for the default.
     """
     from handssl.sweep.storage import resolve_storage
+    from handssl.tracking.sqlite_url import sqlite_url
 
-    return database or f"sqlite:///{resolve_storage(storage) / 'service.db'}"
+    return database or sqlite_url(resolve_storage(storage) / "service.db")
 
 
 def existing_database_url(database: str | None, storage: Path | None) -> str:
@@ -43,9 +44,11 @@ def existing_database_url(database: str | None, storage: Path | None) -> str:
     Raises:
         InputError: It would be a file that does not exist.
     """
+    from handssl.tracking.sqlite_url import sqlite_path
+
     url = database_url(database, storage)
-    file = url.removeprefix("sqlite:///")
-    if file != url and not Path(file).is_file():
+    file = sqlite_path(url)
+    if file is not None and not file.is_file():
         raise InputError(
             f"queue: expected one in {file}, found none; give --storage or --database as "
             "`handssl serve` has it"

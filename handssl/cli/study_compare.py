@@ -53,11 +53,12 @@ def compare_study(
     from handssl.tracking.comparison import compare
     from handssl.tracking.conventions import ui_command
     from handssl.tracking.outbox import UnavailableError
+    from handssl.tracking.sqlite_url import sqlite_path
 
     name = load_study(source).name
     uri = tracking_uri or default_tracking_uri(resolve_storage(storage))
-    is_file = uri.startswith("sqlite:///")
-    if is_file and not Path(uri.removeprefix("sqlite:///")).is_file():
+    file = sqlite_path(uri)
+    if file is not None and not file.is_file():
         raise InputError(f"{uri}: expected MLflow's store of a study, there is none; run one first")
     try:
         found = compare(uri, name, stage=stage, best=best)

@@ -8,6 +8,7 @@ stage and with what the stage has chosen. What the study has run under earlier p
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,9 @@ from handssl.report.order import OrderCheck, order_check
 from handssl.report.rows import Row, row_of
 from handssl.tracking.conventions import ui_command
 from handssl.tracking.ledger import Ledger
+from handssl.tracking.outbox import UnavailableError
 from handssl.tracking.record import EpochMetrics, Outcome, TrialRecord
+from handssl.tracking.relocation import relocate
 
 if TYPE_CHECKING:
     from handssl.sweep.stages import Selection
@@ -116,6 +119,8 @@ def study_report(
     """
     from handssl.sweep.planning.registered import plan_facts
 
+    with suppress(UnavailableError):  # the report needs no MLflow, and a storage may be read-only
+        relocate(tracking_uri)
     ledger = Ledger(storage)
     plan = ledger.studies.plan(study)
     known = _status(plan, storage)

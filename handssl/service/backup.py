@@ -6,9 +6,9 @@ import sqlite3
 from pathlib import Path
 
 from handssl.errors import DataError, InputError
+from handssl.sweep.storage import default_tracking_uri
 from handssl.tracking.ledger.ledger import default_ledger_url
-
-_SQLITE = "sqlite:///"
+from handssl.tracking.sqlite_url import sqlite_path
 
 
 def backup(target: Path, *, storage: Path, database: str) -> list[Path]:
@@ -28,7 +28,7 @@ def backup(target: Path, *, storage: Path, database: str) -> list[Path]:
         InputError: The folder holds something, or a database is PostgreSQL's.
         DataError: One cannot be read, the folder cannot be made, or the disk is full.
     """
-    urls = (database, default_ledger_url(storage), f"sqlite:///{storage / 'mlflow.db'}")
+    urls = (database, default_ledger_url(storage), default_tracking_uri(storage))
     files = [_file(url) for url in urls]
     _make_empty(target)
     return [_copy(file, target / file.name) for file in files if file.exists()]
@@ -47,12 +47,13 @@ def _make_empty(target: Path) -> None:
 
 
 def _file(url: str) -> Path:
-    if not url.startswith(_SQLITE):
+    file = sqlite_path(url)
+    if file is None:
         raise InputError(
             "backup: copies SQLite; a PostgreSQL database is saved with `pg_dump`, see "
             "docs/operations.md"
         )
-    return Path(url.removeprefix(_SQLITE))
+    return file
 
 
 def _copy(file: Path, target: Path) -> Path:

@@ -53,6 +53,7 @@ class Companion:
     ) -> None:
         self.name, self._command, self._health = name, command, health
         self._file, self._log = folder / f"{name}.json", folder / f"{name}.log"
+        self._folder = str(folder.resolve())
         self._started: subprocess.Popen[bytes] | None = None
 
     @property
@@ -125,16 +126,18 @@ class Companion:
 
     def _remember(self, pid: int, url: str) -> None:
         known = {"pid": pid, "born_s": psutil.Process(pid).create_time(), "url": url}
-        known["boot_s"] = psutil.boot_time()
+        known |= {"boot_s": psutil.boot_time(), "folder": self._folder}
         new = self._file.with_suffix(".new")
         new.write_text(json.dumps(known))
         new.rename(self._file)
 
     def _known(self) -> dict[str, float | str]:
+        """Return what is remembered; in a copy of the storage it is of another service."""
         try:
-            return dict(json.loads(self._file.read_text()))
+            known = dict(json.loads(self._file.read_text()))
         except (OSError, ValueError):
             return {}
+        return known if known.get("folder", self._folder) == self._folder else {}
 
     def _process(self) -> psutil.Process | None:
         if self._started is not None:

@@ -6,6 +6,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +17,9 @@ from handssl.service.listening import EVERYWHERE
 from handssl.sweep.local_ray import OBJECT_STORE_BYTES, available_cpus
 from handssl.sweep.site import find_site
 from handssl.sweep.storage import default_tracking_uri
+from handssl.tracking.outbox import UnavailableError
+from handssl.tracking.relocation import relocate
+from handssl.tracking.sqlite_url import sqlite_url
 
 
 def ray_head(
@@ -78,6 +82,8 @@ def mlflow_server(
 
     def command(offered: int) -> Command:
         port = kept.take(offered)
+        with suppress(UnavailableError):  # read-only: MLflow itself says so
+            relocate(default_tracking_uri(storage))
         words = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
         words += ["--backend-store-uri", default_tracking_uri(storage), "--serve-artifacts"]
         words += ["--artifacts-destination", _artifacts(storage)]
@@ -107,17 +113,20 @@ def _called(host: str, port: int, public: str) -> list[str]:
 
 
 def _artifacts(storage: Path) -> str:
+    """Return where MLflow keeps files, as a URL: of a path it would decode %20 and the like."""
     site = find_site(storage)
-    return site.artifacts if site and site.artifacts else str(storage / "mlartifacts")
+    place = site.artifacts if site and site.artifacts else str(storage / "mlartifacts")
+    return place if "://" in place else Path(place).expanduser().resolve().as_uri()
 
 
 def _auth(folder: Path, exposed: bool) -> dict[str, str]:
     if not exposed:
         return {}
     configuration = folder / "mlflow_auth.ini"
+    users = sqlite_url(folder / "mlflow_users.db").replace("%", "%%")  # as this format wants it
     configuration.write_text(
         "[mlflow]\ndefault_permission = READ\n"
-        f"database_uri = sqlite:///{folder / 'mlflow_users.db'}\n"
+        f"database_uri = {users}\n"
         f"admin_username = {USER}\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
     )

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from handssl.errors import DataError, InputError
+from handssl.tracking.sqlite_url import sqlite_url
 
 DEFAULT_STORAGE = Path("handssl-runs")
 
@@ -28,7 +29,7 @@ def resolve_storage(storage: Path | str | None = None) -> Path:
 
 def default_tracking_uri(storage: Path) -> str:
     """Return the MLflow store that belongs to a storage folder."""
-    return f"sqlite:///{storage / 'mlflow.db'}"
+    return sqlite_url(storage / "mlflow.db")
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from handssl.tracking.sqlite_url import sqlite_path
+
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Return nested values under dotted names, as text.
@@ -39,9 +41,8 @@ def artifact_location(tracking_uri: str) -> str | None:
         >>> artifact_location("sqlite:////runs/mlflow.db")
         'file:///runs/mlartifacts'
     """
-    if not tracking_uri.startswith("sqlite:///"):
-        return None
-    return (Path(tracking_uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
+    file = sqlite_path(tracking_uri)
+    return None if file is None else (file.resolve().parent / "mlartifacts").as_uri()
 
 
 def ui_command(tracking_uri: str) -> str:

@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from handssl.errors import DataError
 from handssl.tracking.mlflow_client import connect
+from handssl.tracking.sqlite_url import sqlite_path, sqlite_url
 
 EXPERIMENT = "handssl-doctor"
 _BUSY_S = 5.0
@@ -36,8 +37,8 @@ def look(tracking_uri: str) -> dict[str, Any]:
         DataError: It is no MLflow store, or cannot be written.
     """
     try:
-        if tracking_uri.startswith("sqlite:///"):
-            return {"state": _look_at_file(Path(tracking_uri.removeprefix("sqlite:///")))}
+        if (file := sqlite_path(tracking_uri)) is not None:
+            return {"state": _look_at_file(file)}
         _write(tracking_uri)
     except MlflowException as error:
         # A server that is none answers with a page, which nobody wants to read.
@@ -51,7 +52,7 @@ def _look_at_file(path: Path) -> str:
         there = path.exists() and path.stat().st_size > 0
         if there:
             _copy_tables(path, copy)
-        _write(f"sqlite:///{copy}")
+        _write(sqlite_url(copy))
     if not there:
         return "not there yet; MLflow can make one"
     _check_lock(path)

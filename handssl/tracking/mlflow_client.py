@@ -15,10 +15,13 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 import psutil
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from mlflow.tracking._tracking_service import utils as service
 from sqlalchemy.exc import SQLAlchemyError
 
 from handssl.tracking.conventions import artifact_location
 from handssl.tracking.outbox import UnavailableError
+from handssl.tracking.relocation import relocate
+from handssl.tracking.sqlite_url import sqlite_path, sqlite_url
 
 # MLflow reads these at every request and takes no argument for them; its own defaults wait for
 # minutes. Whoever has set them is heard.
@@ -65,10 +68,16 @@ def open_client(tracking_uri: str) -> MlflowClient:
 
     Args:
         tracking_uri: `sqlite:///...` or a server's address.
+
+    Raises:
+        UnavailableError: The store was moved and cannot be written.
     """
     if tracking_uri.startswith("http"):
         for name, value in _BOUNDS.items():
             os.environ.setdefault(name, value)
+    relocate(tracking_uri)
+    # MLflow keeps by the id of a run where its files go; a copy of a storage has the same ids.
+    getattr(service, "_artifact_repos_cache", {}).clear()
     return MlflowClient(tracking_uri)
 
 
@@ -77,8 +86,8 @@ def _make_whole(tracking_uri: str) -> None:
 
     MLflow cannot open a store whose tables a process that was killed has made in part.
     """
-    path = Path(tracking_uri.removeprefix("sqlite:///"))
-    if not tracking_uri.startswith("sqlite:///") or path.exists():
+    path = sqlite_path(tracking_uri)
+    if path is None or path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f"{path.name}.new-*"):
@@ -93,7 +102,7 @@ def _make_whole(tracking_uri: str) -> None:
 
 
 def _make(path: Path) -> None:
-    MlflowClient(f"sqlite:///{path}").search_experiments(max_results=1)
+    MlflowClient(sqlite_url(path)).search_experiments(max_results=1)
 
 
 @contextmanager

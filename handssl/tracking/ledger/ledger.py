@@ -19,6 +19,7 @@ from handssl.tracking.ledger.studies import StudyPlans
 from handssl.tracking.ledger.tables import log, points, requests, trials
 from handssl.tracking.record import EpochMetrics, TrialRecord
 from handssl.tracking.samples import append_sample, now_ms, read_samples
+from handssl.tracking.sqlite_url import sqlite_url
 
 FILE = "ledger.db"
 
@@ -204,7 +205,7 @@ def _records(connection: Any, *conditions: Any) -> tuple[TrialRecord, ...]:
 
 def default_ledger_url(storage: Path) -> str:
     """Return the ledger that belongs to a storage folder: $HANDSSL_LEDGER, else SQLite in it."""
-    return os.environ.get("HANDSSL_LEDGER") or f"sqlite:///{storage / FILE}"
+    return os.environ.get("HANDSSL_LEDGER") or sqlite_url(storage / FILE)
 
 
 def has_results(storage: Path) -> bool:
