@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from handssl.service.credentials import USER, ensure_secret, mlflow_password
+from handssl.private_files import ensure_secret
+from handssl.service.credentials import USER, mlflow_password
 from handssl.service.job import JobRequest
 from handssl.service.listing import page
 from handssl.service.outcome import Outcome, finish

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
+from io import StringIO
 
 import click
 
@@ -13,6 +14,7 @@ from handssl.cli.data import data
 from handssl.cli.demo import demo
 from handssl.cli.doctor import doctor
 from handssl.cli.groups import Group
+from handssl.cli.guarding import refuse_secrets
 from handssl.cli.jobs import jobs
 from handssl.cli.pretrain import pretrain
 from handssl.cli.probe import probe
@@ -22,6 +24,7 @@ from handssl.cli.study import study
 from handssl.cli.submitting import submit
 from handssl.cli.tokens import token
 from handssl.errors import HandsslError
+from handssl.secrets import masked
 
 INTERRUPTED = 130
 _COMPLETION = {"bash": "~/.bashrc", "zsh": "~/.zshrc", "fish": "~/.config/fish/completions"}
@@ -79,12 +82,15 @@ def invoke(arguments: list[str] | None = None) -> int:
         The exit code.
     """
     try:
+        refuse_secrets(sys.argv[1:] if arguments is None else arguments)
         code = cli.main(arguments, prog_name="handssl", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        said = StringIO()
+        error.show(said)
+        click.echo(masked(said.getvalue()), err=True, nl=False)
         return error.exit_code
     except HandsslError as error:
-        click.echo(f"handssl: {error}", err=True)
+        click.echo(f"handssl: {masked(str(error))}", err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("handssl: interrupted", err=True)

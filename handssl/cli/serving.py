@@ -12,6 +12,7 @@ import click
 from handssl.cli.options import storage_option
 from handssl.cli.queue_options import database_option, database_url
 from handssl.errors import InputError
+from handssl.secrets import masked
 
 
 @click.command()
@@ -108,9 +109,8 @@ def serve(
       handssl serve --storage /shared/runs --queue default=2 --queue night=1 --per-user 1
       handssl serve --host 0.0.0.0 --ray auto --database postgresql://handssl@db/handssl
     """  # noqa: D301  (click's mark for a block it must not wrap)
-    for name in ("mlflow", "ray"):
-        require_no_secret(f"--{name}", str(rest[name]))
-    from handssl.service.credentials import make_private, ray_token
+    from handssl.private_files import make_private
+    from handssl.service.credentials import ray_token
     from handssl.sweep.storage import resolve_storage
 
     folder = resolve_storage(storage)
@@ -129,36 +129,9 @@ def serve(
         policy=Policy(roots, modules),
         **rest,  # type: ignore[arg-type]
     )
-    code = serve_queue(options, lambda text: click.echo(text, err=True))
+    code = serve_queue(options, lambda text: click.echo(masked(text), err=True))
     sys.stdout.flush()
     os._exit(code)  # threads that look at attempts have no end of their own
-
-
-def require_no_secret(option: str, url: str) -> None:
-    """Refuse a URL that holds a password: jobs, their logs and the page show it.
-
-    Raises:
-        InputError: It does; where they belong is told.
-
-    Example:
-        >>> require_no_secret("--mlflow", "http://m:5000")
-        >>> require_no_secret("--mlflow", "http://ada:secret@m:5000")
-        Traceback (most recent call last):
-        handssl.errors.InputError: --mlflow: expected a URL without name and password, which every \
-job would show; give them in the environment of the service, as MLFLOW_TRACKING_USERNAME and \
-MLFLOW_TRACKING_PASSWORD
-    """
-    where = {
-        "--mlflow": "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
-        "--ray": "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH",
-    }
-    user, at, _ = url.partition("://")[2].partition("/")[0].rpartition("@")
-    # The name alone is what databases are given; of a server it would be of no use.
-    if at and (":" in user or url.startswith("http")):
-        raise InputError(
-            f"{option}: expected a URL without name and password, which every job would show; "
-            f"give them in the environment of the service, as {where[option]}"
-        )
 
 
 def parse_queues(texts: tuple[str, ...]) -> dict[str, int]:

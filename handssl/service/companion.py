@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import requests
 
+from handssl.secrets import without_service_secrets
+
 _END_S = 20.0
 _SAME_S = 2.0
 _BOOT_S = 60.0  # a clock that is set right moves it a little
@@ -114,7 +116,7 @@ class Companion:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=os.environ | command.env,
+                env=without_service_secrets(os.environ) | dict(command.env),
                 start_new_session=True,
             )
         try:

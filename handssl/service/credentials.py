@@ -1,16 +1,14 @@
-"""Secrets of the service's own: in files that nobody else can read, never in a job or a log.
+"""Secrets of the service: in files that no other user can read, never in a job or a log.
 
 This module must not import Ray, which reads its variables when it is imported.
 """
 
 from __future__ import annotations
 
-import os
-import secrets
 import shlex
 from pathlib import Path
 
-from handssl.errors import DataError
+from handssl.private_files import ensure_secret
 
 USER = "handssl"
 _MLFLOW = "mlflow_password"
@@ -45,42 +43,3 @@ def mlflow_export(folder: Path) -> str:
     file = shlex.quote(str(mlflow_password(folder)))
     known = f'MLFLOW_TRACKING_USERNAME={USER} MLFLOW_TRACKING_PASSWORD="$(cat {file})"'
     return f"test ! -r {file} || export {known}; "
-
-
-def make_private(folder: Path) -> None:
-    """Make the folder of the service's own files, which nobody else can look into.
-
-    Raises:
-        DataError: It cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise _unwritable(folder, error) from None
-
-
-def ensure_secret(file: Path) -> None:
-    """Make a secret in a file that nobody else can read, unless there is one.
-
-    Raises:
-        DataError: It cannot be written; no empty file, which would be taken for one, is left.
-    """
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise _unwritable(file, error) from None
-    try:
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(secrets.token_hex(32))
-    except OSError as error:
-        file.unlink()
-        raise _unwritable(file, error) from None
-
-
-def _unwritable(place: Path, error: OSError) -> DataError:
-    return DataError(
-        f"{place}: cannot be written ({error.strerror}); choose a storage that can be written, "
-        "or free some space"
-    )

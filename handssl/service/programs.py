@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from handssl.private_files import ensure_secret
 from handssl.service.companion import Command, Companion, free_port
-from handssl.service.credentials import USER, ensure_secret, mlflow_password
+from handssl.service.credentials import USER, mlflow_password
 from handssl.service.kept_port import KeptPort
 from handssl.service.listening import EVERYWHERE
 from handssl.sweep.local_ray import OBJECT_STORE_BYTES, available_cpus

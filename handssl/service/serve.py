@@ -15,9 +15,10 @@ from types import FrameType
 import uvicorn
 
 from handssl.errors import DataError, InputError
+from handssl.private_files import make_private
 from handssl.service.app import create_app
 from handssl.service.companion import Companion
-from handssl.service.credentials import make_private, mlflow_credentials
+from handssl.service.credentials import mlflow_credentials
 from handssl.service.dispatcher import Dispatcher
 from handssl.service.driver import Home
 from handssl.service.lease import Lease

@@ -330,9 +330,9 @@ def test_python_is_told_of_wrong_options_as_of_wrong_studies(asked):
     [
         (["--mlflow", "http://u:hunter2@h"], "MLFLOW_TRACKING_PASSWORD"),
         (["--mlflow", "https://hunter2@h"], "MLFLOW_TRACKING_USERNAME"),
-        (["--mlflow", "postgresql://u:hunter2@h/mlflow"], "MLFLOW_TRACKING_PASSWORD"),
+        (["--mlflow", "postgresql://u:hunter2@h/mlflow"], "PGPASSWORD"),
         (["--ray", "http://u:hunter2@h:8265"], "RAY_AUTH_TOKEN_PATH"),
-        (["--database", "postgres://u:hunter2@h/db"], "write postgresql://"),
+        (["--database", "postgres://u@h/db"], "write postgresql://"),
     ],
 )
 def test_a_service_takes_no_password_that_it_would_show(tmp_path, capsys, words, said):

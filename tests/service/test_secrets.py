@@ -11,10 +11,10 @@ import time
 import pytest
 import requests
 
+from handssl import private_files
 from handssl.errors import DataError, HandsslError, InputError
-from handssl.service import credentials
+from handssl.private_files import ensure_secret
 from handssl.service.credentials import (
-    ensure_secret,
     mlflow_credentials,
     mlflow_export,
     mlflow_password,
@@ -93,7 +93,7 @@ def test_a_full_disk_leaves_no_empty_secret(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(credentials.secrets, "token_hex", full)
+        patch.setattr(private_files.secrets, "token_hex", full)
         with pytest.raises(DataError, match="free some space"):
             ensure_secret(tmp_path / "password")
     assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,11 +15,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from handssl.errors import DatabaseAwayError, DataError, InputError
+from handssl.secrets import masked, masked_url
 from handssl.tracking.ledger.patience import Patience
 from handssl.tracking.ledger.tables import SCHEMA_VERSION, about, metadata
 
 _BUSY_S = 30.0
-_PASSWORDS = re.compile(r"(?i)(password=)[^&]*")
 
 
 class Schema(NamedTuple):
@@ -93,7 +92,7 @@ class Database:
                 yield connection
         except SQLAlchemyError as error:
             kind = DatabaseAwayError if _is_away(error) else DataError
-            raise kind(f"{self._what} {self.name}: {_reason(error)}") from None
+            raise kind(masked(f"{self._what} {self.name}: {_reason(error)}")) from None
 
     def add(self, connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
         """Insert a row unless one with its key is there.
@@ -167,29 +166,15 @@ def _engine(url: str, what: str) -> tuple[Engine, str]:
         raise InputError(
             f"a PostgreSQL {what} needs psycopg: install it with `pip install 'handssl[postgres]'`"
         ) from None
-    return engine, masked(url)
+    return engine, masked_url(url)
 
 
 def _expected(url: str, what: str) -> str:
     advice = "write postgresql://" if url.startswith("postgres:") else "without one it is SQLite"
     return (
-        f"{what}: expected sqlite:///FILE or postgresql://USER@HOST/NAME, got {masked(url)!r}; "
+        f"{what}: expected sqlite:///FILE or postgresql://USER@HOST/NAME, got {masked_url(url)!r}; "
         f"{advice}"
     )
-
-
-def masked(url: str) -> str:
-    """Return a URL as it may be shown, also one that is none: without its password.
-
-    Example:
-        >>> masked("postgresql://ada:secret@db/x"), masked("postgres:/secret@db?password=secret")
-        ('postgresql://ada:***@db/x', '***@db?password=***')
-    """
-    head, at, tail = url.rpartition("@")
-    scheme, slashes, known = head.partition("://")
-    user, colon, _ = known.partition(":")
-    named = f"{scheme}://{user}{':***' if colon else ''}" if slashes else "***"
-    return _PASSWORDS.sub(r"\1***", f"{named}@{tail}" if at else url)
 
 
 def _sqlite(url: str, file: Path, what: str) -> Engine:

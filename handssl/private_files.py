@@ -1,0 +1,92 @@
+"""Files and folders that hold secrets: no other user of the machine can read them.
+
+This module must not import Ray, which reads its variables when it is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from handssl.errors import DataError, InputError
+
+_OTHERS = 0o077
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that no other user can look into; one that is there becomes such a folder.
+
+    Raises:
+        DataError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    _take_rights(folder, 0o700)
+
+
+def ensure_secret(file: Path) -> None:
+    """Make a secret in a file that no other user can read, unless there is one.
+
+    Raises:
+        DataError: It cannot be written; no empty file, which would be taken for one, is left.
+    """
+    try:
+        _write_new(file, secrets.token_hex(32))
+    except FileExistsError:
+        _take_rights(file, 0o600)
+    except OSError as error:
+        raise _unwritable(file, error) from None
+
+
+def write_secret(file: Path, secret: str) -> None:
+    """Write a secret into a new file that no other user can read.
+
+    Args:
+        file: Where there is none yet.
+        secret: Its content.
+
+    Raises:
+        InputError: There is a file.
+        DataError: It cannot be written; nothing is left.
+    """
+    try:
+        _write_new(file, secret)
+    except FileExistsError:
+        raise InputError(f"{file}: expected no file, there is one; choose another name") from None
+    except OSError as error:
+        raise _unwritable(file, error) from None
+
+
+def is_exposed(place: Path) -> bool:
+    """Say whether other users of the machine have rights on a file or folder that is there."""
+    try:
+        return bool(place.stat().st_mode & _OTHERS)
+    except OSError:
+        return False
+
+
+def _write_new(file: Path, secret: str) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(secret)
+    except OSError:
+        file.unlink()
+        raise
+
+
+def _take_rights(place: Path, mode: int) -> None:
+    if is_exposed(place):
+        with contextlib.suppress(OSError):  # another user's, say: `handssl doctor` shows it
+            place.chmod(mode)
+
+
+def _unwritable(place: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{place}: cannot be written ({error.strerror}); choose a storage that can be written, "
+        "or free some space"
+    )
