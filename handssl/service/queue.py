@@ -167,7 +167,7 @@ class Queue:
 
     def _known(self, connection: Connection, keys: Sequence[str]) -> dict[str, str]:
         query = select(jobs.c.key, jobs.c.id).where(
-            jobs.c.key.in_(keys), jobs.c.state.in_(_KEEPS_KEY)
+            self.database.among(jobs.c.key, keys), jobs.c.state.in_(_KEEPS_KEY)
         )
         return dict(connection.execute(query.order_by(jobs.c.submitted_s)).all())
 

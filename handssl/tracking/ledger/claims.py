@@ -63,11 +63,10 @@ class Claims:
             rows = [{"trial_id": one, "owner": self.owner, "until_s": until_s} for one in wanted]
             self._database.add_all(connection, claims, rows)
             free = (claims.c.owner == self.owner) | (claims.c.until_s < now_s)
-            change = update(claims).where(claims.c.trial_id.in_(wanted), free)
+            these = self._database.among(claims.c.trial_id, wanted)
+            change = update(claims).where(these, free)
             connection.execute(change.values(owner=self.owner, until_s=until_s))
-            mine = select(claims.c.trial_id).where(
-                claims.c.trial_id.in_(wanted), claims.c.owner == self.owner
-            )
+            mine = select(claims.c.trial_id).where(these, claims.c.owner == self.owner)
             return frozenset(connection.scalars(mine))
 
     @patient
@@ -87,7 +86,7 @@ class Claims:
         """Let go of trials, or of all."""
         mine = claims.c.owner == self.owner
         if trial_ids is not None:
-            mine &= claims.c.trial_id.in_(list(trial_ids))
+            mine &= self._database.among(claims.c.trial_id, trial_ids)
         with self._database.begin() as connection:
             connection.execute(delete(claims).where(mine))
 
@@ -97,7 +96,7 @@ class Claims:
         gone = [owner for owner in set(self.holders().values()) if _is_gone(owner)]
         if gone:
             with self._database.begin() as connection:
-                connection.execute(delete(claims).where(claims.c.owner.in_(gone)))
+                connection.execute(delete(claims).where(self._database.among(claims.c.owner, gone)))
 
     @patient
     def holders(self) -> dict[str, str]:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    any_,
+    create_engine,
+    event,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
@@ -105,10 +119,35 @@ class Database:
     def add_all(
         self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
     ) -> int:
-        """Insert the rows whose keys are not there yet; return how many these were."""
-        statement = self._insert(table).values([dict(row) for row in rows])
-        statement = statement.on_conflict_do_nothing().returning(*table.primary_key.columns)
-        return len(connection.execute(statement).all())
+        """Insert the rows whose keys are not there yet; return how many these were.
+
+        Args:
+            connection: In a transaction.
+            table: Where.
+            rows: With the same columns each, any number of them.
+        """
+        if not rows:
+            return 0
+        statement = self._insert(table).on_conflict_do_nothing()
+        statement = statement.returning(*table.primary_key.columns)
+        # Rows given beside the statement are sent in batches that the database's limit allows.
+        return len(connection.execute(statement, [dict(row) for row in rows]).all())
+
+    def among(self, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+        """Return the condition that a column has one of some values, however many.
+
+        `column.in_(values)` takes a parameter for each, and databases limit those: PostgreSQL
+        65,535, SQLite 32,766 or what it was built with. This takes one: an array, or JSON.
+
+        Args:
+            column: Of text.
+            values: What it may be.
+        """
+        texts = list(values)
+        if self._engine.dialect.name == "postgresql":
+            return column == any_(literal(texts, postgresql.ARRAY(String)))
+        each = func.json_each(json.dumps(texts)).table_valued("value")
+        return column.in_(select(each.c.value))
 
     def put(self, connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
         """Insert a row, or replace the one with its key."""
@@ -202,16 +241,25 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _is_away(error: SQLAlchemyError) -> bool:
-    """Say whether a connection was broken, or could not be made for want of a server."""
+    """Say whether a connection was broken, or could not be made for want of a server.
+
+    What failed while a connection that still works carried out a statement is a mistake in the
+    statement, or an answer of the database: waiting changes neither.
+    """
     if not isinstance(error, DBAPIError):
         return False
+    if error.connection_invalidated:
+        return True
     # What a server says has a code, except where it refuses a connection.
-    unmade = isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", "") is None
-    refused = any(sign in str(error.orig) for sign in _REFUSALS)
-    return error.connection_invalidated or (unmade and not refused)
+    connecting = isinstance(error, OperationalError) and error.statement is None
+    unmade = connecting and getattr(error.orig, "sqlstate", "") is None
+    return unmade and not any(sign in str(error.orig) for sign in _REFUSALS)
 
 
-_REFUSALS = ("password", "authentication", "does not exist", "pg_hba.conf")
+_REFUSALS = (
+    *("password", "authentication", "does not exist", "pg_hba.conf", "permission denied"),
+    *("not permitted to log in", "invalid sslmode", "does not support SSL", "certificate"),
+)
 
 
 def _reason(error: SQLAlchemyError) -> str:

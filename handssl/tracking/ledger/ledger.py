@@ -74,7 +74,7 @@ class Ledger:
 
     def load_all(self, trial_ids: Sequence[str]) -> tuple[TrialRecord, ...]:
         """Return the records of those trials that were started, ordered by trial id."""
-        return self._select(trials.c.trial_id.in_(list(trial_ids)))
+        return self._select(self._database.among(trials.c.trial_id, trial_ids))
 
     def all(self, study: str | None = None) -> tuple[TrialRecord, ...]:
         """Return every record, or those that a study was the first to run, by trial id."""
@@ -138,7 +138,7 @@ class Ledger:
     @patient
     def histories(self, trial_ids: Sequence[str]) -> dict[str, list[EpochMetrics]]:
         """Return the epochs of several trials at once, in order of epoch."""
-        query = select(points).where(points.c.trial_id.in_(list(trial_ids)))
+        query = select(points).where(self._database.among(points.c.trial_id, trial_ids))
         found: dict[str, list[EpochMetrics]] = {}
         with self._database.begin(reading=True) as connection:
             for row in connection.execute(query.order_by(points.c.trial_id, points.c.epoch)):
@@ -193,8 +193,7 @@ class Ledger:
             return _records(connection, *conditions)
 
     def _add_entries(self, connection: Any, entries: Sequence[LogEntry]) -> None:
-        if entries:
-            self._database.add_all(connection, log, [entry._asdict() for entry in entries])
+        self._database.add_all(connection, log, [entry._asdict() for entry in entries])
 
 
 def _records(connection: Any, *conditions: Any) -> tuple[TrialRecord, ...]:

@@ -1,5 +1,7 @@
 """Every ledger test runs on both databases."""
 
+import sqlite3
+
 import pytest
 
 from handssl.tracking import TrialRecord
@@ -28,6 +30,19 @@ def ledger_url(request, tmp_path):
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return server.url.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
+def sqlite_as_upstream_ships_it(monkeypatch):
+    """Take 32,766 parameters, as where no distributor has chosen more."""
+    connect = sqlite3.dbapi2.connect
+
+    def limited(*args, **named):
+        connection = connect(*args, **named)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)
+        return connection
+
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", limited)
 
 
 @pytest.fixture
