@@ -38,6 +38,7 @@ def study() -> None:
 @click.argument("source", metavar="STUDY")
 @running
 @placing
+@click.option("--outcome", type=click.Path(path_type=Path), hidden=True)  # of a job: the service's
 def run_study(
     source: str,
     storage: Path | None,
@@ -47,6 +48,7 @@ def run_study(
     quiet: bool,
     as_json: bool,
     how: Running,
+    outcome: Path | None,
 ) -> int:
     """Run STUDY, a YAML file or one of those that have a name.
 
@@ -60,17 +62,14 @@ def run_study(
       handssl study run objectives --set pretrain.epochs=20 --set blocks=[1,2,3]
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.cli.execute import execute
+    from handssl.sweep.outcome_file import telling
 
-    planned = load_study(source).merged(parse_changes(changes))
-    return execute(
-        planned,
-        storage,
-        tracking_uri,
-        quiet=quiet,
-        as_json=as_json,
-        markdown=markdown,
-        how=how,
-    )
+    def work() -> int:
+        planned = load_study(source).merged(parse_changes(changes))
+        shown = {"quiet": quiet, "as_json": as_json}
+        return execute(planned, storage, tracking_uri, markdown=markdown, how=how, **shown)
+
+    return telling(outcome, work)
 
 
 @study.command("schema")

@@ -46,6 +46,10 @@ class Home:
         """Return the file that all attempts of a job write to."""
         return self.folder(job) / "log.txt"
 
+    def outcome(self, job: str, attempt: int) -> Path:
+        """Return the file in which the driver of an attempt says how it has ended."""
+        return self.folder(job) / f"outcome.{attempt}.json"
+
     def was_begun(self, job: str) -> bool:
         """Say whether an attempt of a job may have been started, ever."""
         return (self.folder(job) / "study.yaml").exists()
@@ -66,6 +70,9 @@ class Home:
         words += ["--storage", str(self.storage), "--tracking-uri", self.tracking_uri]
         words += ["--address", "auto", "--patience", str(PATIENCE_S)]
         words += _options(How.parse(document["how"]))
+        outcome = self.outcome(job.id, job.attempt)
+        outcome.unlink(missing_ok=True)
+        words += ["--outcome", str(outcome)]
         # Of a failed disk or the like the driver's own last words are in Ray's log.
         known = mlflow_export(self.secrets) if self.secrets else ""
         return f"{known}exec {shlex.join(words)} >>{shlex.quote(str(self.log(job.id)))} 2>&1"

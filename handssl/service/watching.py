@@ -15,10 +15,12 @@ from handssl.service.outcome import Outcome, finish
 from handssl.service.progress import is_paused
 from handssl.service.queue import Queue
 from handssl.service.ray_jobs import Attempt, Cluster, UnreachableError
+from handssl.sweep.outcome_file import told_in
 
 POLL_S = 1.0
 PATIENCE_S = 30.0  # without an answer of Ray an attempt is taken for lost
 _PAUSED = 75
+_AMBIGUOUS = 1  # trials have failed, or Python or Ray has ended the process
 
 Tell = Callable[[str], None]
 Result = TypeVar("Result")
@@ -121,7 +123,13 @@ class Watcher:
             return Outcome("exited", found.code, "paused", "paused with `handssl study pause`")
         if found.code is None or found.code < 0 or found.code > 128:
             return Outcome("lost", found.code, why, said or "its driver was killed")
-        return Outcome("exited", found.code, why, said or f"its driver ended with {found.code}")
+        told = told_in(self.home.outcome(job.id, job.attempt))
+        if found.code == _AMBIGUOUS and told is None:
+            lost = "its driver ended without a word, as where Ray has ended"
+            return Outcome("lost", found.code, why, said or lost)
+        ended = told.message.splitlines()[0] if told and told.message else ""
+        said = said or ended or f"its driver ended with {found.code}"
+        return Outcome("exited", found.code, why, said)
 
     def _study_is_paused(self, job: Job) -> bool:
         return self._patiently(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from handssl.sweep.interruption import Interruption
-    from handssl.sweep.ray_watch import RayProcess
+    from handssl.sweep.ray_processes import RayProcess
     from handssl.sweep.running import Running
 
 
@@ -61,10 +61,10 @@ def main() -> None:
     os.set_inheritable(descriptor, False)
     parent = Parent(Connection(descriptor))
     sys.path[:], sys.argv[0] = parent.hear()
-    from handssl.sweep import ray_watch
+    from handssl.sweep import ray_processes
     from handssl.sweep.interruption import SIGNALS, Interruption
 
-    ray_watch.listener = parent
+    ray_processes.listener = parent
     calls: SimpleQueue[Any] = SimpleQueue()
     with Interruption() as interruption:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -119,11 +119,8 @@ def _keep_ray(stack: ExitStack, running: Running) -> None:
 
 
 def _called(parent: Parent, call: tuple[str, dict[str, Any]], interruption: Interruption) -> Any:
-    from handssl.sweep.events import Tick
-
     def on_event(event: Any) -> None:
-        if not isinstance(event, Tick):  # the parent ticks by itself
-            parent.say("event", event)
+        parent.say("event", event)
 
     where, arguments = call
     module, _, name = where.partition(":")
@@ -134,15 +131,24 @@ def _called(parent: Parent, call: tuple[str, dict[str, Any]], interruption: Inte
 def _fail(parent: Parent, error: BaseException) -> None:
     """Tell of an error; one that means the end of the cluster as such."""
     from handssl.errors import ClusterLostError, HandsslError
-    from handssl.sweep.losses import meaning_of
 
-    meaning = None if isinstance(error, HandsslError) else meaning_of(error)
     if isinstance(error, ClusterLostError):
         parent.say("lost", str(error))
-    elif meaning is not None and meaning.kind == "cluster":
-        parent.say("lost", f"{meaning.words} ({str(error).splitlines()[0][:300]})")
+    elif not isinstance(error, HandsslError) and (lost := _lost(error)):
+        parent.say("lost", lost)
     else:
         _send_error(parent, error)
+
+
+def _lost(error: BaseException) -> str:
+    """Return what an error of Ray says of the end of the cluster, nothing if it says none."""
+    if "ray" not in sys.modules:
+        return ""
+    from handssl.sweep.losses import meaning_of
+
+    meaning = meaning_of(error)
+    is_lost = meaning is not None and meaning.kind == "cluster"
+    return f"{meaning.words} ({str(error)[:300]})" if meaning and is_lost else ""
 
 
 def _send_error(parent: Parent, error: BaseException) -> None:

@@ -12,7 +12,7 @@ import psutil
 import ray
 
 from handssl.errors import ClusterLostError, InputError, NoClusterError
-from handssl.sweep import ray_watch
+from handssl.sweep import ray_processes
 from handssl.sweep.running import Running
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
@@ -89,7 +89,7 @@ def ray_cluster(
             _start_told(cpus or available_cpus())
             yield _shares(running, owned=True)
         finally:
-            ray_watch.listener.started(())  # from here on its processes end as they should
+            ray_processes.listener.started(())  # from here on its processes end as they should
             _stop(others)
 
 
@@ -108,12 +108,12 @@ def _connected(address: str, running: Running) -> Iterator[Cluster]:
 
 def _start_told(cpus: int) -> None:
     """Start Ray, and tell who is to look after it which processes it needs."""
-    ray_watch.listener.starting()
+    ray_processes.listener.starting()
     try:
         _start(cpus)
     except (OSError, RuntimeError, ValueError) as error:
         raise ClusterLostError(f"Ray did not start: {error}") from error
-    ray_watch.listener.started(ray_watch.needed_processes())
+    ray_processes.listener.started(ray_processes.needed_processes())
 
 
 def _start(cpus: int) -> None:

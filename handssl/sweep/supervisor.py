@@ -29,11 +29,12 @@ from handssl.sweep.interruption import Interruption
 from handssl.sweep.running import Running
 
 if TYPE_CHECKING:
-    from handssl.sweep.ray_watch import RayProcess
+    from handssl.sweep.ray_processes import RayProcess
 
 MAX_STARTS_IN_VAIN = 3
 START_S = 100.0
 _PERIOD_S = 0.2
+_MOMENT_S = 0.1
 _END_S = 60.0
 
 
@@ -210,7 +211,12 @@ class _Driver:
         if self._starting_s is not None and time.monotonic() - self._starting_s > START_S:
             return f"it has not started within {START_S:.0f} s"
         ended = self._ended_processes()
-        return "" if self._hears(0.0) else ended  # it may just have ended Ray itself
+        if not ended or self._hears(0.0):  # it may just have ended Ray itself
+            return ""
+        with suppress(subprocess.TimeoutExpired):  # with it, its Ray ends
+            self._process.wait(_MOMENT_S)
+            return self._said_of_end()
+        return ended
 
     def _ended_processes(self) -> str:
         names = [process.name for process in self._ray if not process.is_running()]

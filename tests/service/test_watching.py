@@ -14,6 +14,7 @@ from handssl.service.outcome import Outcome, finish, put_back
 from handssl.service.queue import Queue
 from handssl.service.ray_jobs import Attempt
 from handssl.service.watching import Watcher
+from handssl.sweep.outcome_file import Told
 from handssl.tracking.ledger import Ledger
 from tests.service.services import FakeCluster, study
 
@@ -75,6 +76,9 @@ def test_a_ray_that_is_away_is_waited_for(scene):
     [(0, "succeeded", ""), (1, "failed", "trials"), (2, "failed", "input"), (3, "failed", "input")],
 )
 def test_exit_codes_of_the_driver_decide(scene, code, state, cause):
+    outcome = scene.watcher.home.outcome(scene.job.id, 1)
+    outcome.parent.mkdir(parents=True)
+    Told(code).write(outcome)
     job = scene.ends(Attempt("over", code))
     assert (job.state, job.cause) == (state, cause)
 
@@ -88,6 +92,8 @@ def test_exit_codes_of_the_driver_decide(scene, code, state, cause):
         Attempt("unknown"),
         Attempt("stopped"),
         Attempt("over", 75),
+        Attempt("over", 69),
+        Attempt("over", 1),  # Ray's core ends its driver so, which then leaves no outcome
     ],
 )
 def test_what_was_lost_is_queued_again(scene, attempt):
