@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -15,6 +13,7 @@ import click
 from handssl.cli.live import LiveProgress
 from handssl.cli.summary import Summary, summarise, write_markdown
 from handssl.cli.terminal import Terminal
+from handssl.commands import command
 from handssl.errors import InterruptedStudyError, PausedStudyError
 from handssl.sweep.supervised import run as run_study
 
@@ -110,15 +109,15 @@ def continuing_command(argv: list[str], storage: Path) -> str:
     """Return the command that continues, from any folder: program and storage in full.
 
     Example:
-        >>> continuing_command(["/opt/x/handssl", "demo", "--quiet"], Path("/runs"))
-        '/opt/x/handssl demo --quiet --storage /runs'
+        >>> found = continuing_command(["handssl", "demo", "--quiet"], Path("/my runs"))
+        >>> found.endswith("demo --quiet --storage '/my runs'")
+        True
     """
-    program = Path(argv[0]).name if shutil.which(Path(argv[0]).name) == argv[0] else argv[0]
     rest = [word for word in argv[1:] if not word.startswith("--storage=")]
     if "--storage" in rest:
         at = rest.index("--storage")
         rest = rest[:at] + rest[at + 2 :]
-    return shlex.join([program, *rest, "--storage", str(storage)])
+    return command(*rest, "--storage", str(storage))
 
 
 def print_summary(summary: Summary) -> None:
@@ -133,7 +132,13 @@ def print_summary(summary: Summary) -> None:
 def tell_failures(result: StudyResult, errors: Terminal) -> None:
     """Say of every trial that failed why, and where the details are."""
     for record in result.failed:
-        errors.print(_failure(record, result.storage), style="red", highlight=False)
+        errors.print(
+            _failure(record, result.storage),
+            style="red",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _failure(record: Any, storage: Path) -> str:

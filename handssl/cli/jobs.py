@@ -11,6 +11,7 @@ import click
 from handssl.cli.groups import Group
 from handssl.cli.queue_options import CODES, service_options
 from handssl.cli.waiting import show, tell, waiting
+from handssl.commands import command
 from handssl.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def show_log(job: str, follow: bool, service: str | None, as_json: bool) -> None
         click.echo(json.dumps({"job": job, "log": found.logs()}))
     elif follow:
         found.status()  # what nobody knows is told at once
-        with waiting(job):
+        with waiting(job, found.client.url):
             found.wait(show=show, tell=tell)
     else:
         click.echo(found.logs(), nl=False)
@@ -88,7 +89,7 @@ def wait_for(job: str, timeout_s: float | None, service: str | None, as_json: bo
     found = _job(job, service)
     found.status()  # what nobody knows is told at once
     try:
-        with waiting(job):
+        with waiting(job, found.client.url):
             state = found.wait(timeout_s, tell=tell)
     except TimeoutError as error:
         click.echo(str(error), err=True)
@@ -147,7 +148,8 @@ def _job(name: str, service: str | None) -> Job:
     from handssl.service.remote_job import Job
 
     if not re.fullmatch("[a-z0-9]{1,16}", name):
-        raise InputError(f"JOB: expected the id of a job, got {name!r}; see `handssl jobs list`")
+        look = command("jobs", "list", service=service)
+        raise InputError(f"JOB: expected the id of a job, got {name!r}; see `{look}`")
     return Job(name, "", False, Client(service))
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from handssl.commands import command
 from handssl.errors import InputError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -86,6 +87,26 @@ def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
     if mistakes:
         raise InputError("\n".join([f"{len(mistakes)} mistake(s) in --set:", *mistakes]))
     return values
+
+
+def study_command(
+    verb: str, source: str, changes: tuple[str, ...], storage: Path, *options: str
+) -> str:
+    """Return the command that does something else with a study that a command was given.
+
+    Args:
+        verb: Of `handssl study`.
+        source: As it was given.
+        changes: Likewise.
+        storage: Folder of the results.
+        options: Further words.
+
+    Example:
+        >>> study_command("run", "a b.yaml", ("blocks=[1]",), Path("/r")).split(" study ")[1]
+        "run 'a b.yaml' --set 'blocks=[1]' --storage /r"
+    """
+    values = [word for change in changes for word in ("--set", change)]
+    return command("study", verb, source, *values, *options, storage=storage)
 
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}

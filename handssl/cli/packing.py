@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
+import yaml
 from rich.console import Console
 from rich.table import Table
 
 from handssl.cli.progress import progress_bar
+from handssl.commands import command
 from handssl.data.crops import crop_sample
 from handssl.data.manifest import FILE, recipe_of
 from handssl.data.packing import pack, packed_bytes
@@ -121,10 +123,11 @@ def _duration(seconds: float) -> str:
 def _next_step(store: PackedStore) -> str:
     manifest = store.manifest
     labelled = set(manifest.splits) >= {"probe", "select", "test"}
-    data = f"{{name: {manifest.dataset}, fingerprint: {manifest.fingerprint[:12]}}}"
+    named = {"name": manifest.dataset, "fingerprint": manifest.fingerprint[:12]}
+    data = yaml.safe_dump(named, default_flow_style=True, sort_keys=False).strip()
     if not labelled:
         data = f"{{name: freihand, pretrain: {data}}}   # labels come from a labelled store"
-    return f"\nIn a study:\n  data: {data}\nLook at it:\n  handssl data show {store.folder}"
+    return f"\nIn a study:\n  data: {data}\nLook at it:\n  {command('data', 'show', store.folder)}"
 
 
 def print_description(described: dict[str, Any]) -> None:

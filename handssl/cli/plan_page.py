@@ -15,11 +15,12 @@ from handssl.sweep.planning.work import StageWork
 _NUMERIC = ("cells", "blocks", "trials", "finished", "exempt", "epochs", "views", "hours")
 
 
-def print_plan(plan: StudyPlan, *, cells: bool, measured: bool) -> None:
+def print_plan(plan: StudyPlan, bounded: str, *, cells: bool, measured: bool) -> None:
     """Print a plan to stdout.
 
     Args:
         plan: The plan.
+        bounded: The command that runs it with fewer checkpoints.
         cells: Whether to list all cells.
         measured: Whether steps were to be made.
     """
@@ -33,7 +34,7 @@ def print_plan(plan: StudyPlan, *, cells: bool, measured: bool) -> None:
         [line for work in plan.work if cells for line in _cells(work)],
         _time(plan, measured=measured),
         _memory(plan),
-        _disk(plan),
+        _disk(plan, bounded),
         _effects(plan),
     )
     for section in sections:
@@ -126,7 +127,7 @@ def _memory(plan: StudyPlan) -> list[str]:
     return [f"{step}, of {_bytes(own.gpu_bytes)}: {shared}"]
 
 
-def _disk(plan: StudyPlan) -> list[str]:
+def _disk(plan: StudyPlan, bounded: str) -> list[str]:
     disk = plan.disk
     parts = {
         "checkpoints": disk.checkpoints + disk.writing,
@@ -135,7 +136,7 @@ def _disk(plan: StudyPlan) -> list[str]:
         "records": disk.records,
     }
     listed = ", ".join(f"{name} {_bytes(count)}" for name, count in parts.items() if count)
-    advice = "NOT ENOUGH; `study run --checkpoint-bytes 20GB` would bound checkpoints"
+    advice = f"NOT ENOUGH; this would bound checkpoints: {bounded}"
     room = f"{_bytes(disk.free)} free" + ("" if disk.fits else f": {advice}")
     return [f"Disk: {_bytes(disk.peak)} at most, {room}" + (f" ({listed})" if listed else "")]
 

@@ -22,29 +22,41 @@ PERIOD_S = 2.0
 _STATES = get_args(State)
 
 
-def show(status: StudyStatus, *, as_json: bool) -> None:
+def show(status: StudyStatus, resuming: str, *, as_json: bool) -> None:
     """Print a status once.
 
     Args:
         status: Of a study.
+        resuming: The command that ends a pause.
         as_json: As one JSON document.
     """
     if as_json:
         click.echo(json.dumps(document(status), indent=2))
     else:
-        Terminal().print(rendered(status))
+        Terminal().print(_table(status))
+        for line in _lines(status, resuming):
+            click.echo(line)  # with a command for copying: never wrapped
 
 
-def watch_status(look: Callable[[], StudyStatus]) -> None:
-    """Show a status until Ctrl-C."""
-    with Live(rendered(look()), console=Terminal(), auto_refresh=False) as live:
+def watch_status(look: Callable[[], StudyStatus], resuming: str) -> None:
+    """Show a status until Ctrl-C.
+
+    Args:
+        look: Returns it.
+        resuming: The command that ends a pause.
+    """
+    with Live(rendered(look(), resuming), console=Terminal(), auto_refresh=False) as live:
         while True:
             time.sleep(PERIOD_S)
-            live.update(rendered(look()), refresh=True)
+            live.update(rendered(look(), resuming), refresh=True)
 
 
-def rendered(status: StudyStatus) -> RenderableType:
+def rendered(status: StudyStatus, resuming: str) -> RenderableType:
     """Return the page: a row a stage, then what runs, what is best, and how long it takes."""
+    return Group(_table(status), *(Text(line) for line in _lines(status, resuming)))
+
+
+def _table(status: StudyStatus) -> Table:
     table = Table(title=status.study.name, title_justify="left", title_style="bold")
     table.add_column("stage")
     shown = [name for name in _STATES if any(stage.counts[name] for stage in status.stages)]
@@ -54,7 +66,7 @@ def rendered(status: StudyStatus) -> RenderableType:
         counts = [str(stage.counts[name] or "") for name in shown]
         reused = sum(one.reused for one in stage.trials)
         table.add_row(stage.name, str(len(stage.trials) or "?"), *counts, str(reused or ""))
-    return Group(table, *(Text(line) for line in _lines(status)))
+    return table
 
 
 def document(status: StudyStatus) -> dict[str, Any]:
@@ -92,10 +104,10 @@ def said_cost(now: StudyStatus, larger: Study) -> str:
     return f"up to {epochs} epochs more, about {_span(epochs * now.epoch_device_s)} on one device"
 
 
-def _lines(status: StudyStatus) -> list[str]:
+def _lines(status: StudyStatus, resuming: str) -> list[str]:
     lines = [f"run by {status.driver}" if status.driver else "nobody runs it"]
     if status.paused:
-        lines[0] += ", paused: `handssl study resume` lets it go on"
+        lines[0] += f", paused; it goes on with: {resuming}"
     lines += [
         f"{one.trial.cell}, block {one.trial.block}: epoch {one.epoch}/{one.trial.epochs}"
         for one in status.trials.values()

@@ -65,7 +65,7 @@ def run_study(
     from handssl.sweep.outcome_file import telling
 
     def work() -> int:
-        planned = load_study(source).merged(parse_changes(changes))
+        planned = load_study(source, storage).merged(parse_changes(changes))
         shown = {"quiet": quiet, "as_json": as_json}
         return execute(planned, storage, tracking_uri, markdown=markdown, how=how, **shown)
 
@@ -92,11 +92,12 @@ for verb in (plan_study, *VERBS, simulate_study, compare_study):
     study.add_command(verb)
 
 
-def load_study(source: str) -> Study:
+def load_study(source: str, storage: Path | None = None) -> Study:
     """Return a study by file or by name.
 
     Args:
-        source: Path of a YAML file, or a name from `tune_spaces`.
+        source: Path of a YAML file, a name from `tune_spaces`, or of a study that was run.
+        storage: Folder of the results.
 
     Raises:
         InputError: There is neither, or the file has mistakes.
@@ -105,11 +106,25 @@ def load_study(source: str) -> Study:
 
     if source in NAMES and not Path(source).is_file():
         return _named(source)
+    if not Path(source).exists() and (known := _known(source, storage)):
+        return known
     if not Path(source).suffix and not Path(source).exists():
         raise InputError(
             f"STUDY: expected a YAML file or a name, got {source!r}{nearest(source, NAMES)}"
         )
     return Study.load(Path(source))
+
+
+def load_run_study(source: str, storage: Path | None) -> Study:
+    """Return a study that is there, by its name as it was last run; else as `load_study` does."""
+    known = None if Path(source).is_file() else _known(source, storage)
+    return known or load_study(source, storage)
+
+
+def _known(source: str, storage: Path | None) -> Study | None:
+    from handssl.sweep.control import known_study
+
+    return known_study(source, storage)
 
 
 def _named(name: str) -> Study:

@@ -47,7 +47,7 @@ def compare_study(
       handssl study compare mine.yaml --tracking-uri http://mlflow:5000 --json
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.cli.mlflow_page import PORT, page
-    from handssl.cli.study import load_study
+    from handssl.cli.study import load_run_study
     from handssl.errors import InputError
     from handssl.sweep.storage import default_tracking_uri, resolve_storage
     from handssl.tracking.comparison import compare
@@ -55,7 +55,7 @@ def compare_study(
     from handssl.tracking.outbox import UnavailableError
     from handssl.tracking.sqlite_url import sqlite_path
 
-    name = load_study(source).name
+    name = load_run_study(source, storage).name
     uri = tracking_uri or default_tracking_uri(resolve_storage(storage))
     file = sqlite_path(uri)
     if file is not None and not file.is_file():

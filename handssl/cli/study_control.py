@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from handssl.cli.options import parse_changes, running, storage_option
+from handssl.cli.options import parse_changes, running, storage_option, study_command
 from handssl.cli.placing import placing
 from handssl.errors import InputError
 
@@ -36,10 +36,10 @@ def _of_study(command: Command) -> Command:
     return command
 
 
-def _load(source: str, changes: tuple[str, ...]) -> Study:
-    from handssl.cli.study import load_study
+def _load(source: str, changes: tuple[str, ...], storage: Path | None) -> Study:
+    from handssl.cli.study import load_run_study
 
-    return load_study(source).merged(parse_changes(changes))
+    return load_run_study(source, storage).merged(parse_changes(changes))
 
 
 @click.command("status")
@@ -60,11 +60,12 @@ def study_status(
     from handssl.sweep.control import status
     from handssl.sweep.storage import resolve_storage
 
-    study, folder = _load(source, changes), resolve_storage(storage)
+    study, folder = _load(source, changes, storage), resolve_storage(storage)
+    resuming = study_command("resume", source, changes, folder)
     if watch and not as_json:
-        watch_status(lambda: status(study, folder))
+        watch_status(lambda: status(study, folder), resuming)
     else:
-        show(status(study, folder), as_json=as_json)
+        show(status(study, folder), resuming, as_json=as_json)
     return 0
 
 
@@ -80,11 +81,13 @@ def pause_study(source: str, storage: Path | None, changes: tuple[str, ...]) -> 
       handssl study pause mine.yaml --storage runs/mine
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.sweep.control import pause
+    from handssl.sweep.storage import resolve_storage
 
-    study = _load(source, changes)
+    study = _load(source, changes, storage)
     runs = pause(study, storage)
     stops = "whoever runs it stops within seconds" if runs else "nobody runs it now"
-    click.echo(f"{study.name} is paused; {stops}. Go on with: handssl study resume {source}")
+    go_on = study_command("resume", source, changes, resolve_storage(storage))
+    click.echo(f"{study.name} is paused; {stops}. Go on with: {go_on}")
     return 0
 
 
@@ -111,7 +114,7 @@ def resume_study(
     from handssl.cli.execute import execute
     from handssl.sweep.control import resume
 
-    study = _load(source, changes)
+    study = _load(source, changes, storage)
     resume(study, storage)
     return execute(
         study,
@@ -141,7 +144,7 @@ def cancel_cell(
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.sweep.control import cancel
 
-    left_out = cancel(_load(source, changes), cell, block=block, storage=storage)
+    left_out = cancel(_load(source, changes, storage), cell, block=block, storage=storage)
     count = len(left_out)
     click.echo(f"{cell}: {count} trial{'s' if count > 1 else ''} left out")
     return 0
@@ -174,13 +177,13 @@ def extend_study(
     from handssl.sweep.storage import resolve_storage
 
     folder, blocks = resolve_storage(storage), _numbers(seeds)
-    now = status(_load(source, changes), folder)
+    now = status(_load(source, changes, storage), folder)
     larger, meaning = extension_of(now.study, blocks=blocks, epochs=epochs)
     click.echo(f"{meaning}\n{said_cost(now, larger)}", err=True)
     if not yes and not click.confirm("Add them?", err=True):
         return 1
     extend(now.study, blocks=blocks, epochs=epochs, storage=folder)
-    click.echo(f"added; run them with: handssl study run {source} --storage {folder}")
+    click.echo(f"added; run them with: {study_command('run', source, changes, folder)}")
     return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from handssl.cli.options import storage_option
+from handssl.cli.options import storage_option, study_command
 
 
 @click.command("plan")
@@ -66,7 +66,7 @@ def plan_study(
     from handssl.sweep.planning.study_plan import StudyPlan
     from handssl.sweep.storage import resolve_storage
 
-    planned = load_study(source).merged(parse_changes(changes))
+    planned = load_study(source, storage).merged(parse_changes(changes))
     plan = StudyPlan(planned, resolve_storage(storage), sd_mm=sd_mm)
     if not no_measure:
         with progress_bar("measuring cells", quiet=quiet) as on_progress:
@@ -74,5 +74,6 @@ def plan_study(
     if as_json:
         click.echo(json.dumps(document(plan), indent=2))
     else:
-        print_plan(plan, cells=cells, measured=not no_measure)
+        bounded = study_command("run", source, changes, plan.storage, "--checkpoint-bytes", "20GB")
+        print_plan(plan, bounded, cells=cells, measured=not no_measure)
     return 0 if plan.can_run else 1

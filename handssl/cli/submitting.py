@@ -11,6 +11,7 @@ import click
 from handssl.cli.options import parse_changes
 from handssl.cli.queue_options import CODES, service_options
 from handssl.cli.waiting import show, tell, waiting
+from handssl.commands import command
 
 if TYPE_CHECKING:
     from handssl.service.remote_job import Job
@@ -81,7 +82,7 @@ def _waited(job: Job, *, quiet: bool) -> tuple[str, dict[str, Any]]:
     """Wait for the end of a job; return how it ended, and the job, which may be queued again."""
     if not quiet:
         click.echo(f"{job.id}: {'queued' if job.is_new else 'was there already'}", err=True)
-    with waiting(job.id):
+    with waiting(job.id, job.client.url):
         state = job.wait(show=(lambda _: None) if quiet else show, tell=tell)
         found = job.document(tell=tell)["job"]
     if not quiet:
@@ -96,7 +97,8 @@ def _say(job: Job, found: dict[str, Any], *, as_json: bool) -> None:
     place = f", place {found['position']}" if found["position"] else ""
     known = "" if job.is_new else " (the same study was there; --again queues it once more)"
     click.echo(f"{job.id}: {found['state']}{place}{known}")
-    click.echo(f"look at it: {job.client.url}/jobs/{job.id}   handssl jobs logs {job.id}")
+    logs = command("jobs", "logs", job.id, service=job.client.url)
+    click.echo(f"look at it: {job.client.url}/jobs/{job.id}   {logs}")
 
 
 def _why(job: dict[str, Any]) -> str:

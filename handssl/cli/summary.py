@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -156,7 +157,7 @@ def _effect_values(effects: StudyEffects) -> dict[str, Any]:
 
 def _markdown(found: StudyReport) -> str:
     listed = [f"- {name}: {value}" for name, value in found.facts.items() if name != "storage"]
-    command = f"`{' '.join(['handssl', *sys.argv[1:]])}`"
+    command = f"`{shlex.join(['handssl', *sys.argv[1:]])}`"
     parts = [
         f"# Study {found.study}",
         headline(found.rows),

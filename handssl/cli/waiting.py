@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import click
 
+from handssl.commands import command
 from handssl.errors import HandsslError
 
 
@@ -17,11 +18,12 @@ class StoppedWaitingError(HandsslError):
 
 
 @contextmanager
-def waiting(job: str) -> Iterator[None]:
+def waiting(job: str, service: str) -> Iterator[None]:
     """Say of Ctrl-C that the job goes on.
 
     Args:
         job: Its id.
+        service: URL of the service.
 
     Raises:
         StoppedWaitingError: Ctrl-C came.
@@ -29,9 +31,12 @@ def waiting(job: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        show, wait, cancel = (
+            command("jobs", verb, job, service=service) for verb in ("show", "wait", "cancel")
+        )
         raise StoppedWaitingError(
-            f"stopped waiting; job {job} goes on. Look at it with `handssl jobs show {job}`, "
-            f"wait again with `handssl jobs wait {job}`, end it with `handssl jobs cancel {job}`"
+            f"stopped waiting; job {job} goes on. Look at it with `{show}`, wait again with "
+            f"`{wait}`, end it with `{cancel}`"
         ) from None
 
 

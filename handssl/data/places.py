@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from handssl.commands import command
 from handssl.config import nearest
 from handssl.data.manifest import FILE, Manifest
 from handssl.data.store import PackedStore
@@ -47,13 +48,14 @@ def find_store(
         raise InputError(f"data: {len(fitting)} stores are {asked}; add the fingerprint:{listed}")
     raise InputError(
         f"data: expected a packed store of {asked} below {storage / 'stores'} or ${VARIABLE}, "
-        f"found {'others:' + listed if listed else 'none'}\n{_advice(name)}"
+        f"found {'others:' + listed if listed else 'none'}\n{_advice(name, storage)}"
     )
 
 
-def _advice(name: str) -> str:
+def _advice(name: str, storage: Path) -> str:
     if name in _READERS:
-        return f"Make it with: handssl data pack {name} --root ROOT"
+        pack = command("data", "pack", name, "--root", "ROOT", storage=storage)
+        return f"Make it with: {pack}"
     return (
         f"handssl reads some datasets itself{nearest(name, _READERS)}\n"
         "A dataset of your own is packed in Python: handssl.add_dataset(reader)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def check_shared_memory(settings: Settings) -> Finding:
     if free < OWN_RAY_BYTES:
         return Finding("shared memory", "warning", f"{detail}: Ray will use files", _larger(wanted))
     if (reason := _not_writable(settings.shm)) is not None:
-        fix = f"chmod 1777 {settings.shm}"
+        fix = shlex.join(["chmod", "1777", str(settings.shm)])
         return Finding("shared memory", "failed", f"{settings.shm}: {reason}", fix)
     if free < min(wanted, RAY_LIMIT_BYTES):
         fix = f"{_larger(wanted)}, or start Ray with --object-store-memory={OWN_RAY_BYTES}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+from handssl.commands import command
 from handssl.doctor.disk import check_file_system, check_space, check_storage, check_write_speed
 from handssl.doctor.finding import Finding
 from handssl.doctor.machine import (
@@ -65,13 +66,15 @@ def _found(name: str, check: Check, settings: Settings) -> Finding:
     try:
         return check(settings)
     except HandsslError as error:
-        return Finding(name, "failed", _line(error), _LOOK)
+        return Finding(name, "failed", _line(error), _look(settings))
     except Exception as error:
-        return Finding(name, "failed", f"{type(error).__name__}: {_line(error)}", _LOOK)
+        return Finding(name, "failed", f"{type(error).__name__}: {_line(error)}", _look(settings))
 
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:400]
 
 
-_LOOK = "mend what the message names, then run `handssl doctor` again"
+def _look(settings: Settings) -> str:
+    again = command("doctor", storage=settings.storage)
+    return f"mend what the message names, then run `{again}` again"

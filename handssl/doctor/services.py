@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 from handssl.doctor.child import NoAnswerError, ask
 from handssl.doctor.finding import Finding
 from handssl.doctor.settings import Settings
+from handssl.tracking.conventions import mlflow_command
 
 _CONNECT_S = 5.0
 _PASSWORD = re.compile(r"(//[^/@:]*):[^/@]*@")
@@ -103,7 +103,7 @@ def _unreachable(host: str, port: int) -> str | None:
 
 def _mlflow_fix(uri: str, reason: str) -> str:
     if "schema" in reason or "revision" in reason:
-        return f"back the database up, then run: mlflow db upgrade {shlex.quote(uri)}"
+        return f"back the database up, then run: {mlflow_command('db', 'upgrade', uri)}"
     if uri.startswith("http"):
         return "is it an MLflow server, is it up, and is the address of --tracking-uri right?"
     return "name a store that can be written with --tracking-uri, or move the file away"

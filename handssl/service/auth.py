@@ -80,7 +80,8 @@ def viewer(
     if not _comes_from_here(request):
         raise ForbiddenError(
             "before a token was made only this machine is served, by its own names; make one on "
-            "it with `handssl token create NAME --role submitter`"
+            "it with `handssl token create NAME --role submitter` and the --storage or --database "
+            "of the service"
         )
     return Caller(_named(request), "submitter", open=True)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 
+from handssl.commands import command, default_service
 from handssl.errors import InputError
 from handssl.service.errors import (
     ForbiddenError,
@@ -19,9 +20,9 @@ from handssl.service.errors import (
 )
 from handssl.service.job import JobRequest
 
-DEFAULT_URL = "http://127.0.0.1:8642"
 _TIMEOUT_S = 30.0
 _TOKEN = re.compile(r"[!-~]+")
+_COMMANDS = re.compile(r"`handssl jobs ([a-z0-9 .+-]+)`")
 _USER = re.compile(r"[A-Za-z0-9._-]+")
 _AWAY = (502, 503, 504)
 _REFUSALS: dict[int, type[Exception]] = {
@@ -48,7 +49,7 @@ class Client:
     """
 
     def __init__(self, service: str | None = None, token: str | None = None) -> None:
-        self.url = (service or os.environ.get("HANDSSL_SERVICE") or DEFAULT_URL).rstrip("/")
+        self.url = (service or default_service()).rstrip("/")
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy of the environment never sees the token
         if secret := token or os.environ.get("HANDSSL_TOKEN"):
@@ -80,8 +81,16 @@ class Client:
             return document
         detail = str(document.get("detail", answer.reason)) if isinstance(document, dict) else ""
         if answer.status_code == 404 and path.startswith("/jobs/"):
-            raise NoSuchJobError(path.split("/")[2])
-        raise _REFUSALS.get(answer.status_code, ServiceError)(detail)
+            raise NoSuchJobError(path.split("/")[2], command("jobs", "list", service=self.url))
+        raise _REFUSALS.get(answer.status_code, ServiceError)(self._for_here(detail))
+
+    def _for_here(self, text: str) -> str:
+        """Have the commands in an answer ask the same service: it does not know how it was called."""
+
+        def whole(found: re.Match[str]) -> str:
+            return f"`{command('jobs', *found[1].split(), service=self.url)}`"
+
+        return _COMMANDS.sub(whole, text)
 
     def _document(self, answer: requests.Response) -> Any:
         try:

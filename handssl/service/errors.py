@@ -10,8 +10,8 @@ from handssl.errors import HandsslError, InputError
 class NoSuchJobError(InputError):
     """There is no job of this id."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"job: expected the id of a job, got {name!r}; see `handssl jobs list`")
+    def __init__(self, name: str, look: str = "handssl jobs list") -> None:
+        super().__init__(f"job: expected the id of a job, got {name!r}; see `{look}`")
 
 
 class NotNowError(InputError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+from handssl.commands import command
 from handssl.errors import InputError
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (names no machine)
@@ -32,7 +33,9 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]  # Python adds the address once more
+        here = "127.0.0.1" if host in EVERYWHERE else host
+        look = command("jobs", "list", service=f"http://{here}:{port}")
         raise InputError(
             f"--port: expected an address that is free, got {host}:{port} ({reason}). Another "
-            "service may run there, see `handssl jobs list`; or name another port"
+            f"service may run there, see `{look}`; or name another port"
         ) from None

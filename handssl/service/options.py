@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from handssl.commands import command
 from handssl.service.admission import Limits
 from handssl.service.lease import LEASE_S
 from handssl.service.listening import EVERYWHERE
 from handssl.service.policy import Policy
+from handssl.tracking.ledger.database import masked
+from handssl.tracking.sqlite_url import sqlite_url
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,17 @@ class Options:
     def scratch(self) -> Path:
         """Where a Ray of its own keeps what it needs while it runs; names of sockets are short."""
         return Path(os.environ.get("RAY_TMPDIR", "/tmp")) / f"handssl-ray-{self.port}"  # noqa: S108
+
+    def on_head(self, *words: str) -> str:
+        """Return a command for a shell on the head that works on this queue; no password is in it.
+
+        Args:
+            words: A verb that takes --storage and --database.
+        """
+        own = self.database == sqlite_url(self.storage / "service.db")
+        known = own or self.database == os.environ.get("HANDSSL_SERVICE_DATABASE")
+        where = [] if known else ["--database", masked(self.database)]
+        return command(*words, *where, storage=self.storage)
 
     def ray_page(self, url: str) -> str:
         """Return where browsers find the dashboard that answers at a URL; empty if none does."""

@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 
+from handssl.commands import DEFAULT_SERVICE
 from handssl.errors import InputError
 from handssl.service.api import JobId, Offset
 from handssl.service.auth import COOKIE, Caller, Here, Looks, Submits, require_same_origin
@@ -71,7 +72,9 @@ def queue(
         "state": state or "",
         "counts": _counts(depth),
         "states": STATES,
-        "draining": is_draining(service.queue.database),
+        "draining": is_draining(service.queue.database) and service.undrain,
+        "service": str(request.base_url).rstrip("/"),
+        "default_service": DEFAULT_SERVICE,
         "dispatcher": service.lease.holder(),
         "unserved": service.queue.unserved(depth),
         "now_s": service.queue.now_s(),

@@ -31,6 +31,7 @@ class Service:
         url: Of this service, for people.
         ray_url: Returns the URL of the Ray dashboard, empty if there is none.
         mlflow_url: Returns that of MLflow's pages. Both are what browsers call them.
+        undrain: Command that ends draining.
         on_change: Called after something was asked that the dispatcher may act on.
     """
 
@@ -42,6 +43,7 @@ class Service:
     url: str = ""
     ray_url: Callable[[], str] = lambda: ""
     mlflow_url: Callable[[], str] = lambda: ""
+    undrain: str = "handssl jobs drain --off"
     on_change: Callable[[], None] = lambda: None
     tokens: Tokens = field(init=False)
     board: Board = field(init=False)

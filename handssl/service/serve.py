@@ -82,6 +82,7 @@ class Server:
             url=f"http://{options.host}:{options.port}",
             ray_url=lambda: options.ray_page(cluster.dashboard),
             mlflow_url=lambda: options.mlflow_page(home.tracking_uri),
+            undrain=options.on_head("jobs", "drain", "--off"),
         )
         cluster = LocalRay(ray) if ray else RayJobs(options.ray)
         watcher = Watcher(queue, cluster, home, self.service.used_hours, tell)
@@ -96,9 +97,10 @@ class Server:
     def require_guarded(self) -> None:
         """Refuse to be open to a network without tokens."""
         if self._options.host not in _HERE and not self.service.tokens.any():
+            make = self._options.on_head("token", "create", "NAME", "--role", "submitter")
             raise InputError(
                 f"--host: without tokens only this machine is served, got {self._options.host}; "
-                "make one with `handssl token create NAME --role submitter`"
+                f"make one with `{make}`"
             )
 
     def run(self, address: socket) -> int:

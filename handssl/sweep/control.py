@@ -11,10 +11,27 @@ from handssl.sweep.extension import extended
 from handssl.sweep.status import StudyStatus, status
 from handssl.sweep.storage import resolve_storage
 from handssl.sweep.study import Study
-from handssl.tracking.ledger import Ledger
+from handssl.tracking.ledger import Ledger, has_results
 from handssl.tracking.ledger.requests import Asked
 
 OVER = ("completed", "stopped", "diverged")
+
+
+def known_study(name: str, storage: Path | str | None = None) -> Study | None:
+    """Return a study as it was last run, by its name alone.
+
+    Args:
+        name: Of the study.
+        storage: Folder of the results.
+
+    Returns:
+        The study, None where none of this name was ever run.
+    """
+    folder = resolve_storage(storage)
+    if not has_results(folder):
+        return None
+    kept = Ledger(folder).studies.plan(name) or {}
+    return Study.parse(kept["study"]) if "study" in kept else None
 
 
 def pause(study: Study, storage: Path | str | None = None) -> bool:
@@ -145,4 +162,13 @@ def _meaning(study: Study, epochs: int | None) -> str:
     )
 
 
-__all__ = ["StudyStatus", "cancel", "extend", "extension_of", "pause", "resume", "status"]
+__all__ = [
+    "StudyStatus",
+    "cancel",
+    "extend",
+    "extension_of",
+    "known_study",
+    "pause",
+    "resume",
+    "status",
+]

@@ -47,8 +47,7 @@ class Hold:
         if not claims.take([self._study]):
             raise BusyStudyError(
                 f"study {study}: expected to be the only one who runs it, "
-                f"{claims.holders().get(self._study, 'another')} does; wait for its end or "
-                f"look at it with `handssl study status`"
+                f"{claims.holders().get(self._study, 'another')} does; wait for its end"
             )
         self._thread = threading.Thread(target=self._renew, daemon=True, name="handssl-claims")
         self._thread.start()

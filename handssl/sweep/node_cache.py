@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from handssl.commands import command
 from handssl.data.integrity import verify
 from handssl.data.manifest import FILE as MANIFEST
 from handssl.data.store import PackedStore
@@ -133,7 +134,8 @@ def _require_sound(part: Path, url: str, fingerprint: str) -> None:
     found = verify(store) if store.manifest.fingerprint == fingerprint else ["another fingerprint"]
     if found:
         shutil.rmtree(part)
+        check = command("data", "verify", "STORE" if "://" in url else url)
         raise DataError(
             f"{url}: expected the store {fingerprint[:12]}, got {store.manifest.fingerprint[:12]} "
-            f"({found[0]}); the copy was removed, check the place with `handssl data verify`"
+            f"({found[0]}); the copy was removed, check the store at its place with `{check}`"
         )

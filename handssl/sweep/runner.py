@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from handssl.errors import InterruptedStudyError, PausedStudyError
+from handssl.commands import command
+from handssl.errors import BusyStudyError, InterruptedStudyError, PausedStudyError
 from handssl.sweep.budget import Budget
 from handssl.sweep.choosing import choose
 from handssl.sweep.company import Company
@@ -106,9 +107,8 @@ class Sweep:
         """
         asked = self.store.asked(self.study.name)
         if asked.paused:
-            raise PausedStudyError(
-                f"study {self.study.name} is paused; it goes on with `handssl study resume`"
-            )
+            go_on = command("study", "resume", self.study.name, storage=self.storage)
+            raise PausedStudyError(f"study {self.study.name} is paused; it goes on with `{go_on}`")
         study = extended(self.study, asked)
         if study != self.study:
             on_event(Note(f"extended: {said_extension(asked)}"))
@@ -126,8 +126,13 @@ class Sweep:
         return self.result()
 
     def _hold(self) -> Hold:
-        with self.interruption.at_once():
-            return Hold(self.store.claims, self.study.name, patience_s=self.running.patience_s)
+        name, patience_s = self.study.name, self.running.patience_s
+        try:
+            with self.interruption.at_once():
+                return Hold(self.store.claims, name, patience_s=patience_s)
+        except BusyStudyError as error:
+            look = command("study", "status", name, storage=self.storage)
+            raise BusyStudyError(f"{error}, or look at it with `{look}`") from None
 
     def run(self, on_event: OnEvent) -> None:
         """Do everything that is still to be done, stage after stage."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from handssl.commands import default_storage
 from handssl.errors import DataError, InputError
 from handssl.tracking.sqlite_url import sqlite_url
-
-DEFAULT_STORAGE = Path("handssl-runs")
 
 
 def resolve_storage(storage: Path | str | None = None) -> Path:
@@ -23,8 +21,7 @@ def resolve_storage(storage: Path | str | None = None) -> Path:
         >>> resolve_storage("/tmp/runs").name
         'runs'
     """
-    chosen = storage or os.environ.get("HANDSSL_HOME") or DEFAULT_STORAGE
-    return Path(chosen).expanduser().resolve()
+    return Path(storage).expanduser().resolve() if storage else default_storage()
 
 
 def default_tracking_uri(storage: Path) -> str:

@@ -129,7 +129,7 @@ def _chosen(
     if not cells:
         raise InputError(
             f"study {study}: expected cells in MLflow, there are none; a trial has to be over, and "
-            "`handssl study run` brings MLflow up to results of earlier runs"
+            "running the study again brings MLflow up to results of earlier runs"
         )
     if stage is not None and stage not in stages:
         raise InputError(f"--stage: expected one of {', '.join(stages)}, got {stage}")

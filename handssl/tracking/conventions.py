@@ -57,5 +57,9 @@ def ui_command(tracking_uri: str) -> str:
     """
     if tracking_uri.startswith(("http://", "https://")):
         return f"open {tracking_uri} in a browser"
-    program = Path(sys.executable).with_name("mlflow")
-    return f"{shlex.quote(str(program))} ui --backend-store-uri {shlex.quote(tracking_uri)}"
+    return mlflow_command("ui", "--backend-store-uri", tracking_uri)
+
+
+def mlflow_command(*words: str) -> str:
+    """Return a command line of this installation's MLflow for a shell."""
+    return shlex.join([str(Path(sys.executable).with_name("mlflow")), *words])

@@ -8,6 +8,7 @@ import pytest
 from handssl.cli.execute import continuing_command, interruption_message
 from handssl.cli.live import LiveProgress, RunProgress
 from handssl.cli.study import load_study
+from handssl.commands import program
 from handssl.errors import InputError
 from handssl.sweep.events import Ended, Planned, Selected, Tick
 from handssl.sweep.plan import plan_study
@@ -40,7 +41,8 @@ def test_the_continuing_command_names_the_storage_once_and_in_full(storage: list
     argv = ["/opt/none/handssl", "demo", *storage, "--set", "blocks=[1, 2]"]
     command = continuing_command(argv, Path("/runs/my first"))
     assert shlex.split(command) == [
-        *("/opt/none/handssl", "demo", "--set", "blocks=[1, 2]", "--storage", "/runs/my first"),
+        *program(),
+        *("demo", "--set", "blocks=[1, 2]", "--storage", "/runs/my first"),
     ]
 
 
@@ -50,7 +52,7 @@ def test_the_message_of_an_interruption_says_what_is_kept_and_how_to_go_on() -> 
     message = interruption_message(result, ["/opt/none/handssl", "demo"])
     assert "1 of 13 trials finished" in message
     assert "relative blur after epoch 2 of 3" in message
-    assert message.endswith("/opt/none/handssl demo --storage /runs")
+    assert message.endswith("handssl demo --storage /runs")
 
 
 def test_a_study_is_found_by_name_and_by_file(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_device_time_counts_the_share_of_a_gpu_and_every_worker(run, running, de
     assert found.epoch_s == EPOCH_S
     assert document(found)["used_s"] == found.used_s
     used, left, cost = told
-    said = str(rendered(found).renderables[-1])
+    said = str(rendered(found, "").renderables[-1])
     assert said == f"device time: {used} used, at most {left} left in known stages"
     assert f"about {cost} on one device" in said_cost(found, STUDY.merged({"blocks": [1, 2]}))
 

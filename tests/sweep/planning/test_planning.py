@@ -217,7 +217,7 @@ def test_a_plan_says_whether_a_step_fits_onto_the_gpu(tmp_path, monkeypatch, cap
     )
     plan = StudyPlan(study, tmp_path / "none")
     assert plan.memory.fits == (gpu_gb == 80)
-    print_plan(plan, cells=False, measured=False)
+    print_plan(plan, "handssl study run x", cells=False, measured=False)
     assert said in capfd.readouterr().out
 
 
