@@ -10,6 +10,7 @@ from typing import Any
 import requests
 
 from handssl.errors import InputError
+from handssl.secrets import require_no_secret
 from handssl.service.errors import (
     ForbiddenError,
     NoSuchJobError,
@@ -49,6 +50,7 @@ class Client:
 
     def __init__(self, service: str | None = None, token: str | None = None) -> None:
         self.url = (service or os.environ.get("HANDSSL_SERVICE") or DEFAULT_URL).rstrip("/")
+        require_no_secret("--service", self.url)
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy of the environment never sees the token
         if secret := token or os.environ.get("HANDSSL_TOKEN"):

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from handssl.secrets import masked_url
+
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Return nested values under dotted names, as text.
@@ -54,6 +56,7 @@ def ui_command(tracking_uri: str) -> str:
         >>> ui_command("sqlite:////my runs/mlflow.db").split(" ui ")[1]
         "--backend-store-uri 'sqlite:////my runs/mlflow.db'"
     """
+    tracking_uri = masked_url(tracking_uri)
     if tracking_uri.startswith(("http://", "https://")):
         return f"open {tracking_uri} in a browser"
     program = Path(sys.executable).with_name("mlflow")

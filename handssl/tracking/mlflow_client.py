@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from handssl.secrets import masked
 from handssl.tracking.conventions import artifact_location
 from handssl.tracking.outbox import UnavailableError
 
@@ -115,5 +116,5 @@ def sorted_errors() -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip()
+    text = masked(str(error).strip())
     return text.splitlines()[0][:300] if text else repr(error)
