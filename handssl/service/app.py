@@ -18,6 +18,7 @@ from handssl.service.errors import (
     ForbiddenError,
     NoSuchJobError,
     NotNowError,
+    TakenNameError,
     TooLargeError,
     UnauthorizedError,
 )
@@ -28,6 +29,7 @@ from handssl.service.size_limit import SizeLimit
 _STATUS: tuple[tuple[type[HandsslError], int], ...] = (
     (NoSuchJobError, 404),
     (NotNowError, 409),
+    (TakenNameError, 409),
     (TooLargeError, 413),
     (UnauthorizedError, 401),
     (ForbiddenError, 403),
