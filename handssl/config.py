@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from handssl.errors import InputError
+from handssl.secrets import has_secret, masked, require_no_secret
 from handssl.yaml_text import load_yaml
 
 
@@ -50,8 +52,11 @@ class Config(BaseModel):
             The validated, immutable configuration.
 
         Raises:
-            InputError: One message that lists every mistake.
+            InputError: One message that lists every mistake; or a text holds a password.
         """
+        for path, text in _texts(values):
+            if has_secret(text):
+                require_no_secret(f"{where or cls.__name__}: {path}", text)
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -130,7 +135,7 @@ def nearest(name: str, valid: typing.Iterable[str]) -> str:
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     """Rewrite a pydantic error for people: one line a mistake, with path, value and rule."""
-    lines = [f"  {_explain_one(item, model)}" for item in error.errors()]
+    lines = [masked(f"  {_explain_one(item, model)}") for item in error.errors()]
     count = f"{len(lines)} mistake{'s' if len(lines) > 1 else ''}"
     return "\n".join([f"{count} in {where}:", *lines])
 
@@ -168,6 +173,18 @@ def _explain_one(item: ErrorDetails, model: type[BaseModel]) -> str:
         return f"{path}: unknown name {got}{nearest(str(item['input']), names)}"
     rule = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{path}: {rule} (got {got})"
+
+
+def _texts(value: Any, path: str = "") -> typing.Iterator[tuple[str, str]]:
+    """Yield the texts of plain values, each with its path."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _texts(one, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list | tuple):
+        for number, one in enumerate(value):
+            yield from _texts(one, f"{path}.{number}")
 
 
 def _shorten(value: Any, limit: int = 60) -> str:

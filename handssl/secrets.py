@@ -37,6 +37,7 @@ _DATABASE = re.compile(r"(?i)(postgres|mysql|mariadb|mssql|oracle)")
 _NAMES = "password|passwd|pwd|token|secret|api_?key|access_?key|secret_?key|signature"
 _PARAMETER = re.compile(rf"(?i)([\w-]*(?:{_NAMES})=)('[^']*'|[^&\s\"'`<>]+)")
 _BEARER = re.compile(r"(?i)\b((?:bearer|basic) +)[\w.~+/=-]{16,}")
+_SIGNS = re.compile(r"://|=|(?i:bearer|basic) |handssl_")
 _TOKEN = re.compile(r"\bhandssl_[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
 
 
@@ -77,6 +78,8 @@ def has_secret(text: str) -> bool:
         >>> has_secret("postgresql://ada@db/x"), has_secret("postgresql://ada:pw@db/x")
         (False, True)
     """
+    if not _SIGNS.search(text):  # most texts, and quickly
+        return False
     scheme, slashes, rest = text.partition("://")
     is_url = slashes and _SCHEME.fullmatch(scheme)
     return bool(is_url and _hidden(scheme, rest) != rest) or _without_patterns(text) != text

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from handssl.cli.terminal import to_nowhere
 from handssl.errors import HandsslError
+from handssl.secrets import masked
 from handssl.sweep.events import (
     EpochEnded,
     Event,
@@ -51,7 +52,7 @@ class JsonLines:
         trace: TracebackType | None,
     ) -> None:
         if isinstance(error, HandsslError):
-            self._say("error", message=str(error), exit_code=error.exit_code)
+            self._say("error", message=masked(str(error)), exit_code=error.exit_code)
 
     def __call__(self, event: Event) -> None:
         """Take in one event."""
@@ -67,9 +68,9 @@ class JsonLines:
             case EpochEnded():
                 self._epoch(event)
             case Note(message):
-                self._say("note", message=message)
+                self._say("note", message=masked(message))
             case Notice(_, text, again):
-                self._say("note", message=text, replayed_steps=again)
+                self._say("note", message=masked(text), replayed_steps=again)
             case Planned():
                 self._told = ("", 0)
 

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from handssl.report.choices import choices
+from handssl.secrets import masked
 from handssl.sweep.events import (
     Ended,
     EpochEnded,
@@ -75,7 +76,7 @@ class LiveProgress:
             self._console.print("Stopping: ending the workers, one moment.", highlight=False)
         elif isinstance(event, Note | Notice):
             said = event.message if isinstance(event, Note) else event.text
-            self._console.print(said, style="yellow", highlight=False, soft_wrap=True)
+            self._console.print(masked(said), style="yellow", highlight=False, soft_wrap=True)
         if not self._live:
             self._speak(event)
 

@@ -21,6 +21,7 @@ from handssl.report.of_study import StudyReport, study_report
 from handssl.report.ranking import CellRow
 from handssl.report.sections import Section, sections
 from handssl.report.table import markdown_table, terminal_table
+from handssl.secrets import masked
 from handssl.sweep.result import StudyResult
 from handssl.sweep.storage import default_tracking_uri
 from handssl.tracking.conventions import ui_command
@@ -104,7 +105,7 @@ def _document(found: StudyReport, page: Path) -> dict[str, Any]:
     return {
         "study": found.study,
         "storage": str(found.storage),
-        "tracking_uri": found.tracking_uri,
+        "tracking_uri": masked(found.tracking_uri),
         "page": str(page),
         "mlflow_ui": ui_command(found.tracking_uri),
         "headline": headline(found.rows),
@@ -157,7 +158,7 @@ def _effect_values(effects: StudyEffects) -> dict[str, Any]:
 
 def _markdown(found: StudyReport) -> str:
     listed = [f"- {name}: {value}" for name, value in found.facts.items() if name != "storage"]
-    command = f"`{shlex.join(['handssl', *sys.argv[1:]])}`"
+    command = masked(f"`{shlex.join(['handssl', *sys.argv[1:]])}`")
     parts = [
         f"# Study {found.study}",
         headline(found.rows),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from handssl.commands import command
 from handssl.doctor.disk import check_file_system, check_space, check_storage, check_write_speed
@@ -19,6 +20,7 @@ from handssl.doctor.settings import Settings
 from handssl.doctor.training import check_ranks, check_ten_steps
 from handssl.doctor.versions import check_packages, check_python, check_torch
 from handssl.errors import HandsslError
+from handssl.secrets import masked
 
 Check = Callable[[Settings], Finding]
 Waiting = Callable[[str], AbstractContextManager[object]]
@@ -58,7 +60,7 @@ def diagnose(
     """
     for name in CHECKS if checks is None else checks:
         with waiting(name):
-            finding = _found(name, CHECKS[name], settings)
+            finding = _masked(_found(name, CHECKS[name], settings))
         yield finding
 
 
@@ -69,6 +71,10 @@ def _found(name: str, check: Check, settings: Settings) -> Finding:
         return Finding(name, "failed", _line(error), _look(settings))
     except Exception as error:
         return Finding(name, "failed", f"{type(error).__name__}: {_line(error)}", _look(settings))
+
+
+def _masked(finding: Finding) -> Finding:
+    return replace(finding, detail=masked(finding.detail), fix=masked(finding.fix))
 
 
 def _line(error: Exception) -> str:

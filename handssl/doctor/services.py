@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,10 +10,10 @@ from urllib.parse import urlsplit
 from handssl.doctor.child import NoAnswerError, ask
 from handssl.doctor.finding import Finding
 from handssl.doctor.settings import Settings
+from handssl.secrets import masked_url
 from handssl.tracking.conventions import mlflow_command
 
 _CONNECT_S = 5.0
-_PASSWORD = re.compile(r"(//[^/@:]*):[^/@]*@")
 
 
 def check_ledger(settings: Settings) -> Finding:
@@ -41,13 +40,13 @@ def check_ledger(settings: Settings) -> Finding:
 def check_mlflow(settings: Settings) -> Finding:
     """Ask MLflow, and write: to a server an experiment that is deleted again, to a file nothing."""
     uri = settings.tracking_uri
-    shown = _PASSWORD.sub(r"\1:***@", uri)
+    shown = masked_url(uri)
     if uri.startswith("http") and (reason := _silent(uri)) is not None:
-        return Finding("mlflow", "failed", f"{shown}: {reason}", _mlflow_fix(uri, reason))
+        return Finding("mlflow", "failed", f"{shown}: {reason}", _mlflow_fix(shown, reason))
     try:
         found = ask("handssl.tracking.mlflow_check:look", uri, timeout_s=settings.mlflow_timeout_s)
     except NoAnswerError as error:
-        reason = _PASSWORD.sub(r"\1:***@", str(error))
+        reason = str(error)
         return Finding("mlflow", "failed", f"{shown}: {reason}", _mlflow_fix(shown, reason))
     return Finding("mlflow", "ok", f"{shown}: {found['state']}")
 

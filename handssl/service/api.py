@@ -36,7 +36,10 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "No token, or one that is not valid."},
     403: {"model": Problem, "description": "The token's role, or owner, may not do this."},
     404: {"model": Problem, "description": "There is no such job."},
-    409: {"model": Problem, "description": "The job's state does not allow this."},
+    409: {
+        "model": Problem,
+        "description": "The job's state, or whose name it is, forbids this.",
+    },
     413: {"model": Problem, "description": "Larger than any study."},
     422: {"model": Problem, "description": "Mistakes in the request; all are listed."},
     503: {"model": Problem, "description": "The database is away; ask again."},

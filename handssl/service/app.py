@@ -12,11 +12,13 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from handssl.errors import DataError, HandsslError, InputError
+from handssl.secrets import masked
 from handssl.service import api, metrics, pages
 from handssl.service.errors import (
     ForbiddenError,
     NoSuchJobError,
     NotNowError,
+    TakenNameError,
     TooLargeError,
     UnauthorizedError,
 )
@@ -27,6 +29,7 @@ from handssl.service.size_limit import SizeLimit
 _STATUS: tuple[tuple[type[HandsslError], int], ...] = (
     (NoSuchJobError, 404),
     (NotNowError, 409),
+    (TakenNameError, 409),
     (TooLargeError, 413),
     (UnauthorizedError, 401),
     (ForbiddenError, 403),
@@ -104,6 +107,7 @@ def _place(where: Any) -> str:
 def _answer(
     request: Request, status: int, detail: str, headers: dict[str, str] | None = None
 ) -> Response:
+    detail = masked(detail)
     detail = detail.encode(errors="backslashreplace").decode()  # it may quote half a character
     if status == 401 and pages.is_page(request):
         return RedirectResponse("/login", 303)

@@ -11,6 +11,7 @@ import requests
 
 from handssl.commands import command, default_service
 from handssl.errors import InputError
+from handssl.secrets import require_no_secret
 from handssl.service.errors import (
     ForbiddenError,
     NoSuchJobError,
@@ -50,6 +51,7 @@ class Client:
 
     def __init__(self, service: str | None = None, token: str | None = None) -> None:
         self.url = (service or default_service()).rstrip("/")
+        require_no_secret("--service", self.url)
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy of the environment never sees the token
         if secret := token or os.environ.get("HANDSSL_TOKEN"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from handssl.errors import HandsslError, InputError
@@ -20,6 +21,18 @@ class NotNowError(InputError):
     def __init__(self, name: str, verb: str, state: str, allowed: Sequence[str]) -> None:
         states = ", ".join(allowed)
         super().__init__(f"job {name} is {state}; to {verb} it, it has to be {states}")
+
+
+class TakenNameError(InputError):
+    """A study's name belongs to another user."""
+
+    def __init__(self, name: str, owner: str, user: str) -> None:
+        free = re.sub(r"[^a-z0-9_-]", "-", f"{user.lower()}-{name}")[:64]
+        super().__init__(
+            f"study {name!r} belongs to {owner}: another one of that name would share its plan, "
+            f"log and MLflow experiment; expected a name of your own, such as "
+            f"`handssl submit STUDY --set name={free}`; equal trials are still run only once"
+        )
 
 
 class ForbiddenError(HandsslError):

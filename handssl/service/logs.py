@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from handssl.secrets import masked
+
 PIECE = 256 * 1024
 
 
@@ -33,7 +35,6 @@ def read_log(file: Path, offset: int, *, piece: int = PIECE) -> tuple[str, int]:
             data = stream.read(piece)
     except OSError:
         return "", max(0, offset)
-    if start + len(data) == size or b"\n" not in data:
-        return data.decode(errors="replace"), start + len(data)
-    whole = data[: data.rindex(b"\n") + 1]
-    return whole.decode(errors="replace"), start + len(whole)
+    if start + len(data) < size and b"\n" in data:
+        data = data[: data.rindex(b"\n") + 1]
+    return masked(data.decode(errors="replace")), start + len(data)

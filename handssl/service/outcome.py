@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import update
 
+from handssl.secrets import masked
 from handssl.service.job import ENDED, Cause, Job, State
 from handssl.service.queue import Queue
 from handssl.service.tables import jobs
@@ -119,11 +120,12 @@ def finish(queue: Queue, name: str, attempt: int, outcome: Outcome) -> Job:
             return job
         found = verdict(outcome, job)
         values: dict[str, Any] = {"state": found.state, "cause": found.cause}
-        values |= {"message": found.message}
+        message = masked(found.message)
+        values |= {"message": message}
         values |= {"wanted": "", "lost": job.lost + found.is_lost}
         values["used_s"] = job.used_s + outcome.ran_s
         if found.state in ENDED:
             values["ended_s"] = queue.database.now_s(connection)
         connection.execute(update(jobs).where(jobs.c.id == name).values(**values))
-        queue.note(connection, name, found.state, attempt, found.message or found.state)
+        queue.note(connection, name, found.state, attempt, message or found.state)
         return queue.load(connection, name)

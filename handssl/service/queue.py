@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, func, select, update
 
 from handssl.errors import InputError
-from handssl.service.errors import NoSuchJobError, NotNowError
+from handssl.service.errors import NoSuchJobError, NotNowError, TakenNameError
 from handssl.service.job import ENDED, Job, JobRequest, State, key_of
 from handssl.service.tables import SCHEMA, events, jobs
 from handssl.tracking.ledger.database import Database
@@ -54,17 +54,21 @@ class Queue:
 
         Raises:
             InputError: A study has mistakes, or a queue has no such name.
+            TakenNameError: A study that is not there yet has the name of another user's.
         """
         checked = [(request, self._checked(request)) for request in requests]
         with self.database.begin() as connection:
             self.database.alone(connection, "submit")
             now_s = self.database.now_s(connection)
             known = self._known(connection, [key_of(study, r.how) for r, study in checked])
+            owners = self._owners(connection, [study.name for _, study in checked])
             found = []
             for number, (request, study) in enumerate(checked):
                 key = key_of(study, request.how)
                 is_new = request.again or key not in known
                 if is_new:
+                    if (owner := owners.get(study.name, user)) != user:
+                        raise TakenNameError(study.name, owner, user)
                     # Those of one call keep their order.
                     row = _row(request, study, key, user, now_s + number * 1e-6)
                     known[key] = row["id"]
@@ -170,6 +174,12 @@ class Queue:
             self.database.among(jobs.c.key, keys), jobs.c.state.in_(_KEEPS_KEY)
         )
         return dict(connection.execute(query.order_by(jobs.c.submitted_s)).all())
+
+    def _owners(self, connection: Connection, names: Sequence[str]) -> dict[str, str]:
+        """Return who was the first to submit a study of each name, whatever became of it."""
+        query = select(jobs.c.study, jobs.c.user).where(jobs.c.study.in_(names))
+        newest_first = query.order_by(jobs.c.submitted_s.desc(), jobs.c.id.desc())
+        return dict(connection.execute(newest_first).all())
 
     def _insert(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:

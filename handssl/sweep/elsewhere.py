@@ -9,6 +9,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TypeVar
 
+from handssl.secrets import require_no_secret
 from handssl.sweep.copies import Copies
 from handssl.sweep.events import Event, Note, OnEvent, Tick, Waiting
 from handssl.sweep.remote import RemoteTrial
@@ -67,6 +68,7 @@ def copied_elsewhere(
     if url is None:
         yield Copied(None, on_event)
         return
+    require_no_secret("checkpoints", url)
 
     def note(message: str) -> None:
         on_event(Note(message))

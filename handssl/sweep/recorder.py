@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from handssl.secrets import masked
 from handssl.sweep.events import Ended, EpochEnded, Notice, OnEvent, Outcome, Paused, Started
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.study import Study
@@ -97,6 +98,7 @@ class Recorder:
 
     def end(self, trial: PlannedTrial, outcome: Outcome, message: str = "") -> None:
         """Write a trial's outcome; one that is whole stays so, whatever a later stage decides."""
+        message = masked(message)
         self._waiting.pop(trial.trial_id, None)
         record = self._running.pop(trial.trial_id, None) or self._store.load(trial.trial_id)
         record = record or self._new_record(trial)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from handssl.commands import command
 from handssl.errors import BusyStudyError, InterruptedStudyError, PausedStudyError
+from handssl.secrets import require_no_secret
 from handssl.sweep.budget import Budget
 from handssl.sweep.choosing import choose
 from handssl.sweep.company import Company
@@ -92,6 +93,7 @@ class Sweep:
     def __init__(
         self, study: Study, storage: Path, tracking_uri: str, interruption: Interruption
     ) -> None:
+        require_no_secret("tracking_uri", tracking_uri)
         self.study, self.storage, self.tracking_uri = study, storage, tracking_uri
         self.interruption, self.interrupted, self.ended_by = interruption, False, "time"
         self.running = Running()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from handssl.secrets import masked_url
 from handssl.tracking.sqlite_url import sqlite_path
 
 
@@ -55,6 +56,7 @@ def ui_command(tracking_uri: str) -> str:
         >>> ui_command("sqlite:////my runs/mlflow.db").split(" ui ")[1]
         "--backend-store-uri 'sqlite:////my runs/mlflow.db'"
     """
+    tracking_uri = masked_url(tracking_uri)
     if tracking_uri.startswith(("http://", "https://")):
         return f"open {tracking_uri} in a browser"
     return mlflow_command("ui", "--backend-store-uri", tracking_uri)

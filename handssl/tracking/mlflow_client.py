@@ -18,6 +18,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.tracking._tracking_service import utils as service
 from sqlalchemy.exc import SQLAlchemyError
 
+from handssl.secrets import masked
 from handssl.tracking.conventions import artifact_location
 from handssl.tracking.outbox import UnavailableError
 from handssl.tracking.relocation import relocate
@@ -124,5 +125,5 @@ def sorted_errors() -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip()
+    text = masked(str(error).strip())
     return text.splitlines()[0][:300] if text else repr(error)

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from handssl.secrets import masked
+
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 _LOG = logging.getLogger("handssl")
 
@@ -128,10 +130,10 @@ class Outbox:
             except UnavailableError as error:
                 with self._changed:
                     self._due, self._under_way = self._under_way | self._due, {}
-                self._say_away(str(error))
+                self._say_away(masked(str(error)))
                 return False
             except Exception as error:
-                _LOG.warning("%s: %s cannot be shown (%r)", self._name, key, error)
+                _LOG.warning("%s: %s cannot be shown (%s)", self._name, key, masked(repr(error)))
             self._say_back()
             with self._changed:
                 self._under_way = {}
