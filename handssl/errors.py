@@ -43,6 +43,10 @@ class ClusterLostError(HandsslError):
     exit_code = 69
 
 
+class OtherCodeError(InputError):
+    """A node of a Ray cluster has other code or libraries than the driver. Exit code 2."""
+
+
 class BusyStudyError(InputError):
     """Another driver runs the study; the same command goes on after its end. Exit code 69."""
 

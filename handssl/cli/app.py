@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version
 from io import StringIO
 
 import click
@@ -24,6 +23,7 @@ from handssl.cli.study import study
 from handssl.cli.submitting import submit
 from handssl.cli.tokens import token
 from handssl.errors import HandsslError
+from handssl.installed import code_digest, git_state, version_label
 from handssl.secrets import masked
 
 INTERRUPTED = 130
@@ -33,7 +33,14 @@ _COMPLETION = {"bash": "~/.bashrc", "zsh": "~/.zshrc", "fish": "~/.config/fish/c
 @click.group(
     cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(version("handssl"), prog_name="handssl")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda context, _, asked: _show_version(context) if asked else None,
+    help="Show the version, the commit and the digest of the code, and exit.",
+)
 def cli() -> None:
     """Compare self-supervised objectives for hand-pose encoders, with every trial tracked.
 
@@ -49,6 +56,15 @@ def cli() -> None:
     Every command says more with --help. Results go to --storage, else $HANDSSL_HOME, else
     ./handssl-runs. A command that was interrupted continues when it is run again.
     """  # noqa: D301  (click's mark for a block it must not wrap)
+
+
+def _show_version(context: click.Context) -> None:
+    state = git_state()
+    commit = state.get("mlflow.source.git.commit", "unknown")[:12]
+    changed = " with local changes" if state.get("git_dirty") == "true" else ""
+    click.echo(f"handssl, version {version_label()}")
+    click.echo(f"commit {commit}{changed}, code {code_digest()}")
+    context.exit()
 
 
 @cli.command()

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from handssl.installed import git_state
 from handssl.report.rows import REFERENCE_OBJECTIVES
 from handssl.tracking.conventions import flatten
-from handssl.tracking.provenance import git_state, library_versions
+from handssl.tracking.provenance import library_versions
 from handssl.tracking.record import TrialRecord
 
 _VARIES = ("composition", "objective", "seed", "augmentation")

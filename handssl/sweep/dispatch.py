@@ -144,7 +144,8 @@ class Judge(FIFOScheduler):  # type: ignore[misc]
         planned = self._scheduler.trials[trial.config["trial_id"]]
         # What another driver has taken over is learnt from what that one records.
         lost = self._hold.is_lost(planned.trial_id)
-        if not lost and result.get("outcome") not in ("diverged", "failed"):  # told when they end
+        told_at_end = ("diverged", "failed", "refused")
+        if not lost and result.get("outcome") not in told_at_end:
             self._scheduler.reported(planned, result["epoch"], {PRIMARY: result[PRIMARY]})
         return planned
 

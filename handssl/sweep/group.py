@@ -18,6 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from handssl.errors import HandsslError
 from handssl.sweep.nodes import this_node
 from handssl.sweep.trainer import build_trainer
+from handssl.sweep.versions import versions
 from handssl.sweep.worker import Begun, Copied, Joined
 
 PREFIX = ".train-"
@@ -79,7 +80,7 @@ class Group:
         self.copied: list[str] = []
         self.step: Step | None = None
         self._failed: list[BaseException] = []
-        told = {"trial": trial, "line": self._line}
+        told = {"trial": trial, "line": self._line, "versions": versions()}
         trainer = build_trainer(told, workers, use_gpu=use_gpu, scratch=self._scratch.name)
         self._thread = threading.Thread(target=self._fit, args=(trainer,), daemon=True)
         self._thread.start()

@@ -9,6 +9,7 @@ from handssl.data.config import DataConfig, PackedData
 from handssl.data.preparation import prepare
 from handssl.data.study_data import StudyData
 from handssl.sweep.events import Note, OnEvent, Preparing
+from handssl.sweep.identity import NUMERICS_VERSION
 from handssl.sweep.local_ray import available_cpus
 from handssl.sweep.located import Located, located, store_name
 from handssl.sweep.node_cache import NodeCache
@@ -80,9 +81,10 @@ class Places:
         return located(self.open(trial.data or self._study.data).folder, self.site)
 
     def tags(self, trial: PlannedTrial) -> dict[str, str]:
-        """Return what a tracker should say about the data of a trial."""
-        planned = {"plan": self.plan} if self.plan else {}
-        return _described(self.open(trial.data or self._study.data)) | provenance() | planned
+        """Return what a tracker should say about the data of a trial, and the code it runs."""
+        tags = {"numerics_version": str(NUMERICS_VERSION)} | provenance()
+        tags |= {"plan": self.plan} if self.plan else {}
+        return _described(self.open(trial.data or self._study.data)) | tags
 
     def _tell(self, phase: str, done: int, total: int) -> None:
         self._on_event(Preparing(phase, done, total))

@@ -6,6 +6,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from handssl.sweep import staffing
 from handssl.sweep.elsewhere import copied_elsewhere
 from handssl.sweep.events import Event, Notice, OnEvent, StepEnded, Tick, Waiting
 from handssl.sweep.interruption import Interruption
-from handssl.sweep.local_ray import Cluster
+from handssl.sweep.local_ray import Cluster, ray_cluster
 from handssl.sweep.located import Located
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
@@ -27,6 +28,7 @@ from handssl.sweep.running import Running
 from handssl.sweep.scheduler import StageScheduler
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.sweep.supervisor import Supervisor, is_connected
+from handssl.sweep.versions import require_same_everywhere
 from handssl.training import Execution
 
 Row = tuple[int, dict[str, float]]
@@ -133,6 +135,23 @@ class _Alone(Sweep):
     def execute(self, scheduler: StageScheduler, recorder: Recorder, on_event: OnEvent) -> None:
         """Train here, or on workers."""
         require_trial(next(iter(scheduler.trials)), self.continued)
+        with self._joined():
+            self._run_missing(scheduler, recorder, on_event)
+
+    @contextmanager
+    def _joined(self) -> Iterator[None]:
+        """Connect to the cluster that was named, if its nodes have the code of this process."""
+        if self.address is None:
+            yield
+            return
+        with ray_cluster(self.address):
+            self.interruption.listen()
+            require_same_everywhere()
+            yield
+
+    def _run_missing(
+        self, scheduler: StageScheduler, recorder: Recorder, on_event: OnEvent
+    ) -> None:
         on_event(self.planned(scheduler, Cluster(1, 1, 0.0, owned=True)))
         self.tracker.samples_system, self.tracker.models = True, "all"
         for trial in scheduler.missing:

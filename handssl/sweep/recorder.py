@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from handssl.installed import code_digest
 from handssl.secrets import masked
 from handssl.sweep.events import Ended, EpochEnded, Notice, OnEvent, Outcome, Paused, Started
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger, LogEntry
+from handssl.tracking.provenance import CODE_TAG
 from handssl.tracking.record import TrialRecord
 
 EPOCH_S, DEVICE_S = "time/epoch_s", "time/device_s"
@@ -58,7 +60,7 @@ class Recorder:
         """Open a trial's record and its run."""
         self._waiting.pop(trial.trial_id, None)
         record = self._store.load(trial.trial_id) or self._new_record(trial)
-        record = record.model_copy(update={"outcome": "running"})
+        record = record.model_copy(update={"outcome": "running", "tags": _with_code(record.tags)})
         self._save(record)  # first: the tracker shows what is on disk
         self._keep_run(record, self._tracker.start(record, trial.config.model_dump(mode="json")))
         self._on_event(Started(trial, record.epoch))
@@ -141,6 +143,12 @@ class Recorder:
             config=trial.config.model_dump(mode="json"),
             tags=self._data(trial),
         )
+
+
+def _with_code(tags: Mapping[str, str]) -> dict[str, str]:
+    """Add this process's code: a trial that is continued may have been begun by another."""
+    codes = [code for code in tags.get(CODE_TAG, "").split(", ") if code]
+    return {**tags, CODE_TAG: ", ".join(dict.fromkeys([*codes, code_digest()]))}
 
 
 def device_s(metrics: Mapping[str, float]) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ray import tune
 
-from handssl.errors import ClusterLostError, DivergedError
+from handssl.errors import ClusterLostError, DivergedError, OtherCodeError
 from handssl.sweep.located import Located, folder_here
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.running import Running
@@ -95,7 +95,8 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
 
         Returns:
             `epoch`, `metrics`, the primary measure, and at the end `done` with an `outcome`, which
-            is `waiting` where only the segment has ended.
+            is `waiting` where only the segment has ended, `refused` where nothing was trained
+            because this node has other code than the driver.
         """
         try:
             self._versions.require(self._own_versions, socket.gethostname())
@@ -106,6 +107,8 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
             raise  # no trial's fault: this process is lost with Ray
         except DivergedError as error:
             return self._ended("diverged", str(error))
+        except OtherCodeError as error:
+            return self._last("refused", str(error))
         except Exception as error:
             self._trial_folder.mkdir(parents=True, exist_ok=True)
             file = self._trial_folder / "error.txt"
@@ -127,6 +130,9 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
 
     def _ended(self, outcome: str, message: str) -> Result:
         self._exporter.ended(self._trial, outcome)
+        return self._last(outcome, message)
+
+    def _last(self, outcome: str, message: str) -> Result:
         end = {"done": True, "outcome": outcome, "message": message}
         return {"epoch": self._epoch, "metrics": {}, PRIMARY: math.nan, **end}
 

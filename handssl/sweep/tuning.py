@@ -11,7 +11,7 @@ from typing import Any
 
 from ray import tune
 
-from handssl.errors import ClusterLostError, HandsslError
+from handssl.errors import ClusterLostError, HandsslError, OtherCodeError
 from handssl.sweep.actor_losses import losses_end_trials
 from handssl.sweep.company import Company
 from handssl.sweep.dispatch import Dispatch, Judge
@@ -71,6 +71,7 @@ class Bridge(tune.Callback):  # type: ignore[misc]
     def __init__(self, sweeping: Sweeping, dispatch: Dispatch) -> None:
         self._sweeping, self._dispatch = sweeping, dispatch
         self._scheduler, self._recorder = sweeping.scheduler, sweeping.recorder
+        self._refusal = ""
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """An actor has turned to a segment of a trial."""
@@ -104,6 +105,9 @@ class Bridge(tune.Callback):  # type: ignore[misc]
             self._recorder.end(planned, "cancelled")
         elif outcome == "waiting":
             self._recorder.pause(planned)
+        elif outcome == "refused":
+            self._refusal = last["message"]
+            self._recorder.pause(planned)
         elif outcome != "stopped":
             self._end(planned, outcome, last.get("message", ""))
         self._let_go(planned)
@@ -125,7 +129,13 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         self._let_go(planned)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """The controller went round once."""
+        """The controller went round once.
+
+        Raises:
+            OtherCodeError: A node that came later has other code than the driver.
+        """
+        if self._refusal:
+            raise OtherCodeError(self._refusal)
         self._sweeping.on_step()
 
     def _is_past(self, trial: PlannedTrial) -> bool:

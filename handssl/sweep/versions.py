@@ -1,76 +1,108 @@
-"""The same handssl on every node: checked before a trial starts."""
+"""The same code and libraries on every node: checked before a trial starts.
+
+Code is compared by the digest of its files, since two commits may have one version.
+"""
 
 from __future__ import annotations
 
 import platform
 import socket
-from dataclasses import dataclass
-from importlib.metadata import version
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from handssl.errors import InputError
+from handssl.errors import OtherCodeError
+from handssl.installed import digest_of, version_label
 
 _ANSWER_S = 60.0
+_REINSTALL = 'pip install --force-reinstall --no-deps "$(ls -t dist/handssl-*.whl | head -1)"'
+_PIP = {"torch": "torch", "numpy": "numpy", "opencv": "opencv-python-headless"}
 
 
 @dataclass(frozen=True)
 class Versions:
-    """What a process runs with.
+    """What a process runs with. All but the label has to be the same on every node.
 
     Attributes:
-        handssl: Of the package.
-        torch: Likewise, whether built for GPUs or not: a head often has none.
-        python: Major and minor.
+        label: Version of handssl as it was installed; shown, never compared.
+        code: Digest of the files of handssl, see `handssl.installed`.
+        numerics: `NUMERICS_VERSION`, a part of every trial's identity.
+        torch: Version, whether built for GPUs or not: a head often has none.
+        numpy: Version.
+        opencv: Version; another one may round pixels differently.
+        python: Major and minor version.
     """
 
-    handssl: str
+    label: str
+    code: str
+    numerics: str
     torch: str
+    numpy: str
+    opencv: str
     python: str
 
     def require(self, other: Versions, node: str) -> None:
-        """Refuse a node that has others.
+        """Refuse a node with other code or libraries.
 
         Args:
             other: Of the node.
             node: Its name.
 
         Raises:
-            InputError: They differ; the command that mends it is said.
+            OtherCodeError: They differ; it says what, and how to make them the same.
 
         Example:
-            >>> Versions("1.0", "2.15", "3.11").require(Versions("0.9", "2.15", "3.11"), "gpu1")
-            Traceback (most recent call last):
-            handssl.errors.InputError: node gpu1: expected handssl 1.0, got 0.9; there: pip ...
+            >>> mine = versions()
+            >>> mine.require(mine, "gpu1")
         """
-        mine, theirs = vars(self), vars(other)
-        different = [name for name in mine if mine[name] != theirs[name]]
+        names = [field.name for field in fields(self) if field.name != "label"]
+        different = [name for name in names if getattr(self, name) != getattr(other, name)]
         if different:
-            wants = ", ".join(f"{name} {mine[name]}" for name in different)
-            has = ", ".join(theirs[name] for name in different)
-            mend = f"pip install handssl=={self.handssl} torch=={self.torch}"
-            raise InputError(f"node {node}: expected {wants}, got {has}; there: {mend}")
+            lines = [f"  {self._said(name, other)}" for name in different]
+            head = f"node {node} differs from the driver, so no trial is started on it:"
+            raise OtherCodeError("\n".join([head, *lines, *self._mending(different, node)]))
+
+    def _said(self, name: str, other: Versions) -> str:
+        mine, theirs = getattr(self, name), getattr(other, name)
+        if name == "code":
+            mine, theirs = f"{mine} ({self.label})", f"{theirs} ({other.label})"
+        named = {"code": "code of handssl", "numerics": "NUMERICS_VERSION"}.get(name, name)
+        return f"{named}: expected {mine}, got {theirs}"
+
+    def _mending(self, different: list[str], node: str) -> Iterator[str]:
+        if "code" in different or "numerics" in different:
+            yield "make a wheel of the driver's code, in its checkout:"
+            yield "  python -m pip wheel --no-deps -w dist ."
+            yield f"copy dist to {node} and install it there; `ray up` does both:"
+            yield f"  {_REINSTALL}"
+        if "python" in different:
+            yield f"make an environment with Python {self.python} on {node}"
+        if pins := [f"'{_PIP[n]}=={getattr(self, n)}.*'" for n in different if n in _PIP]:
+            yield f"on {node}:"
+            yield f"  pip install {' '.join(pins)}"
 
 
+@cache
 def versions() -> Versions:
-    """Return those of this process."""
-    major, minor, _ = platform.python_version_tuple()
-    return Versions(version("handssl"), _public(version("torch")), f"{major}.{minor}")
-
-
-def _public(text: str) -> str:
-    return text.partition("+")[0]
+    """Return those of this process, as they were when it was first asked."""
+    return Versions(**_tell()[1])
 
 
 def require_same_everywhere() -> None:
     """Ask every other node of the cluster that this process is connected to.
 
-    A process costs seconds, so this node is not asked: its trials compare before they start.
+    A process costs seconds, so this node is not asked: its trials compare before they start, as
+    those of nodes that come later do.
 
     Raises:
-        InputError: One of them has other versions, or none.
+        OtherCodeError: One of them has other code or libraries, or none.
     """
     mine = versions()
     here = ray.get_runtime_context().get_node_id()
@@ -86,16 +118,41 @@ def require_same_everywhere() -> None:
 
 
 def _ask(node: str) -> Any:
-    def tell() -> tuple[str, dict[str, str]]:
-        # A local function travels by value: the package there may be another, or missing.
-        found = {}
-        for name in ("handssl", "torch"):
-            try:
-                found[name] = version(name).partition("+")[0]
-            except ImportError:
-                found[name] = "none"
-        major, minor, _ = platform.python_version_tuple()
-        return socket.gethostname(), {**found, "python": f"{major}.{minor}"}
-
     where = NodeAffinitySchedulingStrategy(node, soft=False)
-    return ray.remote(num_cpus=0, scheduling_strategy=where, max_retries=0)(tell).remote()
+    task = ray.remote(num_cpus=0, scheduling_strategy=where, max_retries=0)(_tell)
+    with _by_value():
+        return task.remote()
+
+
+@contextmanager
+def _by_value() -> Iterator[None]:
+    """Send functions as they are here: the package of the node may be another, or missing."""
+    modules = (sys.modules[__name__], sys.modules[digest_of.__module__])
+    for module in modules:
+        ray.cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in modules:
+            ray.cloudpickle.unregister_pickle_by_value(module)
+
+
+def _tell() -> tuple[str, dict[str, str]]:
+    """Return the name of this node, and what a process there runs with."""
+    return socket.gethostname(), {
+        "label": version_label(),
+        "code": digest_of(("handssl", "tune_spaces")),
+        "numerics": _value("handssl.sweep.identity", "NUMERICS_VERSION"),
+        "torch": _value("torch", "__version__"),
+        "numpy": _value("numpy", "__version__"),
+        "opencv": _value("cv2", "__version__"),
+        "python": ".".join(platform.python_version_tuple()[:2]),
+    }
+
+
+def _value(module: str, name: str) -> str:
+    """Return a value of a module, without the local part of a version: a head has no GPU."""
+    try:
+        return str(getattr(import_module(module), name)).partition("+")[0]
+    except Exception:  # it is missing, broken, or too old to have it
+        return "none"

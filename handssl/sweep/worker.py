@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -15,6 +16,7 @@ from ray.util import get_current_placement_group
 from handssl.distributed import rank
 from handssl.errors import DivergedError, HandsslError, InterruptedStudyError
 from handssl.sweep.located import folder_here
+from handssl.sweep.versions import versions
 from handssl.training.trial import Trial
 
 _LOW_MEMORY = "running low on memory"  # of Ray's own message
@@ -80,13 +82,15 @@ def work(settings: dict[str, Any]) -> None:
     """Be one worker: train, and if this is the first, tell the driver.
 
     Args:
-        settings: `trial`, the arguments of the Trial, and the `line` to the driver.
+        settings: `trial`, the arguments of the Trial, the `line` to the driver, and its `versions`,
+            which this node has to have too.
     """
     line = settings["line"]
     context = ray.get_runtime_context()
     placement = get_current_placement_group()
     ray.get(line.say.remote(Joined(context.current_actor, context.get_node_id(), placement)))
     try:
+        settings["versions"].require(versions(), socket.gethostname())
         _train(settings)
     except (DivergedError, InterruptedStudyError) as error:
         # All ranks raise these together.

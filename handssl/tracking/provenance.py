@@ -1,45 +1,39 @@
-"""Which code and machine a result came from: versions, commit, local changes, processor, GPUs."""
+"""Which code and machine a result came from: digest, commit, versions, processor, GPUs.
+
+None of it is part of a trial's identity: a result stays valid under other code until
+`NUMERICS_VERSION` is raised.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import platform
-import subprocess
 import sys
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
+from handssl.installed import code_digest, git_state
 from handssl.tracking.nvml import gpu_names
 
-_PACKAGE = Path(__file__).parents[1]
+CODE_TAG = "code_digest"
 _LIBRARIES = ("handssl", "torch", "torchvision", "numpy", "ray", "mlflow")
+_OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless")
 
 
 def provenance() -> dict[str, str]:
     """Return tags with all that is below: code, versions and machine."""
-    return git_state() | library_versions() | machine()
-
-
-@lru_cache(maxsize=1)
-def git_state() -> dict[str, str]:
-    """Return tags with the commit and whether files differ from it; empty outside a checkout."""
-    if _git("ls-files", "--error-unmatch", "errors.py") is None:
-        return {}
-    commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
-    if commit is None:
-        return {}
-    return {"mlflow.source.git.commit": commit, "git_dirty": str(bool(changes)).lower()}
+    return {CODE_TAG: code_digest()} | git_state() | library_versions() | machine()
 
 
 @lru_cache(maxsize=1)
 def library_versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that matter, as tags."""
     tags = {"version.python": platform.python_version()}
-    for name in _LIBRARIES:
+    for name in (*_LIBRARIES, *_OPENCV):
         try:
-            tags[f"version.{name}"] = version(name)
+            tags[f"version.{name.partition('-')[0]}"] = version(name)
         except PackageNotFoundError:
             continue
     return tags
@@ -92,12 +86,3 @@ def _torch_build() -> list[str]:
 def _torch_cuda() -> str:
     torch = sys.modules.get("torch")
     return "" if torch is None else str(torch.version.cuda or "")
-
-
-def _git(*arguments: str) -> str | None:
-    command = ["git", "-C", str(_PACKAGE), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -14,19 +14,35 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 TIMEOUT_S = 240.0
 HERE = Path(__file__).parent
+PATH = "HANDSSL_TEST_PATH_"  # and a node's number: what it has as PYTHONPATH
 
 
 class LocalCluster:
-    """Client of the program below."""
+    """Client of the program below.
 
-    def __init__(self, folder: Path, nodes: int, *, dashboard: bool = False) -> None:
+    Args:
+        folder: Of the cluster.
+        nodes: How many, besides the head.
+        dashboard: Whether there is one.
+        paths: Where nodes import from that do not have this checkout, by number.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        nodes: int,
+        *,
+        dashboard: bool = False,
+        paths: Mapping[int, Path] | None = None,
+    ) -> None:
         self.folder = folder
         self.env = os.environ | {
             "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
@@ -36,6 +52,7 @@ class LocalCluster:
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_metrics_report_interval_ms": "500",
+            **{f"{PATH}{number}": str(path) for number, path in (paths or {}).items()},
         }
         self._server = self.start(
             [str(HERE / "clusters.py"), str(nodes), *["dashboard"] * dashboard]
@@ -149,10 +166,10 @@ class LocalCluster:
 
 
 @contextlib.contextmanager
-def local_cluster(nodes: int, *, dashboard: bool = False) -> Iterator[LocalCluster]:
+def local_cluster(nodes: int, **options: Any) -> Iterator[LocalCluster]:
     """Start a cluster and end it. Its folder is a short one: names of sockets have a limit."""
     with tempfile.TemporaryDirectory(prefix="hs-") as folder:
-        cluster = LocalCluster(Path(folder).resolve(), nodes, dashboard=dashboard)
+        cluster = LocalCluster(Path(folder).resolve(), nodes, **options)
         try:
             yield cluster
         finally:
@@ -196,8 +213,11 @@ def _serve(count: int, *, dashboard: bool) -> None:
 
 
 def _named(options, number):
-    """Tell a node its number, as a real one has a name."""
-    return options | {"env_vars": {"HANDSSL_TEST_NODE": str(number)}}
+    """Tell a node its number, as a real one has a name, and where its packages are."""
+    variables = {"HANDSSL_TEST_NODE": str(number)}
+    if path := os.environ.get(f"{PATH}{number}"):
+        variables["PYTHONPATH"] = path
+    return options | {"env_vars": variables}
 
 
 def _obey(cluster, nodes, options, verb, number):

@@ -18,7 +18,6 @@ from handssl.sweep.located import located
 from handssl.sweep.node_cache import NodeCache
 from handssl.sweep.site import Site, find_site
 from handssl.sweep.store_source import StoreSource
-from handssl.sweep.versions import Versions
 from handssl.tracking.ledger import Ledger
 from tests.sweep.clusters import local_cluster
 from tests.sweep.scripted_driver import sweeper
@@ -182,17 +181,6 @@ def test_places_are_read_strictly(tmp_path, monkeypatch):
 def test_without_a_cache_every_node_reads_the_folder_itself(blob_data):
     assert located(blob_data, None).stores == ()
     assert located(blob_data, Site(stores={"blobs": str(blob_data)})).here(print) == blob_data
-
-
-def test_a_node_with_another_version_is_named_with_the_command_that_mends_it():
-    mine = Versions("1.0.0", "2.15.0", "3.11")
-    mine.require(Versions("1.0.0", "2.15.0", "3.11"), "gpu1")
-    with pytest.raises(InputError) as error:
-        mine.require(Versions("0.9.0", "2.14.0", "3.11"), "gpu1")
-    assert str(error.value) == (
-        "node gpu1: expected handssl 1.0.0, torch 2.15.0, got 0.9.0, 2.14.0; there: "
-        "pip install handssl==1.0.0 torch==2.15.0"
-    )
 
 
 def test_each_node_of_a_cluster_copies_once_and_the_numbers_stay_the_same(tmp_path, blob_data):

@@ -133,3 +133,16 @@ def test_an_epoch_keeps_the_time_it_took_of_the_devices_it_was_given(store: Ledg
     found = [row.metrics for row in store.history(TRIAL.trial_id)]
     assert [device_s(metrics) for metrics in found] == [2.0, 16.0, 0.0]
     assert "time/device_s" not in found[2]
+
+
+def test_a_trial_that_other_code_continues_names_both(
+    store: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for code in ("a" * 16, "b" * 16, "b" * 16):
+        monkeypatch.setattr("handssl.sweep.recorder.code_digest", lambda code=code: code)
+        made, _ = recorder(store)
+        made.start(TRIAL)
+        made.close()
+    record = store.load(TRIAL.trial_id)
+    assert record is not None
+    assert record.tags["code_digest"] == f"{'a' * 16}, {'b' * 16}"

@@ -48,6 +48,7 @@ def test_a_record_that_does_not_name_its_data_has_no_inputs():
 def test_the_machine_and_the_versions_are_named():
     tags = provenance.provenance()
     assert {"version.python", "version.torch", "machine.cpu", "machine.platform"} <= tags.keys()
+    assert {"version.numpy", "version.opencv", "code_digest"} <= tags.keys()
     assert all(tags.values())
 
 
