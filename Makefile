@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-order check format test test-all clean
+.PHONY: help setup demo demo-order check format test test-faults test-all clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,10 @@ format: $(READY) ## Rewrite files in the house format
 	@$(BIN)/ruff check --fix .
 
 test: $(READY) ## The tests, without those of many rounds
-	@$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m 'not slow and not faults' -n 2 --dist loadfile --no-loadscope-reorder
+
+test-faults: $(READY) ## Long tests with real processes that are killed or suspended
+	@$(BIN)/python -m pytest -m faults
 
 test-all: $(READY) ## All tests
 	@$(BIN)/python -m pytest

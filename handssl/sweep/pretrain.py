@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from handssl.errors import DivergedError, InputError, InterruptedStudyError
 from handssl.sweep import staffing
 from handssl.sweep.elsewhere import copied_elsewhere
+from handssl.sweep.error_file import write_error
 from handssl.sweep.events import Event, Notice, OnEvent, StepEnded, Tick, Waiting
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.local_ray import Cluster
@@ -102,10 +102,10 @@ class _Alone(Sweep):
         for trial in scheduler.missing:
             self._require_free(trial)
             folder = self.store.folder(trial.trial_id)
-            keeping = self.execution
-            with copied_elsewhere(self.checkpoints, folder, keeping, on_event) as copied:
+            keeping, fence = self.execution, self.store.claims.fence(trial.trial_id)
+            with copied_elsewhere(self.checkpoints, folder, keeping, on_event, fence) as copied:
                 recorder.start(trial)
-                self.settings.save(folder)
+                self.settings.save(folder, fence)
                 rows = self._rows(trial, self.places.located(trial), folder, on_event)
                 self._record(trial, copied.rows(rows), recorder, folder, copied.known)
 
@@ -135,7 +135,7 @@ class _Alone(Sweep):
         except (KeyboardInterrupt, InterruptedStudyError, InputError):
             raise
         except Exception as error:
-            (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            write_error(folder, self.store.claims.fence(trial.trial_id))
             recorder.end(trial, "failed", f"{type(error).__name__}: {error}")
         else:
             recorder.end(trial, "completed", "")
@@ -174,6 +174,7 @@ class _Alone(Sweep):
             waiting=waiting,
             on_started=self.interruption.listen,
             address=self.address,
+            fence=self.store.claims.fence(trial.trial_id),
         )
 
     def _rows_here(
@@ -181,7 +182,8 @@ class _Alone(Sweep):
     ) -> Iterator[Row]:
         from handssl.training import Trial
 
-        opened = Trial(trial.config, data, folder, execution=self.execution)
+        fence = self.store.claims.fence(trial.trial_id)
+        opened = Trial(trial.config, data, folder, execution=self.execution, fence=fence)
         for result in opened.epochs(on_step, self._must_stop):
             yield result.epoch, dict(result.metrics)
 

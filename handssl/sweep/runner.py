@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from handssl.errors import InterruptedStudyError, PausedStudyError
+from handssl.errors import InterruptedStudyError, PausedStudyError, TakenOverError
 from handssl.sweep.budget import Budget
 from handssl.sweep.choosing import choose
 from handssl.sweep.company import Company
@@ -119,6 +119,9 @@ class Sweep:
                 self.run(on_event)
         except (KeyboardInterrupt, InterruptedStudyError):
             self.interrupted = True
+        except TakenOverError as error:
+            self.interrupted, self.ended_by = True, "another driver"
+            on_event(Note(str(error)))
         return self.result()
 
     def _hold(self) -> Hold:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from handssl.errors import InterruptedStudyError
+from handssl.fencing import Fence, held
 from handssl.sweep.group import Group, GroupLostError, Row, remove_remains
 from handssl.sweep.local_ray import ray_cluster
 from handssl.sweep.located import Located
@@ -35,6 +36,7 @@ def train_together(
     on_started: Callable[[], None],
     address: str | None = None,
     origin: Path | None = None,
+    fence: Fence | None = None,
 ) -> Iterator[Row]:
     """Yield a trial's epochs as Ray Train workers make them.
 
@@ -50,6 +52,7 @@ def train_together(
         address: Of a Ray cluster, as `ray.init` takes it; None: one of our own, or the one that
             the caller has connected to.
         origin: The same run with fewer epochs, to go on from.
+        fence: Around the folder.
 
     Yields:
         (epoch, metrics), those of an earlier run first.
@@ -59,10 +62,12 @@ def train_together(
         InterruptedStudyError: It was stopped; the steps that were made are saved.
         InputError: The machine or cluster has fewer CPUs or GPUs than workers.
         GroupLostError: Workers were lost again and again without an epoch in between.
+        TakenOverError: The folder was claimed by another.
     """
     with ray_cluster(address) as cluster:
         on_started()
-        remove_remains(folder)
+        with held(fence):
+            remove_remains(folder)
         staffing = Staffing(
             Workers.of(workers),
             config,
@@ -77,7 +82,7 @@ def train_together(
             "folder": folder,
             "execution": execution,
         }
-        trial |= {"origin": origin}
+        trial |= {"origin": origin, "fence": fence}
         yield from _Run(trial, staffing, waiting, use_gpu=cluster.gpus > 0).rows()
 
 
@@ -95,6 +100,8 @@ class _Run:
     def rows(self) -> Iterator[Row]:
         """Yield every epoch once, in order."""
         while True:
+            with held(self._trial["fence"]):
+                pass  # what befell a group after its folder was lost is no reason for another
             count = self._staffing.next()
             group = Group(self._trial, count, use_gpu=self._use_gpu)
             try:
