@@ -53,6 +53,13 @@ class BusyStudyError(InputError):
     exit_code = 69
 
 
+class TakenOverError(BusyStudyError):
+    """Another driver has taken a study or a trial over, this one having been silent. Exit code 69.
+
+    Whoever gets it has lost the right to write, and ends.
+    """
+
+
 class DivergedError(HandsslError):
     """Training produced a number that is not finite. Exit code 4."""
 

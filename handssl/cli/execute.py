@@ -14,7 +14,7 @@ from handssl.cli.live import LiveProgress
 from handssl.cli.summary import Summary, summarise, write_markdown
 from handssl.cli.terminal import Terminal
 from handssl.commands import command
-from handssl.errors import InterruptedStudyError, PausedStudyError
+from handssl.errors import HandsslError, InterruptedStudyError, PausedStudyError, TakenOverError
 from handssl.sweep.supervised import run as run_study
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def execute(
     Raises:
         InterruptedStudyError: It was interrupted; the message says how to go on.
         PausedStudyError: Likewise, by SIGTERM or because its time was over.
+        TakenOverError: Another driver has taken it over and goes on with it.
     """
     errors = Terminal(stderr=True)
     with LiveProgress(errors, quiet=quiet) as progress:
@@ -69,11 +70,23 @@ def execute(
     return 1 if result.failed else 0
 
 
-def interruption(result: StudyResult) -> InterruptedStudyError:
+_KINDS: dict[str, type[HandsslError]] = {
+    "SIGINT": InterruptedStudyError,
+    "another driver": TakenOverError,
+}
+
+
+def interruption(result: StudyResult) -> HandsslError:
     """Return the error of a run that was interrupted; what stopped it decides the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the message is left to be said
-    kind = InterruptedStudyError if result.stopped_by == "SIGINT" else PausedStudyError
+    kind = _KINDS.get(result.stopped_by, PausedStudyError)
     return kind(interruption_message(result, sys.argv))
+
+
+_VERBS = {
+    "pause": "paused",
+    "another driver": "another driver has taken the study over and goes on with it",
+}
 
 
 def interruption_message(result: StudyResult, argv: list[str]) -> str:
@@ -87,15 +100,20 @@ def interruption_message(result: StudyResult, argv: list[str]) -> str:
     underway = [record for record in result.records if record.outcome == "running"]
     part = ", ".join(f"{r.cell} after epoch {r.epoch} of {r.epochs}" for r in underway)
     kept = f"{finished} of {result.planned} trials finished" if result.planned else "the storage"
-    verb = "paused" if result.stopped_by == "pause" else "interrupted"
+    verb = _VERBS.get(result.stopped_by, "interrupted")
     return "\n".join(
         [
             f"{verb}. Kept in {result.storage}: {kept}"
             + (f"; to be continued: {part}." if part else "."),
-            "No process was left behind. Continue with:",
+            f"No process was left behind. {_then(result)}:",
             f"  {continuing_command(_resuming(argv, result), result.storage)}",
         ]
     )
+
+
+def _then(result: StudyResult) -> str:
+    taken = result.stopped_by == "another driver"
+    return "Once the other has ended, see what is there with" if taken else "Continue with"
 
 
 def _resuming(argv: list[str], result: StudyResult) -> list[str]:

@@ -35,9 +35,14 @@ class Budget:
         self._scheduler, self._ledger = scheduler, ledger
 
     def keep(self) -> None:
-        """Bring the sum below what is allowed, as far as nothing is removed that is needed."""
+        """Bring the sum below what is allowed, as far as nothing is removed that is needed.
+
+        Raises:
+            TakenOverError: Another driver runs the study now, and keeps its checkpoints itself.
+        """
         if self._max_bytes is None:
             return
+        self._ledger.claims.require_now()
         files = [(path, _size(path)) for path in self._trials.glob(f"*/{_FILES}")]
         excess = sum(size for _, size in files) - self._max_bytes
         sizes = dict(files)

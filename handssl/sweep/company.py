@@ -50,6 +50,11 @@ class Company:
         """Whether another driver works on something that this stage needs."""
         return bool(self._hold.others)
 
+    def token(self, trial: PlannedTrial) -> str:
+        """Return what those who work on a trial have to show, see `handssl.fencing`."""
+        fence = self._ledger.claims.fence(trial.trial_id)
+        return fence.token if fence is not None else ""
+
     def is_lost(self, trial: PlannedTrial) -> bool:
         """Say whether another driver has taken over a trial that this one works on."""
         return self._hold.is_lost(trial.trial_id)

@@ -15,6 +15,9 @@ from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.running import Running
 from handssl.sweep.scheduler import PRIMARY, StageScheduler
+from handssl.sweep.trainable import TAKEN_OVER
+
+_UNMEASURED = ("diverged", "failed", "refused", TAKEN_OVER)  # told when they end
 
 
 class Dispatch(Searcher):  # type: ignore[misc]
@@ -72,6 +75,7 @@ class Dispatch(Searcher):  # type: ignore[misc]
             "trial_id": trial.trial_id,
             "after": self._recorder.known_epoch(trial),
             "until": self._scheduler.target(trial),
+            "token": self._company.token(trial),
         }
 
     def _able(self) -> Iterator[PlannedTrial]:
@@ -144,8 +148,7 @@ class Judge(FIFOScheduler):  # type: ignore[misc]
         planned = self._scheduler.trials[trial.config["trial_id"]]
         # What another driver has taken over is learnt from what that one records.
         lost = self._hold.is_lost(planned.trial_id)
-        told_at_end = ("diverged", "failed", "refused")
-        if not lost and result.get("outcome") not in told_at_end:
+        if not lost and result.get("outcome") not in _UNMEASURED:
             self._scheduler.reported(planned, result["epoch"], {PRIMARY: result[PRIMARY]})
         return planned
 

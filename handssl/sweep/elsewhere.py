@@ -9,6 +9,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TypeVar
 
+from handssl.fencing import Fence
 from handssl.secrets import require_no_secret
 from handssl.sweep.copies import Copies
 from handssl.sweep.events import Event, Note, OnEvent, Tick, Waiting
@@ -48,7 +49,11 @@ class Copied:
 
 @contextmanager
 def copied_elsewhere(
-    url: str | None, folder: Path, execution: Execution, on_event: OnEvent
+    url: str | None,
+    folder: Path,
+    execution: Execution,
+    on_event: OnEvent,
+    fence: Fence | None = None,
 ) -> Iterator[Copied]:
     """Take a newer checkpoint from there, and copy those of the block to it.
 
@@ -57,6 +62,7 @@ def copied_elsewhere(
         folder: The trial's own.
         execution: Says how many are kept.
         on_event: Told of what the user should know.
+        fence: Around the folder.
 
     Yields:
         What the block needs of it.
@@ -74,7 +80,11 @@ def copied_elsewhere(
         on_event(Note(message))
 
     remote = RemoteTrial(
-        url, folder, keep=execution.keep, max_bytes=execution.keep_bytes, on_note=note
+        *(url, folder),
+        keep=execution.keep,
+        max_bytes=execution.keep_bytes,
+        on_note=note,
+        fence=fence,
     )
     known = remote.fetch()
     if known:

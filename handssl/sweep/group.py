@@ -16,6 +16,7 @@ from ray.util import remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from handssl.errors import HandsslError
+from handssl.fencing import held
 from handssl.sweep.nodes import this_node
 from handssl.sweep.trainer import build_trainer
 from handssl.sweep.versions import versions
@@ -74,7 +75,8 @@ class Group:
     def __init__(self, trial: dict[str, Any], workers: int, *, use_gpu: bool) -> None:
         here = NodeAffinitySchedulingStrategy(this_node(), soft=False)
         self._line: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(_Line).remote()
-        self._scratch = tempfile.TemporaryDirectory(prefix=PREFIX, dir=trial["folder"])
+        with held(trial["fence"]):
+            self._scratch = tempfile.TemporaryDirectory(prefix=PREFIX, dir=trial["folder"])
         self._known, self.joined = 0, list[Joined]()
         self.begun: int | None = None
         self.copied: list[str] = []

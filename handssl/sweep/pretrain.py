@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, cast
 from handssl.errors import ClusterLostError, DivergedError, InputError, InterruptedStudyError
 from handssl.sweep import staffing
 from handssl.sweep.elsewhere import copied_elsewhere
+from handssl.sweep.error_file import write_error
 from handssl.sweep.events import Event, Notice, OnEvent, StepEnded, Tick, Waiting
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.local_ray import Cluster, ray_cluster
@@ -157,10 +157,10 @@ class _Alone(Sweep):
         for trial in scheduler.missing:
             self._require_free(trial)
             folder = self.store.folder(trial.trial_id)
-            keeping = self.execution
-            with copied_elsewhere(self.checkpoints, folder, keeping, on_event) as copied:
+            keeping, fence = self.execution, self.store.claims.fence(trial.trial_id)
+            with copied_elsewhere(self.checkpoints, folder, keeping, on_event, fence) as copied:
                 recorder.start(trial)
-                self.settings.save(folder)
+                self.settings.save(folder, fence)
                 rows = self._rows(trial, self.places.located(trial), folder, on_event)
                 self._record(trial, copied.rows(rows), recorder, folder, copied.known)
 
@@ -190,7 +190,7 @@ class _Alone(Sweep):
         except (KeyboardInterrupt, InterruptedStudyError, InputError, ClusterLostError):
             raise
         except Exception as error:
-            (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            write_error(folder, self.store.claims.fence(trial.trial_id))
             recorder.end(trial, "failed", f"{type(error).__name__}: {error}")
         else:
             recorder.end(trial, "completed", "")
@@ -229,6 +229,7 @@ class _Alone(Sweep):
             waiting=waiting,
             on_started=self.interruption.listen,
             address=self.address,
+            fence=self.store.claims.fence(trial.trial_id),
         )
 
     def _rows_here(
@@ -236,7 +237,8 @@ class _Alone(Sweep):
     ) -> Iterator[Row]:
         from handssl.training import Trial
 
-        opened = Trial(trial.config, data, folder, execution=self.execution)
+        fence = self.store.claims.fence(trial.trial_id)
+        opened = Trial(trial.config, data, folder, execution=self.execution, fence=fence)
         for result in opened.epochs(on_step, self._must_stop):
             yield result.epoch, dict(result.metrics)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from handssl.errors import DataError, HandsslError
+from handssl.fencing import Fence, held
 from handssl.sweep.target import RemoteFile, Target, is_partial
 from handssl.training.checkpoints import CheckpointFolder
 from handssl.training.checkpoints.reading import DamagedError, read
@@ -28,14 +29,23 @@ class RemoteTrial:
         keep: Newest checkpoints kept there, at least 1.
         max_bytes: Older ones go beyond this sum.
         on_note: Called with each message for the user.
+        fence: Around the trial's own folder; who has lost that copies nothing any more.
 
     Raises:
         InputError: The URL is of no file system that is known.
     """
 
     def __init__(
-        self, url: str, folder: Path, *, keep: int, max_bytes: int | None, on_note: Note
+        self,
+        url: str,
+        folder: Path,
+        *,
+        keep: int,
+        max_bytes: int | None,
+        on_note: Note,
+        fence: Fence | None = None,
     ) -> None:
+        self._fence = fence
         self._local, self._keep, self._max_bytes = folder / CHECKPOINTS, keep, max_bytes
         self._checkpoints = Target(url, f"{folder.name}/{CHECKPOINTS}")
         self._root, self._on_note = Target(url, folder.name), on_note
@@ -54,7 +64,10 @@ class RemoteTrial:
 
         Raises:
             OSError: It cannot be written there.
+            TakenOverError: The trial's folder was claimed by another.
         """
+        if self._fence is not None:
+            self._fence.require()  # not for as long as the copy takes, which may be minutes
         if name == WEIGHTS:
             self._root.put(file, name)
             return
@@ -108,7 +121,8 @@ class RemoteTrial:
         try:
             self._checkpoints.get(file.name, partial)
             read(partial)
-            partial.replace(self._local / file.name)
+            with held(self._fence):
+                partial.replace(self._local / file.name)
             flush_folder(self._local)
         except DamagedError:
             with contextlib.suppress(OSError):

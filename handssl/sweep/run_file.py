@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from handssl.config import Config
 from handssl.errors import DataError
+from handssl.fencing import Fence
 from handssl.sweep.run_config import RunConfig
 from handssl.sweep.storage import default_tracking_uri
 from handssl.training.checkpoints.writing import write_whole
@@ -34,27 +35,28 @@ class RunFile(Config):
         )
         return cls(run=run, tracking_uri=None if known else tracking_uri)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, fence: Fence | None = None) -> None:
         """Write it into a trial's folder, whole or not at all.
 
         Raises:
             DataError: The folder cannot be written.
+            TakenOverError: It was claimed by another.
         """
         content = self.model_dump_json(indent=2).encode()
 
         def write(file: BinaryIO) -> None:
             file.write(content)
 
-        write_whole(folder / FILE, write, size_bytes=len(content))
+        write_whole(folder / FILE, write, size_bytes=len(content), fence=fence)
 
     @classmethod
     def find(cls, folder: Path) -> Self | None:
         """Return what was written, None where nothing was."""
         path = folder / FILE
-        if not path.is_file():
-            return None
         try:
             return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
         except ValueError as error:
             raise DataError(
                 f"{path}: expected the settings of a run, cannot read them "

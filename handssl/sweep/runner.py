@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from handssl.commands import command
-from handssl.errors import BusyStudyError, InterruptedStudyError, PausedStudyError
+from handssl.errors import BusyStudyError, InterruptedStudyError, PausedStudyError, TakenOverError
 from handssl.secrets import require_no_secret
 from handssl.sweep.budget import Budget
 from handssl.sweep.choosing import choose
@@ -125,6 +125,9 @@ class Sweep:
                 self.run(on_event)
         except (KeyboardInterrupt, InterruptedStudyError):
             self.interrupted = True
+        except TakenOverError as error:
+            self.interrupted, self.ended_by = True, "another driver"
+            on_event(Note(str(error)))
         return self.result()
 
     def _hold(self) -> Hold:

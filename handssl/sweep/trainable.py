@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import socket
-import traceback
-from collections.abc import Generator, Iterator, Mapping
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 
-from handssl.errors import ClusterLostError, DivergedError, OtherCodeError
+from handssl.errors import ClusterLostError, DivergedError, OtherCodeError, TakenOverError
+from handssl.fencing import Fence
+from handssl.sweep.error_file import write_error
 from handssl.sweep.located import Located, folder_here
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.running import Running
@@ -20,6 +22,8 @@ from handssl.sweep.silence import watched
 from handssl.sweep.versions import Versions
 from handssl.sweep.versions import versions as own_versions
 
+LOOK_S = 1.0
+TAKEN_OVER = "taken over"  # how a segment ends whose folder another has claimed
 Result = dict[str, Any]
 Rows = Iterator[tuple[int, dict[str, float]]]
 
@@ -46,7 +50,8 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         """Prepare the process once; heavy imports happen here, not in the driver.
 
         Args:
-            config: The first segment: `trial_id`, the epochs it begins `after` and trains `until`.
+            config: The first segment: `trial_id`, the epochs it begins `after` and trains `until`,
+                the `token` of its claim.
             trials: The plan.
             data: Packed splits of each trial.
             storage: Where trials have their folders.
@@ -74,12 +79,15 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         self.cleanup()
         trial = self._plan[new_config["trial_id"]]
         self._trial, self._trial_folder = trial, self._trials_folder / trial.trial_id
+        token = new_config.get("token")
+        self._fence = Fence(self._trial_folder, token) if token else None
         self._epoch, self._epochs = 0, trial.epochs
         self._until = new_config["until"]
         self._rows = trial_results(
             *(trial, self._places[trial.trial_id], self._trial_folder, self._running),
             notices=self._notices,
             origin=self._origins.get(trial.trial_id),
+            fence=self._fence,
         )
         after = new_config["after"]
         self._results = (row for row in self._rows if row[0] > after)
@@ -96,23 +104,29 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         Returns:
             `epoch`, `metrics`, the primary measure, and at the end `done` with an `outcome`, which
             is `waiting` where only the segment has ended, `refused` where nothing was trained
-            because this node has other code than the driver.
+            because this node has other code than the driver, and `taken over` where it had to end
+            because the trial was claimed by another.
         """
         try:
+            return self._step()
+        except TakenOverError as error:
+            return self._ended(TAKEN_OVER, str(error))
+
+    def _step(self) -> Result:
+        try:
             self._versions.require(self._own_versions, socket.gethostname())
-            with watched(self._trial_folder, self._running.silence_s):
+            with watched(self._trial_folder, self._running.silence_s, self._fence):
                 self._epoch, metrics = next(self._results)
             _require_finite(metrics)
-        except ClusterLostError:
-            raise  # no trial's fault: this process is lost with Ray
+        except (ClusterLostError, TakenOverError):
+            raise  # no trial's fault
         except DivergedError as error:
             return self._ended("diverged", str(error))
         except OtherCodeError as error:
             return self._last("refused", str(error))
         except Exception as error:
-            self._trial_folder.mkdir(parents=True, exist_ok=True)
-            file = self._trial_folder / "error.txt"
-            file.write_text(traceback.format_exc(), encoding="utf-8")
+            # What goes wrong after the folder was lost is no failure of the trial: this raises.
+            write_error(self._trial_folder, self._fence)
             return self._ended("failed", f"{type(error).__name__}: {error}")
         result: Result = {"epoch": self._epoch, "metrics": metrics, "notices": self._told()}
         result[PRIMARY] = metrics.get(PRIMARY, math.nan)
@@ -129,7 +143,8 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         return told
 
     def _ended(self, outcome: str, message: str) -> Result:
-        self._exporter.ended(self._trial, outcome)
+        if outcome != TAKEN_OVER:
+            self._exporter.ended(self._trial, outcome)
         return self._last(outcome, message)
 
     def _last(self, outcome: str, message: str) -> Result:
@@ -145,6 +160,7 @@ def trial_results(
     *,
     notices: list[tuple[str, int]] | None = None,
     origin: Path | None = None,
+    fence: Fence | None = None,
 ) -> Rows:
     """Yield (epoch, metrics) of a trial, continuing it from its folder; a reference yields once.
 
@@ -155,9 +171,11 @@ def trial_results(
         running: With how many workers, and how each computes.
         notices: Gets what happens to workers: a sentence, and the steps that are made again.
         origin: The same run with fewer epochs, to go on from.
+        fence: Around the folder; a trial that another has claimed ends.
 
     Raises:
         DivergedError: A loss was not finite.
+        TakenOverError: The folder was claimed by another.
     """
     running = running or Running()
     told = [] if notices is None else notices
@@ -167,11 +185,13 @@ def trial_results(
         from handssl.training import Trial
 
         here = folder_here(data, lambda text: told.append((text, 0)))
-        opened = Trial(trial.config, here, folder, execution=running.execution, origin=origin)
-        for result in opened.epochs():
+        opened = Trial(
+            trial.config, here, folder, execution=running.execution, origin=origin, fence=fence
+        )
+        for result in opened.epochs(must_stop=loss_of(fence)):
             yield result.epoch, dict(result.metrics)
     else:
-        yield from _together(trial, data, folder, running, told, origin)
+        yield from _together(trial, data, folder, running, told, origin, fence)
 
 
 def _together(
@@ -181,12 +201,13 @@ def _together(
     running: Running,
     notices: list[tuple[str, int]],
     origin: Path | None,
+    fence: Fence | None,
 ) -> Rows:
     from handssl.sweep.staffing import Waiting
     from handssl.sweep.workers import train_together
 
     waiting = Waiting(
-        must_stop=lambda: False,
+        must_stop=loss_of(fence),
         on_tick=lambda: None,
         say=lambda text, again: notices.append((text, again)),
         on_step=lambda done, total: None,
@@ -201,7 +222,25 @@ def _together(
         waiting=waiting,
         on_started=lambda: None,
         origin=origin,
+        fence=fence,
     )
+
+
+def loss_of(fence: Fence | None) -> Callable[[], bool]:
+    """Return what says, between two steps, whether a folder was lost; it looks once a second.
+
+    Args:
+        fence: Around the folder; without one it is never lost.
+    """
+    looked_s, lost = -math.inf, False
+
+    def is_lost() -> bool:
+        nonlocal looked_s, lost
+        if fence is not None and time.monotonic() - looked_s >= LOOK_S:
+            looked_s, lost = time.monotonic(), fence.is_lost()
+        return lost
+
+    return is_lost
 
 
 def _reference(trial: PlannedTrial, data: Path) -> dict[str, float]:

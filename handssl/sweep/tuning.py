@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 
-from handssl.errors import ClusterLostError, HandsslError, OtherCodeError
+from handssl.errors import ClusterLostError, HandsslError, OtherCodeError, TakenOverError
 from handssl.sweep.actor_losses import losses_end_trials
 from handssl.sweep.company import Company
 from handssl.sweep.dispatch import Dispatch, Judge
@@ -25,7 +26,7 @@ from handssl.sweep.recorder import Recorder
 from handssl.sweep.running import Running
 from handssl.sweep.scheduler import StageScheduler
 from handssl.sweep.silence import SILENCE_FILE
-from handssl.sweep.trainable import PretrainTrainable
+from handssl.sweep.trainable import TAKEN_OVER, PretrainTrainable
 from handssl.sweep.versions import versions
 
 
@@ -76,8 +77,9 @@ class Bridge(tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """An actor has turned to a segment of a trial."""
         planned = self._of(trial)
-        if not self._is_past(planned):
-            self._recorder.start(planned)
+        with self._claimed():
+            if not self._is_past(planned):
+                self._recorder.start(planned)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -86,16 +88,23 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         planned = self._of(trial)
         for text, again in result.get("notices", ()):
             self._recorder.notice(planned, text, again)
+        if result.get("outcome") == TAKEN_OVER:
+            self._sweeping.hold.renew()  # which tells by whom
         lost = self._sweeping.hold.is_lost(planned.trial_id)
         if result["metrics"] and not lost and not self._is_past(planned):
             epoch, metrics = result["epoch"], result["metrics"]
             seconds = float(result.get("time_this_iter_s", math.nan))
             entries = self._scheduler.entries(planned, epoch, metrics)
-            self._recorder.epoch(planned, epoch, metrics, seconds, entries)
+            with self._claimed():
+                self._recorder.epoch(planned, epoch, metrics, seconds, entries)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A segment is over: the trial waits, has ended by itself, or was stopped."""
-        planned, last = self._of(trial), trial.last_result
+        with self._claimed():
+            self._complete(self._of(trial), trial.last_result)
+        self._let_go(self._of(trial))
+
+    def _complete(self, planned: PlannedTrial, last: Mapping[str, Any]) -> None:
         outcome = last.get("outcome", "stopped")
         if self._is_past(planned):
             pass
@@ -103,19 +112,22 @@ class Bridge(tune.Callback):  # type: ignore[misc]
             self._recorder.pause(planned)
         elif self._scheduler.is_cancelled(planned):  # also where it would have waited
             self._recorder.end(planned, "cancelled")
-        elif outcome == "waiting":
+        elif outcome in ("waiting", TAKEN_OVER):
             self._recorder.pause(planned)
         elif outcome == "refused":
             self._refusal = last["message"]
             self._recorder.pause(planned)
         elif outcome != "stopped":
             self._end(planned, outcome, last.get("message", ""))
-        self._let_go(planned)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The process itself is gone: killed for its memory, with its node, or for its silence."""
         planned = self._of(trial)
-        reason = _reason(trial, self._sweeping)
+        with self._claimed():
+            self._lost(planned, _reason(trial, self._sweeping))
+        self._let_go(planned)
+
+    def _lost(self, planned: PlannedTrial, reason: str) -> None:
         if self._is_past(planned):
             pass
         elif planned.trial_id in self._dispatch.over:
@@ -126,7 +138,6 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         else:
             self._recorder.notice(planned, f"{planned.cell}: {reason}; it goes on elsewhere")
             self._recorder.pause(planned)
-        self._let_go(planned)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """The controller went round once.
@@ -148,10 +159,20 @@ class Bridge(tune.Callback):  # type: ignore[misc]
 
     def _let_go(self, trial: PlannedTrial) -> None:
         """Write the outcome of all that the last news has stopped, and end this claim."""
-        for stopped in self._scheduler.stopped():
-            self._recorder.end(stopped, "stopped")
+        with self._claimed():
+            for stopped in self._scheduler.stopped():
+                self._recorder.end(stopped, "stopped")
         self._sweeping.hold.release(trial.trial_id)
-        self._sweeping.on_over()
+        with self._claimed():
+            self._sweeping.on_over()
+
+    @contextmanager
+    def _claimed(self) -> Iterator[None]:
+        """Record something; where the claim was lost, see what else was, and leave it out."""
+        try:
+            yield
+        except TakenOverError:
+            self._sweeping.hold.renew()
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its callbacks for a restore, which never happens here; ours hold a terminal.
@@ -164,13 +185,21 @@ class Bridge(tune.Callback):  # type: ignore[misc]
 def _reason(trial: Any, sweeping: Sweeping) -> str:
     """Say what ended a process, from the trace of its silence or from what Ray says."""
     silence = sweeping.storage / "trials" / trial.config["trial_id"] / SILENCE_FILE
-    if silence.is_file() and silence.stat().st_size:
+    if _text(silence):
         return (
             f"no epoch ended within {sweeping.running.silence_s:g} s, so its process was ended; "
             f"{silence} says where it was"
         )
-    said = Path(trial.error_file).read_text(encoding="utf-8")
+    said = _text(Path(trial.error_file)) if trial.error_file else ""
     return f"its process was lost ({said_of_loss(said)})"
+
+
+def _text(path: Path) -> str:
+    """Return what is in a file, nothing where it is not there."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def tune_trials(sweeping: Sweeping, cluster: Cluster) -> None:

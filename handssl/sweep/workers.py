@@ -14,6 +14,7 @@ from typing import Any
 from ray.exceptions import RayError
 
 from handssl.errors import ClusterLostError, InterruptedStudyError
+from handssl.fencing import Fence, held
 from handssl.sweep.group import Group, GroupLostError, Row, remove_remains
 from handssl.sweep.local_ray import ray_cluster
 from handssl.sweep.located import Located
@@ -40,6 +41,7 @@ def train_together(
     on_started: Callable[[], None],
     address: str | None = None,
     origin: Path | None = None,
+    fence: Fence | None = None,
 ) -> Iterator[Row]:
     """Yield a trial's epochs as Ray Train workers make them.
 
@@ -55,6 +57,7 @@ def train_together(
         address: Of a Ray cluster, as `ray.init` takes it; None: one of our own, or the one that
             the caller has connected to.
         origin: The same run with fewer epochs, to go on from.
+        fence: Around the folder.
 
     Yields:
         (epoch, metrics), those of an earlier run first.
@@ -65,10 +68,12 @@ def train_together(
         InputError: The machine or cluster has fewer CPUs or GPUs than workers.
         GroupLostError: Workers were lost again and again without an epoch in between.
         ClusterLostError: Ray has ended.
+        TakenOverError: The folder was claimed by another.
     """
     with ray_cluster(address) as cluster, watching(owned=cluster.owned) as watch:
         on_started()
-        remove_remains(folder)
+        with held(fence):
+            remove_remains(folder)
         staffing = Staffing(
             Workers.of(workers),
             config,
@@ -83,7 +88,7 @@ def train_together(
             "folder": folder,
             "execution": execution,
         }
-        trial |= {"origin": origin}
+        trial |= {"origin": origin, "fence": fence}
         with _losses_of_the_cluster(watch):
             yield from _Run(trial, staffing, waiting, use_gpu=cluster.gpus > 0).rows()
 
@@ -115,6 +120,8 @@ class _Run:
     def rows(self) -> Iterator[Row]:
         """Yield every epoch once, in order."""
         while True:
+            with held(self._trial["fence"]):
+                pass  # what befell a group after its folder was lost is no reason for another
             count = self._staffing.next()
             group = Group(self._trial, count, use_gpu=self._use_gpu)
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,11 +13,13 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import psutil
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.tracking._tracking_service import utils as service
 from sqlalchemy.exc import SQLAlchemyError
 
+from handssl.errors import TakenOverError
 from handssl.secrets import masked
 from handssl.tracking.conventions import artifact_location
 from handssl.tracking.outbox import UnavailableError
@@ -122,6 +124,24 @@ def sorted_errors() -> Iterator[None]:
     # A store of another kind needs a driver, whose absence is an ImportError.
     except (SQLAlchemyError, OSError, ImportError) as error:
         raise UnavailableError(_first_line(error)) from error
+
+
+def keep(client: MlflowClient, run: Run, require: Callable[[], None]) -> None:
+    """Keep a run that was just made, or delete it where it was not to be made any more.
+
+    Args:
+        client: Of its store.
+        run: Nobody else knows it yet.
+        require: Raises TakenOverError where another driver has taken over.
+
+    Raises:
+        TakenOverError: Likewise; the run is deleted.
+    """
+    try:
+        require()
+    except TakenOverError:
+        client.delete_run(run.info.run_id)
+        raise
 
 
 def _first_line(error: Exception) -> str:

@@ -7,7 +7,7 @@ every point is there once, whichever writes arrived without an answer.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,14 @@ class MlflowRuns:
     Args:
         tracking_uri: `sqlite:///...` or a server's address.
         study: Name of the experiment.
+        require: Raises TakenOverError where another driver shows the study now. Also asked after
+            each run that was made: that may have taken long, and the other may have made one.
     """
 
-    def __init__(self, tracking_uri: str, study: str) -> None:
-        self.tracking_uri, self.study = tracking_uri, study
+    def __init__(
+        self, tracking_uri: str, study: str, require: Callable[[], None] = lambda: None
+    ) -> None:
+        self.tracking_uri, self.study, self._require = tracking_uri, study, require
         self._connected: tuple[MlflowClient, str] | None = None
         self._stages: dict[str, str] = {}
         self._stage_runs: StageRuns | None = None
@@ -207,9 +211,14 @@ class MlflowRuns:
         except Exception:
             self._doubtful.add(record.trial_id)  # it may arrive yet, beside the next one
             raise
+        self._keep(run)
         known = _Known(run.info.run_id, run.info.status, tags=tags, is_new=True)
         known.steps = {key_of(e.metrics): set() for e in _entries(shown)}
         return known
+
+    def _keep(self, run: Any) -> None:
+        """Keep a run that was made, unless another driver has taken the study over meanwhile."""
+        mlflow_client.keep(self.client, run, self._require)
 
     def _remove_twins(self, run_id: str, record: TrialRecord) -> None:
         """Delete runs that were created by requests whose answers were lost."""
@@ -234,7 +243,8 @@ class MlflowRuns:
         with mlflow_client.sorted_errors():
             runs = self._stage_runs
             self._stage_runs = None  # what was written is not known, unless all of it has arrived
-            runs = runs or StageRuns(self.client, self.experiment, self.study, self.stage_run)
+            of = (self.client, self.experiment, self.study)
+            runs = runs or StageRuns(*of, self.stage_run, self._keep)
             runs.bring_up(view)
             self._stage_runs = runs
 
@@ -245,6 +255,7 @@ class MlflowRuns:
             if run is None:
                 tags = {"stage": stage, "study": self.study, "kind": "stage"}
                 run = self.client.create_run(self.experiment, tags=tags, run_name=stage)
+                self._keep(run)
                 self.client.set_terminated(run.info.run_id)
             self._stages[stage] = str(run.info.run_id)
         return self._stages[stage]

@@ -27,9 +27,10 @@ def append_sample(folder: Path, number: int, metrics: dict[str, float]) -> None:
 def read_samples(folder: Path) -> list[EpochMetrics]:
     """Return the samples of a trial in order; a line that a crash cut off is left out."""
     path = folder / FILE
-    if not path.exists():
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
         return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     found = {entry.epoch: entry for entry in map(_parse, lines) if entry is not None}
     return [found[number] for number in sorted(found)]
 

@@ -70,13 +70,20 @@ class StageRuns:
         experiment: Its id.
         study: Name of the study.
         parent: Gives the run of a stage.
+        keep: Called with each run that was made; deletes it and raises where it is another
+            driver's to make.
     """
 
     def __init__(
-        self, client: MlflowClient, experiment: str, study: str, parent: Callable[[str], str]
+        self,
+        client: MlflowClient,
+        experiment: str,
+        study: str,
+        parent: Callable[[str], str],
+        keep: Callable[[Any], None] = lambda run: None,
     ) -> None:
         self._client, self._experiment, self._study = client, experiment, study
-        self._parent = parent
+        self._parent, self._keep = parent, keep
         self._cells: dict[str, dict[str, _CellRun]] = {}
         self._files: dict[str, dict[str, str]] = {}
 
@@ -119,6 +126,7 @@ class StageRuns:
         tags = {"kind": "cell", "study": self._study, "stage": stage, "cell": row.label}
         own = tags | {"mlflow.parentRunId": parent}
         run = self._client.create_run(self._experiment, tags=own, run_name=row.label)
+        self._keep(run)
         self._client.set_terminated(run.info.run_id)
         return _CellRun(run.info.run_id, tags)
 

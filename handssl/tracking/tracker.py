@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
+from handssl.errors import TakenOverError
+from handssl.fencing import held
 from handssl.tracking.encoder_model import best_trial, has_encoder, log_encoder
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.mlflow_client import RefusedError, sorted_errors
@@ -51,7 +54,7 @@ class MlflowTracker:
     ) -> None:
         self.models, self.samples_system = models, samples_system
         self._study, self._store = study, store
-        self._runs = MlflowRuns(tracking_uri, study)
+        self._runs = MlflowRuns(tracking_uri, study, store.claims.require_now)
         self._outbox = Outbox(f"MLflow at {tracking_uri}", self._deliver)
         self._sampler = Sampler(store.storage, self._sampled)
         self._lock = threading.Lock()
@@ -162,12 +165,15 @@ class MlflowTracker:
 
     def _deliver(self, key: str) -> None:
         try:
+            self._store.claims.require_now()
             if key == _BEST:
                 self._show_best()
             elif key.startswith(_STAGE):
                 self._runs.bring_up_stage(self._views[key.removeprefix(_STAGE)])
             else:
                 self._show(key)
+        except TakenOverError:
+            pass  # the one that has taken over shows it
         except RefusedError as error:
             _LOG.warning("MLflow at %s refuses %s: %s", self._runs.tracking_uri, key, error)
 
@@ -190,8 +196,9 @@ class MlflowTracker:
     def _shown(self, record: TrialRecord, *, running: bool) -> Shown:
         trial_id, folder = record.trial_id, self._store.folder(record.trial_id)
         if trial_id in self._started and not (folder / ENVIRONMENT_FILE).exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / ENVIRONMENT_FILE).write_text(environment_text(), encoding="utf-8")
+            with held(self._store.claims.fence(trial_id)):
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / ENVIRONMENT_FILE).write_text(environment_text(), encoding="utf-8")
         if not running:
             self._started.discard(trial_id)
         epochs, system = self._store.history(trial_id), self._store.system(trial_id)
@@ -220,6 +227,7 @@ class MlflowTracker:
         """Record a sample with the trials given, else with all that are running."""
         with self._lock:
             for trial_id in trial_ids or tuple(self._open):
-                self._store.append_system(trial_id, self._samples[trial_id], metrics)
-                self._samples[trial_id] += 1
-                self._outbox.put(trial_id)
+                with suppress(TakenOverError):
+                    self._store.append_system(trial_id, self._samples[trial_id], metrics)
+                    self._samples[trial_id] += 1
+                    self._outbox.put(trial_id)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from handssl.errors import DataError
+from handssl.fencing import Fence
 from handssl.optim.schedules import DECAY_SHARE, wsd_decay_start
 from handssl.training.checkpoints import RunState
 from handssl.training.checkpoints.reading import read
@@ -51,14 +52,23 @@ def is_shorter(one: dict[str, object], other: dict[str, object]) -> bool:
     return without[0] == without[1] and int(str(one["epochs"])) < int(str(other["epochs"]))
 
 
-def keep_constant(folder: Path, checkpoint: Path) -> None:
-    """Keep a checkpoint of the constant phase when the folder of checkpoints moves on."""
-    content = checkpoint.read_bytes()
+def keep_constant(folder: Path, checkpoint: Path, *, fence: Fence | None = None) -> None:
+    """Keep a checkpoint of the constant phase when the folder of checkpoints moves on.
+
+    Args:
+        folder: Of the trial.
+        checkpoint: Just written; without it there is nothing to keep.
+        fence: Around the folder.
+    """
+    try:
+        content = checkpoint.read_bytes()
+    except FileNotFoundError:
+        return
 
     def write(file: BinaryIO) -> None:
         file.write(content)
 
-    write_whole(folder / CONSTANT, write, size_bytes=len(content))
+    write_whole(folder / CONSTANT, write, size_bytes=len(content), fence=fence)
 
 
 def branch_state(

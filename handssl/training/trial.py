@@ -12,6 +12,7 @@ import torch
 from handssl.data.study_data import StudyData
 from handssl.distributed import rank
 from handssl.errors import DataError, InterruptedStudyError
+from handssl.fencing import Fence
 from handssl.models import Encoder
 from handssl.training.branch import branch_state, constant_steps, keep_constant
 from handssl.training.checkpoints import CheckpointFolder, RunState
@@ -53,9 +54,11 @@ class Trial:
         execution: How to compute it here.
         origin: Folder of the same run with fewer epochs: without a checkpoint of its own a trial
             goes on from there, as far as the learning rate had yet to fall.
+        fence: Around the folder; None: nobody else writes there.
 
     Raises:
         DataError: No checkpoint is intact, or it belongs to another configuration or version.
+        TakenOverError: Something was to be written, and the folder was claimed by another.
     """
 
     def __init__(
@@ -66,8 +69,10 @@ class Trial:
         *,
         execution: Execution | None = None,
         origin: Path | None = None,
+        fence: Fence | None = None,
     ) -> None:
         self.config, self.folder, self._origin = config, folder, origin
+        self._fence = fence
         self._data = StudyData(data)
         self._pretraining = Pretraining(config, self._data, execution)
         self._stride = diagnosis_stride(
@@ -77,7 +82,7 @@ class Trial:
             remove_orphans(folder)
         keeping = execution or Execution()
         self._checkpoints = CheckpointFolder(
-            folder / "checkpoints", keep=keeping.keep, max_bytes=keeping.keep_bytes
+            folder / "checkpoints", keep=keeping.keep, max_bytes=keeping.keep_bytes, fence=fence
         )
         self._done: list[EpochResult] = self._restore()
 
@@ -103,6 +108,7 @@ class Trial:
         Raises:
             DivergedError: A loss is not finite.
             InterruptedStudyError: It was stopped; the steps that were made are saved.
+            TakenOverError: Another process has claimed the folder; nothing more is written.
         """
         self._complete_weights()
         yield from list(self._done)
@@ -137,7 +143,7 @@ class Trial:
             return
         if len(self._done) == self.config.epochs:
             # Before the checkpoint: a trial whose checkpoint is complete has its weights on disk.
-            save_weights(self._pretraining.encoder, self._weights)
+            save_weights(self._pretraining.encoder, self._weights, fence=self._fence)
         path = self._checkpoints.save(
             RunState(
                 epoch=len(self._done),
@@ -148,7 +154,7 @@ class Trial:
             )
         )
         if self._is_constant(self.config, self.steps_made):
-            keep_constant(self.folder, path)
+            keep_constant(self.folder, path, fence=self._fence)
 
     def _is_constant(self, config: PretrainConfig, steps: int) -> bool:
         """Say whether so many updates of a run, and no more epochs, end before the rate falls."""
@@ -164,7 +170,7 @@ class Trial:
         """Write the weights of a trial whose last checkpoint was brought from elsewhere."""
         complete = len(self._done) == self.config.epochs and rank() == 0
         if complete and not self._weights.exists():
-            save_weights(self._pretraining.encoder, self._weights)
+            save_weights(self._pretraining.encoder, self._weights, fence=self._fence)
 
     def _restore(self) -> list[EpochResult]:
         state = self._checkpoints.latest()

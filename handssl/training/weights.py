@@ -9,22 +9,25 @@ import safetensors.torch
 from torch import nn
 
 from handssl.errors import DataError
+from handssl.fencing import Fence
 from handssl.training.checkpoints.writing import write_whole
 
 
-def save_weights(module: nn.Module, path: Path) -> None:
+def save_weights(module: nn.Module, path: Path, *, fence: Fence | None = None) -> None:
     """Write a module's weights as safetensors, whole or not at all.
 
     Args:
         module: Whose state is written under torch's names.
         path: Final name.
+        fence: Around the trial's folder.
 
     Raises:
         DataError: The disk is full or the place cannot be written.
+        TakenOverError: The folder was claimed by another; nothing was written.
     """
     weights = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
     content = safetensors.torch.save(weights)
-    write_whole(path, lambda file: _write(file, content), size_bytes=len(content))
+    write_whole(path, lambda file: _write(file, content), size_bytes=len(content), fence=fence)
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

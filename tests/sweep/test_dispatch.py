@@ -9,7 +9,7 @@ import pytest
 from handssl.errors import InterruptedStudyError
 from handssl.sweep.company import Company
 from handssl.sweep.dispatch import Dispatch, Judge
-from handssl.sweep.events import Ended
+from handssl.sweep.events import Ended, Notice
 from handssl.sweep.hold import Hold
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.plan import plan_study
@@ -215,3 +215,65 @@ def test_a_driver_whose_study_was_taken_over_ends(first, tmp_path):
     with pytest.raises(InterruptedStudyError):
         sweep._on_step(told.append, owned=False)
     assert sweep.ended_by == "another driver"
+
+
+def suspend(driver, *keys):
+    """Have another driver claim what this one still believes to hold."""
+    driver.ledger.claims.lease_s = -1.0
+    driver.hold.renew()
+    other = Ledger(driver.ledger.storage)
+    for key in keys:
+        assert other.claims.take([key])
+    return other
+
+
+def test_an_epoch_that_arrives_before_the_loss_is_known_is_not_recorded(first):
+    first.dispatch.suggest("a")
+    blur = first.start(BLUR)
+    other = suspend(first, BLUR.trial_id)
+    first.report(blur, 1, "a")
+    assert other.history(BLUR.trial_id) == []
+    assert not first.report(blur, 2, "a")
+    assert other.load(BLUR.trial_id).outcome == "running"
+    assert first.outcomes() == []
+    assert first.dispatch.suggest("b")["trial_id"] == CUTOUT.trial_id
+    other.close()
+
+
+def test_a_driver_that_resumes_in_the_middle_of_an_epoch_ends_and_records_nothing(first, tmp_path):
+    first.dispatch.suggest("a")
+    blur, sweep, told = first.start(BLUR), sweep_of(first, tmp_path), []
+    other = suspend(first, study_key("one"), BLUR.trial_id)
+    first.report(blur, 1, "a")
+    with pytest.raises(InterruptedStudyError):
+        sweep._on_step(told.append, owned=False)
+    assert sweep.ended_by == "another driver"
+    assert other.history(BLUR.trial_id) == []
+    other.close()
+
+
+def test_a_worker_that_was_told_to_stop_has_its_trial_awaited(first):
+    segment = first.dispatch.suggest("a")
+    assert segment["token"] == first.ledger.claims.fence(BLUR.trial_id).token
+    blur, other = first.start(BLUR), suspend(first, BLUR.trial_id)
+    end = {"epoch": 1, "metrics": {}, PRIMARY: float("nan"), "done": True, "outcome": "taken over"}
+    first.bridge.on_trial_result(0, [], blur, end)
+    blur.last_result = end
+    first.judge.on_trial_complete(None, blur, end)
+    first.dispatch.on_trial_complete("a", end)
+    first.bridge.on_trial_complete(0, [], blur)
+    assert first.outcomes() == []
+    assert first.dispatch.suggest("b")["trial_id"] == CUTOUT.trial_id
+    assert first.dispatch.suggest("c") is None
+    other.close()
+
+
+def test_neither_a_missing_trace_nor_a_missing_error_file_of_tune_is_a_failure(first, tmp_path):
+    for error_file in (None, str(tmp_path / "gone")):
+        first.dispatch.suggest("a")
+        blur = first.start(BLUR)
+        blur.error_file = error_file
+        first.dispatch.on_trial_complete("a", error=True)
+        first.bridge.on_trial_error(0, [], blur)
+    notices = [event.text for event in first.told if isinstance(event, Notice)]
+    assert ["its process was lost" in text for text in notices] == [True, True]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from handssl.errors import DivergedError
+from handssl.errors import DivergedError, TakenOverError
+from handssl.fencing import Fence
 from handssl.sweep import trainable
 from handssl.sweep.plan import PlannedTrial, plan_study
 from handssl.sweep.running import Running
@@ -137,3 +138,64 @@ def test_a_reference_is_one_result_with_the_measures_of_a_trial(
     results = list(trial_results(TRIALS[cell], blob_data, tmp_path))
     assert [epoch for epoch, _ in results] == [0]
     assert {"median_mm", "mpje_mm", "test_median_mm", "test_mpje_mm"} <= results[0][1].keys()
+
+
+def claimed_segment(storage: Path, cell: str = "contrastive blur") -> dict[str, Any]:
+    """Return a segment whose trial was claimed with the token `first`."""
+    told = segment(cell) | {"token": "first"}
+    assert Fence(storage / "trials" / told["trial_id"], "first").take()
+    return told
+
+
+def claim_again(storage: Path, told: dict[str, Any]) -> Path:
+    """Have another driver claim the trial; return its folder."""
+    folder = storage / "trials" / told["trial_id"]
+    assert Fence(folder, "second").take()
+    return folder
+
+
+@pytest.mark.parametrize("then", [{"median_mm": 80.0}, ValueError("a file was gone")])
+def test_a_segment_whose_folder_another_has_claimed_ends_and_leaves_no_trace(
+    actor: PretrainTrainable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, then: Any
+) -> None:
+    told = claimed_segment(tmp_path)
+
+    def results(*_: Any, **__: Any) -> Iterator[Any]:
+        yield 1, {"median_mm": 90.0}
+        folder = claim_again(tmp_path, told)
+        (folder / "silence.txt").unlink()  # as another process would
+        if isinstance(then, Exception):
+            raise then
+        yield 2, then
+
+    monkeypatch.setattr(trainable, "trial_results", results)
+    actor.reset_config(told)
+    assert actor.step()["metrics"] == {"median_mm": 90.0}
+    end = actor.step()
+    assert (end["done"], end["outcome"], end["metrics"]) == (True, "taken over", {})
+    assert [path.name for path in (tmp_path / "trials" / told["trial_id"]).iterdir()] == ["claim"]
+
+
+def test_training_stops_between_two_steps_once_its_folder_is_lost(
+    tmp_path: Path, blob_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainable, "LOOK_S", 0.0)
+    trial, folder = TRIALS["contrastive blur"], tmp_path / "trial"
+    fence, steps = Fence(folder, "first"), []
+    assert fence.take()
+    step = trainable.loss_of(fence)
+
+    def counted(of: Fence | None) -> Any:
+        def is_lost() -> bool:
+            steps.append(1)
+            if len(steps) == 2:
+                assert Fence(folder, "second").take()
+            return step()
+
+        return is_lost
+
+    monkeypatch.setattr(trainable, "loss_of", counted)
+    with pytest.raises(TakenOverError):
+        list(trial_results(trial, blob_data, folder, fence=fence))
+    assert len(steps) == 2
+    assert [path.name for path in folder.rglob("*")] == ["claim"]

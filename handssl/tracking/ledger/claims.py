@@ -1,8 +1,14 @@
-"""Claims with a lease: two drivers that want the same trial at once run it once."""
+"""Claims with a lease: two drivers that want the same trial at once run it once.
+
+A lease alone stops nobody who was suspended beyond it. So each claim is also looked up in the
+transaction of everything that its owner records, and has a token in the trial's folder, which is
+compared before everything that is written there, see `handssl.fencing`.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import socket
 import uuid
@@ -10,13 +16,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, delete, select, update
 
+from handssl.errors import InputError, TakenOverError
+from handssl.fencing import Fence
 from handssl.tracking.ledger.database import Database
 from handssl.tracking.ledger.patience import patient
 from handssl.tracking.ledger.tables import claims
 
 LEASE_S = 60.0
+VARIABLE = "HANDSSL_LEASE"
+_STUDY, _CHANGE = "study:", "claims"
+
+
+def default_lease_s() -> float:
+    """Return how long a claim holds without being renewed: $HANDSSL_LEASE seconds, else 60.
+
+    Raises:
+        InputError: The variable holds something else.
+    """
+    text = os.environ.get(VARIABLE) or str(LEASE_S)
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 1 <= found < math.inf:
+        raise InputError(f"${VARIABLE}: expected seconds, 1 or more, such as 60, got {text!r}")
+    return found
 
 
 def study_key(study: str) -> str:
@@ -26,7 +52,7 @@ def study_key(study: str) -> str:
         >>> len(study_key("demo"))
         22
     """
-    return "study:" + hashlib.blake2b(study.encode(), digest_size=8).hexdigest()
+    return _STUDY + hashlib.blake2b(study.encode(), digest_size=8).hexdigest()
 
 
 class Claims:
@@ -38,26 +64,37 @@ class Claims:
     Args:
         database: Of the ledger.
         owner: Of this process's claims; default: host, process and a random part.
-        lease_s: How long a claim holds without being renewed.
+        lease_s: How long a claim holds without being renewed; default: see `default_lease_s`.
+        trials: Where trials have their folders, which get a token with each claim; None: nobody
+            writes into folders for these claims.
     """
 
     def __init__(
-        self, database: Database, *, owner: str | None = None, lease_s: float = LEASE_S
+        self,
+        database: Database,
+        *,
+        owner: str | None = None,
+        lease_s: float | None = None,
+        trials: Path | None = None,
     ) -> None:
-        self._database, self.lease_s = database, lease_s
+        self._database, self.lease_s = database, lease_s or default_lease_s()
         self.owner = owner or f"{_here()}:{os.getpid()}:{_born(os.getpid())}:{uuid.uuid4().hex[:8]}"
+        self._trials, self._fences = trials, dict[str, Fence | None]()
 
-    @patient
     def take(self, trial_ids: Sequence[str]) -> frozenset[str]:
         """Claim trials; return those that are this owner's now, the others being held by another.
 
         Args:
             trial_ids: Which.
         """
-        wanted = list(trial_ids)
-        if not wanted:
+        if not trial_ids:
             return frozenset()
+        return frozenset(name for name in self._take(list(trial_ids)) if self._fenced(name))
+
+    @patient
+    def _take(self, wanted: list[str]) -> frozenset[str]:
         with self._database.begin() as connection:
+            self._database.alone(connection, _CHANGE)
             now_s = self._database.now_s(connection)
             until_s = now_s + self.lease_s
             rows = [{"trial_id": one, "owner": self.owner, "until_s": until_s} for one in wanted]
@@ -66,8 +103,68 @@ class Claims:
             these = self._database.among(claims.c.trial_id, wanted)
             change = update(claims).where(these, free)
             connection.execute(change.values(owner=self.owner, until_s=until_s))
-            mine = select(claims.c.trial_id).where(these, claims.c.owner == self.owner)
-            return frozenset(connection.scalars(mine))
+            return self._mine(connection, wanted)
+
+    def _fenced(self, name: str) -> bool:
+        """Put a token into the folder of a trial that was claimed, unless a writer is in there."""
+        fence = None
+        if self._trials is not None and not name.startswith(_STUDY):
+            fence = Fence(self._trials / name, f"{self.owner}:{uuid.uuid4().hex[:8]}")
+            if not fence.take(lambda: self._is_mine(name)):
+                self.release([name])
+                return False
+        self._fences[name] = fence
+        return True
+
+    def fence(self, trial_id: str) -> Fence | None:
+        """Return what is around the folder of a trial that this owner has claimed, else None."""
+        return self._fences.get(trial_id)
+
+    def require(self, connection: Connection, *trial_ids: str) -> None:
+        """Make sure, until a transaction ends, that what was claimed is this owner's still.
+
+        Args:
+            connection: In a transaction that writes.
+            trial_ids: Trials that are written about; the study is meant always.
+
+        Raises:
+            TakenOverError: Another owner has taken the study over, or one of the trials.
+        """
+        claimed = tuple(self._fences)  # at once: other threads claim and release
+        asked = [name for name in claimed if name in trial_ids or name.startswith(_STUDY)]
+        if asked:
+            self._database.alone(connection, _CHANGE, shared=True)
+            self._require(connection, asked)
+
+    @patient
+    def require_now(self) -> None:
+        """Raise TakenOverError if another owner has taken over the study."""
+        asked = [name for name in tuple(self._fences) if name.startswith(_STUDY)]
+        if asked:
+            with self._database.begin(reading=True) as connection:
+                self._require(connection, asked)
+
+    def _require(self, connection: Connection, asked: list[str]) -> None:
+        mine = self._mine(connection, asked)
+        # What was released in between is not lost.
+        lost = [name for name in asked if name not in mine and name in self._fences]
+        if lost:
+            what = "the study" if any(name.startswith(_STUDY) for name in lost) else min(lost)
+            raise TakenOverError(
+                f"another driver has taken {what} over, this one having been silent for longer "
+                f"than its lease of {self.lease_s:g} s"
+            )
+
+    @patient
+    def _is_mine(self, name: str) -> bool:
+        with self._database.begin(reading=True) as connection:
+            return bool(self._mine(connection, [name]))
+
+    def _mine(self, connection: Connection, names: Sequence[str]) -> frozenset[str]:
+        these = self._database.among(claims.c.trial_id, names)
+        return frozenset(
+            connection.scalars(select(claims.c.trial_id).where(these, claims.c.owner == self.owner))
+        )
 
     @patient
     def renew(self) -> frozenset[str]:
@@ -81,9 +178,14 @@ class Claims:
             connection.execute(update(claims).where(mine).values(until_s=until_s))
             return frozenset(connection.scalars(select(claims.c.trial_id).where(mine)))
 
-    @patient
     def release(self, trial_ids: Sequence[str] | None = None) -> None:
         """Let go of trials, or of all."""
+        for name in tuple(self._fences) if trial_ids is None else trial_ids:
+            self._fences.pop(name, None)
+        self._release(trial_ids)
+
+    @patient
+    def _release(self, trial_ids: Sequence[str] | None) -> None:
         mine = claims.c.owner == self.owner
         if trial_ids is not None:
             mine &= self._database.among(claims.c.trial_id, trial_ids)

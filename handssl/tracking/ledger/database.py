@@ -21,6 +21,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     literal,
     select,
 )
@@ -77,18 +78,33 @@ class Database:
         self._engine, self.name = _engine(url, schema.what)
         # Whoever forgets to close it leaves no connection behind.
         self._finalizer = weakref.finalize(self, self._engine.dispose)
+        # Looking comes first: it waits for nobody, also where a writer stands still.
+        found = self._version(schema) or self._made(schema)
+        if found != str(schema.version):
+            raise DataError(
+                f"{self._what} {self.name}: expected tables of version {schema.version}, found "
+                f"{found}; use the version of handssl that wrote it, or another storage"
+            )
+
+    def _version(self, schema: Schema) -> str | None:
+        """Return the version of the tables, None where they are not all there."""
+        with self.begin(reading=True) as connection:
+            there = set(inspect(connection).get_table_names())
+            if not {about.name, *schema.tables.tables} <= there:
+                return None
+            found = connection.scalar(select(about.c.value).where(about.c.key == schema.key))
+            return None if found is None else str(found)
+
+    def _made(self, schema: Schema) -> str:
+        """Make the tables that are missing; return their version."""
         with self.begin() as connection:
             # What one makes, another neither sees nor may make before this is over.
             self.alone(connection, "tables")
             about.create(connection, checkfirst=True)
             schema.tables.create_all(connection)
             self.add(connection, about, {"key": schema.key, "value": str(schema.version)})
-            found = connection.scalar(select(about.c.value).where(about.c.key == schema.key))
-        if found != str(schema.version):
-            raise DataError(
-                f"{self._what} {self.name}: expected tables of version {schema.version}, found "
-                f"{found}; use the version of handssl that wrote it, or another storage"
-            )
+            kept = select(about.c.value).where(about.c.key == schema.key)
+            return str(connection.scalar(kept))
 
     @contextmanager
     def begin(self, *, reading: bool = False) -> Iterator[Connection]:
@@ -156,13 +172,19 @@ class Database:
         statement = self._insert(table).values(**row)
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
 
-    def alone(self, connection: Connection, name: str) -> None:
+    def alone(self, connection: Connection, name: str, *, shared: bool = False) -> None:
         """Wait until no other transaction that named the same is under way.
 
         Writers of SQLite are alone anyway.
+
+        Args:
+            connection: In a transaction that writes.
+            name: Of what only one does at a time.
+            shared: Beside others that share it.
         """
         if self._engine.dialect.name == "postgresql":
-            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(name))))
+            lock = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
+            connection.execute(select(lock(func.hashtext(name))))
 
     def ends_when_idle(self, connection: Connection, idle_s: float) -> None:
         """Have the server end this transaction, and its locks, where its process stands still.
@@ -201,6 +223,7 @@ def _engine(url: str, what: str) -> tuple[Engine, str]:
         raise InputError(_expected(url, what))
     try:
         engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        event.listen(engine, "connect", _bound_postgresql)
     except ImportError:
         raise InputError(
             f"a PostgreSQL {what} needs psycopg: install it with `pip install 'handssl[postgres]'`"
@@ -227,6 +250,15 @@ def _sqlite(url: str, file: Path, what: str) -> Engine:
     return engine
 
 
+def _bound_postgresql(connection: Any, _: Any) -> None:
+    # A process that stands still within a transaction keeps its locks no longer than this, and
+    # whoever waits for them waits no longer either.
+    with connection.cursor() as cursor:
+        for name in ("idle_in_transaction_session_timeout", "lock_timeout"):
+            cursor.execute(f"SET {name} = {round(_BUSY_S * 1000)}")
+    connection.commit()
+
+
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     # Readers go on while one writes, and what is committed outlives a power cut.
     connection.execute("PRAGMA journal_mode=WAL")
@@ -241,14 +273,16 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _is_away(error: SQLAlchemyError) -> bool:
-    """Say whether a connection was broken, or could not be made for want of a server.
+    """Say whether the same may be done again later.
 
-    What failed while a connection that still works carried out a statement is a mistake in the
+    A connection was broken or could not be made for want of a server, or another keeps a lock. What
+    failed while a connection that still works carried out a statement is a mistake in the
     statement, or an answer of the database: waiting changes neither.
     """
     if not isinstance(error, DBAPIError):
         return False
-    if error.connection_invalidated:
+    is_busy = "is locked" in str(error.orig) or getattr(error.orig, "sqlstate", "") in _BUSY
+    if error.connection_invalidated or is_busy:
         return True
     # What a server says has a code, except where it refuses a connection.
     connecting = isinstance(error, OperationalError) and error.statement is None
@@ -256,6 +290,7 @@ def _is_away(error: SQLAlchemyError) -> bool:
     return unmade and not any(sign in str(error.orig) for sign in _REFUSALS)
 
 
+_BUSY = ("55P03", "40P01", "25P03")  # a lock not got in time, a deadlock, a transaction ended
 _REFUSALS = (
     *("password", "authentication", "does not exist", "pg_hba.conf", "permission denied"),
     *("not permitted to log in", "invalid sslmode", "does not support SSL", "certificate"),
@@ -276,7 +311,8 @@ _ADVICE = {
     "not a database": "restore it from a backup, or move it away to start anew",
     "readonly": "choose a storage that can be written",
     "unable to open": "choose a storage that can be written",
-    "locked": "another process keeps it; is the storage on a network file system? "
-    "Use PostgreSQL there",
+    "locked": "another process keeps it: one that was suspended in the middle of a write goes on "
+    "with `kill -CONT PID`. Is the storage on a network file system? Use PostgreSQL there",
+    "lock timeout": "another process keeps it; the same command goes on once it has ended",
     "connection": "is the server up, and is the URL right?",
 }

@@ -10,6 +10,7 @@ from typing import Any, Self
 from sqlalchemy import insert, select, update
 
 from handssl.errors import InputError
+from handssl.fencing import held
 from handssl.tracking.ledger.claims import Claims
 from handssl.tracking.ledger.database import Database
 from handssl.tracking.ledger.log import LogEntry, StudyLog
@@ -49,7 +50,7 @@ class Ledger:
     def __init__(self, storage: Path, url: str | None = None) -> None:
         self.storage = storage
         self._database = Database(url or default_ledger_url(storage))
-        self.claims = Claims(self._database)
+        self.claims = Claims(self._database, trials=storage / "trials")
         self.studies = StudyPlans(self._database)
 
     @classmethod
@@ -82,8 +83,13 @@ class Ledger:
 
     @patient
     def save(self, record: TrialRecord) -> None:
-        """Replace a trial's record as a whole."""
+        """Replace a trial's record as a whole.
+
+        Raises:
+            TakenOverError: As `report` does.
+        """
         with self._database.begin() as connection:
+            self.claims.require(connection, record.trial_id)
             self._database.put(connection, trials, record.model_dump(mode="json"))
 
     @patient
@@ -99,8 +105,12 @@ class Ledger:
 
         Returns:
             The record as it stands now; an epoch that is already there is left as it is.
+
+        Raises:
+            TakenOverError: This process had claimed the study or the trial, and has lost it.
         """
         with self._database.begin() as connection:
+            self.claims.require(connection, record.trial_id)
             row = _point(record.trial_id, record.epoch, metrics)
             if self._database.add(connection, points, row):
                 record = record.model_copy(update={"metrics": dict(metrics)})
@@ -115,11 +125,17 @@ class Ledger:
     def append_epoch(self, trial_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
         """Add an epoch; one that is already there is left as it is."""
         with self._database.begin() as connection:
+            self.claims.require(connection, trial_id)
             self._database.add(connection, points, _point(trial_id, epoch, metrics))
 
     def append_system(self, trial_id: str, number: int, metrics: dict[str, float]) -> None:
-        """Add a sample of the machine's load, in a file of the trial's folder."""
-        append_sample(self.folder(trial_id), number, metrics)
+        """Add a sample of the machine's load, in a file of the trial's folder.
+
+        Raises:
+            TakenOverError: This process had claimed the trial, and has lost it.
+        """
+        with held(self.claims.fence(trial_id)):
+            append_sample(self.folder(trial_id), number, metrics)
 
     def system(self, trial_id: str) -> list[EpochMetrics]:
         """Return the samples of the machine's load taken so far, in order."""
@@ -127,8 +143,13 @@ class Ledger:
 
     @patient
     def append(self, *entries: LogEntry) -> None:
-        """Add entries to a study's log; those that are there already are left as they are."""
+        """Add entries to a study's log; those that are there already are left as they are.
+
+        Raises:
+            TakenOverError: This process had claimed the study, and has lost it.
+        """
         with self._database.begin() as connection:
+            self.claims.require(connection)
             self._add_entries(connection, entries)
 
     def history(self, trial_id: str) -> list[EpochMetrics]:
@@ -174,9 +195,14 @@ class Ledger:
 
     @patient
     def set_run(self, trial_id: str, mlflow_run_id: str) -> None:
-        """Remember the MLflow run of a trial, whatever else has changed meanwhile."""
+        """Remember the MLflow run of a trial, whatever else has changed meanwhile.
+
+        Raises:
+            TakenOverError: As `report` does.
+        """
         change = update(trials).where(trials.c.trial_id == trial_id)
         with self._database.begin() as connection:
+            self.claims.require(connection, trial_id)
             connection.execute(change.values(mlflow_run_id=mlflow_run_id))
 
     def be_patient(self, patience: Patience) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from handssl.errors import DataError, InputError
+from handssl.fencing import Fence, held
 from handssl.training.checkpoints.format import encode
-from handssl.training.checkpoints.reading import DamagedError, read
+from handssl.training.checkpoints.reading import DamagedError, MissingError, read
 from handssl.training.checkpoints.state import RunState
 from handssl.training.checkpoints.writing import remove_orphans, write_whole
 
@@ -30,6 +31,7 @@ class CheckpointFolder:
         max_bytes: Older ones go beyond this sum; the newest one always stays.
         mirror: Called with every complete file, for a copy elsewhere; its failure is a note.
         on_note: Called with each message for the user; default: a warning in the log "handssl".
+        fence: Around the trial's folder; nothing is written, renamed or removed without it.
 
     Raises:
         InputError: `keep` is less than 1.
@@ -43,11 +45,12 @@ class CheckpointFolder:
         max_bytes: int | None = None,
         mirror: Mirror | None = None,
         on_note: Note | None = None,
+        fence: Fence | None = None,
     ) -> None:
         if keep < 1:
             raise InputError(f"keep: expected at least 1 checkpoint, got {keep}")
         self.path, self.keep, self.max_bytes = path, keep, max_bytes
-        self._mirror = mirror
+        self._mirror, self._fence = mirror, fence
         self._note = on_note or logging.getLogger("handssl").warning
         remove_orphans(path)
 
@@ -63,11 +66,13 @@ class CheckpointFolder:
         Raises:
             DataError: The disk is full or not writable. Earlier checkpoints are as before, and the
                 caller may go on training.
+            TakenOverError: The folder was claimed by another; nothing was written.
         """
         path = self.path / f"epoch-{state.epoch:05d}.ckpt"
         encoded = encode(state.to_dict())
-        write_whole(path, encoded.write, size_bytes=encoded.size_bytes)
-        self._prune(path)
+        write_whole(path, encoded.write, size_bytes=encoded.size_bytes, fence=self._fence)
+        with held(self._fence):
+            self._prune(path)
         self._copy(path)
         return path
 
@@ -87,6 +92,8 @@ class CheckpointFolder:
             except DamagedError as error:
                 damage.append(f"{error}; {self._put_aside(path)}")
                 continue
+            except MissingError:
+                continue  # removed since the folder was listed
             for message in damage:
                 self._note(f"{message}; continuing after epoch {state.epoch}")
             return state
@@ -109,7 +116,8 @@ class CheckpointFolder:
     def _put_aside(self, path: Path) -> str:
         aside = path.with_name(path.name + _DAMAGED)
         try:
-            path.replace(aside)
+            with held(self._fence):
+                path.replace(aside)
         except OSError as error:
             return f"it could not be renamed ({error.strerror})"
         return f"it is now {aside.name}"
@@ -124,10 +132,10 @@ class CheckpointFolder:
     def _kept(self, newest: Path) -> Iterator[Path]:
         """Yield the one just written, then others and damaged ones while they fit."""
         yield newest
-        total_bytes = newest.stat().st_size
+        total_bytes = _size(newest)
         others = [path for path in self.files() if path != newest][: self.keep - 1]
         for path in [*others, *self._damaged_files()[: self.keep]]:
-            total_bytes += path.stat().st_size
+            total_bytes += _size(path)
             if self.max_bytes is not None and total_bytes > self.max_bytes:
                 return
             yield path
@@ -142,6 +150,14 @@ class CheckpointFolder:
             self._mirror(path)
         except Exception as error:
             self._note(f"{path}: not copied ({type(error).__name__}: {error}); training goes on")
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, 0 where another process has removed it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _epoch(path: Path) -> int:

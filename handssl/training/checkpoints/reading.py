@@ -21,6 +21,13 @@ class DamagedError(DataError):
     """A checkpoint is not as it was written."""
 
 
+class MissingError(DataError):
+    """A checkpoint is not there, or not any more."""
+
+
+_KINDS = {errno.EIO: DamagedError, errno.ENOENT: MissingError}
+
+
 def read(path: Path) -> Any:
     """Read a checkpoint after its digest was found right.
 
@@ -32,6 +39,7 @@ def read(path: Path) -> Any:
 
     Raises:
         DamagedError: The content is not as written.
+        MissingError: There is no such file.
         DataError: The file cannot be opened, or is of another version of the format.
     """
     content = _content(path)
@@ -63,7 +71,7 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         # A sector that cannot be read is damage; a file that may not be read is not.
-        kind = DamagedError if error.errno == errno.EIO else DataError
+        kind = _KINDS.get(error.errno or 0, DataError)
         raise kind(
             f"{path}: expected a checkpoint of handssl, cannot read it ({error.strerror})"
         ) from None

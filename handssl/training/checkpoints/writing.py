@@ -13,12 +13,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 from handssl.errors import DataError
+from handssl.fencing import Fence, held
 
 _PARTIAL = "*.tmp-[0-9]*-" + 8 * "[0-9a-f]"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], None], *, size_bytes: int) -> None:
+def write_whole(
+    path: Path,
+    write: Callable[[BinaryIO], None],
+    *,
+    size_bytes: int,
+    fence: Fence | None = None,
+) -> None:
     """Write under a temporary name, flush to disk, rename, flush the folder.
 
     Killed at any point it leaves what was at `path` before, or the whole new file.
@@ -27,13 +34,17 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None], *, size_bytes: in
         path: Final name.
         write: Gets the open file.
         size_bytes: What the file needs, for the message of a full disk.
+        fence: Around the trial's folder; the file gets its name within it.
 
     Raises:
+        TakenOverError: The folder was claimed by another; no temporary file is left.
         DataError: The disk is full or the place cannot be written; no temporary file is left.
     """
     try:
+        if fence is not None:
+            fence.require()  # before it is written in vain
         _make_folder(path.parent)
-        _write_and_rename(path, write)
+        _write_and_rename(path, write, fence)
         flush_folder(path.parent)
     except OSError as error:
         raise _refused(path, error, size_bytes) from None
@@ -74,14 +85,15 @@ def _make_folder(folder: Path) -> None:
         flush_folder(folder.parent)
 
 
-def _write_and_rename(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def _write_and_rename(path: Path, write: Callable[[BinaryIO], None], fence: Fence | None) -> None:
     partial = path.with_name(f"{path.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         with _claimed(partial) as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-            partial.replace(path)
+            with held(fence):
+                partial.replace(path)
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)

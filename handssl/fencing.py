@@ -1,0 +1,136 @@
+"""A fence around a folder: whoever has claimed it last may write, and nobody before.
+
+A lease that has expired stops no process. A worker that stood still, or was cut off from its
+driver, goes on as if nothing had happened. So the folder itself holds the token of its last claim,
+and every write compares it with its own under a lock of the file system: between the comparison
+and the write nobody can claim the folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from handssl.errors import TakenOverError
+
+FILE = "claim"
+LIMIT_S, CLAIM_LIMIT_S = 10.0, 1.0
+_PAUSE_S = 0.01
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+
+@dataclass(frozen=True)
+class Fence:
+    """A claim on a folder, as its workers see it, on whichever node they run.
+
+    Args:
+        folder: All nodes see it.
+        token: Of one claim; another claim has another.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     old, new = Fence(Path(folder), "1"), Fence(Path(folder), "2")
+        ...     old.take(), new.take(), old.is_lost(), new.is_lost()
+        (True, True, True, False)
+    """
+
+    folder: Path
+    token: str
+
+    def take(self, may: Callable[[], bool] = lambda: True) -> bool:
+        """Write the token into the folder, from when on earlier ones are worth nothing.
+
+        Args:
+            may: Asked under the lock whether this claim is still the last one.
+
+        Returns:
+            Whether it was written; not where a writer stands still in the middle of a write.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if _lock(descriptor, fcntl.LOCK_EX, CLAIM_LIMIT_S) is False or not may():
+                return False
+            os.pwrite(descriptor, self.token.encode(), 0)
+            os.ftruncate(descriptor, len(self.token.encode()))
+        finally:
+            os.close(descriptor)
+        return True
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep others from claiming the folder for as long as the block takes: a rename, a line.
+
+        On a file system without locks the token is compared before the block and after it.
+
+        Raises:
+            TakenOverError: Another claim has been made since.
+        """
+        try:
+            descriptor = os.open(self._file, os.O_RDWR)
+        except FileNotFoundError:
+            raise self._lost() from None
+        try:
+            locked = _lock(descriptor, fcntl.LOCK_SH, LIMIT_S)
+            if locked is False or not self._is_mine(descriptor):
+                raise self._lost()
+            yield
+            if locked is None and not self._is_mine(descriptor):
+                raise self._lost()
+        finally:
+            os.close(descriptor)
+
+    def require(self) -> None:
+        """Raise TakenOverError if another claim has been made since."""
+        with self.held():
+            pass
+
+    def is_lost(self) -> bool:
+        """Say whether another claim has been made, without a lock: for those who only look."""
+        try:
+            return self._file.read_bytes() != self.token.encode()
+        except FileNotFoundError:
+            return True
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / FILE
+
+    def _is_mine(self, descriptor: int) -> bool:
+        return os.pread(descriptor, 4096, 0) == self.token.encode()
+
+    def _lost(self) -> TakenOverError:
+        return TakenOverError(
+            f"{self.folder}: expected to be the only one who writes there, another process has "
+            "claimed it since; what this one was about to write is left out"
+        )
+
+
+def held(fence: Fence | None) -> AbstractContextManager[None]:
+    """Return the block of a fence; without one anybody may write."""
+    return nullcontext() if fence is None else fence.held()
+
+
+def _lock(descriptor: int, kind: int, limit_s: float) -> bool | None:
+    """Lock a file; False where another keeps it for too long, None where there are no locks."""
+    until_s = time.monotonic() + limit_s
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until_s:
+                return False
+            time.sleep(_PAUSE_S)
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return None
+            raise
+        else:
+            return True
