@@ -9,11 +9,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from handssl.commands import command
+from handssl.secrets import masked_url
 from handssl.service.admission import Limits
 from handssl.service.lease import LEASE_S
 from handssl.service.listening import EVERYWHERE
 from handssl.service.policy import Policy
-from handssl.tracking.ledger.database import masked
 from handssl.tracking.sqlite_url import sqlite_url
 
 
@@ -71,7 +71,7 @@ class Options:
         """
         own = self.database == sqlite_url(self.storage / "service.db")
         known = own or self.database == os.environ.get("HANDSSL_SERVICE_DATABASE")
-        where = [] if known else ["--database", masked(self.database)]
+        where = [] if known else ["--database", masked_url(self.database)]
         return command(*words, *where, storage=self.storage)
 
     def ray_page(self, url: str) -> str:
