@@ -101,14 +101,16 @@ def _serve(
 ) -> None:
     with ExitStack() as stack:
         while (call := next_call())[0] != "end":
+            kind, what = call
             try:
-                kind, what = call
                 if kind == "keep":
                     _keep_ray(stack, what)
                 else:
                     parent.say("done", _called(parent, what, interruption))
             except BaseException as error:
                 _fail(parent, error)
+                if kind == "keep":
+                    return
 
 
 def _keep_ray(stack: ExitStack, running: Running) -> None:

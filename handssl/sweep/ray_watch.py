@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,9 +15,10 @@ from handssl.sweep import ray_processes
 
 PERIOD_S = 0.5
 ANSWER_S = 5.0
-OWN_SILENCE_S = 20.0
-# Ray's own client of the GCS ends the process after 60 s: one that comes back sooner is waited for.
-SILENCE_S = 45.0
+# Questions in a row without an answer, so that no time counts in which this process was suspended.
+# Ray's own client of the GCS ends the process after 60 s: another's that comes back sooner is
+# waited for.
+OWN_UNANSWERED, UNANSWERED = 4, 9
 _REFUSED = 2  # connections in a row, of a raylet that ended
 _LOOK_S = 0.1
 
@@ -37,7 +37,7 @@ class Watch:
         context = ray.get_runtime_context()
         self._gcs: Any = ray._private.worker.global_worker.gcs_client
         self._node = ray.NodeID.from_hex(context.get_node_id())
-        self._limit_s = OWN_SILENCE_S if owned else SILENCE_S
+        self._most = OWN_UNANSWERED if owned else UNANSWERED
         self._raylet = _raylet_address(context.get_node_id())
         self.lost, self._looks = "", 0
         self._closing = threading.Event()
@@ -70,19 +70,18 @@ class Watch:
         self._thread.join(2 * ANSWER_S)
 
     def _look(self) -> None:
-        heard_s, refused = time.monotonic(), 0
+        unanswered = refused = 0
         while not self._closing.wait(PERIOD_S):
             self._looks += 1
             refused = refused + 1 if self._refuses() else 0
             answer = self._answer()
-            heard_s = heard_s if answer is None else time.monotonic()
-            silent_s = time.monotonic() - heard_s
+            unanswered = unanswered + 1 if answer is None else 0
             if refused >= _REFUSED:
                 self._end("the raylet of this node ended")
             elif answer is False:
                 self._end("Ray has given this node up")
-            elif silent_s > self._limit_s:
-                self._end(f"gcs_server has not answered for {silent_s:.0f} s")
+            elif unanswered >= self._most:
+                self._end(f"gcs_server has left {unanswered} questions in a row unanswered")
             if self.lost:
                 return
 

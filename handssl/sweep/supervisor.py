@@ -36,6 +36,7 @@ START_S = 100.0
 _PERIOD_S = 0.2
 _MOMENT_S = 0.1
 _END_S = 60.0
+_EXIT_S = 10.0
 
 
 class RayLostError(Exception):
@@ -238,6 +239,8 @@ class _Driver:
             while time.monotonic() < deadline_s:
                 if self._hears(_PERIOD_S):
                     self._connection.recv()  # or it would wait for a reader
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_EXIT_S)
         self.kill()
 
     def kill(self) -> None:

@@ -167,12 +167,14 @@ class _Run:
 
     def _recover(self, error: MemoryShortError | GroupLostError, workers: int) -> None:
         """Decide whether to go on."""
+        self._reason = "workers were lost"
         if isinstance(error, MemoryShortError):
             self._staffing.too_little_memory(workers, str(error).splitlines()[0])
-        elif is_lack_of_memory(error):
-            self._staffing.too_little_memory(workers, "Ray ended a worker to save its node")
-        else:
-            self._losses += 1
-            if self._losses > MAX_LOSSES_IN_A_ROW:
-                raise error
-        self._reason = "workers were lost"
+            return
+        self._losses += 1
+        if is_lack_of_memory(error):
+            self._reason += ", memory of their node having run out"
+            if self._losses > 1:  # the first time another program may have taken it
+                self._staffing.too_little_memory(workers, "Ray ended a worker to save its node")
+        elif self._losses > MAX_LOSSES_IN_A_ROW:
+            raise error
