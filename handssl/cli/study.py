@@ -69,6 +69,8 @@ def run_study(
         quiet=quiet,
         as_json=as_json,
         markdown=markdown,
+        source=source,
+        changes=changes,
         how=how,
     )
 

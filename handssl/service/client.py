@@ -85,7 +85,7 @@ class Client:
         raise _REFUSALS.get(answer.status_code, ServiceError)(self._for_here(detail))
 
     def _for_here(self, text: str) -> str:
-        """Have the commands in an answer ask the same service: it does not know how it was called."""
+        """Have commands in an answer ask this service, which does not know its URL from here."""
 
         def whole(found: re.Match[str]) -> str:
             return f"`{command('jobs', *found[1].split(), service=self.url)}`"
