@@ -48,8 +48,16 @@ def demo(
     from handssl.cli.execute import execute
     from tune_spaces import demo as spaces
 
-    values = parse_changes(changes)
-    if blocks is not None:
-        values.setdefault("blocks", list(range(1, blocks + 1)))
-    planned = spaces.study(size).merged(values)
-    return execute(planned, storage, tracking_uri, quiet=quiet, as_json=as_json, markdown=markdown)
+    if blocks is not None:  # first, so that --set has the last word
+        changes = (f"blocks={list(range(1, blocks + 1))}", *changes)
+    planned = spaces.study(size).merged(parse_changes(changes))
+    return execute(
+        planned,
+        storage,
+        tracking_uri,
+        quiet=quiet,
+        as_json=as_json,
+        markdown=markdown,
+        source=f"demo-{size}",
+        changes=changes,
+    )

@@ -5,16 +5,26 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from handssl.cli.live import LiveProgress
+from handssl.cli.options import study_command
 from handssl.cli.summary import Summary, summarise, write_markdown
 from handssl.cli.terminal import Terminal
 from handssl.commands import command
-from handssl.errors import HandsslError, InterruptedStudyError, PausedStudyError, TakenOverError
+from handssl.errors import (
+    BusyStudyError,
+    HandsslError,
+    InterruptedStudyError,
+    PausedStudyError,
+    TakenOverError,
+)
+from handssl.sweep.storage import resolve_storage
 from handssl.sweep.supervised import run as run_study
 
 if TYPE_CHECKING:
@@ -31,6 +41,8 @@ def execute(
     quiet: bool,
     as_json: bool,
     markdown: Path | None,
+    source: str,
+    changes: tuple[str, ...] = (),
     how: Running | None = None,
 ) -> int:
     """Run a study and print its results.
@@ -42,6 +54,8 @@ def execute(
         quiet: No live progress.
         as_json: One JSON document instead of the table.
         markdown: A file that gets the results too.
+        source: How the study was named, for commands that are printed.
+        changes: And what `--set` has changed.
         how: What trials are given.
 
     Returns:
@@ -52,13 +66,18 @@ def execute(
         PausedStudyError: Likewise, by SIGTERM or because its time was over.
         TakenOverError: Another driver has taken it over and goes on with it.
     """
-    errors = Terminal(stderr=True)
-    with LiveProgress(errors, quiet=quiet) as progress:
+    errors, folder = Terminal(stderr=True), resolve_storage(storage)
+    resume = _resuming(sys.argv, source, changes, folder)
+    look = study_command("status", source, changes, folder)
+    with (
+        _as_typed(study.name, folder, resume=resume, status=look),
+        LiveProgress(errors, quiet=quiet) as progress,
+    ):
         result = run_study(
             study, storage=storage, tracking_uri=tracking_uri, running=how, on_event=progress
         )
     if result.interrupted:
-        raise interruption(result)
+        raise interruption(result, resume)
     summary = summarise(result)
     if markdown is not None:
         write_markdown(summary, markdown)
@@ -70,17 +89,40 @@ def execute(
     return 1 if result.failed else 0
 
 
+@contextmanager
+def _as_typed(name: str, storage: Path, **commands: str) -> Iterator[None]:
+    """Have errors name a study as it was typed: by its name it is known once it was run.
+
+    Args:
+        name: Of the study.
+        storage: Folder of the results.
+        commands: By the verb of `handssl study`.
+    """
+    try:
+        yield
+    except (BusyStudyError, PausedStudyError) as error:
+        text = str(error)
+        for verb, typed in commands.items():
+            text = text.replace(command("study", verb, name, storage=storage), typed)
+        raise type(error)(text) from None
+
+
 _KINDS: dict[str, type[HandsslError]] = {
     "SIGINT": InterruptedStudyError,
     "another driver": TakenOverError,
 }
 
 
-def interruption(result: StudyResult) -> HandsslError:
-    """Return the error of a run that was interrupted; what stopped it decides the exit code."""
+def interruption(result: StudyResult, resume: str = "") -> HandsslError:
+    """Return the error of a run that was interrupted; what stopped it decides the exit code.
+
+    Args:
+        result: Of the run.
+        resume: The command that ends a pause.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the message is left to be said
     kind = _KINDS.get(result.stopped_by, PausedStudyError)
-    return kind(interruption_message(result, sys.argv))
+    return kind(interruption_message(result, sys.argv, resume))
 
 
 _VERBS = {
@@ -89,13 +131,15 @@ _VERBS = {
 }
 
 
-def interruption_message(result: StudyResult, argv: list[str]) -> str:
+def interruption_message(result: StudyResult, argv: list[str], resume: str = "") -> str:
     """Say what was kept and which command goes on.
 
     Args:
         result: Of the interrupted run.
         argv: The command line that was interrupted.
+        resume: The command that ends a pause.
     """
+    go_on = resume if result.stopped_by == "pause" and resume else ""
     finished = sum(record.outcome not in ("running", "failed") for record in result.records)
     underway = [record for record in result.records if record.outcome == "running"]
     part = ", ".join(f"{r.cell} after epoch {r.epoch} of {r.epochs}" for r in underway)
@@ -106,7 +150,7 @@ def interruption_message(result: StudyResult, argv: list[str]) -> str:
             f"{verb}. Kept in {result.storage}: {kept}"
             + (f"; to be continued: {part}." if part else "."),
             f"No process was left behind. {_then(result)}:",
-            f"  {continuing_command(_resuming(argv, result), result.storage)}",
+            f"  {go_on or continuing_command(argv, result.storage)}",
         ]
     )
 
@@ -116,11 +160,11 @@ def _then(result: StudyResult) -> str:
     return "Once the other has ended, see what is there with" if taken else "Continue with"
 
 
-def _resuming(argv: list[str], result: StudyResult) -> list[str]:
-    """Return the command line, with the verb that ends a pause if there is one."""
-    if result.stopped_by != "pause" or argv[1:3] != ["study", "run"]:
-        return argv
-    return [*argv[:2], "resume", *argv[3:]]
+def _resuming(argv: list[str], source: str, changes: tuple[str, ...], storage: Path) -> str:
+    """Return the command that ends a pause, with the options of this command where it has them."""
+    if argv[1:3] in (["study", "run"], ["study", "resume"]):
+        return continuing_command([*argv[:2], "resume", *argv[3:]], storage)
+    return study_command("resume", source, changes, storage)
 
 
 def continuing_command(argv: list[str], storage: Path) -> str:

@@ -66,8 +66,17 @@ def run_study(
 
     def work() -> int:
         planned = load_study(source, storage).merged(parse_changes(changes))
-        shown = {"quiet": quiet, "as_json": as_json}
-        return execute(planned, storage, tracking_uri, markdown=markdown, how=how, **shown)
+        return execute(
+            planned,
+            storage,
+            tracking_uri,
+            quiet=quiet,
+            as_json=as_json,
+            markdown=markdown,
+            source=source,
+            changes=changes,
+            how=how,
+        )
 
     return telling(outcome, work)
 

@@ -123,6 +123,8 @@ def resume_study(
         quiet=quiet,
         as_json=as_json,
         markdown=markdown,
+        source=source,
+        changes=changes,
         how=how,
     )
 

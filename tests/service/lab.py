@@ -26,6 +26,7 @@ from handssl.service.listing import history, page
 from handssl.service.options import Options
 from handssl.service.queue import Queue
 from handssl.tracking.ledger import Ledger
+from handssl.tracking.sqlite_url import sqlite_url
 
 MARK = "HANDSSL_TEST_LAB"
 ROOT = Path(__file__).parents[2]
@@ -73,7 +74,7 @@ class Lab:
         self.folder, self._options = folder, options
         self.port, self.standby_port = free_port(), free_port()
         self.lease_s, self._mark = 3.0, uuid.uuid4().hex
-        self.database = database or f"sqlite:///{folder}/service.db"
+        self.database = database or sqlite_url(folder / "service.db")
         self.env = os.environ | (env or {})
         self.env |= {MARK: self._mark, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         self.processes: list[subprocess.Popen[bytes]] = []

@@ -19,6 +19,7 @@ from handssl.service.policy import Policy
 from handssl.service.queue import Queue
 from handssl.service.ray_jobs import Attempt, UnreachableError
 from handssl.service.running_service import Service
+from handssl.tracking.sqlite_url import sqlite_url
 
 
 def study(name: str = "x", **values: Any) -> dict[str, Any]:
@@ -28,10 +29,10 @@ def study(name: str = "x", **values: Any) -> dict[str, Any]:
 
 def service(folder: Path, **options: Any) -> Service:
     """Return a service over a queue of its own in a folder."""
-    url = options.pop("database", f"sqlite:///{folder}/service.db")
+    url = options.pop("database", sqlite_url(folder / "service.db"))
     limits = options.pop("limits", Limits())
     queue = Queue(url, queues=tuple(limits.queues))
-    home = Home(folder, lambda: f"sqlite:///{folder}/mlflow.db")
+    home = Home(folder, lambda: sqlite_url(folder / "mlflow.db"))
     policy = options.pop("policy", Policy())
     return Service(queue, home, limits, policy, Lease(queue.database), **options)
 
