@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,11 +53,6 @@ class Options:
     def folder(self) -> Path:
         """Where the service keeps what is its own."""
         return self.storage / "service"
-
-    @property
-    def scratch(self) -> Path:
-        """Where a Ray of its own keeps what it needs while it runs; names of sockets are short."""
-        return Path(os.environ.get("RAY_TMPDIR", "/tmp")) / f"handssl-ray-{self.port}"  # noqa: S108
 
     def ray_page(self, url: str) -> str:
         """Return where browsers find the dashboard that answers at a URL; empty if none does."""

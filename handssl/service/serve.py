@@ -12,6 +12,7 @@ from dataclasses import replace
 from socket import socket
 from types import FrameType
 
+import psutil
 import uvicorn
 
 from handssl.errors import DataError, InputError
@@ -30,6 +31,7 @@ from handssl.service.queue import Queue
 from handssl.service.ray_jobs import RayJobs
 from handssl.service.running_service import Service
 from handssl.service.watching import Tell, Watcher
+from handssl.sweep.listeners import described, how_to_close, listeners
 
 _LOOK_S = 1.0
 _END_S = 15.0
@@ -70,6 +72,7 @@ class Server:
         self._programs = _programs(options)
         mlflow = self._programs.get("mlflow")
         self._mlflow = (lambda: mlflow.url) if mlflow else (lambda: options.mlflow)
+        self._said = ""
         self._closing = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, daemon=True)
         queue = Queue(options.database, queues=tuple(options.limits.queues))
@@ -132,18 +135,34 @@ class Server:
                 put_back(self.service.queue)
 
     def _supervise(self) -> None:
-        ready = dict.fromkeys(self._programs, False)
+        ready, told = dict.fromkeys(self._programs, False), False
         while not self._closing.is_set():
             for name, program in self._programs.items():
-                try:
-                    answers = program.ensure()
-                except OSError as error:  # a full disk, for one: it is tried again
-                    self._tell(f"{name} cannot be started: {error}")
-                    answers = False
+                answers = self._ensure(name, program)
                 if answers and not ready[name]:
                     self._tell(f"{name}: {program.url}")
                 ready[name] = answers
+            if not told and all(ready.values()):
+                self._tell_ports()
+                told = True
             self._closing.wait(_LOOK_S)
+
+    def _ensure(self, name: str, program: Companion) -> bool:
+        try:
+            return program.ensure()
+        except (OSError, InputError) as error:  # a full disk, for one: it is tried again
+            if str(error) != self._said:
+                self._tell(f"{name} cannot be started: {error}")
+            self._said = str(error)
+            return False
+
+    def _tell_ports(self) -> None:
+        """Say who can reach what was started here."""
+        roots = [program.process for program in self._programs.values()]
+        found = listeners(psutil.Process(), *filter(None, roots))
+        self._tell(f"listens {described(found)}")
+        if close := how_to_close(found):
+            self._tell(f"to close to other machines what is open to the network: {close}")
 
     def _begin_anew(self) -> None:
         """Be another process at once: all that this one has under way is another service's now."""
@@ -172,5 +191,5 @@ def _programs(options: Options) -> Mapping[str, Companion]:
         env = mlflow_credentials(options.folder)
         os.environ.update(env)  # the page of an experiment is asked for here
     if options.ray == "local":
-        found["ray"] = ray_head(options.folder, options.scratch, cpus=options.cpus, env=env)
+        found["ray"] = ray_head(options.folder, cpus=options.cpus, env=env)
     return found
