@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from socket import socket
-from types import FrameType
 
 import psutil
 import uvicorn
@@ -19,6 +18,7 @@ from handssl.errors import DataError, InputError
 from handssl.service.app import create_app
 from handssl.service.companion import Companion
 from handssl.service.credentials import make_private, mlflow_credentials
+from handssl.service.descriptors import most_connections
 from handssl.service.dispatcher import Dispatcher
 from handssl.service.driver import Home
 from handssl.service.lease import Lease
@@ -31,6 +31,7 @@ from handssl.service.queue import Queue
 from handssl.service.ray_jobs import RayJobs
 from handssl.service.running_service import Service
 from handssl.service.watching import Tell, Watcher
+from handssl.service.web_server import WebServer
 from handssl.sweep.listeners import described, how_to_close, listeners
 
 _LOOK_S = 1.0
@@ -49,7 +50,8 @@ def serve(options: Options, tell: Tell) -> int:
         Exit code.
 
     Raises:
-        InputError: It would be open to a network without tokens, or the port is taken.
+        InputError: It would be open to a network without tokens, the port is taken, or too few
+            files can be open.
         DataError: The storage cannot be written, or the database cannot be used.
     """
     with listen(options.host, options.port) as address:
@@ -69,6 +71,7 @@ class Server:
 
     def __init__(self, options: Options, tell: Tell) -> None:
         self._options, self._tell = options, tell
+        self._most_connections = most_connections()
         self._programs = _programs(options)
         mlflow = self._programs.get("mlflow")
         self._mlflow = (lambda: mlflow.url) if mlflow else (lambda: options.mlflow)
@@ -106,8 +109,8 @@ class Server:
     def run(self, address: socket) -> int:
         """Serve at an address until a signal."""
         app = create_app(self.service)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
-        self._uvicorn = _WebServer(config)
+        config = uvicorn.Config(app, ws="none", log_level="warning", timeout_graceful_shutdown=5)
+        self._uvicorn = WebServer(config, self._most_connections)
         for number in (signal.SIGTERM, signal.SIGINT):  # before and after uvicorn's own time too
             signal.signal(number, self._uvicorn.handle_exit)
         self._tell(f"queue: {self.service.url} (storage {self._options.storage})")
@@ -167,14 +170,6 @@ class Server:
     def _begin_anew(self) -> None:
         """Be another process at once: all that this one has under way is another service's now."""
         os.execv(sys.executable, [sys.executable, "-m", "handssl.cli", *sys.argv[1:]])  # noqa: S606
-
-
-class _WebServer(uvicorn.Server):
-    """Ends properly however often it is told to: Ctrl-C twice breaks nothing off."""
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end."""
-        self.should_exit = True
 
 
 def _programs(options: Options) -> Mapping[str, Companion]:
