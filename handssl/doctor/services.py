@@ -72,7 +72,12 @@ def _ray(found: dict[str, Any], address: str | None) -> Finding:
         fix = "ray get-auth-token --generate, and unset RAY_AUTH_MODE or set it to token"
         detail += "; whoever reaches its port can run code, it asks for no token"
         return Finding("ray", "warning", detail, fix)
-    return Finding("ray", "ok", f"{detail}, token authentication on")
+    detail += ", token authentication on"
+    if listens := found.get("listens"):
+        detail += f"; listens {listens}"
+    if close := found.get("close"):
+        return Finding("ray", "warning", detail, close)
+    return Finding("ray", "ok", detail)
 
 
 def _nobody_at(address: str) -> str | None:
@@ -119,5 +124,9 @@ def _ray_fix(address: str | None, error: NoAnswerError) -> str:
             "give the head's port (6379 by default); RAY_AUTH_MODE and the token that "
             "`ray get-auth-token` prints must be the same here and there"
         )
-    named = {name: os.environ[name] for name in ("RAY_ADDRESS", "RAY_TMPDIR") if name in os.environ}
-    return f"look into /tmp/ray/session_latest/logs{f'; set here: {named}' if named else ''}"
+    known = ("RAY_ADDRESS", "RAY_TMPDIR", "RAY_AUTH_MODE")
+    named = {name: os.environ[name] for name in known if name in os.environ}
+    return (
+        "free some memory and room in /dev/shm and /tmp, or name another folder for Ray with "
+        f"RAY_TMPDIR; then run `handssl doctor` again{f'; set here: {named}' if named else ''}"
+    )

@@ -48,12 +48,20 @@ class Companion:
         folder: Of the service.
         command: Makes the command line for a free port.
         health: Path of its URL that answers when it is ready.
+        on_end: Called when it has been ended.
     """
 
     def __init__(
-        self, name: str, folder: Path, command: Callable[[int], Command], health: str
+        self,
+        name: str,
+        folder: Path,
+        command: Callable[[int], Command],
+        health: str,
+        *,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self.name, self._command, self._health = name, command, health
+        self._on_end = on_end
         self._file, self._log = folder / f"{name}.json", folder / f"{name}.log"
         self._folder = str(folder.resolve())
         self._started: subprocess.Popen[bytes] | None = None
@@ -80,8 +88,16 @@ class Companion:
         """End it and all that it has started."""
         process = self._process()
         self._file.unlink(missing_ok=True)
-        if process is None:
-            return
+        if process is not None:
+            self._end(process)
+        self._on_end()
+
+    @property
+    def process(self) -> psutil.Process | None:
+        """It, while it runs."""
+        return self._process()
+
+    def _end(self, process: psutil.Process) -> None:
         family = [process, *process.children(recursive=True)]
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGTERM)

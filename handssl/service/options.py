@@ -58,11 +58,6 @@ class Options:
         """Where the service keeps what is its own."""
         return self.storage / "service"
 
-    @property
-    def scratch(self) -> Path:
-        """Where a Ray of its own keeps what it needs while it runs; names of sockets are short."""
-        return Path(os.environ.get("RAY_TMPDIR", "/tmp")) / f"handssl-ray-{self.port}"  # noqa: S108
-
     def on_head(self, *words: str) -> str:
         """Return a command for a shell on the head that works on this queue; no password is in it.
 

@@ -16,6 +16,8 @@ from handssl.service.credentials import USER, mlflow_password
 from handssl.service.kept_port import KeptPort
 from handssl.service.listening import EVERYWHERE
 from handssl.sweep.local_ray import OBJECT_STORE_BYTES, available_cpus
+from handssl.sweep.own_ray import LOOPBACK
+from handssl.sweep.ray_folder import ray_temp, remove_ray_folder, renew_ray_folder
 from handssl.sweep.site import find_site
 from handssl.sweep.storage import default_tracking_uri
 from handssl.tracking.outbox import UnavailableError
@@ -23,33 +25,35 @@ from handssl.tracking.relocation import relocate
 from handssl.tracking.sqlite_url import sqlite_url
 
 
-def ray_head(
-    folder: Path, scratch: Path, *, cpus: int | None = None, env: Mapping[str, str]
-) -> Companion:
+def ray_head(folder: Path, *, cpus: int | None = None, env: Mapping[str, str]) -> Companion:
     """Return a Ray of one node, on loopback, with Ray's token authentication as it comes.
+
+    Each start has a temporary folder of its own, which the link `ray` in the service's folder
+    names: the drivers of those that share one would find the latest of them.
 
     Args:
         folder: Of the service.
-        scratch: Of this Ray alone: the drivers of those that share one find the latest of them.
         cpus: Default: all that this process may use.
         env: Of its processes, and so of every driver.
     """
+    link = folder / "ray"
 
     def command(port: int) -> Command:
-        words = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
+        words = [sys.executable, "-m", "handssl.service.start_ray", "start", "--head", "--block"]
         words += ["--node-ip-address", "127.0.0.1", "--port", str(free_port())]
         words += ["--dashboard-host", "127.0.0.1", "--dashboard-port", str(port)]
         # One that has just died may still hold the port that all would take.
         words += ["--dashboard-agent-listen-port", str(free_port())]
         words += ["--include-dashboard", "true", "--disable-usage-stats"]
-        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        words += ["--temp-dir", str(scratch)]
+        words += ["--temp-dir", str(ray_temp(renew_ray_folder(link)))]
         words += ["--num-cpus", str(cpus or available_cpus())]
         words += ["--object-store-memory", str(OBJECT_STORE_BYTES)]
         variables = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_GRAFANA_HOST": "DISABLED"}
-        return Command(words, f"http://127.0.0.1:{port}", {**variables, **env})
+        return Command(words, f"http://127.0.0.1:{port}", {**variables, **LOOPBACK, **env})
 
-    return Companion("ray", folder, command, "/api/version")
+    return Companion(
+        *("ray", folder, command, "/api/version"), on_end=lambda: remove_ray_folder(link)
+    )
 
 
 def mlflow_server(

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from socket import socket
-from types import FrameType
 
+import psutil
 import uvicorn
 
 from handssl.errors import DataError, InputError
@@ -19,6 +19,7 @@ from handssl.private_files import make_private
 from handssl.service.app import create_app
 from handssl.service.companion import Companion
 from handssl.service.credentials import mlflow_credentials
+from handssl.service.descriptors import most_connections
 from handssl.service.dispatcher import Dispatcher
 from handssl.service.driver import Home
 from handssl.service.lease import Lease
@@ -31,6 +32,8 @@ from handssl.service.queue import Queue
 from handssl.service.ray_jobs import RayJobs
 from handssl.service.running_service import Service
 from handssl.service.watching import Tell, Watcher
+from handssl.service.web_server import WebServer
+from handssl.sweep.listeners import described, how_to_close, listeners
 
 _LOOK_S = 1.0
 _END_S = 15.0
@@ -48,7 +51,8 @@ def serve(options: Options, tell: Tell) -> int:
         Exit code.
 
     Raises:
-        InputError: It would be open to a network without tokens, or the port is taken.
+        InputError: It would be open to a network without tokens, the port is taken, or too few
+            files can be open.
         DataError: The storage cannot be written, or the database cannot be used.
     """
     with listen(options.host, options.port) as address:
@@ -68,9 +72,11 @@ class Server:
 
     def __init__(self, options: Options, tell: Tell) -> None:
         self._options, self._tell = options, tell
+        self._most_connections = most_connections()
         self._programs = _programs(options)
         mlflow = self._programs.get("mlflow")
         self._mlflow = (lambda: mlflow.url) if mlflow else (lambda: options.mlflow)
+        self._said = ""
         self._closing = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, daemon=True)
         queue = Queue(options.database, queues=tuple(options.limits.queues))
@@ -106,8 +112,8 @@ class Server:
     def run(self, address: socket) -> int:
         """Serve at an address until a signal."""
         app = create_app(self.service)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
-        self._uvicorn = _WebServer(config)
+        config = uvicorn.Config(app, ws="none", log_level="warning", timeout_graceful_shutdown=5)
+        self._uvicorn = WebServer(config, self._most_connections)
         for number in (signal.SIGTERM, signal.SIGINT):  # before and after uvicorn's own time too
             signal.signal(number, self._uvicorn.handle_exit)
         self._tell(f"queue: {self.service.url} (storage {self._options.storage})")
@@ -135,30 +141,38 @@ class Server:
                 put_back(self.service.queue)
 
     def _supervise(self) -> None:
-        ready = dict.fromkeys(self._programs, False)
+        ready, told = dict.fromkeys(self._programs, False), False
         while not self._closing.is_set():
             for name, program in self._programs.items():
-                try:
-                    answers = program.ensure()
-                except OSError as error:  # a full disk, for one: it is tried again
-                    self._tell(f"{name} cannot be started: {error}")
-                    answers = False
+                answers = self._ensure(name, program)
                 if answers and not ready[name]:
                     self._tell(f"{name}: {program.url}")
                 ready[name] = answers
+            if not told and all(ready.values()):
+                self._tell_ports()
+                told = True
             self._closing.wait(_LOOK_S)
+
+    def _ensure(self, name: str, program: Companion) -> bool:
+        try:
+            return program.ensure()
+        except (OSError, InputError) as error:  # a full disk, for one: it is tried again
+            if str(error) != self._said:
+                self._tell(f"{name} cannot be started: {error}")
+            self._said = str(error)
+            return False
+
+    def _tell_ports(self) -> None:
+        """Say who can reach what was started here."""
+        roots = [program.process for program in self._programs.values()]
+        found = listeners(psutil.Process(), *filter(None, roots))
+        self._tell(f"listens {described(found)}")
+        if close := how_to_close(found):
+            self._tell(f"to close to other machines what is open to the network: {close}")
 
     def _begin_anew(self) -> None:
         """Be another process at once: all that this one has under way is another service's now."""
         os.execv(sys.executable, [sys.executable, "-m", "handssl.cli", *sys.argv[1:]])  # noqa: S606
-
-
-class _WebServer(uvicorn.Server):
-    """Ends properly however often it is told to: Ctrl-C twice breaks nothing off."""
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end."""
-        self.should_exit = True
 
 
 def _programs(options: Options) -> Mapping[str, Companion]:
@@ -175,5 +189,5 @@ def _programs(options: Options) -> Mapping[str, Companion]:
         env = mlflow_credentials(options.folder)
         os.environ.update(env)  # the page of an experiment is asked for here
     if options.ray == "local":
-        found["ray"] = ray_head(options.folder, options.scratch, cpus=options.cpus, env=env)
+        found["ray"] = ray_head(options.folder, cpus=options.cpus, env=env)
     return found

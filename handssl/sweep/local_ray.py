@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import ray
 
 from handssl.errors import ClusterLostError, InputError, NoClusterError
 from handssl.sweep import ray_processes
+from handssl.sweep.own_ray import is_loopback, on_loopback, own_ray
 from handssl.sweep.running import Running
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
@@ -85,17 +87,21 @@ def ray_cluster(
             yield from _connected(address, running)
             return
         others = set(psutil.Process().children(recursive=True))
-        try:
-            _start_told(cpus or available_cpus())
-            yield _shares(running, owned=True)
-        finally:
-            ray_processes.listener.started(())  # from here on its processes end as they should
-            _stop(others)
+        with own_ray() as temp:
+            try:
+                _start_told(cpus or available_cpus(), temp)
+                yield _shares(running, owned=True)
+            finally:
+                # From here on its processes end as they should.
+                ray_processes.listener.started(())
+                _stop(others)
 
 
 def _connected(address: str, running: Running) -> Iterator[Cluster]:
+    here = on_loopback() if is_loopback(address) else nullcontext()
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        with here:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise NoClusterError(
             f"--address: expected a running Ray cluster, got {address!r}: {error}"
@@ -106,19 +112,20 @@ def _connected(address: str, running: Running) -> Iterator[Cluster]:
         ray.shutdown()
 
 
-def _start_told(cpus: int) -> None:
+def _start_told(cpus: int, temp: Path) -> None:
     """Start Ray, and tell who is to look after it which processes it needs."""
     ray_processes.listener.starting()
     try:
-        _start(cpus)
+        _start(cpus, temp)
     except (OSError, RuntimeError, ValueError) as error:
         raise ClusterLostError(f"Ray did not start: {error}") from error
     ray_processes.listener.started(ray_processes.needed_processes())
 
 
-def _start(cpus: int) -> None:
+def _start(cpus: int, temp: Path) -> None:
     ray.init(
         address="local",
+        _temp_dir=str(temp),
         num_cpus=cpus,
         include_dashboard=False,
         log_to_driver=False,

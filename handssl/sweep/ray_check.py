@@ -7,8 +7,10 @@ import os
 import platform
 from typing import Any
 
+import psutil
 import ray
 
+from handssl.sweep.listeners import described, how_to_close, listeners
 from handssl.sweep.local_ray import ray_cluster
 
 _TASK_S = 60.0
@@ -24,7 +26,8 @@ def look(address: str | None) -> dict[str, Any]:
 
     Returns:
         ray, python: versions where the task ran. nodes, cpus, gpus. token: whether the cluster asks
-        for one.
+        for one. listens, close: of one that is started, where it listens, and the command that
+        closes what the network could reach, empty if nothing is.
     """
     if address is not None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
@@ -33,7 +36,8 @@ def look(address: str | None) -> dict[str, Any]:
         finally:
             ray.shutdown()
     with ray_cluster(cpus=1):
-        return _facts()
+        facts, found = _facts(), listeners(psutil.Process())
+        return facts | {"listens": described(found), "close": how_to_close(found)}
 
 
 def _facts() -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +22,8 @@ from handssl.service.companion import free_port
 from handssl.service.job import ENDED
 from handssl.service.lease import Lease
 from handssl.service.listing import history, page
-from handssl.service.options import Options
 from handssl.service.queue import Queue
+from handssl.sweep.ray_folder import remove_ray_folder
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.sqlite_url import sqlite_url
 
@@ -151,7 +150,7 @@ class Lab:
     def kill_ray(self) -> None:
         """SIGKILL all of the Ray that the service has started, as the loss of its node does."""
         family = [*self.find("gcs_server"), *self.find("raylet"), *self.find("dashboard")]
-        for one in [*self.find("ray.scripts.scripts"), *family]:
+        for one in [*self.find("handssl.service.start_ray"), *family]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
 
@@ -207,9 +206,7 @@ def lab(folder: Path, *options: str, **rest: Any) -> Iterator[Lab]:
         for process in found.processes:
             process.wait(30)
         found.queue.database.close()
-        for port in (found.port, found.standby_port):
-            options = Options(folder, found.database, port=port)
-            shutil.rmtree(options.scratch, ignore_errors=True)
+        remove_ray_folder(folder / "service" / "ray")
 
 
 def require_exactly_once(of: Lab, names: Sequence[str]) -> Counter[str]:

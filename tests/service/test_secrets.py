@@ -25,6 +25,7 @@ from handssl.service.job import JobRequest
 from handssl.service.programs import mlflow_server, ray_head
 from handssl.service.queue import Queue
 from handssl.service.ray_jobs import RayJobs
+from handssl.sweep.ray_folder import remove_ray_folder
 from tests.service.services import service, study
 
 SECRET = "hunter2hunter2"
@@ -84,7 +85,8 @@ def test_secrets_are_files_of_one_user_and_stay_the_same(tmp_path):
     assert first["RAY_AUTH_MODE"] == "token"
     assert stat.S_IMODE((tmp_path / "ray_token").stat().st_mode) == 0o600
     secret = (tmp_path / "ray_token").read_text()
-    command = ray_head(tmp_path, tmp_path / "scratch", env=first)._command(1)
+    command = ray_head(tmp_path, env=first)._command(1)
+    remove_ray_folder(tmp_path / "ray")
     assert secret not in " ".join(command.words)
 
 

@@ -1,0 +1,73 @@
+"""A connection of a client, which has to send its request in time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_S = 10.0
+BODY_S = 60.0
+
+
+class Connection(H11Protocol):
+    """HTTP/1.1 as uvicorn speaks it, but closed where a request stops half way.
+
+    The head has to be there `HEAD_S` after the connection was made or the last answer was given,
+    the body `BODY_S` after its head. How long an answer takes is not limited.
+    """
+
+    def __init__(self, *arguments: Any, **rest: Any) -> None:
+        super().__init__(*arguments, **rest)
+        self.waits_since_s: float | None = None
+        self._expects: object = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._look()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        super().data_received(data)
+        self._look()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing more."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def abort(self) -> None:
+        """Close it at once; what was not sent yet is dropped."""
+        self._stop()
+        self.transport.abort()
+
+    def _look(self) -> None:
+        """Set the timer anew where something else is expected of the client than before."""
+        expects = self.conn.their_state
+        if expects is self._expects:
+            return
+        self._stop()
+        self._expects = expects
+        limits = {h11.IDLE: HEAD_S, h11.SEND_BODY: BODY_S, h11.ERROR: HEAD_S}
+        if (limit_s := limits.get(expects)) is not None:
+            self.waits_since_s = self.loop.time()
+            self._timer = self.loop.call_later(limit_s, self._close_late, limit_s)
+
+    def _close_late(self, limit_s: float) -> None:
+        self.logger.warning("A connection was closed: no whole request within %g s", limit_s)
+        self.abort()
+
+    def _stop(self) -> None:
+        self.waits_since_s = self._expects = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
