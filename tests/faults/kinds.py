@@ -18,6 +18,7 @@ from tests.faults.sweep import Sweep, title
 from tests.postgresql import postgres_server
 from tests.tracking.test_mlflow_server import Server
 
+DRIVER = "driver_process.py"
 LEASE_S = 8.0
 GIB = 2**30
 
@@ -56,27 +57,28 @@ class Place:
     harm: Callable[[Scene], None]
 
 
-def kill_driver(scene: Scene) -> None:
-    """SIGKILL the command itself."""
+def kill_command(scene: Scene) -> None:
+    """SIGKILL the command itself; what it has started ends with it."""
     scene.command.kill()
     scene.command.wait()
 
 
 def suspend_driver(scene: Scene) -> None:
     """Stop the driver, not its workers, for longer than its lease; another command takes over."""
-    first = [scene.command.pid, *map(_pid, psutil.Process(scene.command.pid).children())]
-    drivers = [pid for pid in first if "handssl" in title(psutil.Process(pid))]
-    for pid in drivers:
-        psutil.Process(pid).suspend()
+    drivers = [psutil.Process(scene.command.pid), *scene.sweep.processes(DRIVER)]
+    for process in drivers:
+        process.suspend()
     before = scene.sweep.epochs()
     scene.others.append(scene.command)
     scene.command = scene.sweep.start("--patience", "300")
-    scene.sweep.until(
-        lambda: scene.sweep.epochs() > before or scene.command.poll() is not None, "the second"
-    )
-    for pid in drivers:
+
+    def has_taken_over() -> bool:
+        return scene.sweep.epochs() > before or scene.command.poll() is not None
+
+    scene.sweep.until(has_taken_over, "the second command")
+    for process in reversed(drivers):
         with contextlib.suppress(psutil.NoSuchProcess):
-            psutil.Process(pid).resume()
+            process.resume()
 
 
 def exhaust_memory(scene: Scene) -> None:
@@ -121,7 +123,7 @@ def _plain(folder: Path, harm: Callable[[Scene], None]) -> Iterator[Place]:
 
 @contextmanager
 def _short_lease(folder: Path) -> Iterator[Place]:
-    sweep = Sweep(folder, env={"HANDSSL_LEASE_S": str(LEASE_S)})
+    sweep = Sweep(folder, env={"HANDSSL_LEASE": str(LEASE_S)})
     yield Place(sweep, sweep.storage / "mlflow.db", suspend_driver)
 
 
@@ -179,7 +181,8 @@ def _pid(process: psutil.Process) -> int:
 
 _PATIENT = ("--retries", "20")
 KINDS: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
-    "driver": lambda folder: _plain(folder, kill_driver),
+    "command": lambda folder: _plain(folder, kill_command),
+    "driver": _killed(DRIVER),
     "worker": _killed("ray::PretrainTrainable"),
     "raylet": _killed("raylet/raylet "),
     "gcs": _killed("gcs_server "),
