@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.sweep import Sweep, title
+from tests.faults.sweep import Sweep
 from tests.postgresql import postgres_server
 from tests.tracking.test_mlflow_server import Server
 
