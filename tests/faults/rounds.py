@@ -55,7 +55,11 @@ def undisturbed() -> Table:
     with tempfile.TemporaryDirectory(prefix="hs-") as folder:
         sweep = Sweep(Path(folder).resolve() / "w")
         command = sweep.start()
-        sweep.until(lambda: command.poll() is not None, "its end")
+        try:
+            sweep.until(lambda: command.poll() is not None, "its end")
+        except HungError:
+            sweep.kill()
+            raise
         assert command.returncode == 0, sweep.log()
         assert sweep.close() == [], "processes are left"
         return sweep.table()

@@ -22,6 +22,7 @@ from handssl.tracking.ledger import Ledger
 
 ROOT = Path(__file__).parents[2]
 HANG_S = 120.0  # without an epoch, an outcome or the end of a command, a sweep counts as hung
+START_S = 300.0  # for what is before the first epoch, on a machine that others use too
 OVER = ("completed", "stopped", "diverged", "failed", "cancelled")
 TEMPORARY = (69, 75)  # exit codes after which the same command goes on
 STUDY: dict[str, Any] = {
@@ -138,8 +139,9 @@ class Sweep:
             if now is not None and now != last:
                 last, since = now, time.monotonic()
             longest = max(longest, time.monotonic() - since)
-            if longest > HANG_S:
-                raise HungError(f"no progress for {HANG_S:g} s while waiting for {what}")
+            limit_s = HANG_S if last and last[0] else START_S
+            if longest > limit_s:
+                raise HungError(f"no progress for {limit_s:g} s while waiting for {what}")
             time.sleep(0.05)
         return longest
 
