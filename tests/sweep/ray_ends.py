@@ -101,9 +101,7 @@ class Command:
     def end(self, part: str) -> None:
         """Kill a part of Ray."""
         self.until(lambda: self.find(part), part)
-        for process in self.find(part):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        end(self.find(part))
 
     def exit_code(self, timeout_s: float = TIMEOUT_S) -> int:
         """Return its exit code; it may not take longer."""
@@ -118,9 +116,7 @@ class Command:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(60)
-        for process in psutil.wait_procs(family, timeout=5)[1]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        end(psutil.wait_procs(family, timeout=5)[1])
 
 
 @contextlib.contextmanager
@@ -141,6 +137,14 @@ def is_part(process: psutil.Process, part: str) -> bool:
         scripts = any(word.endswith(script) for word in words[1:3])
         return bool(words) and (words[0].rpartition("/")[2].strip() == program or scripts)
     return False
+
+
+def end(processes: list[psutil.Process]) -> None:
+    """Kill processes, and wait until they are gone."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=20)
 
 
 def left(processes: list[psutil.Process]) -> list[str]:

@@ -10,6 +10,7 @@ from tests.sweep.ray_ends import (
     STUDY,
     claims,
     command,
+    end,
     is_part,
     left,
     memory_pressure,
@@ -111,10 +112,13 @@ def test_the_end_of_anothers_ray_is_said_and_is_no_failure_of_trials(part, study
         env = {name: cluster.env[name] for name in cluster.env if name.startswith("RAY_")}
         with command(*words, storage=tmp_path, env=env, cwd=cluster.folder) as run:
             run.until_epochs(4)
+            ours = run.family()
             for process in cluster.processes():
                 if is_part(process, part):
                     process.kill()
             assert run.exit_code() in (69, 75), run.said
+            assert left(ours) == []
+            end(cluster.processes())  # what is left of Ray takes a minute to see what has happened
             assert f"the Ray cluster at {cluster.address} has ended" in run.said
             assert "goes on when the cluster is back" in run.said
     assert claims(tmp_path) == 0
