@@ -60,7 +60,7 @@ def write(shell: Shell, name: str, /, **values: object) -> str:
 
 def until(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
     """Wait until a process that runs has come so far."""
-    deadline_s = time.monotonic() + 120
+    deadline_s = time.monotonic() + 240
     while not condition():
         assert process.poll() is None, ended(process)
         assert time.monotonic() < deadline_s
@@ -151,14 +151,15 @@ def _asks(pid: int) -> bool:
 
 @pytest.mark.faults
 @pytest.mark.timeout(900)
-def test_a_study_is_stopped_paused_extended_and_shown_by_what_is_printed(shell, storage):
-    file = write(shell, "my study.yaml", **STUDY)
+def test_a_study_is_stopped_paused_extended_and_shown_by_what_is_printed(shell, storage, request):
+    file = write(shell, "my study.yaml", **STUDY | {"pretrain": TINY | {"epochs": 60}})
     words = (file, "--storage", str(storage))
     shell.run("study", "plan", *words, "--no-measure")
     first = shell.start("study", "run", *words, "--at-once", "1")
+    request.addfinalizer(first.kill)
     until(lambda: has_epoch(storage), first)
     busy = shell.run("study", "run", *words, code=69)
-    assert "study" in shell.paste(only(busy, "study status"))
+    assert "run by" in shell.paste(only(busy, "study status"))
     first.send_signal(signal.SIGTERM)
     go_on = only(ended(first, 75), "study run")
     paused = shell.run("study", "pause", *words)
