@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from handssl.errors import DataError, InputError
 
@@ -35,26 +37,31 @@ def ensure_secret(file: Path) -> None:
         DataError: It cannot be written; no empty file, which would be taken for one, is left.
     """
     try:
-        _write_new(file, secrets.token_hex(32))
+        with _new(file) as stream:
+            stream.write(secrets.token_hex(32))
     except FileExistsError:
         _take_rights(file, 0o600)
     except OSError as error:
         raise _unwritable(file, error) from None
 
 
-def write_secret(file: Path, secret: str) -> None:
-    """Write a secret into a new file that no other user can read.
+@contextlib.contextmanager
+def new_secret(file: Path) -> Iterator[Callable[[str], object]]:
+    """Open a new file that no other user can read, before the secret for it is made.
 
     Args:
         file: Where there is none yet.
-        secret: Its content.
+
+    Yields:
+        Function that writes the secret. Where the block fails no file is left.
 
     Raises:
         InputError: There is a file.
-        DataError: It cannot be written; nothing is left.
+        DataError: It cannot be written.
     """
     try:
-        _write_new(file, secret)
+        with _new(file) as stream:
+            yield stream.write
     except FileExistsError:
         raise InputError(f"{file}: expected no file, there is one; choose another name") from None
     except OSError as error:
@@ -69,12 +76,13 @@ def is_exposed(place: Path) -> bool:
         return False
 
 
-def _write_new(file: Path, secret: str) -> None:
+@contextlib.contextmanager
+def _new(file: Path) -> Iterator[TextIO]:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w") as stream:
-            stream.write(secret)
-    except OSError:
+            yield stream
+    except BaseException:
         file.unlink()
         raise
 

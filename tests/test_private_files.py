@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from handssl.errors import InputError
-from handssl.private_files import ensure_secret, make_private, write_secret
+from handssl.private_files import ensure_secret, make_private, new_secret
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +40,15 @@ def test_one_that_others_can_read_is_taken_from_them_and_kept(tmp_path):
 
 
 def test_a_file_that_is_there_is_not_written_over(tmp_path):
-    write_secret(tmp_path / "token", "first")
-    with pytest.raises(InputError, match="another name"):
-        write_secret(tmp_path / "token", "second")
+    with new_secret(tmp_path / "token") as write:
+        write("first")
+    with pytest.raises(InputError, match="another name"), new_secret(tmp_path / "token") as write:
+        write("second")
     assert (tmp_path / "token").read_text() == "first"
     assert mode(tmp_path / "token") == 0o600
+
+
+def test_a_secret_that_could_not_be_made_leaves_no_file(tmp_path):
+    with pytest.raises(InputError, match="no such name"), new_secret(tmp_path / "token"):
+        raise InputError("no such name")
+    assert list(tmp_path.iterdir()) == []

@@ -11,6 +11,7 @@ import click
 from handssl.cli.groups import Group
 from handssl.cli.options import storage_option
 from handssl.cli.queue_options import database_option, database_url, existing_database_url
+from handssl.private_files import new_secret
 
 if TYPE_CHECKING:
     from handssl.service.tokens import Tokens
@@ -30,17 +31,31 @@ def token() -> None:
     show_default=True,
     help="A viewer looks; a submitter also submits, and controls jobs of their own.",
 )
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write it to this new file, which no other user can read, instead of printing it.",
+)
 @storage_option
 @database_option
-def create_token(name: str, role: str, storage: Path | None, database: str | None) -> None:
+def create_token(
+    name: str, role: str, output: Path | None, storage: Path | None, database: str | None
+) -> None:
     """Make a token for NAME and print it; it cannot be shown again.
 
     \b
     Example:
       handssl token create ada --role submitter --storage /shared/runs
+      handssl token create prometheus --output /etc/prometheus/handssl_token
       export HANDSSL_TOKEN=...   # on ada's machine
     """  # noqa: D301  (click's mark for a block it must not wrap)
-    click.echo(_tokens(database_url(database, storage)).create(name, role))
+    known = _tokens(database_url(database, storage))
+    if output is None:
+        click.echo(known.create(name, role))
+        return
+    with new_secret(output) as write:
+        write(known.create(name, role))
+    click.echo(f"{name}: the token is in {output}")
 
 
 @token.command("list")

@@ -15,6 +15,7 @@ from handssl.doctor.machine import (
     check_shared_memory,
     check_threads,
 )
+from handssl.doctor.secret_files import check_secret_files
 from handssl.doctor.services import check_ledger, check_mlflow, check_ray
 from handssl.doctor.settings import Settings
 from handssl.doctor.training import check_ranks, check_ten_steps
@@ -36,6 +37,7 @@ CHECKS: dict[str, Check] = {
     "storage": check_storage,
     "space": check_space,
     "file system": check_file_system,
+    "secret files": check_secret_files,
     "write speed": check_write_speed,
     "ledger": check_ledger,
     "mlflow": check_mlflow,

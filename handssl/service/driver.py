@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from handssl.secrets import SERVICE_ONLY
 from handssl.service.credentials import mlflow_export
 from handssl.service.job import How, Job
 
@@ -75,7 +76,15 @@ class Home:
         words += ["--outcome", str(outcome)]
         # Of a failed disk or the like the driver's own last words are in Ray's log.
         known = mlflow_export(self.secrets) if self.secrets else ""
-        return f"{known}exec {shlex.join(words)} >>{shlex.quote(str(self.log(job.id)))} 2>&1"
+        log = shlex.quote(str(self.log(job.id)))
+        return f"{self._unset()}{known}exec {shlex.join(words)} >>{log} 2>&1"
+
+    def _unset(self) -> str:
+        """Return shell words that take from a driver the secrets of its Ray that it needs not."""
+        words = f"unset {' '.join(SERVICE_ONLY)}; "
+        if self.tracking_uri.startswith("postgres"):
+            return words
+        return words + 'case "$HANDSSL_LEDGER" in postgres*) ;; *) unset PGPASSWORD ;; esac; '
 
 
 def _options(how: How) -> list[str]:

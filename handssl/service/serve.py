@@ -188,6 +188,8 @@ def _programs(options: Options) -> Mapping[str, Companion]:
         )
         env = mlflow_credentials(options.folder)
         os.environ.update(env)  # the page of an experiment is asked for here
+    if options.mlflow.startswith("postgres"):  # drivers write there themselves
+        env = {name: os.environ[name] for name in ("PGPASSWORD",) if name in os.environ}
     if options.ray == "local":
         found["ray"] = ray_head(options.folder, cpus=options.cpus, env=env)
     return found
