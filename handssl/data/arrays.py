@@ -94,7 +94,10 @@ def cached_arrays(
 
 def _cache_root() -> Path:
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "handssl"
+    try:
+        return Path(home).expanduser() / "handssl"
+    except RuntimeError:  # a user without home: nothing can be kept
+        return Path(os.devnull) / "handssl"
 
 
 def _key(sources: Sequence[Path]) -> str:

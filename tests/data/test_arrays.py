@@ -92,3 +92,16 @@ def test_where_no_cache_can_be_written_the_file_is_parsed_each_time(tmp_path, mo
     _, parsed, call = parsing
     assert [int(call()), int(call())] == [1, 1]
     assert len(parsed) == 2
+
+
+def test_a_user_without_home_needs_no_cache(monkeypatch, parsing):
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(number):
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)  # as in a container with a user id of its own
+    _, parsed, call = parsing
+    assert [int(call()), int(call())] == [1, 1]
+    assert len(parsed) == 2
