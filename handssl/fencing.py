@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from handssl.errors import TakenOverError
+from handssl.errors import DataError, TakenOverError
 
 FILE = "claim"
 LIMIT_S, CLAIM_LIMIT_S = 10.0, 1.0
@@ -52,14 +52,19 @@ class Fence:
 
         Returns:
             Whether it was written; not where a writer stands still in the middle of a write.
+
+        Raises:
+            DataError: The folder cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o644)
+        with self._usable():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             if _lock(descriptor, fcntl.LOCK_EX, CLAIM_LIMIT_S) is False or not may():
                 return False
-            os.pwrite(descriptor, self.token.encode(), 0)
-            os.ftruncate(descriptor, len(self.token.encode()))
+            with self._usable():
+                os.pwrite(descriptor, self.token.encode(), 0)
+                os.ftruncate(descriptor, len(self.token.encode()))
         finally:
             os.close(descriptor)
         return True
@@ -72,9 +77,11 @@ class Fence:
 
         Raises:
             TakenOverError: Another claim has been made since.
+            DataError: The folder cannot be written.
         """
         try:
-            descriptor = os.open(self._file, os.O_RDWR)
+            with self._usable():
+                descriptor = os.open(self._file, os.O_RDWR)
         except FileNotFoundError:
             raise self._lost() from None
         try:
@@ -102,6 +109,18 @@ class Fence:
     @property
     def _file(self) -> Path:
         return self.folder / FILE
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise DataError(
+                f"{self._file}: expected to write it, cannot ({error.strerror}); free some space "
+                "or choose a storage that can be written"
+            ) from None
 
     def _is_mine(self, descriptor: int) -> bool:
         return os.pread(descriptor, 4096, 0) == self.token.encode()

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import torch
 
-from handssl.errors import BusyStudyError, TakenOverError
+from handssl.errors import BusyStudyError, DataError, TakenOverError
 from handssl.fencing import FILE, Fence
 from handssl.sweep.error_file import write_error
 from handssl.sweep.run_config import RunConfig
@@ -97,6 +97,12 @@ def test_a_folder_without_its_claim_is_lost(tmp_path):
     assert fence.is_lost()
     with pytest.raises(TakenOverError):
         fence.require()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DataError, match="expected to write it, cannot"):
+        Fence(tmp_path / "file", "first").take()
 
 
 def test_the_trace_of_one_that_hung_is_not_removed_by_one_that_has_lost_the_folder(tmp_path):
