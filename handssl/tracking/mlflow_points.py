@@ -10,6 +10,7 @@ from mlflow.entities import Metric, Param, RunTag
 
 from handssl.pose import PRIMARY
 from handssl.tracking.conventions import flatten
+from handssl.tracking.parameters import parameters_of
 from handssl.tracking.provenance import provenance
 from handssl.tracking.record import EpochMetrics, TrialRecord
 
@@ -56,8 +57,8 @@ def key_of(metrics: Iterable[str]) -> str:
 
 
 def params_of(record: TrialRecord) -> dict[str, str]:
-    """Return the resolved configuration under dotted names."""
-    return flatten(record.config)
+    """Return what has determined a run, under dotted names."""
+    return flatten(parameters_of(record))
 
 
 def tags_of(record: TrialRecord) -> dict[str, str]:

@@ -24,6 +24,7 @@ from handssl.tracking.mlflow_points import (
     status_of,
     tags_of,
 )
+from handssl.tracking.parameters import parameters_of
 from handssl.tracking.provenance import environment_digest
 from handssl.tracking.record import EpochMetrics, TrialRecord
 from handssl.tracking.stage_view import StageRuns, StageView, attach
@@ -135,7 +136,10 @@ class MlflowRuns:
 
     def _write_files(self, known: _Known, shown: Shown) -> dict[str, str]:
         """Upload files that are missing; return the tags that say so, to be written with others."""
-        text = yaml.safe_dump(shown.record.config, sort_keys=False)
+        record = shown.record
+        # A trial's can be run again as it is; nothing is run of a reference.
+        whole = record.objective != "reference"
+        text = yaml.safe_dump(record.config if whole else parameters_of(record), sort_keys=False)
         own = attach(self.client, known.run_id, known.tags, "config.yaml", text)
         return own | self._write_environment(known, shown)
 

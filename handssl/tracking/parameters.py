@@ -1,0 +1,58 @@
+"""The parameters of a run: what its numbers depend on, and no default that nothing has read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handssl.augment import TRANSFORMATIONS
+from handssl.objectives import ObjectiveName
+from handssl.tracking.record import TrialRecord
+from handssl.training.config import is_read
+
+# Of a reference: the mean pose follows from the data alone.
+_REFERENCES: dict[str, tuple[str, ...]] = {"mean pose": (), "random encoder": ("encoder", "seed")}
+# Which head an objective has.
+_HEADS: dict[ObjectiveName, tuple[str, ...]] = {
+    "contrastive": ("projection",),
+    "relative": ("relative",),
+    "mixed": ("projection", "relative"),
+    "equivariant": ("projection",),
+    "supervised": (),
+}
+
+
+def parameters_of(record: TrialRecord) -> dict[str, Any]:
+    """Return the part of a record's configuration that has determined its numbers.
+
+    As in a trial's identity, transformations that are off and options that the objective does not
+    read are left out; so are the sizes of heads that it does not have.
+
+    Args:
+        record: Of a trial or a reference.
+
+    Example:
+        >>> values = {"composition": ["rotate"], "temperature": 0.5, "relative": {}, "epochs": 3}
+        >>> record = TrialRecord(
+        ...     trial_id="0" * 16, study="x", stage="y", cell="relative rotate", block=1, epochs=3,
+        ...     composition="rotate", objective="relative", outcome="completed", config=values)
+        >>> parameters_of(record)
+        {'composition': ['rotate'], 'relative': {}, 'epochs': 3}
+    """
+    if record.objective == "reference":
+        read = _REFERENCES.get(record.cell, tuple(record.config))
+        return {name: value for name, value in record.config.items() if name in read}
+    return _of_trial(record.config, record.objective)
+
+
+def _of_trial(config: dict[str, Any], objective: Any) -> dict[str, Any]:
+    values = {name: value for name, value in config.items() if is_read(name, objective)}
+    on = values.get("composition", ())
+    if augmentation := values.get("augmentation"):
+        off = {*TRANSFORMATIONS} - {*on}
+        kept = {name: value for name, value in augmentation.items() if name not in off}
+        own = [one for one in kept.pop("own", ()) if one["name"] in on]
+        values["augmentation"] = kept | ({"own": own} if own else {})
+    if heads := values.get("heads"):
+        has = _HEADS[objective]
+        values["heads"] = {name: size for name, size in heads.items() if name.startswith(has)}
+    return values
