@@ -47,7 +47,6 @@ POSTGRESQL = {
     "a transaction that only reads": does(
         "SET TRANSACTION READ ONLY; DELETE FROM claims"  # as on a standby
     ),
-    "an advisory lock that is not there in time": does("SET lock_timeout = 1; LOCK TABLE claims"),
 }
 
 
@@ -73,6 +72,17 @@ def refused(url, work, opened=None):
     assert caught.value.exit_code == 3, caught.value
     with database.begin(reading=True) as connection:
         assert connection.scalar(select(1)) == 1
+    database.close()
+
+
+@pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
+def test_a_lock_that_another_keeps_is_waited_for(ledger_url):
+    holder, database = Database(ledger_url), Database(ledger_url)
+    with holder.begin() as connection:
+        connection.execute(text("LOCK TABLE claims IN ACCESS SHARE MODE"))
+        with pytest.raises(DatabaseAwayError), database.begin() as other:
+            other.execute(text("SET lock_timeout = 1; LOCK TABLE claims"))
+    holder.close()
     database.close()
 
 
@@ -113,14 +123,16 @@ def overwrite(file):
     file.write_bytes(b"no database" * 1000)
 
 
-@pytest.mark.parametrize("harm", [lock, overwrite])
-def test_what_a_file_of_sqlite_refuses_is_no_outage(tmp_path, monkeypatch, harm):
+@pytest.mark.parametrize(("harm", "kind"), [(lock, DatabaseAwayError), (overwrite, DataError)])
+def test_a_file_of_sqlite_is_waited_for_only_where_another_keeps_it(
+    tmp_path, monkeypatch, harm, kind
+):
     monkeypatch.setattr("handssl.tracking.ledger.database._BUSY_S", 0.1)
     file = tmp_path / "ledger.db"
     Database(f"sqlite:///{file}").close()
     kept = harm(file)
     with pytest.raises(DataError) as caught:
         Database(f"sqlite:///{file}")
-    assert caught.value.exit_code == 3
+    assert type(caught.value) is kind
     if kept:
         kept.close()
