@@ -84,6 +84,7 @@ def test_everything_is_in_the_storage_and_nothing_beside_it(pretrained, tmp_path
     assert loaded(pretrained, str(tmp_path)) == "(1, 64)\n"
 
 
+@pytest.mark.faults
 def test_storages_whose_names_a_url_would_confuse_share_nothing(shell, pretrained):
     twins = [pretrained.with_name(name) for name in ("a bA", "a b%41", "a b", "a b%2541?c")]
     for twin in twins:
@@ -97,6 +98,7 @@ def test_storages_whose_names_a_url_would_confuse_share_nothing(shell, pretraine
     shutil.rmtree(other)
 
 
+@pytest.mark.faults
 def test_a_moved_storage_has_its_models_and_writes_new_ones_where_it_is(
     shell, pretrained, tmp_path
 ):
@@ -112,6 +114,7 @@ def test_a_moved_storage_has_its_models_and_writes_new_ones_where_it_is(
     assert not old.exists()
 
 
+@pytest.mark.faults
 def test_what_runs_in_a_copy_leaves_the_original_as_it_was(shell, pretrained, tmp_path):
     copy, before = tmp_path / "copy", content(pretrained)
     shutil.copytree(pretrained, copy)

@@ -78,6 +78,7 @@ def only(text: str, verb: str) -> str:
     return found[0]
 
 
+@pytest.mark.faults
 def test_a_run_goes_on_with_the_command_that_its_interruption_prints(shell, storage):
     run = write(
         shell, "my run.yaml", pretrain=TINY | {"composition": ["rotate"], "objective": "relative"}
@@ -108,6 +109,7 @@ def test_a_pause_is_told_with_the_command_that_ends_it(shell, storage):
         assert line.endswith(f"--storage {shlex.quote(str(storage))}")
 
 
+@pytest.mark.faults
 def test_data_that_are_missing_are_packed_and_looked_at_as_it_is_said(shell, storage, tmp_path):
     file = write(shell, "my study.yaml", **STUDY | {"data": {"name": "freihand"}})
     said = shell.run("study", "plan", file, "--no-measure", "--storage", str(storage), code=1)
