@@ -153,3 +153,26 @@ def test_a_job_holds_no_secret(tmp_path, monkeypatch):
     assert sent["runtime_env"]["env_vars"]["HANDSSL_PLACES"] == "/shared/places.yaml"
     for file in tmp_path.rglob("*"):
         assert file.is_dir() or SECRET.encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("ledger", "mlflow", "given"),
+    [
+        ("", "http://127.0.0.1:5000", set()),
+        ("postgresql://handssl@db/x", "http://127.0.0.1:5000", {"PGPASSWORD"}),
+        ("", "postgresql+psycopg://handssl@db/mlflow", {"PGPASSWORD"}),
+    ],
+)
+def test_a_driver_gets_of_the_secrets_of_its_ray_those_it_needs(tmp_path, ledger, mlflow, given):
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nenv\n")
+    program.chmod(0o755)
+    of = service(tmp_path)
+    [(job, _)] = of.queue.submit([JobRequest(study=study())], user="ada")
+    home = Home(tmp_path, lambda: mlflow, python=str(program))
+    line = home.write(job, of.queue.document(job.id))
+    secrets = ("HANDSSL_SERVICE_DATABASE", "HANDSSL_TOKEN", "PGPASSWORD")
+    env = os.environ | dict.fromkeys(secrets, SECRET) | {"HANDSSL_LEDGER": ledger}
+    subprocess.run(["sh", "-c", line], env=env, check=True)
+    found = {one.partition("=")[0] for one in home.log(job.id).read_text().splitlines()}
+    assert found & set(secrets) == given
