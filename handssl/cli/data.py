@@ -68,7 +68,9 @@ def data() -> None:
 def pack_dataset(name: str, root: Path | None, changes: tuple[str, ...], **rest: Any) -> None:
     """Convert the dataset NAME once into the store that studies read.
 
-    A packing that was interrupted or killed continues when the command is run again.
+    A packing that was interrupted or killed continues when the command is run again. So does one
+    of a dataset that was incomplete or damaged: what was repaired, replaced or has arrived since is
+    packed, the rest is kept.
 
     \b
     Examples:
@@ -165,8 +167,8 @@ def verify(
 ) -> None:
     """Read every byte of a STORE and compare it with what was packed.
 
-    With --root every image of the dataset is read again and compared too. Exit code 3 if anything
-    differs.
+    With --root every image of the dataset is read again and compared too, also those that were left
+    out. Exit code 3 if anything differs.
 
     \b
     Examples:

@@ -18,8 +18,9 @@ from rich.table import Table
 from handssl.cli.progress import progress_bar
 from handssl.commands import command
 from handssl.data.crops import crop_sample
-from handssl.data.manifest import FILE, recipe_of
+from handssl.data.manifest import FILE, Manifest
 from handssl.data.packing import pack, packed_bytes
+from handssl.data.places import packing_place
 from handssl.data.procedural import ProceduralSpec, write_freihand
 from handssl.data.procedural.interhand_spec import InterhandTreeSpec
 from handssl.data.procedural.interhand_tree import write_interhand
@@ -61,11 +62,11 @@ def pack_and_tell(
         quiet: No live progress.
         as_json: One JSON document at the end.
     """
-    recipe = recipe_of(reader, crop_px=crop_px, context=context)
-    place = resolve_storage(storage) / "stores" / f"{reader.name}-{crop_px}-{recipe[:8]}"
+    place = packing_place(reader, resolve_storage(storage), crop_px=crop_px, context=context)
     folder = (out or place).expanduser().resolve()
     cores = workers or os.cpu_count() or 1
-    if not (folder / FILE).is_file() and not quiet:
+    known = Manifest.read(folder).fingerprint if (folder / FILE).is_file() else None
+    if not known and not quiet:
         _announce(reader, folder, crop_px, context, cores)
     if dry_run:
         return
@@ -78,12 +79,24 @@ def pack_and_tell(
             max_damaged=max_damaged,
             on_progress=on_progress,
         )
+    if known and known != store.manifest.fingerprint:
+        _say_replaced(store, known)
     described = describe(store)
     if as_json:
         click.echo(json.dumps(described, indent=2))
     else:
         print_description(described)
         click.echo(_next_step(store))
+
+
+def _say_replaced(store: PackedStore, known: str) -> None:
+    click.echo(
+        f"{store.folder}: its sources have changed, so it was packed again: fingerprint "
+        f"{known[:12]} is now {store.manifest.fingerprint[:12]}\n"
+        "  Trials of the old data keep their results; a study that names its fingerprint no longer "
+        "finds it.",
+        err=True,
+    )
 
 
 def _announce(reader: Reader, folder: Path, crop_px: int, context: float, workers: int) -> None:

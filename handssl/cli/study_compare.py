@@ -69,6 +69,9 @@ def compare_study(
         click.echo(json.dumps(_document(name, found, found.url(server)), indent=2))
         return 0
     _print(found.cells)
+    if found.without_result:
+        lacking = ", ".join(found.without_result)
+        click.echo(f"Not compared, since no seed was completed: {lacking}; see `handssl report`")
     if opened:
         page(uri, found.url)
     else:
@@ -119,4 +122,5 @@ def _document(study: str, found: Comparison, url: str) -> dict[str, object]:
         }
         for c in found.cells
     ]
-    return {"study": study, "url": url, "experiment": found.experiment, "cells": cells}
+    lacking = {"without_result": list(found.without_result)}
+    return {"study": study, "url": url, "experiment": found.experiment, "cells": cells, **lacking}

@@ -85,12 +85,14 @@ def _choose(studies: list[str], name: str | None, storage: Path) -> str:
 
 def _summarise(found: StudyReport) -> Summary:
     page, show = found.write_page(), ui_command(found.tracking_uri)
+    lacking = found.missing.lines()
     return Summary(
         table=terminal_table(found.rows),
         lines=(
             *(("", str(found.order)) if found.order else ()),
             *(("", "Chosen", *(f"  {one}" for one in found.choices)) if found.choices else ()),
             *(("", *_effect_lines(found.effects)) if found.effects else ()),
+            *(("", "Missing", *(f"  {one}" for one in lacking)) if lacking else ()),
             "",
             f"Page:      {page}",
             f"MLflow UI: {show}",
@@ -112,6 +114,7 @@ def _document(found: StudyReport, page: Path) -> dict[str, Any]:
         **({"plan": found.plan} if found.plan else {}),
         **({"order": str(order), "order_held": order.held} if order else {}),
         **({"effects": _effect_values(effects)} if effects else {}),
+        "missing": found.missing.values(),
         "selections": [one.model_dump(mode="json") for one in found.selections],
         "sections": [_section(section) for section in sections(found.rows)],
         "trials": [record.model_dump(mode="json") for record in found.records],
@@ -143,7 +146,8 @@ def _cell(cell: CellRow) -> dict[str, Any]:
 
 
 def _effect_lines(effects: StudyEffects) -> tuple[str, ...]:
-    interval = f", 95 % interval for {effects.holds_for}" if effects.holds_for else ""
+    holds_for = effects.holds_for
+    interval = f", 95 % interval for {holds_for}" if holds_for else ", no interval from one block"
     title = f"Effect on the median error on select{interval}; below 0 it helps"
     return (f"{title} ({effects.method})", *(f"  {line}" for line in effects.lines()))
 
@@ -167,6 +171,7 @@ def _markdown(found: StudyReport) -> str:
         *(_text("Order", [str(found.order)]) if found.order else ()),
         *(_text("Chosen", found.choices) if found.choices else ()),
         *(_text("Effects", _effect_lines(found.effects)) if found.effects else ()),
+        *(_text("Missing", lacking) if (lacking := found.missing.lines()) else ()),
         "## Settings and environment",
         "\n".join(listed),
     ]

@@ -68,7 +68,8 @@ def cached_arrays(
     """Return what `parse` makes of some files; from the second time on, mapped from a cache.
 
     The cache lies in `$XDG_CACHE_HOME/handssl`, default `~/.cache/handssl`; its key holds path,
-    size and time of change of each source. Where it cannot be written, things take longer.
+    size, inode and both times of change of each source: unpacking a release again may give a file
+    the time and the size that the damaged one had. Where it cannot be written, things take longer.
 
     Args:
         sources: The files that determine the result.
@@ -104,5 +105,6 @@ def _key(sources: Sequence[Path]) -> str:
     digest = hashlib.blake2b(digest_size=12)
     for source in sources:
         stat = source.stat()
-        digest.update(f"{source.resolve()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        state = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+        digest.update(f"{source.resolve()} {state}\n".encode())
     return digest.hexdigest()

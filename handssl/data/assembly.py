@@ -14,6 +14,7 @@ from handssl.data.arrays import Arrays, save_arrays
 from handssl.data.manifest import FILE, Manifest, digest
 from handssl.data.sample import Reader, Rows
 from handssl.data.shards import LABELS, POSES, finished_shards, read_shard
+from handssl.data.sources import Sources, save_sources
 from handssl.errors import DataError
 
 
@@ -39,6 +40,7 @@ def assemble(reader: Reader, folder: Path, *, recipe: str, crop_px: int, context
     splits = _splits(reader, labels["slots"])
     _replace(folder / "labels", labels)
     _replace(folder / "splits", splits)
+    save_sources(folder, Sources.joined([Sources.read(shard) for shard in shards]))
     (folder / "damaged.txt").write_text("".join(f"{line}\n" for line in damage), encoding="utf-8")
     prints = tuple(str(shard["digest"]) for shard in shards)
     manifest = Manifest(
@@ -60,7 +62,7 @@ def assemble(reader: Reader, folder: Path, *, recipe: str, crop_px: int, context
         made_with={"handssl": version("handssl"), "opencv": cv2.__version__},
         shards=prints,
     )
-    _write_last(folder / FILE, manifest.model_dump_json(indent=2))
+    _write_last(folder / FILE, manifest.sealed().model_dump_json(indent=2))
 
 
 def content_fingerprint(

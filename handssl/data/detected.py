@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from handssl.data.boxes import Box
-from handssl.data.sample import Reader, Sample
+from handssl.data.sample import Reader, Sample, file_of
 from handssl.errors import DataError
 
 COLUMNS = ("id", "x", "y", "width", "height")
@@ -46,6 +46,10 @@ class DetectedReader:
 
     def __len__(self) -> int:
         return len(self.reader)
+
+    def file_of(self, index: int) -> Path | None:
+        """Return the file that a sample's image is read from."""
+        return file_of(self.reader, index)
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.reader[index]

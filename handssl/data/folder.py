@@ -32,6 +32,7 @@ class FolderReader:
 
     Attributes:
         notes: Remarks for people.
+        recipe_fingerprint: Of names and boxes alone, without the sizes of the files.
 
     Raises:
         DataError: There is no image, the boxes have mistakes, or two names hash alike.
@@ -61,10 +62,15 @@ class FolderReader:
         _check_ids(self._ids, self._entries)
         self.splits: Mapping[Split, Rows] = {"pretrain": np.arange(len(self._entries))}
         self.notes = _notes(sizes, given)
-        self.fingerprint = _fingerprint(sizes, self._entries)
+        self.fingerprint = _fingerprint(self._entries, sizes)
+        self.recipe_fingerprint = _fingerprint(self._entries)
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def file_of(self, index: int) -> Path:
+        """Return the file that a sample's image is read from."""
+        return self.root / self._entries[index][0]
 
     def __getitem__(self, index: int) -> Sample:
         name, _, box = self._entries[index]
@@ -124,8 +130,9 @@ def _notes(sizes: dict[str, int], boxes: dict[str, list[Box]] | None) -> tuple[s
     return (f"{without:,} images without a box, left out",) if without else ()
 
 
-def _fingerprint(sizes: dict[str, int], entries: list[_Entry]) -> str:
+def _fingerprint(entries: list[_Entry], sizes: Mapping[str, int] | None = None) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for name, number, box in entries:
-        digest.update(os.fsencode(f"{name}\0{number}\0{sizes[name]}\0{box}\n"))
+        size = sizes[name] if sizes else ""
+        digest.update(os.fsencode(f"{name}\0{number}\0{size}\0{box}\n"))
     return digest.hexdigest()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from handssl.data.assembly import content_fingerprint
-from handssl.data.crops import crop_sample
+from handssl.data.crops import Row, crop_sample
+from handssl.data.manifest import recipes_of
 from handssl.data.sample import Reader
-from handssl.data.shards import SHARD_ROWS, checksum, digest_labels
+from handssl.data.shards import POSES, SHARD_ROWS, checksum, digest_labels
 from handssl.data.store import PackedStore
 from handssl.errors import DataError
 
@@ -24,35 +25,66 @@ def verify(
 
     Args:
         store: The store.
-        source: The dataset it was packed from: every image is read again and compared too.
+        source: The dataset it was packed from: every image is read again and compared too, also
+            those that were left out.
         on_progress: Called with (rows done, rows in all).
 
     Returns:
-        One message for every run of rows, split or image that differs; empty if all is well.
+        One message for every run of rows, split, field or image that differs; empty if all is well.
     """
-    found: list[str] = []
-    for number, first in enumerate(range(0, store.manifest.rows, SHARD_ROWS)):
-        stop = min(first + SHARD_ROWS, store.manifest.rows)
-        if _shard_digest(store, first, stop) != store.manifest.shards[number]:
+    rows = store.manifest.rows
+    changed = [] if source is None else _other_source(store, source)
+    compared = None if changed else source
+    found = _sealed(store)
+    for number, first in enumerate(range(0, rows, SHARD_ROWS)):
+        stop = min(first + SHARD_ROWS, rows)
+        if _shard_digest(store, first, stop) != store.manifest.shards[number : number + 1]:
             found.append(
                 f"{store.folder}: rows {first} to {stop - 1}: crops or labels were changed"
             )
-        elif source is not None:
-            found += _compare(store, source, first, stop)
+        elif compared is not None:
+            changed += _compare(store, compared, first, stop)
         if on_progress is not None:
-            on_progress(stop, store.manifest.rows)
+            on_progress(stop, rows)
+    found = found or _counts(store)
     if not found and _fingerprint(store) != store.manifest.fingerprint:
-        found.append(f"{store.folder / 'splits'}: the splits or the manifest were changed")
-    return found
+        found = [f"{store.folder / 'splits'}: the splits or the manifest were changed"]
+    return found + changed
 
 
-def _shard_digest(store: PackedStore, first: int, stop: int) -> str:
+def _sealed(store: PackedStore) -> list[str]:
+    """Compare the manifest with its digest; those of earlier versions have none."""
+    manifest = store.manifest
+    if manifest.digest in ("", manifest.own_digest):
+        return []
+    return [f"{store.folder}: the manifest was changed after packing"]
+
+
+def _counts(store: PackedStore) -> list[str]:
+    """Compare the numbers of the manifest with what there is."""
+    manifest = store.manifest
+    counted = {
+        "damaged": manifest.rows - len(store.labels["slots"]),
+        "mirrored": int(store.labels["mirrored"].sum()),
+        "outside_share": float(np.asarray(store.labels["outside"]).mean()),
+        "shards": -(-manifest.rows // SHARD_ROWS),
+    }
+    stated = manifest.model_dump(include=set(counted)) | {"shards": len(manifest.shards)}
+    return [
+        f"{store.folder}: the manifest was changed after packing: expected {name} {value}, found "
+        f"{stated[name]}"
+        for name, value in counted.items()
+        if stated[name] != value
+    ]
+
+
+def _shard_digest(store: PackedStore, first: int, stop: int) -> tuple[str]:
     kept = np.flatnonzero((store.labels["slots"] >= first) & (store.labels["slots"] < stop))
     content = hashlib.sha256()
     for slot in store.labels["slots"][kept]:
         content.update(checksum(store.images.array[slot]))
     labels = {name: store.labels[name][kept] for name in store.labels}
-    return digest_labels(content, labels if len(kept) else {})
+    return (digest_labels(content, labels if len(kept) else {}),)
 
 
 def _fingerprint(store: PackedStore) -> str:
@@ -60,17 +92,44 @@ def _fingerprint(store: PackedStore) -> str:
     return content_fingerprint(manifest.crop_px, manifest.context, manifest.shards, store.splits)
 
 
-def _compare(store: PackedStore, source: Reader, first: int, stop: int) -> list[str]:
+def _other_source(store: PackedStore, source: Reader) -> list[str]:
+    """Say that images cannot be compared one by one: names, annotations or options are others."""
+    manifest = store.manifest
+    recipes = recipes_of(source, crop_px=manifest.crop_px, context=manifest.context)
+    if manifest.recipe in recipes:
+        return []
+    return [
+        f"{store.folder}: expected the dataset it was packed from, of {manifest.rows:,} samples, "
+        f"found one of {len(source):,} with other files, annotations or options; give the options "
+        "of the packing with --set, or pack it again"
+    ]
+
+
+def _compare(store: PackedStore, source: Reader, first: int, stop: int) -> Iterator[str]:
     """Pack the images of a run of rows again, in memory."""
-    found = []
-    slots = store.labels["slots"]
-    for slot in slots[(slots >= first) & (slots < stop)].tolist():
+    slots = np.asarray(store.labels["slots"])
+    for slot in range(first, stop):
+        index = int(np.searchsorted(slots, slot))
+        packed = index < len(slots) and slots[index] == slot
         try:
             sample = source[slot]
-            image, _ = crop_sample(sample, store.manifest.crop_px, store.manifest.context)
+            image, row = crop_sample(sample, store.manifest.crop_px, store.manifest.context)
         except DataError as error:
-            found.append(str(error))
+            if packed:
+                yield f"{error} (it was whole when it was packed)"
+            continue
+        where = f"{sample.source}: id {sample.id}"
+        if not packed:
+            yield f"{where}: it was damaged when the store was packed, and is whole now: pack again"
+        elif not np.array_equal(image, store.images.array[slot]):
+            yield f"{where}: the image changed after packing"
         else:
-            if not np.array_equal(image, store.images.array[slot]):
-                found.append(f"{sample.source}: id {sample.id}: the image changed after packing")
-    return found
+            yield from _labels(store, index, row, where)
+
+
+def _labels(store: PackedStore, index: int, row: Row, where: str) -> Iterator[str]:
+    for name in store.labels.keys() - {"slots"}:
+        if not np.array_equal(store.labels[name][index], row[name]):
+            kind = "the labels" if name in (*POSES, "valid") else name
+            yield f"{where}: {kind} changed after packing"
+            return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -13,13 +14,15 @@ from handssl.errors import DataError, InputError
 
 FORMAT_VERSION = 2
 FILE = "manifest.json"
+PARTIAL, REPLACED = ".partial", ".replaced"
+"""Endings of folders that are no stores yet, or no longer."""
 
 
 class Manifest(Config):
     """What a store holds and where it came from.
 
     Attributes:
-        format_version: Of the files beside it.
+        format_version: Of the files beside it; another one is refused.
         dataset: Name of the reader.
         recipe: Of the source's annotations and the packing's settings; known before an image is
             read.
@@ -38,6 +41,7 @@ class Manifest(Config):
         notes: Remarks of the reader.
         made_with: Versions of handssl and OpenCV; other ones may round pixels differently.
         shards: Digest of each run of rows.
+        digest: Of all the other fields, see `sealed`; empty in stores of earlier versions.
     """
 
     format_version: int = FORMAT_VERSION
@@ -58,6 +62,16 @@ class Manifest(Config):
     notes: tuple[str, ...] = ()
     made_with: dict[str, str]
     shards: tuple[str, ...]
+    digest: str = ""
+
+    @property
+    def own_digest(self) -> str:
+        """What `digest` has to be."""
+        return digest([self.model_dump_json(exclude={"digest"})])
+
+    def sealed(self) -> Manifest:
+        """Return it with its digest, by which `verify` notices a change of any field."""
+        return self.model_copy(update={"digest": self.own_digest})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -69,6 +83,7 @@ class Manifest(Config):
         path = folder / FILE
         if not path.is_file():
             raise DataError(f"{folder}: expected a packed store with {FILE}, found none")
+        _require_version(path)
         try:
             return cls.load(path)
         except InputError as error:
@@ -77,9 +92,39 @@ class Manifest(Config):
             ) from None
 
 
+def _require_version(path: Path) -> None:
+    """Refuse a format that this version does not read; what is no JSON is told of by others."""
+    try:
+        values = json.loads(path.read_bytes())
+        found = values.get("format_version", FORMAT_VERSION)
+    except (OSError, ValueError, AttributeError):
+        return
+    if found != FORMAT_VERSION:
+        made = values.get("made_with") or {}
+        raise DataError(
+            f"{path}: expected a store of format_version {FORMAT_VERSION}, found {found!r}, packed "
+            f"by handssl {made.get('handssl', 'of an unknown version')}; read it with that "
+            "version, or pack the dataset again into another folder with `handssl data pack`"
+        )
+
+
 def recipe_of(reader: Reader, *, crop_px: int, context: float) -> str:
-    """Return the fingerprint of what is asked for, 32 hex characters."""
-    return digest((FORMAT_VERSION, reader.name, reader.fingerprint, crop_px, float(context)))
+    """Return the fingerprint of what is asked for, 32 hex characters.
+
+    It does not hold what changes when a file is repaired or replaced: that is found by `Sources`.
+    """
+    asked = getattr(reader, "recipe_fingerprint", reader.fingerprint)
+    return _recipe(reader, asked, crop_px, context)
+
+
+def recipes_of(reader: Reader, *, crop_px: int, context: float) -> tuple[str, str]:
+    """Return the recipe, and the one that earlier versions wrote for the same."""
+    now = recipe_of(reader, crop_px=crop_px, context=context)
+    return now, _recipe(reader, reader.fingerprint, crop_px, context)
+
+
+def _recipe(reader: Reader, fingerprint: str, crop_px: int, context: float) -> str:
+    return digest((FORMAT_VERSION, reader.name, fingerprint, crop_px, float(context)))
 
 
 def digest(parts: Iterable[object]) -> str:

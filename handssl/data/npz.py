@@ -71,6 +71,11 @@ class NpzReader:
     def __len__(self) -> int:
         return int(self._ends[-1])
 
+    def file_of(self, index: int) -> Path:
+        """Return the file that a sample's image is read from, or lies in."""
+        _, table, row = self._place(index)
+        return table.path if table.files is None else table.path.parent / str(table.files[row])
+
     def __getitem__(self, index: int) -> Sample:
         number, table, row = self._place(index)
         sample = Sample(
@@ -94,7 +99,7 @@ class NpzReader:
     def _image(self, number: int, row: int, sample_id: int) -> NDArray[np.uint8]:
         table = self._tables[number]
         if table.files is not None:
-            return read_image(table.path.parent / str(table.files[row]))
+            return read_image(table.path.parent / str(table.files[row]))  # as `file_of` has it
         image = self._images.read(number, row)
         if image.max(initial=0) <= DARKEST:
             raise DataError(

@@ -7,21 +7,21 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
 from handssl.data.assembly import assemble
 from handssl.data.crops import CONTEXT, CROP_PX
+from handssl.data.freshness import Damage, drop_stale, store_damage, take_over
 from handssl.data.images_file import images_offset
-from handssl.data.manifest import FILE, recipe_of
+from handssl.data.manifest import FILE, PARTIAL, REPLACED, recipes_of
 from handssl.data.sample import Reader
 from handssl.data.shards import (
     SHARD_ROWS,
     Target,
     finished_shards,
-    read_shard,
     write_shard,
 )
 from handssl.data.store import PackedStore
@@ -42,6 +42,7 @@ def pack(
     context: float = CONTEXT,
     workers: int | None = None,
     max_damaged: int = 0,
+    check_sources: bool = True,
     on_progress: Progress | None = None,
 ) -> PackedStore:
     """Convert a dataset into a packed store, or open the one that is already there.
@@ -49,13 +50,20 @@ def pack(
     Shards of 512 samples are packed in processes. What was finished before a kill is kept in
     `<folder>.partial` and not done again; the folder gets its name when everything is durable.
 
+    A store, or a finished shard, is used again only where its source files are what they were: by
+    size, times and inode, and where these differ by content. Samples that were left out are read
+    again each time. Where files were repaired, replaced or removed, the shards that hold them are
+    packed again, beside the store, which is replaced at the end as a whole.
+
     Args:
         reader: The dataset.
         folder: Where the store goes.
         crop_px: Side S of the stored crops.
         context: Side of a crop in box sides; at least what the transformations reach.
         workers: Processes; default: one a core. 1, or a few thousand samples, need none.
-        max_damaged: Damaged samples that may be left out; they are counted in the manifest.
+        max_damaged: Damaged samples that may be left out; they are counted in the manifest. It
+            also holds for a store that is there already.
+        check_sources: Whether a store that is there is compared with the files of its sources.
         on_progress: Called in this thread with (samples done, samples in all).
 
     Returns:
@@ -64,20 +72,29 @@ def pack(
     Raises:
         DataError: A sample is damaged, the disk is full, or the folder holds something else.
     """
-    recipe = recipe_of(reader, crop_px=crop_px, context=context)
+    recipe, *_ = recipes = recipes_of(reader, crop_px=crop_px, context=context)
+    partial, fresh, store = folder.with_name(folder.name + PARTIAL), Damage(), None
     if (folder / FILE).is_file():
-        return _reuse(folder, recipe)
-    partial = folder.with_name(folder.name + ".partial")
+        store = _known(folder, recipes)
+        fresh, shards = store_damage(reader, store) if check_sources else (Damage(), 0)
+        if len(fresh) == shards:
+            _Count(len(reader), max_damaged).add_all(fresh)
+            _remove(partial, recipes)
+            return store
     try:
-        with _started(partial, recipe):
+        with _started(partial, recipes):
+            if store and not finished_shards(partial):
+                take_over(store, partial, fresh)
             offset = _make_room(partial, (len(reader), crop_px, crop_px, 3))
             target = Target(partial, offset, crop_px, context, skip_damaged=max_damaged > 0)
             count = _Count(len(reader), max_damaged, on_progress)
             _write_shards((reader, target), workers or os.cpu_count() or 1, count)
             assemble(reader, partial, recipe=recipe, crop_px=crop_px, context=context)
-            partial.rename(folder)
+            _place(partial, folder)
     except OSError as error:
         raise _explained(error, folder, partial) from None
+    except DataError as error:
+        raise error if store is None else _outdated(error, store) from None
     shutil.rmtree(folder / "shards", ignore_errors=True)
     return PackedStore(folder)
 
@@ -95,7 +112,7 @@ def packed_bytes(count: int, crop_px: int) -> int:
 class _Count:
     """What is done and what was left out, so far."""
 
-    def __init__(self, total: int, max_damaged: int, on_progress: Progress | None) -> None:
+    def __init__(self, total: int, max_damaged: int, on_progress: Progress | None = None) -> None:
         self.total, self.max_damaged, self.on_progress = total, max_damaged, on_progress
         self.done = self.damaged = 0
 
@@ -110,18 +127,29 @@ class _Count:
         if self.damaged > self.max_damaged:
             raise DataError(
                 f"expected at most {self.max_damaged} damaged samples, found {self.damaged}; "
-                f"the last one: {damage[-1]}"
+                f"the last one: {damage[-1]}; repair them and run the same command again, or "
+                f"leave them out with --max-damaged {self.damaged} or more"
             )
         if self.on_progress is not None:
             self.on_progress(self.done, self.total)
 
+    def add_all(self, shards: Damage) -> None:
+        """Count finished shards, by first row.
+
+        Raises:
+            DataError: More is damaged than may be.
+        """
+        for first, damage in shards.items():
+            self.add(min(SHARD_ROWS, self.total - first), damage)
+
 
 def _write_shards(shared: tuple[Reader, Target], workers: int, count: _Count) -> None:
-    """Write the shards that an earlier run has not finished."""
-    total, finished = count.total, finished_shards(shared[1].folder)
-    for first, path in finished.items():
-        count.add(min(SHARD_ROWS, total - first), [str(m) for m in read_shard(path)["damage"]])
-    missing = [(first,) for first in range(0, total, SHARD_ROWS) if first not in finished]
+    """Write the shards that an earlier run has not finished, or whose sources have changed."""
+    reader, target = shared
+    crop_px, context = target.crop_px, target.context
+    finished = drop_stale(reader, target.folder, crop_px=crop_px, context=context)
+    count.add_all(finished)
+    missing = [(first,) for first in range(0, count.total, SHARD_ROWS) if first not in finished]
     few = len(missing) < _SHARDS_WORTH_PROCESSES
     shards = completed(write_shard, missing, shared=shared, workers=1 if few else workers)
     with closing(shards):
@@ -130,8 +158,9 @@ def _write_shards(shared: tuple[Reader, Target], workers: int, count: _Count) ->
 
 
 @contextmanager
-def _started(partial: Path, recipe: str) -> Iterator[None]:
+def _started(partial: Path, recipes: Sequence[str]) -> Iterator[None]:
     """Hold the folder that is being filled, for this process alone and this recipe alone."""
+    recipe = recipes[0]
     (partial / "shards").mkdir(parents=True, exist_ok=True)
     with (partial / "recipe").open("a+", encoding="utf-8") as file:
         try:
@@ -140,7 +169,7 @@ def _started(partial: Path, recipe: str) -> Iterator[None]:
             raise DataError(f"{partial}: another process is packing here; wait for it") from None
         file.seek(0)
         found = file.read()
-        if found not in ("", recipe):
+        if found not in ("", *recipes):
             raise DataError(
                 f"{partial}: expected nothing or a packing of {recipe}, found one of {found}, with "
                 "other data or settings; remove it or choose another place"
@@ -168,14 +197,39 @@ def _check_space(path: Path, size: int) -> None:
         raise OSError(errno.ENOSPC, f"{(size - taken) / 1e9:.1f} GB needed, {free / 1e9:.1f} free")
 
 
-def _reuse(folder: Path, recipe: str) -> PackedStore:
+def _known(folder: Path, recipes: Sequence[str]) -> PackedStore:
     store = PackedStore(folder)
-    if store.manifest.recipe != recipe:
+    if store.manifest.recipe not in recipes:
         raise DataError(
-            f"{folder}: expected a store of recipe {recipe}, found {store.manifest.recipe}, packed "
-            "from other data or with other settings; choose another folder or remove this one"
+            f"{folder}: expected a store of recipe {recipes[0]}, found {store.manifest.recipe}, "
+            "packed from other data or with other settings; choose another folder or remove this "
+            "one"
         )
     return store
+
+
+def _place(partial: Path, folder: Path) -> None:
+    """Give a store its name; processes that read the one it replaces keep what they have open."""
+    old = folder.with_name(folder.name + REPLACED)
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _outdated(error: DataError, store: PackedStore) -> DataError:
+    return DataError(
+        f"{error}\n{store.folder}: its sources have changed since it was packed, or an earlier "
+        "version did not record them; until they are packed again the store stays as it is"
+    )
+
+
+def _remove(partial: Path, recipes: Sequence[str]) -> None:
+    """Remove what a packing has begun that is no longer needed, unless a process is at it."""
+    if partial.exists():
+        with suppress(DataError), _started(partial, recipes):
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _explained(error: OSError, folder: Path, partial: Path) -> DataError:

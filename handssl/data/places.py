@@ -8,13 +8,29 @@ from pathlib import Path
 
 from handssl.commands import command
 from handssl.config import nearest
-from handssl.data.manifest import FILE, Manifest
+from handssl.data.manifest import FILE, PARTIAL, REPLACED, Manifest, recipes_of
+from handssl.data.sample import Reader
 from handssl.data.store import PackedStore
 from handssl.errors import DataError, InputError
 
 VARIABLE = "HANDSSL_STORES"
 
 _READERS = ("freihand", "interhand", "npz", "folder")
+
+
+def packing_place(reader: Reader, storage: Path, *, crop_px: int, context: float) -> Path:
+    """Return where the store of a dataset goes unless somebody says otherwise.
+
+    Args:
+        reader: The dataset.
+        storage: Root of all results.
+        crop_px: Side of the crops.
+        context: Side of a crop in box sides.
+    """
+    recipes = recipes_of(reader, crop_px=crop_px, context=context)
+    stem = storage / "stores" / f"{reader.name}-{crop_px}"
+    places = [stem.with_name(f"{stem.name}-{recipe[:8]}") for recipe in recipes]
+    return next((place for place in places if place.exists()), places[0])
 
 
 def find_store(
@@ -68,6 +84,8 @@ def known_stores(storage: Path, more: Sequence[Path] = ()) -> Iterator[tuple[Pat
     places = [*more, storage / "stores", *(Path(place).expanduser() for place in named if place)]
     for place in places:
         for path in [place / FILE, *sorted(place.glob(f"*/{FILE}"))]:
+            if path.parent.suffix in (PARTIAL, REPLACED):
+                continue
             try:
                 yield path.parent, Manifest.read(path.parent)
             except DataError:

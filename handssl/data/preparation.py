@@ -87,6 +87,7 @@ def _procedural(
         crop_px=config.crop_px,
         context=config.context,
         workers=workers,
+        check_sources=False,  # the hands follow from their description alone
         on_progress=_phase(on_progress, "packing"),
     )
     return store.folder

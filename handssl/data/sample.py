@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -64,6 +65,9 @@ class Reader(Protocol):
             (annotations, options), so that other content has another one.
         splits: Positions of every split that the dataset has.
         split_rule: One sentence for the manifest: by which unit splits are divided.
+
+    A reader of files has a method `file_of(index)` too, which returns the path of the file that a
+    sample's image is read from: packing then finds files that were repaired or replaced.
     """
 
     name: str
@@ -74,6 +78,12 @@ class Reader(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...
+
+
+def file_of(reader: Reader, index: int) -> Path | None:
+    """Return the file that a sample's image is read from; None if the reader names none."""
+    named = getattr(reader, "file_of", None)
+    return None if named is None else Path(named(index))
 
 
 @runtime_checkable
@@ -114,4 +124,4 @@ class SplitView:
         return self.reader[int(self.rows[index])]
 
 
-__all__ = ["SPLITS", "Dataset", "Reader", "Rows", "Sample", "Split", "SplitView"]
+__all__ = ["SPLITS", "Dataset", "Reader", "Rows", "Sample", "Split", "SplitView", "file_of"]

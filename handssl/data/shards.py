@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from handssl.data.arrays import Arrays
 from handssl.data.crops import Row, crop_sample
-from handssl.data.sample import Reader
+from handssl.data.sample import Reader, file_of
+from handssl.data.sources import Observing, Sources, state_of
 from handssl.errors import DataError
 
 POSES = ("uv", "xyz", "camera")
@@ -70,25 +71,30 @@ def write_shard(shared: tuple[Reader, Target], first: int) -> tuple[int, list[st
     content = hashlib.sha256()
     rows: list[Row] = []
     damage: list[str] = []
+    seen = Observing()
     positions = range(first, min(first + SHARD_ROWS, len(reader)))
     with (target.folder / "images.npy").open("r+b", buffering=0) as file:
         file.seek(target.offset + first * 3 * target.crop_px**2)
         for position in positions:
+            source = file_of(reader, position)
+            before = state_of(source)
             try:
                 image, row = crop_sample(reader[position], target.crop_px, target.context)
             except DataError as error:
                 if not target.skip_damaged:
                     raise
                 damage.append(str(error))
+                seen.add(source, before, damaged=True)
                 file.seek(3 * target.crop_px**2, os.SEEK_CUR)
             else:
                 rows.append(row | {"slots": np.int64(position)})
+                seen.add(source, before)
                 _write(file, image)
                 content.update(checksum(image))
         # The crops are safe before anything says that they are.
         os.fsync(file.fileno())
     labels = {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
-    _mark_done(target.folder, first, labels, digest_labels(content, labels), damage)
+    mark_done(target.folder, first, labels, digest_labels(content, labels), damage, seen.sources())
     return len(positions), damage
 
 
@@ -112,7 +118,7 @@ def finished_shards(folder: Path) -> dict[int, Path]:
 
 
 def read_shard(path: Path) -> Arrays:
-    """Return what a finished shard noted: its labels, `digest` and `damage`.
+    """Return what a finished shard noted: its labels, `digest`, `damage` and its sources.
 
     Raises:
         DataError: The file is damaged.
@@ -130,9 +136,24 @@ def _write(file: FileIO, image: NDArray[np.uint8]) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _mark_done(
-    folder: Path, first: int, labels: Arrays, digest: str, damage: Sequence[str]
+def mark_done(
+    folder: Path,
+    first: int,
+    labels: Arrays,
+    digest: str,
+    damage: Sequence[str],
+    sources: Sources,
 ) -> None:
+    """Note that a shard is finished, its crops being on disk.
+
+    Args:
+        folder: The folder that is being filled.
+        first: First row of the shard.
+        labels: Of its samples.
+        digest: Of labels and crops.
+        damage: What is wrong with the samples that were left out.
+        sources: The files it was packed from.
+    """
     path = folder / "shards" / f"{first:09d}.npz"
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
@@ -141,6 +162,7 @@ def _mark_done(
             allow_pickle=False,
             digest=np.array(digest),
             damage=np.array(damage, dtype=str),
+            **sources.arrays(),
             **labels,
         )
         file.flush()

@@ -24,7 +24,7 @@ def describe(store: PackedStore) -> dict[str, Any]:
         The manifest without its digests, `groups` of every split, and of labelled stores `ranges`:
         least, median and largest value of each measure.
     """
-    described = store.manifest.model_dump(mode="json", exclude={"shards"})
+    described = store.manifest.model_dump(mode="json", exclude={"shards", "digest"})
     described["folder"] = str(store.folder)
     described["bytes"] = int(store.images.array.nbytes)
     groups = {name: store.split(name).label("groups") for name in store.manifest.splits}

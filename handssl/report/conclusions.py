@@ -16,6 +16,12 @@ def choices_part(choices: Sequence[str]) -> str:
     return f'<h2>What the stages chose</h2>\n<ul class="order">{items}</ul>'
 
 
+def missing_part(lines: Sequence[str]) -> str:
+    """Return what is not shown and why, a line for each sentence."""
+    items = "".join(f"<li>{escape(one)}</li>" for one in lines)
+    return f'<h2>What is missing</h2>\n<ul class="order">{items}</ul>'
+
+
 def effects_part(found: StudyEffects) -> str:
     """Return the effects of the transformations as a table."""
     body = "".join(
@@ -32,8 +38,12 @@ def effects_part(found: StudyEffects) -> str:
         f"</tr></thead>\n<tbody>{body}</tbody>"
         '</table></div>\n<p class="muted note" id="effects-note">Mean change of the median error '
         "on select when a transformation is switched on, over all compositions of the others; "
-        f"below 0 it helps. Estimate: {escape(found.method)}.</p>"
+        f"below 0 it helps. Estimate: {escape(found.method)}{_without(found)}.</p>"
     )
+
+
+def _without(found: StudyEffects) -> str:
+    return "" if found.holds_for else "; one block gives no interval"
 
 
 def _interval(one: Effect) -> str:

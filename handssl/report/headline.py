@@ -68,6 +68,23 @@ def _pairs(ranking: Ranking) -> list[str]:
     return [f"The better objective: {'; '.join(parts)}."]
 
 
+def uncompared(rows: Iterable[Row]) -> list[str]:
+    """Return the compositions that were tried with several objectives, of which none won.
+
+    Args:
+        rows: Of one study.
+    """
+    names = []
+    for section in main_sections(rows):
+        ranking = section.ranking
+        cells = [c for c in (*ranking.finished, *ranking.early) if c.first.kind == "trial"]
+        for name in dict.fromkeys(cell.name for cell in cells):
+            rivals = [cell for cell in cells if cell.name == name]
+            if len({cell.first.objective for cell in rivals}) == len(rivals) > 1:
+                names += [] if _winner(rivals) else [name]
+    return list(dict.fromkeys(names))
+
+
 def _winner(rivals: Sequence[CellRow]) -> str:
     """Return the objective with the least mean over the blocks that have all; ties by name.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from handssl.errors import InputError
-from handssl.report.conclusions import choices_part, effects_part, order_part
+from handssl.report.conclusions import choices_part, effects_part, missing_part, order_part
 from handssl.report.curves import learning_curves
 from handssl.report.dot_plot import dot_plot
 from handssl.report.effects import StudyEffects
@@ -35,6 +35,7 @@ def write_html(
     facts: Mapping[str, str],
     effects: StudyEffects | None = None,
     choices: Sequence[str] = (),
+    missing: Sequence[str] = (),
 ) -> None:
     """Write the page, whole or not at all.
 
@@ -45,13 +46,17 @@ def write_html(
         facts: Settings and environment, name to plain text.
         effects: Of the transformations, where the study tells them.
         choices: What its stages have chosen, in sentences.
+        missing: What is not shown and why, in sentences.
 
     Raises:
         InputError: The file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, page(rows, title=title, facts=facts, effects=effects, choices=choices))
+        text = page(
+            rows, title=title, facts=facts, effects=effects, choices=choices, missing=missing
+        )
+        _replace(path, text)
     except OSError as error:
         raise InputError(
             f"{path}: expected a file to write the page to, cannot ({error.strerror}); "
@@ -66,6 +71,7 @@ def page(
     facts: Mapping[str, str],
     effects: StudyEffects | None = None,
     choices: Sequence[str] = (),
+    missing: Sequence[str] = (),
 ) -> str:
     """Return the page as text.
 
@@ -75,6 +81,7 @@ def page(
         facts: Name to plain text.
         effects: Likewise.
         choices: Likewise.
+        missing: Likewise.
 
     Example:
         >>> "<script" in page([], title="<script>", facts={})
@@ -85,6 +92,7 @@ def page(
         f'<p class="headline">{escape(headline(rows))}</p>',
         *([choices_part(choices)] if choices else []),
         *([effects_part(effects)] if effects else []),
+        *([missing_part(missing)] if missing else []),
         *(_results(rows) if rows else []),
         "<h2>Settings and environment</h2>",
         f"<dl>{''.join(_fact(name, value) for name, value in facts.items())}</dl>",
@@ -112,6 +120,11 @@ def _section(section: Section, number: int) -> str:
     # Points of a search share composition and objective: the figures could not tell them apart.
     if section.stage_kind != SEARCH:
         parts.append(_figures(section.ranking, "h3" if section.title else "h2"))
+    else:
+        parts.append(
+            '<p class="muted note">No figures: points of a search share composition and objective.'
+            "</p>"
+        )
     return "\n".join(parts)
 
 

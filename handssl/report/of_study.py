@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from handssl.errors import DataError, InputError
 from handssl.report.choices import choices
-from handssl.report.effects import StudyEffects, study_effects
+from handssl.report.effects import StudyEffects, effect_gaps, study_effects
 from handssl.report.facts import study_facts
 from handssl.report.html import write_html
+from handssl.report.missing import Missing, missing
 from handssl.report.order import OrderCheck, order_check
 from handssl.report.rows import Row, row_of
 from handssl.tracking.conventions import ui_command
@@ -46,6 +47,8 @@ class StudyReport:
         planned: The plan as it is now, dotted names to text.
         plan: The plan as it was kept, with its hash; None for a pretraining alone.
         plan_facts: Its hash and how later plans deviate, in words.
+        stages: As they stand; none where they cannot be planned again.
+        unread: Why not; empty if they can be, or have no plan.
     """
 
     study: str
@@ -57,6 +60,20 @@ class StudyReport:
     planned: Mapping[str, str]
     plan: dict[str, Any] | None
     plan_facts: Mapping[str, str]
+    stages: tuple[StageStatus, ...] = ()
+    unread: str = ""
+
+    @cached_property
+    def missing(self) -> Missing:
+        """What is not shown, and why."""
+        return missing(
+            self.rows,
+            self.stages,
+            effects=self.effects,
+            gaps=effect_gaps(self.rows, self.planned),
+            unread=self.unread,
+            storage=self.storage,
+        )
 
     @cached_property
     def effects(self) -> StudyEffects | None:
@@ -101,6 +118,7 @@ class StudyReport:
             facts={"MLflow UI": ui_command(self.tracking_uri)} | self.facts,
             effects=self.effects,
             choices=self.choices,
+            missing=self.missing.lines(),
         )
         return page
 
@@ -123,7 +141,7 @@ def study_report(
         relocate(tracking_uri)
     ledger = Ledger(storage)
     plan = ledger.studies.plan(study)
-    known = _status(plan, storage)
+    known, unread = _status(plan, storage)
     planned = _planned(plan, known, storage)
     if plan is not None or records is None:
         records = ledger.all(study)
@@ -137,20 +155,22 @@ def study_report(
         planned=planned,
         plan=plan,
         plan_facts=plan_facts(ledger, study),
+        stages=known.stages if known else (),
+        unread=unread,
     )
 
 
-def _status(plan: Mapping[str, Any] | None, storage: Path) -> StudyStatus | None:
-    """Return how a study stands; None where its plan or its data can no longer be read."""
+def _status(plan: Mapping[str, Any] | None, storage: Path) -> tuple[StudyStatus | None, str]:
+    """Return how a study stands; None, and why, where plan or data can no longer be read."""
     from handssl.sweep.status import status
     from handssl.sweep.study import Study
 
     if plan is None or "study" not in plan:
-        return None
+        return None, ""
     try:
-        return status(Study.parse(plan["study"]), storage)
-    except (InputError, DataError):
-        return None  # what the study itself has run can still be shown
+        return status(Study.parse(plan["study"]), storage), ""
+    except (InputError, DataError) as error:
+        return None, str(error)  # what the study itself has run can still be shown
 
 
 def _planned(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from handssl.data.config import PackedData
 from handssl.data.crops import CONTEXT, CROP_PX
-from handssl.data.manifest import recipe_of
 from handssl.data.packing import Progress, pack
+from handssl.data.places import packing_place
 from handssl.data.sample import SPLITS, Reader
 from handssl.errors import InputError
 from handssl.sweep.storage import resolve_storage
@@ -27,7 +27,8 @@ def add_dataset(
     Args:
         reader: An object with `name`, `fingerprint`, `splits`, `split_rule`, a length, and samples
             by position; see `handssl.data.sample.Reader`. Subclassing is not needed. Packing in
-            several processes copies it into them, so it must be picklable then.
+            several processes copies it into them, so it must be picklable then. With a method
+            `file_of(position)` files that were replaced later are found and packed again.
         storage: Folder of the results; default: HANDSSL_HOME, else ./handssl-runs.
         crop_px: Side S of the stored crops.
         context: Side of a crop in box sides; at least what the transformations reach.
@@ -47,8 +48,7 @@ def add_dataset(
         handssl.errors.InputError: add_dataset: expected a reader of images, str has no name, ...
     """
     _require_reader(reader)
-    recipe = recipe_of(reader, crop_px=crop_px, context=context)
-    folder = resolve_storage(storage) / "stores" / f"{reader.name}-{crop_px}-{recipe[:8]}"
+    folder = packing_place(reader, resolve_storage(storage), crop_px=crop_px, context=context)
     store = pack(
         *(reader, folder),
         crop_px=crop_px,

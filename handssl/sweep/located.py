@@ -10,6 +10,7 @@ from pathlib import Path
 from handssl.data.manifest import Manifest
 from handssl.data.study_data import StudyData, combine
 from handssl.data.turns import one_at_a_time
+from handssl.errors import DataError
 from handssl.sweep.node_cache import NodeCache, Say
 from handssl.sweep.site import Site
 from handssl.sweep.store_source import StoreSource
@@ -25,12 +26,14 @@ class Located:
             one that is pretrained on; empty where the folder itself is read.
         cache: Of each node.
         cache_bytes: What it may take.
+        fingerprint: Of the data, which the trial's id holds.
     """
 
     folder: Path
     stores: tuple[tuple[str, str, str], ...] = ()
     cache: str = ""
     cache_bytes: int | None = None
+    fingerprint: str = ""
 
     def here(self, say: Say) -> Path:
         """Return the folder on this node, copying what is not there yet.
@@ -39,8 +42,19 @@ class Located:
             say: Told what was copied, and how long it took.
 
         Raises:
-            DataError: It cannot be copied.
+            DataError: It cannot be copied, or holds other data by now.
         """
+        folder = self._folder(say)
+        found = StudyData(folder).fingerprint if self.fingerprint else ""
+        if found != self.fingerprint:
+            raise DataError(
+                f"{folder}: expected the data {self.fingerprint[:12]} that the study was begun "
+                f"with, found {found[:12]}: it was packed again meanwhile; run the study again, "
+                "which trains on the data of now"
+            )
+        return folder
+
+    def _folder(self, say: Say) -> Path:
         if not self.stores:
             return self.folder
         # Of this node: $TMPDIR and the like may differ from node to node.
@@ -65,15 +79,16 @@ def located(folder: Path, site: Site | None) -> Located:
         folder: As the driver sees it, see `StudyData`.
         site: Of the cluster; without one, or without a cache, every node reads the folder itself.
     """
-    if site is None or site.cache is None:
-        return Located(folder.absolute())
     data = StudyData(folder)
+    if site is None or site.cache is None:
+        return Located(folder.absolute(), fingerprint=data.fingerprint)
     stores = [data.labelled] + ([data.pretrain] if data.pretrain is not data.labelled else [])
     return Located(
         folder.absolute(),
         tuple(_store(one.manifest, one.folder, site) for one in stores),
         site.cache,
         site.cache_bytes,
+        data.fingerprint,
     )
 
 

@@ -54,10 +54,12 @@ class Comparison:
     Attributes:
         experiment: Id of the study's experiment.
         cells: The best cells and the references, by the primary measure.
+        without_result: Labels of cells that cannot be compared: they were completed in no block.
     """
 
     experiment: str
     cells: tuple[ComparedCell, ...]
+    without_result: tuple[str, ...] = ()
 
     def url(self, server: str) -> str:
         """Return the address of the page.
@@ -101,7 +103,7 @@ def compare(
         _mark(client, cells, chosen)
         view = json.dumps(_view())
         client.set_experiment_tag(found.experiment_id, _VIEW_TAG + VIEW, view)
-    return Comparison(str(found.experiment_id), chosen)
+    return Comparison(str(found.experiment_id), chosen, _without_result(cells, stage))
 
 
 def _cells(client: MlflowClient, experiment: str) -> list[ComparedCell]:
@@ -139,6 +141,11 @@ def _chosen(
     rest = [c for c in own if c.objective not in REFERENCES and math.isfinite(c.median_mm)][:best]
     references = [cell for cell in once.values() if cell.objective in REFERENCES]
     return tuple(sorted([*rest, *references], key=lambda cell: (cell.median_mm, cell.label)))
+
+
+def _without_result(cells: Sequence[ComparedCell], stage: str | None) -> tuple[str, ...]:
+    known = {cell.label for cell in cells if math.isfinite(cell.median_mm)}
+    return tuple(sorted({c.label for c in cells if stage in (None, c.stage)} - known))
 
 
 def _mark(

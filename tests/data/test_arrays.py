@@ -1,5 +1,7 @@
 """Folders of arrays: whole or not at all, and a cache that never gets in the way."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,18 @@ def test_a_file_that_changed_is_parsed_again(cache, parsing):
     source.write_text("22")
     assert int(call()) == 22
     assert parsed == ["1", "22"]
+
+
+def test_a_file_that_was_unpacked_again_is_parsed_again_though_size_and_time_are_the_same(
+    cache, parsing
+):
+    source, parsed, call = parsing
+    call()
+    before = source.stat()
+    source.write_text("2")
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert int(call()) == 2
+    assert parsed == ["1", "2"]
 
 
 def test_another_parser_does_not_read_what_the_first_one_made(cache, parsing):

@@ -109,6 +109,13 @@ def test_a_damaged_procedural_json_is_named(root, text):
         FreihandReader(root)
 
 
+def test_a_procedural_json_of_an_unknown_format_is_refused(root):
+    path = root / "procedural.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 2}))
+    with pytest.raises(DataError, match=r"procedural\.json[^$]*format_version[^$]*write the set"):
+        FreihandReader(root)
+
+
 def image_of(root, part="training", number=5):
     return root / part / "rgb" / f"{number:08d}.jpg"
 

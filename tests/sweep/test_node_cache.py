@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -181,6 +182,18 @@ def test_places_are_read_strictly(tmp_path, monkeypatch):
 def test_without_a_cache_every_node_reads_the_folder_itself(blob_data):
     assert located(blob_data, None).stores == ()
     assert located(blob_data, Site(stores={"blobs": str(blob_data)})).here(print) == blob_data
+
+
+def test_a_trial_does_not_train_on_data_that_were_packed_again_meanwhile(tmp_path, blob_dataset):
+    def packed(**sizes):
+        small = {"probe": 16, "select": 16, "test": 16} | sizes
+        return pack(blob_dataset(**small), tmp_path / "s", crop_px=56, context=1.75).folder
+
+    place = located(packed(pretrain=20), None)
+    shutil.rmtree(tmp_path / "s")
+    packed(pretrain=24)
+    with pytest.raises(DataError, match=r"expected the data .* it was packed again meanwhile"):
+        place.here(print)
 
 
 def test_each_node_of_a_cluster_copies_once_and_the_numbers_stay_the_same(tmp_path, blob_data):

@@ -85,20 +85,29 @@ class FreihandReader:
     def __len__(self) -> int:
         return self._training_rows + (0 if self._evaluation is None else self._layout.evaluation)
 
+    def file_of(self, index: int) -> Path:
+        """Return the file that a sample's image is read from."""
+        if index < self._training_rows:
+            return image_path(self.root, "training", self._number(index))
+        assert self.evaluation_root is not None  # noqa: S101
+        return image_path(self.evaluation_root, "evaluation", index - self._training_rows)
+
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        unique = self._layout.unique
+        unique, path = self._layout.unique, self.file_of(index)
         if index < self._training_rows:
-            position, group = divmod(index, unique)
-            number = group + unique * self._numbers[position]
-            path = image_path(self.root, "training", number)
-            return self._sample(self._training, group, path, number, group)
-        assert self._evaluation is not None and self.evaluation_root is not None  # noqa: S101
+            group = index % unique
+            return self._sample(self._training, group, path, self._number(index), group)
+        assert self._evaluation is not None  # noqa: S101
         row = index - self._training_rows
-        path = image_path(self.evaluation_root, "evaluation", row)
         first = unique * len(self._layout.versions)
         return self._sample(self._evaluation, row, path, first + row, unique + row)
+
+    def _number(self, index: int) -> int:
+        """Return the id of a training image."""
+        position, group = divmod(index, self._layout.unique)
+        return group + self._layout.unique * self._numbers[position]
 
     def _sample(self, lists: Annotations, row: int, path: Path, number: int, group: int) -> Sample:
         side = self._layout.image_px

@@ -13,7 +13,7 @@ import numpy as np
 from handssl.data.interhand.index import open_index
 from handssl.data.interhand.layout import Released, SplitFiles, find_splits
 from handssl.data.interhand.options import Cameras, InterhandOptions, select_rows
-from handssl.data.interhand.samples import Part, make_sample
+from handssl.data.interhand.samples import Part, file_of_row, make_sample
 from handssl.data.sample import Rows, Sample, Split
 from handssl.errors import InputError
 
@@ -88,12 +88,20 @@ class InterhandReader:
     def __len__(self) -> int:
         return int(self._ends[-1])
 
+    def file_of(self, index: int) -> Path:
+        """Return the file that a sample's image is read from."""
+        return file_of_row(*self._place(index))
+
     def __getitem__(self, index: int) -> Sample:
+        return make_sample(*self._place(index))
+
+    def _place(self, index: int) -> tuple[Part, int]:
+        """Return the released split of a sample, and its row in the index."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         number = int(np.searchsorted(self._ends, index, side="right"))
         part = self._parts[number]
-        return make_sample(part, int(part.rows[index - self._ends[number]]))
+        return part, int(part.rows[index - self._ends[number]])
 
     def _positions(self) -> dict[Split, Rows]:
         splits: dict[Split, Rows] = {}

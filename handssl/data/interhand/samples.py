@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def make_sample(part: Part, row: int) -> Sample:
     index, number = part.index, RELEASED.index(part.files.released)
     valid = np.array(index["valid"][row])
     size_px = int(index["width"][row]), int(index["height"][row])
-    path = part.files.images / image_path(index, row)
+    path = file_of_row(part, row)
     image = read_image(path, size_px)
     xyz, camera = camera_joints_mm(index, np.array([row]))[0] / 1000.0, camera_matrix(index, row)
     sample = Sample(
@@ -59,6 +60,11 @@ def make_sample(part: Part, row: int) -> Sample:
         side="left" if index["left"][row] else "right",
     )
     return mirrored(sample) if sample.side == "left" else sample
+
+
+def file_of_row(part: Part, row: int) -> Path:
+    """Return the image of a row of an index."""
+    return part.files.images / image_path(part.index, row)
 
 
 def _project(xyz: Floats, camera: Floats, valid: np.ndarray) -> Floats:

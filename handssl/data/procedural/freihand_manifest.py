@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from handssl.config import Config
 from handssl.data.procedural.dataset import GENERATOR_VERSION, ProceduralSpec
 from handssl.data.procedural.subjects import subject_numbers
@@ -18,7 +20,7 @@ class ProceduralManifest(Config):
         subjects: Likewise for subjects.
     """
 
-    format_version: int = 1
+    format_version: Literal[1] = 1
     generator_version: int = GENERATOR_VERSION
     spec: ProceduralSpec
     fingerprint: str

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from handssl.report.effects.contrasts import Composition, Effect, full_effects
 from handssl.report.effects.difference import BlockSample, difference_effects
+from handssl.report.effects.gaps import BlockGap, all_compositions, lacking
 from handssl.report.rows import Row
-from handssl.report.sections import main_sections
+from handssl.report.sections import Section, main_sections
 from handssl.sweep.skeleton import skeleton
 
 _TRAINED = ("contrastive", "relative", "mixed")
@@ -53,10 +54,61 @@ def study_effects(rows: Iterable[Row], planned: Mapping[str, str]) -> StudyEffec
     Returns:
         None where no block has all compositions, or too small a skeleton.
     """
-    able = [section for section in main_sections(rows) if section.stage_kind != "objectives"]
-    able = [one for one in able if one.stage_kind == "compositions"] or able
-    found = (_of_stage(one.rows, one.stage, planned) for one in reversed(able))
+    found = (_of_stage(one.rows, one.stage, planned) for one in reversed(_able(rows)))
     return next((effects for effects in found if effects is not None), None)
+
+
+def effect_gaps(rows: Iterable[Row], planned: Mapping[str, str]) -> tuple[BlockGap, ...]:
+    """Return the blocks that effects leave out, or would have to; none where nobody asks for them.
+
+    Args:
+        rows: Of the study.
+        planned: The plan as it is now, dotted names to text.
+    """
+    able = list(reversed(_able(rows)))
+    used = next((s for s in able if _of_stage(s.rows, s.stage, planned)), able[0] if able else None)
+    return () if used is None else tuple(_gaps(used, planned))
+
+
+def _able(rows: Iterable[Row]) -> list[Section]:
+    able = [section for section in main_sections(rows) if section.stage_kind != "objectives"]
+    return [one for one in able if one.stage_kind == "compositions"] or able
+
+
+def _gaps(section: Section, planned: Mapping[str, str]) -> Iterator[BlockGap]:
+    rows = [row for row in section.rows if row.objective in _TRAINED]
+    labels = _chosen(rows)
+    wanted = all_compositions(sorted({name for composition in labels for name in composition}))
+    # Cells that are no compositions of a few transformations have no effects in this sense.
+    if len(wanted) < 4 or (section.stage_kind != "compositions" and len(labels) < len(wanted)):
+        return
+    grids = _partial_grids(rows, labels)
+    whole = all(row.finished for g in grids.values() if len(g) == len(wanted) for row in g.values())
+    for block in _planned_blocks(planned) or sorted({row.block for row in rows}):
+        grid = grids.get(block, {})
+        gap = lacking(block, wanted, grid, rows, labels)
+        if gap is None and not whole:
+            gap = _skeleton_gap(block, grid, rows, labels, section.stage, planned)
+        if gap is not None:
+            yield gap
+
+
+def _skeleton_gap(
+    block: int,
+    grid: Grid,
+    rows: Sequence[Row],
+    labels: Mapping[Composition, str],
+    stage: str,
+    planned: Mapping[str, str],
+) -> BlockGap | None:
+    """Return which trials that had to be run whole were not, where others were stopped."""
+    size, position = _skeleton_size(planned, stage), _position(block, planned)
+    finished = {c: row for c, row in grid.items() if row.finished}
+    if not size or position is None:
+        return lacking(block, sorted(grid), finished, rows, labels)
+    names = sorted({name for composition in grid for name in composition})
+    chosen = [tuple(sorted(one)) for one in skeleton(names, size, position)]
+    return lacking(block, chosen, finished, rows, labels)
 
 
 def _of_stage(rows: Sequence[Row], stage: str, planned: Mapping[str, str]) -> StudyEffects | None:
@@ -94,14 +146,19 @@ def said(effect: Effect) -> str:
 def _grids(rows: Sequence[Row]) -> dict[int, Grid]:
     """Return the blocks that have all compositions, each on one objective throughout."""
     chosen = _chosen(rows)
-    names = sorted({name for composition in chosen for name in composition})
+    names = {name for composition in chosen for name in composition}
+    grids, whole = _partial_grids(rows, chosen), 2 ** len(names)
+    return {b: grid for b, grid in sorted(grids.items()) if len(names) > 1 and len(grid) == whole}
+
+
+def _partial_grids(rows: Sequence[Row], chosen: Mapping[Composition, str]) -> dict[int, Grid]:
+    """Return what each block has of the compositions."""
     grids: dict[int, Grid] = {}
     for row in rows:
         composition = _composition(row)
         if row.label == chosen[composition] and row.curve and row.outcome in _USABLE:
             grids.setdefault(row.block, {})[composition] = row
-    whole = 2 ** len(names)
-    return {b: grid for b, grid in sorted(grids.items()) if len(names) > 1 and len(grid) == whole}
+    return grids
 
 
 def _chosen(rows: Sequence[Row]) -> dict[Composition, str]:
@@ -131,8 +188,12 @@ def _skeleton_size(planned: Mapping[str, str], stage: str) -> int:
 
 
 def _position(block: int, planned: Mapping[str, str]) -> int | None:
-    blocks = planned.get("blocks", "").split(",")
-    return blocks.index(str(block)) if str(block) in blocks else None
+    blocks = _planned_blocks(planned)
+    return blocks.index(block) if block in blocks else None
+
+
+def _planned_blocks(planned: Mapping[str, str]) -> list[int]:
+    return [int(one) for one in planned.get("blocks", "").split(",") if one.strip().isdecimal()]
 
 
 def _composition(row: Row) -> Composition:

@@ -1,0 +1,174 @@
+"""What a report lacks, and why: no section is absent without a word."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handssl.report.effects import BlockGap, StudyEffects
+from handssl.report.headline import uncompared
+from handssl.report.rows import Row
+
+if TYPE_CHECKING:
+    from handssl.sweep.status import StageStatus
+
+_SHOWN = 6
+# Stopped trials are none of these: who halves means to have no last value of them.
+_WHY = {
+    "failed": "failed",
+    "diverged": "diverged",
+    "cancelled": "cancelled",
+    "running": "not finished",
+    "waiting": "not finished",
+    "to do": "not begun",
+}
+
+
+@dataclass(frozen=True)
+class MissingCell:
+    """A trial without a result.
+
+    Attributes:
+        stage: Name of the stage that asks for it.
+        cell: Its label.
+        block: The seed.
+        why: failed, diverged, cancelled, not finished or not begun.
+    """
+
+    stage: str
+    cell: str
+    block: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What a report lacks.
+
+    Attributes:
+        cells: Trials without a result.
+        notes: Which sections are absent or leave something out, and why; what completes them.
+    """
+
+    cells: tuple[MissingCell, ...]
+    notes: tuple[str, ...]
+
+    def lines(self) -> tuple[str, ...]:
+        """Return it in sentences; empty where nothing is missing."""
+        return (*_listed(self.cells), *self.notes)
+
+    def values(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {"cells": [vars(cell) for cell in self.cells], "notes": list(self.notes)}
+
+
+def missing(
+    rows: Sequence[Row],
+    stages: Sequence[StageStatus],
+    *,
+    effects: StudyEffects | None,
+    gaps: Sequence[BlockGap],
+    unread: str,
+    storage: Path,
+) -> Missing:
+    """Return what a report lacks.
+
+    Args:
+        rows: Of the report.
+        stages: Of the study, as they stand; none where the plan cannot be read.
+        effects: That were estimated, if any.
+        gaps: Blocks that effects leave out.
+        unread: Why the stages could not be planned again; empty if they were.
+        storage: Where the results are.
+    """
+    cells = tuple(_cells(stages))
+    reasons = {cell.why for cell in cells} | {why for gap in gaps for _, why in gap.cells}
+    notes = [
+        *([f"Stages are shown as far as this study ran them itself: {unread}"] if unread else []),
+        *_effects(effects, gaps),
+        *_comparisons(rows),
+        *_choices(stages),
+        *_order(rows),
+        *_commands(reasons, storage),
+    ]
+    return Missing(cells, tuple(notes))
+
+
+def _cells(stages: Iterable[StageStatus]) -> Iterable[MissingCell]:
+    for stage in stages:
+        for one in stage.trials:
+            if one.state in _WHY:
+                yield MissingCell(stage.name, one.trial.cell, one.trial.block, _WHY[one.state])
+
+
+def _listed(cells: Sequence[MissingCell]) -> list[str]:
+    """Return a line for each stage and reason, with its cells and their blocks."""
+    groups: dict[tuple[str, str], dict[str, list[int]]] = {}
+    for one in cells:
+        groups.setdefault((one.stage, one.why), {}).setdefault(one.cell, []).append(one.block)
+    return [
+        f"{stage}, {why}: {_some([f'{cell} ({_blocks(blocks)})' for cell, blocks in own.items()])}"
+        for (stage, why), own in groups.items()
+    ]
+
+
+def _effects(effects: StudyEffects | None, gaps: Sequence[BlockGap]) -> list[str]:
+    if not gaps:
+        return []
+    said = "; ".join(
+        f"block {gap.block}: {_some([f'{c} {why}' for c, why in gap.cells])}" for gap in gaps
+    )
+    if effects is None:
+        return [f"No effects are estimated, since every block lacks a composition: {said}."]
+    return [f"Effects leave out {_blocks([gap.block for gap in gaps])}, as a whole: {said}."]
+
+
+def _comparisons(rows: Sequence[Row]) -> list[str]:
+    names = uncompared(rows)
+    if not names:
+        return []
+    return [f"Objectives are not compared for {', '.join(names)}: no block has a result of each."]
+
+
+def _choices(stages: Iterable[StageStatus]) -> Iterable[str]:
+    for stage in stages:
+        left = sum(one.state in ("failed", "running", "waiting", "to do") for one in stage.trials)
+        if stage.waits_for:
+            yield f"Stage {stage.name} is not shown: it waits for what {stage.waits_for} chooses."
+        elif stage.selection is None:
+            yield (
+                f"Stage {stage.name} has chosen nothing yet: {left} of {len(stage.trials)} trials "
+                "are not over."
+            )
+
+
+def _order(rows: Sequence[Row]) -> list[str]:
+    if not rows or any(row.kind == "reference" for row in rows):
+        return []
+    return ["The order is not checked: the study has no results of references."]
+
+
+def _commands(reasons: set[str], storage: Path) -> list[str]:
+    """Say what completes the report."""
+    where = f"STUDY.yaml --storage {shlex.quote(str(storage))}"
+    found = []
+    if reasons & {"failed", "not finished", "not begun"}:
+        found.append(f"`handssl study run {where}` trains what failed or is not finished.")
+    if reasons & {"diverged", "cancelled"}:
+        found.append(
+            "What diverged or was cancelled stays so; another block in its place: "
+            f"`handssl study extend {where} --seeds N`, then run the study."
+        )
+    return found
+
+
+def _some(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more
+
+
+def _blocks(blocks: Sequence[int]) -> str:
+    return f"block{'s' if len(blocks) > 1 else ''} {', '.join(map(str, blocks))}"

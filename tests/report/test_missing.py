@@ -1,0 +1,143 @@
+"""What a report lacks is said on the terminal, on the page, in Markdown and in JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+
+import handssl.errors
+from handssl.cli.app import invoke
+from handssl.cli.summary import summarise_storage
+from handssl.data.study_data import StudyData
+from handssl.report import effects
+from handssl.report.effects import study_effects
+from handssl.report.html import page
+from handssl.sweep.stages.compositions import subsets
+from handssl.tracking.ledger import Ledger
+from tests.report.test_effects_of_rows import NAMES, PLANNED, grid, row
+from tests.report.test_of_study import cells, run, study
+
+
+@pytest.fixture
+def data(blob_data, monkeypatch):
+    monkeypatch.setattr("handssl.sweep.status.prepared", lambda *_, **__: blob_data)
+    return StudyData(blob_data).fingerprint
+
+
+def told(storage, capsys, name="mine"):
+    """Return what `handssl report` prints, writes and gives to scripts."""
+    assert invoke(["report", str(storage), "--study", name]) == 0
+    terminal = " ".join(capsys.readouterr().out.split())
+    assert invoke(["report", str(storage), "--study", name, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    summary = summarise_storage(storage, name)
+    return terminal, document, summary.markdown, (storage / f"{name}.html").read_text()
+
+
+def in_compositions(trial):
+    return "+" in trial.composition and trial.stage == "compositions"
+
+
+@pytest.mark.parametrize("outcome", ["failed", "diverged", "cancelled"])
+def test_a_cell_without_a_result_is_named_with_the_block_it_takes_from_the_effects(
+    tmp_path,
+    data,
+    capsys,
+    outcome,
+):
+    def ends(trial):
+        hit = in_compositions(trial) and trial.composition == "blur+rotate" and trial.block == 2
+        return outcome if hit else "completed"
+
+    run(study(), tmp_path, data, ends)
+    terminal, document, markdown, html = told(tmp_path, capsys)
+    label = "mixed blur+rotate (rotate)"
+    for text in (terminal, markdown, html):
+        assert f"compositions, {outcome}: {label} (block 2)" in text
+        assert f"Effects leave out block 2, as a whole: block 2: {label} {outcome}." in text
+    assert document["missing"]["cells"] == [
+        {"stage": "compositions", "cell": label, "block": 2, "why": outcome}
+    ]
+    assert document["effects"]["method"] == "all compositions in 1 block"
+    verb = "run" if outcome == "failed" else "extend"
+    assert f"handssl study {verb} STUDY.yaml --storage {tmp_path}" in terminal
+
+
+def test_effects_that_no_block_can_give_are_absent_with_the_reason(tmp_path, data, capsys):
+    def ends(trial):
+        hit = in_compositions(trial) and trial.composition == "blur+rotate"
+        return "diverged" if hit else "completed"
+
+    run(study(), tmp_path, data, ends)
+    terminal, document, markdown, html = told(tmp_path, capsys)
+    assert "effects" not in document
+    for text in (terminal, markdown, html, *document["missing"]["notes"][:1]):
+        assert "No effects are estimated, since every block lacks a composition: block 1: " in text
+        assert "block 2: mixed blur+rotate (rotate) diverged" in text
+
+
+def test_a_study_that_is_not_over_says_what_it_has_not_chosen(tmp_path, data, capsys):
+    with contextlib.suppress(KeyError):  # nobody can plan the second stage
+        run(study(), tmp_path, data, lambda one: "running" if one.block == 2 else "completed")
+    terminal, document, _, _ = told(tmp_path, capsys)
+    assert "Stage objectives has chosen nothing yet" in terminal
+    assert "Stage compositions is not shown: it waits for what objectives chooses" in terminal
+    assert {cell["why"] for cell in document["missing"]["cells"]} == {"not finished"}
+
+
+def test_objectives_without_a_block_in_common_are_not_compared(tmp_path, data, capsys):
+    pairs = [
+        {"composition": name, "objective": objective}
+        for name in ("rotate", "color_jitter")
+        for objective in ("contrastive", "relative")
+    ]
+
+    def ends(trial):
+        lost = {("contrastive", 1), ("relative", 2)}
+        hit = trial.composition == "rotate" and (trial.objective, trial.block) in lost
+        return "failed" if hit else "completed"
+
+    run(cells("a", cells=pairs, blocks=[1, 2]), tmp_path, data, ends)
+    terminal, _, _, _ = told(tmp_path, capsys, "a")
+    assert "Objectives are not compared for rotate: no block has a result of each." in terminal
+    assert "The order is not checked: the study has no results of references." in terminal
+
+
+def test_a_plan_that_cannot_be_read_is_told_of(tmp_path, data, capsys, monkeypatch):
+    run(cells("a"), tmp_path, data)
+
+    def gone(*_, **__):
+        raise handssl.errors.InputError("no store of freihand")
+
+    monkeypatch.setattr("handssl.sweep.status.prepared", gone)
+    terminal, document, _, html = told(tmp_path, capsys, "a")
+    for text in (terminal, html, document["missing"]["notes"][0]):
+        assert "as far as this study ran them itself: no store of freihand" in text
+
+
+def test_a_study_that_lacks_nothing_says_nothing(tmp_path, data, capsys):
+    run(study(), tmp_path, data)
+    terminal, document, markdown, html = told(tmp_path, capsys)
+    assert document["missing"] == {"cells": [], "notes": []}
+    assert " Missing " not in terminal
+    assert "## Missing" not in markdown
+    assert "What is missing" not in html
+    assert Ledger(tmp_path).all("mine")
+
+
+def test_a_block_whose_skeleton_was_not_run_whole_is_a_gap():
+    stopped = [row(c, 1, completed=len(c) < 2) for c in subsets(NAMES)]
+    assert study_effects(stopped, PLANNED) is None
+    first, second = effects.effect_gaps(stopped, PLANNED)
+    assert (first.block, {why for _, why in first.cells}) == (1, {"stopped"})
+    assert (second.block, {why for _, why in second.cells}) == (2, {"not begun"})
+    assert effects.effect_gaps(grid(1, 2), PLANNED) == ()
+    assert effects.effect_gaps([], PLANNED) == ()
+    assert effects.effect_gaps([row(("blur",), 1), row(("cutout",), 1)], {}) == ()
+
+
+def test_effects_of_one_block_say_that_they_have_no_interval():
+    found = study_effects(grid(1), {"blocks": "1"})
+    assert "one block gives no interval" in page(grid(1), title="x", facts={}, effects=found)
