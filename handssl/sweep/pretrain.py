@@ -11,6 +11,7 @@ from pathlib import Path
 
 from handssl.errors import DivergedError, InputError, InterruptedStudyError
 from handssl.sweep import staffing
+from handssl.sweep.address import resolve_address
 from handssl.sweep.elsewhere import copied_elsewhere
 from handssl.sweep.events import Event, Notice, OnEvent, StepEnded, Tick, Waiting
 from handssl.sweep.interruption import Interruption
@@ -55,8 +56,8 @@ def pretrain(
         workers: Processes; more than 1 are Ray Train workers, and if some are lost it goes on with
             fewer; (least, most) waits below the least; None is as many as there are CPUs or GPUs at
             each start. The global batch stays what it is.
-        address: Of a Ray cluster whose nodes see the storage, as `ray.init` takes it; default: a
-            Ray of its own.
+        address: Of a Ray cluster whose nodes see the storage, as `ray.init` takes it; default:
+            $RAY_ADDRESS, else a Ray of its own, as with `local`.
         execution: How to compute.
         checkpoints: URL or folder that checkpoints and weights are copied to as well; a run with
             newer ones there than here goes on from those.
@@ -78,7 +79,7 @@ def pretrain(
         sweep = _Alone(
             *(run.study(), folder, tracking_uri or default_tracking_uri(folder), interruption)
         )
-        sweep.workers, sweep.address = workers, address
+        sweep.workers, sweep.address = workers, resolve_address(address, on_event or _ignore)
         sweep.execution = execution or Execution()
         sweep.until_s, sweep.checkpoints, sweep.continued = until_s, checkpoints, continued
         sweep.settings = RunFile.of(run, sweep.tracking_uri, folder)

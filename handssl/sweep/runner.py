@@ -5,7 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+import ray
+
 from handssl.errors import InterruptedStudyError, PausedStudyError
+from handssl.sweep.address import resolve_address
 from handssl.sweep.budget import Budget
 from handssl.sweep.choosing import choose
 from handssl.sweep.company import Company
@@ -46,9 +49,9 @@ def run(
     """Run the trials of a study that no earlier run has finished.
 
     Ctrl-C and SIGTERM end it cleanly: what finished is kept, trials under way go on from their
-    last epoch when the study is run again. Uses the Ray the caller has connected to, else one of
-    its own, which is gone afterwards. Other studies may run on the same storage: a trial that
-    several want is run once.
+    last epoch when the study is run again. Uses the Ray the caller has connected to, else that of
+    `running.address` or $RAY_ADDRESS, else one of its own, which is gone afterwards. Other studies
+    may run on the same storage: a trial that several want is run once.
 
     Args:
         study: What to run.
@@ -69,9 +72,21 @@ def run(
     folder = resolve_storage(storage)
     with locked(folder, shared=True), interruption or Interruption() as interruption:
         sweep = Sweep(study, folder, tracking_uri or default_tracking_uri(folder), interruption)
-        sweep.running = running or Running()
+        sweep.running = at_cluster(running or Running(), on_event or _ignore)
         sweep.obey(on_event or _ignore)
         return sweep.until_interrupted(on_event or _ignore)
+
+
+def at_cluster(running: Running, on_event: OnEvent) -> Running:
+    """Return how a sweep is run with the address that it uses, see `resolve_address`.
+
+    Args:
+        running: As the caller gave it.
+        on_event: Told when the environment has decided.
+    """
+    if ray.is_initialized():
+        return running  # the caller has connected, which goes before everything
+    return running.model_copy(update={"address": resolve_address(running.address, on_event)})
 
 
 class Sweep:

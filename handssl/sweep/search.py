@@ -17,7 +17,7 @@ from handssl.sweep.events import Event, OnEvent
 from handssl.sweep.local_ray import ray_cluster
 from handssl.sweep.places import Places
 from handssl.sweep.plan import PlannedTrial, plan_study
-from handssl.sweep.runner import run
+from handssl.sweep.runner import at_cluster, run
 from handssl.sweep.running import Running
 from handssl.sweep.scheduler import PRIMARY
 from handssl.sweep.storage import resolve_storage
@@ -110,9 +110,10 @@ def search(
     found: list[Point] = []
     base = {"references": False, "halving": None, "stages": (), "blocks": tuple(blocks)}
     places = Places(study, resolve_storage(storage), on_event or _ignore)
+    running = at_cluster(running or Running(), on_event or _ignore)
     options = {"storage": storage, "tracking_uri": tracking_uri, "running": running}
     # One Ray for all batches: each `run` finds the one that is there.
-    with ray_cluster((running or Running()).address, running=running):
+    with ray_cluster(running.address, running=running):
         while len(found) < points:
             batch = _suggested(searcher, len(found), min(at_once, points - len(found)))
             if not batch:
