@@ -73,6 +73,15 @@ def own_cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_cluster():
+    """Tests that are run beside a Ray cluster, or in a job of one, leave it alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_JOB_ID"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def blob_data(tmp_path_factory):
     """A packed store of blob hands, 56 px crops of 1.75 box sides."""

@@ -17,7 +17,8 @@ _OPTIONS = (
     click.option(
         "--address",
         metavar="HOST:PORT",
-        help="A Ray cluster whose nodes see the storage; `auto` finds one on this machine.",
+        help="A Ray cluster whose nodes see the storage; `auto` finds one on this machine, `local` "
+        "starts one. Default: $RAY_ADDRESS, else local.",
     ),
     click.option(
         "--workers",

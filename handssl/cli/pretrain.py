@@ -24,7 +24,8 @@ from handssl.errors import InputError
 )
 @click.option(
     "--address",
-    help="Ray cluster, e.g. auto, whose nodes see the storage; default: one of its own.",
+    help="Ray cluster, e.g. auto, whose nodes see the storage; local is one of its own. Default: "
+    "$RAY_ADDRESS, else local.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from handssl.errors import ClusterLostError, DivergedError, InputError, InterruptedStudyError
 from handssl.sweep import staffing
+from handssl.sweep.address import resolve_address
 from handssl.sweep.elsewhere import copied_elsewhere
 from handssl.sweep.error_file import write_error
 from handssl.sweep.events import Event, Notice, OnEvent, StepEnded, Tick, Waiting
@@ -54,8 +55,11 @@ def pretrain(run: RunConfig, *, on_event: OnEvent | None = None, **options: Any)
         DataError: No checkpoint is here and those elsewhere cannot be reached or are damaged.
         ClusterLostError: The Ray of another has ended, or ours again and again.
     """
-    address, told = options.get("address"), on_event or _ignore
-    if is_connected() or (options.get("workers", 1) == 1 and address is None):
+    told = on_event or _ignore
+    if is_connected():
+        return pretrain_here(run, on_event=told, **options)
+    options["address"] = address = resolve_address(options.get("address"), told)
+    if options.get("workers", 1) == 1 and address is None:
         return pretrain_here(run, on_event=told, **options)
     options["storage"] = resolve_storage(options.get("storage"))
     with Interruption() as interruption, Supervisor(Running(address=address)) as supervisor:
@@ -89,8 +93,8 @@ def pretrain_here(
         workers: Processes; more than 1 are Ray Train workers, and if some are lost it goes on with
             fewer; (least, most) waits below the least; None is as many as there are CPUs or GPUs at
             each start. The global batch stays what it is.
-        address: Of a Ray cluster whose nodes see the storage, as `ray.init` takes it; default: a
-            Ray of its own.
+        address: Of a Ray cluster whose nodes see the storage, as `ray.init` takes it; None: a
+            Ray of its own. `pretrain` takes $RAY_ADDRESS for None, and `local` for one of its own.
         execution: How to compute.
         checkpoints: URL or folder that checkpoints and weights are copied to as well; a run with
             newer ones there than here goes on from those.

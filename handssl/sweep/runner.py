@@ -51,9 +51,9 @@ def run(
     Where its Ray ends, Ray's core may end this process with it; see `handssl.sweep.supervised`.
 
     Ctrl-C and SIGTERM end it cleanly: what finished is kept, trials under way go on from their
-    last epoch when the study is run again. Uses the Ray the caller has connected to, else one of
-    its own, which is gone afterwards. Other studies may run on the same storage: a trial that
-    several want is run once.
+    last epoch when the study is run again. Uses the Ray the caller has connected to, else that of
+    `running.address`, else one of its own, which is gone afterwards. Other studies may run on the
+    same storage: a trial that several want is run once.
 
     Args:
         study: What to run.

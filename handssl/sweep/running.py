@@ -18,7 +18,8 @@ class Running(Config):
 
     Attributes:
         address: Of a Ray cluster whose nodes see the storage, as `ray.init` takes it; None: the
-            one that the caller has connected to, else a Ray of its own.
+            one that the caller has connected to, else that of $RAY_ADDRESS, else a Ray of its own,
+            as with `local`.
         workers: Ray Train workers of each trial; 1 trains in a reused actor, which costs seconds
             less a trial.
         at_once: Trials that run at the same time, at most; None: as many as fit.

@@ -20,7 +20,7 @@ from handssl.sweep.running import Running
 from handssl.sweep.scheduler import PRIMARY
 from handssl.sweep.storage import resolve_storage
 from handssl.sweep.study import Study
-from handssl.sweep.supervised import runs
+from handssl.sweep.supervised import at_cluster, runs
 from handssl.tracking.record import TrialRecord
 
 
@@ -110,6 +110,7 @@ def search(
     base = {"references": False, "halving": None, "stages": (), "blocks": tuple(blocks)}
     places = Places(study, resolve_storage(storage), on_event or _ignore)
     options = {"storage": storage, "tracking_uri": tracking_uri}
+    running = at_cluster(running, on_event or _ignore)
     with runs(running, kept=True) as run:  # one Ray for all batches
         while len(found) < points:
             batch = _suggested(searcher, len(found), min(at_once, points - len(found)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +18,26 @@ def resolve_storage(storage: Path | str | None = None) -> Path:
     Args:
         storage: What the caller asked for.
 
+    Raises:
+        InputError: Nothing names one in a Ray job, whose folder Ray deletes.
+
     Example:
         >>> resolve_storage("/tmp/runs").name
         'runs'
     """
+    if not (storage or os.environ.get("HANDSSL_HOME")) and _is_ray_job():
+        raise InputError(
+            "--storage: expected a folder that all nodes see, got none in a Ray job, whose own "
+            "folder is deleted after it; add --storage /shared/handssl, or submit the job with "
+            """--runtime-env-json '{"env_vars": {"HANDSSL_HOME": "/shared/handssl"}}'"""
+        )
     return Path(storage).expanduser().resolve() if storage else default_storage()
+
+
+def _is_ray_job() -> bool:
+    """Say whether this is a process of Ray: a job's entrypoint, or a worker."""
+    # Ray 2.60 sets the first for entrypoints, from which it removes the second.
+    return any(name in os.environ for name in ("RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_JOB_ID"))
 
 
 def default_tracking_uri(storage: Path) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from handssl.sweep.address import resolve_address
 from handssl.sweep.events import Event, OnEvent
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.result import StudyResult
@@ -31,9 +32,9 @@ def run(
     """Run the trials of a study that no earlier run has finished.
 
     Ctrl-C and SIGTERM end it cleanly: what finished is kept, trials under way go on from their
-    last epoch when the study is run again. Uses the Ray the caller has connected to, else one of
-    its own, which is gone afterwards. Other studies may run on the same storage: a trial that
-    several want is run once.
+    last epoch when the study is run again. Uses the Ray the caller has connected to, else that of
+    `running.address` or $RAY_ADDRESS, else one of its own, which is gone afterwards. Other studies
+    may run on the same storage: a trial that several want is run once.
 
     The driver of Ray is a process of its own, since the end of Ray ends its drivers: a Ray of its
     own is started again then, and the study goes on. Where the caller has connected to Ray, the
@@ -56,7 +57,7 @@ def run(
         DatabaseAwayError: The ledger's server is away, at the beginning or for ten minutes.
         ClusterLostError: The Ray of another has ended, or its own again and again.
     """
-    with runs(running) as run_one:
+    with runs(at_cluster(running, on_event or _ignore)) as run_one:
         return run_one(
             study,
             storage=storage,
@@ -64,6 +65,19 @@ def run(
             on_event=on_event,
             interruption=interruption,
         )
+
+
+def at_cluster(running: Running | None, on_event: OnEvent) -> Running:
+    """Return how a study is run with the address that it uses, see `resolve_address`.
+
+    Args:
+        running: As the caller gave it.
+        on_event: Called where the environment has decided.
+    """
+    running = running or Running()
+    if is_connected():
+        return running  # the caller has connected, which goes before everything
+    return running.model_copy(update={"address": resolve_address(running.address, on_event)})
 
 
 @contextmanager

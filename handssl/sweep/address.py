@@ -1,0 +1,44 @@
+"""Which Ray a command uses: the one it names, else the one of its environment."""
+
+from __future__ import annotations
+
+import os
+
+from handssl.errors import InputError
+from handssl.sweep.events import Note, OnEvent
+
+VARIABLE, LOCAL = "RAY_ADDRESS", "local"
+
+
+def resolve_address(address: str | None, on_event: OnEvent) -> str | None:
+    """Return the address of the cluster to connect to: the argument, else $RAY_ADDRESS.
+
+    That is the convention of `ray.init`; Ray sets the variable in every job.
+
+    Args:
+        address: What the caller asked for; `local` is a Ray of its own whatever the environment.
+        on_event: Told when the environment has decided.
+
+    Returns:
+        The address, None for a Ray of its own.
+
+    Raises:
+        InputError: The variable holds a URL, which is that of a dashboard.
+
+    Example:
+        >>> resolve_address("auto", print), resolve_address("local", print)
+        ('auto', None)
+    """
+    if address is not None:
+        return None if address == LOCAL else address
+    found = os.environ.get(VARIABLE)
+    if not found or found == LOCAL:
+        return None
+    if found.startswith(("http://", "https://")):
+        raise InputError(
+            f"${VARIABLE}: expected HOST:PORT of a Ray cluster or auto, got {found}, a dashboard; "
+            "`ray job submit` finds it in RAY_API_SERVER_ADDRESS too: "
+            f"export RAY_API_SERVER_ADDRESS={found}; unset {VARIABLE}"
+        )
+    on_event(Note(f"uses the Ray cluster at {found} (${VARIABLE}); --address local starts one"))
+    return found
