@@ -223,7 +223,7 @@ class Sweep:
                 data={trial.trial_id: self.places.located(trial) for trial in scheduler.missing},
                 origins=origins(scheduler.missing, self.store),
                 storage=self.storage,
-                on_step=lambda: self._on_step(on_event, watch, owned=cluster.owned),
+                on_step=lambda: self._on_watched_step(on_event, watch, owned=cluster.owned),
                 require_ray=watch.require_now,
                 on_over=budget.keep,
             )
@@ -238,8 +238,11 @@ class Sweep:
             on_event(Note(f"{len(left)} trials are not over, the first is {named}"))
             raise InterruptedStudyError("trials are not over")
 
-    def _on_step(self, on_event: OnEvent, watch: Watch, *, owned: bool) -> None:
+    def _on_watched_step(self, on_event: OnEvent, watch: Watch, *, owned: bool) -> None:
         watch.require()
+        self._on_step(on_event, owned=owned)
+
+    def _on_step(self, on_event: OnEvent, *, owned: bool) -> None:
         on_event(Tick())
         self.company.look_now_and_then()
         taken, paused = self.hold.is_study_lost, self.company.is_paused

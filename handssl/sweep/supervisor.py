@@ -8,6 +8,7 @@ exact: a study goes on where it was.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -35,6 +36,7 @@ MAX_STARTS_IN_VAIN = 3
 START_S = 100.0
 _PERIOD_S = 0.2
 _MOMENT_S = 0.1
+_DYING_S = 5.0
 _END_S = 60.0
 _EXIT_S = 10.0
 
@@ -112,7 +114,7 @@ class Supervisor:
                 return what
             if kind == "failed":
                 raise what
-            if isinstance(what, EpochEnded) and what.seconds == what.seconds:  # made just now
+            if isinstance(what, EpochEnded) and math.isfinite(what.seconds):  # made just now
                 self._in_vain = 0
             on_event(what)
         raise AssertionError("a driver tells until it is done or fails")
@@ -211,16 +213,20 @@ class _Driver:
         """Say what Ray needs and has lost, empty if nothing; what it told before has been read."""
         if self._starting_s is not None and time.monotonic() - self._starting_s > START_S:
             return f"it has not started within {START_S:.0f} s"
-        ended = self._ended_processes()
-        if not ended or self._hears(0.0):  # it may just have ended Ray itself
+        names = self._names_of_ended()
+        if not names or self._hears(0.0):  # it may just have ended Ray itself
             return ""
-        with suppress(subprocess.TimeoutExpired):  # with it, its Ray ends
-            self._process.wait(_MOMENT_S)
+        with suppress(subprocess.TimeoutExpired):
+            # With the driver several end at once, before all its threads have.
+            self._process.wait(_MOMENT_S if len(names) == 1 else _DYING_S)
             return self._said_of_end()
-        return ended
+        return self._ended_processes()
+
+    def _names_of_ended(self) -> list[str]:
+        return [process.name for process in self._ray if not process.is_running()]
 
     def _ended_processes(self) -> str:
-        names = [process.name for process in self._ray if not process.is_running()]
+        names = self._names_of_ended()
         return f"its {' and '.join(names)} ended" if names else ""
 
     def _said_of_end(self) -> str:
