@@ -180,7 +180,7 @@ def test_a_study_is_stopped_paused_extended_and_shown_by_what_is_printed(shell, 
         until(lambda: "mine" in _experiments(port), ui)
     finally:
         ui.terminate()
-        ui.wait(30)
+        ui.communicate(timeout=60)
 
 
 def _experiments(port: int) -> str:
