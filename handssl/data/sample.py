@@ -82,8 +82,9 @@ class Reader(Protocol):
 
 def file_of(reader: Reader, index: int) -> Path | None:
     """Return the file that a sample's image is read from; None if the reader names none."""
-    named = getattr(reader, "file_of", None)
-    return None if named is None else Path(named(index))
+    file_of_reader = getattr(reader, "file_of", None)
+    named = None if file_of_reader is None else file_of_reader(index)
+    return None if named is None else Path(named)
 
 
 @runtime_checkable

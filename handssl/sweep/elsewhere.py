@@ -14,6 +14,7 @@ from handssl.secrets import require_no_secret
 from handssl.sweep.copies import Copies
 from handssl.sweep.events import Event, Note, OnEvent, Tick, Waiting
 from handssl.sweep.remote import RemoteTrial
+from handssl.sweep.target import Target
 from handssl.training import Execution
 
 Row = TypeVar("Row")
@@ -47,6 +48,20 @@ class Copied:
             self.copies.finish(lambda: self.on_event(next(events)))
 
 
+def require_file_system(url: str | None) -> None:
+    """Check where checkpoints are to be copied to, before anything is written.
+
+    Args:
+        url: Where; None for nowhere.
+
+    Raises:
+        InputError: The URL is of no file system that is known, or holds a password.
+    """
+    if url is not None:
+        require_no_secret("checkpoints", url)
+        Target(url)
+
+
 @contextmanager
 def copied_elsewhere(
     url: str | None,
@@ -74,7 +89,6 @@ def copied_elsewhere(
     if url is None:
         yield Copied(None, on_event)
         return
-    require_no_secret("checkpoints", url)
 
     def note(message: str) -> None:
         on_event(Note(message))

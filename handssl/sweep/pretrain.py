@@ -12,7 +12,7 @@ from typing import Any, cast
 from handssl.errors import ClusterLostError, DivergedError, InputError, InterruptedStudyError
 from handssl.sweep import staffing
 from handssl.sweep.address import resolve_address
-from handssl.sweep.elsewhere import copied_elsewhere
+from handssl.sweep.elsewhere import copied_elsewhere, require_file_system
 from handssl.sweep.error_file import write_error
 from handssl.sweep.events import Event, Notice, OnEvent, StepEnded, Tick, Waiting
 from handssl.sweep.interruption import Interruption
@@ -113,6 +113,7 @@ def pretrain_here(
         ClusterLostError: Ray has ended.
     """
     (execution or Execution()).torch_device()
+    require_file_system(checkpoints)
     folder = resolve_storage(storage)
     with locked(folder), interruption or Interruption() as interruption:
         sweep = _Alone(

@@ -50,7 +50,8 @@ def test_the_highest_priority_goes_first_within_the_limits(given_jobs, day, nigh
     queue = Queue("sqlite://", queues=("day", "night", "gone"))
     waiting, numbers = [], {}
     for number, (user, name, priority, shared) in enumerate(given_jobs):
-        called = shared or f"own{number}"
+        # A name belongs to its first user.
+        called = f"{user}-{shared}" if shared else f"own{number}"
         request = JobRequest(study=study(called), queue=name, priority=priority, again=True)
         numbers[queue.submit([request], user=user)[0][0].id] = number
         waiting.append(

@@ -204,7 +204,7 @@ def test_the_command_line_of_a_driver_is_one_that_handssl_takes(scene):
     how = {"workers": 2, "silence_s": 60.0, "at_once": 3, "trials_per_gpu": 1, "retries": 0}
     document = {"study": study(), "how": how | {"checkpoint_bytes": 10**9}}
     line = scene.watcher.home.write(scene.job, document)
-    words = shlex.split(line.removeprefix("exec ").partition(" >>")[0])
+    words = shlex.split(line.partition("exec ")[2].partition(" >>")[0])
     assert words[:3] == ["python", "-m", "handssl.cli"]
     context = cli.make_context("handssl", words[3:])
     group = cli.commands["study"].make_context("study", words[4:], parent=context)

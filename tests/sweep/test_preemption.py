@@ -165,7 +165,7 @@ def scripted(staffed, monkeypatch):
         monkeypatch.setattr(workers, "Group", Scripted)
         monkeypatch.setattr(workers, "draining", frozenset)
         Scripted.script, Scripted.sizes = list(script), []
-        run = workers._Run({}, staffed(world, 2), world.waiting, use_gpu=False)
+        run = workers._Run({"fence": None}, staffed(world, 2), world.waiting, use_gpu=False)
         return [epoch for epoch, _ in run.rows()]
 
     return rows
