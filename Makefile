@@ -38,8 +38,8 @@ format: $(READY) ## Rewrite files in the house format
 test: $(READY) ## The tests, without those of many rounds and the long ones of faults
 	@$(BIN)/python -m pytest -m 'not slow and not faults' -n 2 --dist loadfile --no-loadscope-reorder
 
-test-faults: $(READY) ## Long tests that kill real processes, one after the other
-	@$(BIN)/python -m pytest tests -m 'faults and not slow'
+test-faults: $(READY) ## Long tests that start, kill and suspend real processes
+	@$(BIN)/python -m pytest tests -m 'faults and not slow' -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: $(READY) ## All tests
 	@$(BIN)/python -m pytest

@@ -30,10 +30,10 @@ STUDY: dict[str, Any] = {
     "data": {"pretrain": 64, "probe": 48, "select": 24, "test": 24, "image_px": 64, "crop_px": 64},
     "cells": [{"composition": name} for name in ("blur", "cutout", "rotate", "translate")],
     "blocks": [1, 2],
-    "halving": {"grace_epochs": 4, "reduction_factor": 2.0},
+    "halving": {"grace_epochs": 2, "reduction_factor": 2.0},
     "references": False,
     "pretrain": {
-        "epochs": 12,
+        "epochs": 6,
         "global_batch": 16,
         "encoder": {"width": 8, "input_px": 32},
         "heads": {"projection_hidden": 8, "projection_out": 8, "relative_hidden": 8},
