@@ -20,6 +20,11 @@ from tests.sweep.ray_ends import (
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 RAY = ("raylet", "gcs_server", "DashboardAgent", "RuntimeEnvAgent")
+# The rounds of tests/faults end every part of one's own Ray too; here, once, with what is said.
+OWN = [
+    one if one == "gcs_server" else pytest.param(one, marks=pytest.mark.slow)
+    for one in (*RAY, "driver")
+]
 PRESSURE = 3 * 2**30
 RUN = """
 name: together
@@ -50,7 +55,7 @@ def undisturbed(study, tmp_path_factory):
     return table(storage)
 
 
-@pytest.mark.parametrize("part", [*RAY, "driver"])
+@pytest.mark.parametrize("part", OWN)
 def test_a_study_goes_on_where_a_part_of_its_own_ray_ends(part, study, undisturbed, tmp_path):
     with command("study", "run", str(study), storage=tmp_path) as run:
         run.until_epochs(6)
@@ -94,6 +99,7 @@ def test_a_ray_that_never_lives_to_an_epoch_is_given_up_with_a_word(study, tmp_p
     assert claims(tmp_path) == 0
 
 
+@pytest.mark.slow  # a round of tests/faults is one
 def test_memory_pressure_costs_a_trial_an_epoch_and_not_the_study(study, undisturbed, tmp_path):
     env = scarce_memory(PRESSURE * 3 // 4)
     with command("study", "run", str(study), "--retries", "20", storage=tmp_path, env=env) as run:
