@@ -23,6 +23,7 @@ from handssl.tracking.ledger import Ledger
 ROOT = Path(__file__).parents[2]
 HANG_S = 120.0  # without an epoch, an outcome or the end of a command, a sweep counts as hung
 START_S = 300.0  # for what is before the first epoch, on a machine that others use too
+PERIOD_S = 0.2
 OVER = ("completed", "stopped", "diverged", "failed", "cancelled")
 TEMPORARY = (69, 75)  # exit codes after which the same command goes on
 STUDY: dict[str, Any] = {
@@ -111,11 +112,17 @@ class Sweep:
 
     def epochs(self) -> int:
         """Return how many epochs all trials have together."""
-        return sum(epoch for _, epoch, _ in self.table().values())
+        return sum(epoch for _, epoch in self._outcomes().values())
+
+    def _outcomes(self) -> dict[str, tuple[str, int]]:
+        if self.ledger is None and not (self.storage / "ledger.db").exists():
+            return {}
+        with contextlib.closing(Ledger(self.storage, self.ledger)) as ledger:
+            return {record.trial_id: (record.outcome, record.epoch) for record in ledger.all()}
 
     def finished_files(self) -> dict[str, int]:
         """Return when the checkpoints of finished trials were written: none is to be run again."""
-        over = [name for name, row in self.table().items() if row[0] in OVER]
+        over = [name for name, row in self._outcomes().items() if row[0] in OVER]
         files = [f for name in over for f in (self.storage / "trials" / name).glob("checkpoints/*")]
         return {str(file): file.stat().st_mtime_ns for file in files}
 
@@ -142,7 +149,7 @@ class Sweep:
             limit_s = HANG_S if last and last[0] else START_S
             if longest > limit_s:
                 raise HungError(f"no progress for {limit_s:g} s while waiting for {what}")
-            time.sleep(0.05)
+            time.sleep(PERIOD_S)
         return longest
 
     def epochs_or_none(self) -> tuple[int, int] | None:
@@ -150,7 +157,7 @@ class Sweep:
         from handssl.errors import DataError
 
         with contextlib.suppress(DataError):
-            rows = self.table().values()
+            rows = self._outcomes().values()
             return sum(row[1] for row in rows), sum(row[0] in OVER for row in rows)
         return None
 
