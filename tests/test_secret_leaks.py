@@ -157,7 +157,7 @@ def test_a_study_whose_mlflow_refuses_its_password_shows_it_nowhere(place):
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["tracking_uri"] == uri
         assert "cannot be written" in done.stderr
-        report = run(place, "report", "runs", "--markdown", "report.md", **more)
+        report = run(place, "report", "runs", "--json", **more)
         assert report.returncode == 0, report.stderr
         postgres.stop()
         away = run(place, "study", "run", "leak.yaml", **more)

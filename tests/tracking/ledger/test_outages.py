@@ -132,7 +132,9 @@ def test_a_file_of_sqlite_is_waited_for_only_where_another_keeps_it(
     Database(f"sqlite:///{file}").close()
     kept = harm(file)
     with pytest.raises(DataError) as caught:
-        Database(f"sqlite:///{file}")
+        database = Database(f"sqlite:///{file}")
+        with database.begin():
+            pass
     assert type(caught.value) is kind
     if kept:
         kept.close()
