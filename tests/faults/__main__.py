@@ -82,7 +82,7 @@ def following(
 
 def said(found: Round) -> str:
     """Return what a round has found, in a line."""
-    verdict = "FAILED" if found.failed else "same table"
+    verdict = "FAILED" if found.failed else "too late" if found.missed else "same table"
     return f"{found.kind} after {found.after_epochs} epochs: {verdict} in {found.seconds:.0f} s"
 
 

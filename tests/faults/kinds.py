@@ -33,6 +33,7 @@ class Scene:
         draw: Of what is random about the fault.
         mlflow: SQLite file of its MLflow store.
         others: Commands that are to end with exit code 69 or 75, another having taken over.
+        missed: The sweep was over before the fault.
     """
 
     sweep: Sweep
@@ -40,6 +41,12 @@ class Scene:
     draw: random.Random
     mlflow: Path
     others: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    missed: bool = False
+
+    def is_over(self) -> bool:
+        """Say whether the sweep has ended by itself, so that the fault comes too late."""
+        self.missed = self.command.poll() is not None
+        return self.missed
 
 
 @dataclass(frozen=True)
@@ -59,12 +66,16 @@ class Place:
 
 def kill_command(scene: Scene) -> None:
     """SIGKILL the command itself; what it has started ends with it."""
+    if scene.is_over():
+        return
     scene.command.kill()
     scene.command.wait()
 
 
 def suspend_driver(scene: Scene) -> None:
     """Stop the driver, not its workers, for longer than its lease; another command takes over."""
+    if scene.is_over():
+        return
     drivers = [psutil.Process(scene.command.pid), *scene.sweep.processes(DRIVER)]
     for process in drivers:
         process.suspend()
@@ -84,12 +95,13 @@ def suspend_driver(scene: Scene) -> None:
 def exhaust_memory(scene: Scene) -> None:
     """Take memory until Ray kills a worker, then give it back."""
     workers = set(map(_pid, _workers(scene)))
+    scene.missed = not workers
     taken: list[bytearray] = []
 
     def is_killed() -> bool:
         if len(taken) < 48:
             taken.append(bytearray(b"\1") * (GIB // 8))
-        return not workers <= set(map(_pid, _workers(scene))) or scene.command.poll() is not None
+        return not workers <= set(map(_pid, _workers(scene))) or scene.is_over()
 
     scene.sweep.until(is_killed, "Ray to kill a worker for its memory")
     taken.clear()
@@ -108,7 +120,7 @@ def killing(*words: str) -> Callable[[Scene], None]:
             with contextlib.suppress(psutil.NoSuchProcess, IndexError):
                 scene.draw.choice(found).send_signal(signal.SIGKILL)
                 return True
-            return scene.command.poll() is not None
+            return scene.is_over()
 
         scene.sweep.until(is_killed, f"a process {' '.join(words)}")
 
@@ -144,6 +156,8 @@ def _mlflow_server(folder: Path) -> Iterator[Place]:
     server.start()
 
     def harm(scene: Scene) -> None:
+        if scene.is_over():
+            return
         server.kill()
         time.sleep(scene.draw.uniform(0, 10))  # how long it is away is what is random
         server.start()
@@ -159,6 +173,8 @@ def _postgres(folder: Path) -> Iterator[Place]:
     with contextlib.closing(postgres_server()) as server:
 
         def harm(scene: Scene) -> None:
+            if scene.is_over():
+                return
             server.kill()
             time.sleep(scene.draw.uniform(0, 10))
             server.start()

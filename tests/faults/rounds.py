@@ -30,6 +30,7 @@ class Round:
         same_table: Whether every number is that of the undisturbed sweep.
         left: Processes that had to be killed at the end.
         error: Why the sweep did not end, empty if it did.
+        missed: The sweep was over before the fault, so that the round shows nothing.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Round:
     same_table: bool
     left: int
     error: str
+    missed: bool
 
     @property
     def failed(self) -> bool:
@@ -85,7 +87,7 @@ def play(kind: str, seed: str, expected: Table) -> tuple[Round, str]:
 
 def _play(kind: str, draw: random.Random, expected: Table, place: Place) -> Round:
     sweep, began_s = place.sweep, time.monotonic()
-    moment = draw.randint(1, sum(row[1] for row in expected.values()) - 4)
+    moment = draw.randint(1, sum(row[1] for row in expected.values()) // 2)
     delay_s, waited_s, error, files = draw.uniform(0, 1), 0.0, "", dict[str, int]()
     scene = Scene(sweep, sweep.start(), draw, place.mlflow)
     try:
@@ -112,6 +114,7 @@ def _play(kind: str, draw: random.Random, expected: Table, place: Place) -> Roun
         same_table=table == expected,
         left=len(left),
         error=error or _wrong_codes(scene),
+        missed=scene.missed,
     )
 
 

@@ -36,8 +36,9 @@ def summary(rows: Sequence[Mapping[str, str]]) -> str:
     """Return a Markdown table of rounds by kind.
 
     Args:
-        rows: As they are in the CSV file.
+        rows: As they are in the CSV file; those whose fault came too late do not count.
     """
+    rows = [row for row in rows if row["missed"] != "True"]
     kinds = dict.fromkeys(row["kind"] for row in rows)
     return "\n".join(
         [HEAD, *(_line(kind, [r for r in rows if r["kind"] == kind]) for kind in kinds)]

@@ -18,4 +18,5 @@ def expected():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_sweep_ends_with_the_undisturbed_table_after_a_fault_at_a_random_moment(kind, expected):
     found, log = play(kind, f"one round of {kind}", expected)
+    assert not found.missed, f"the sweep was over before the fault: {found}"
     assert not found.failed, f"{found}\n{log}"

@@ -14,21 +14,24 @@ from tests.faults.summary import summary, upper_bound
 ROUND = {
     "date": "2026-11-30", "commit": "abc", "seed": 3, "kind": "raylet", "after_epochs": 5,
     "delay_s": 0.5, "seconds": 40.0, "exit_codes": "0", "longest_wait_s": 9.0, "lost": 0,
-    "repeated": 0, "same_table": True, "left": 0, "error": "",
+    "repeated": 0, "same_table": True, "left": 0, "error": "", "missed": False,
 }  # fmt: skip
+
+
+ROWS = ({}, {"kind": "gcs"}, {"same_table": False}, {"lost": 1}, {"missed": True})
 
 
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "faults.csv"
-    for number, changes in enumerate(({}, {"kind": "gcs"}, {"same_table": False}, {"lost": 1})):
+    for number, changes in enumerate(ROWS):
         append(path, ROUND | {"round": number} | changes)
     return path
 
 
 def test_a_file_is_continued_with_the_next_round_of_its_seed(file):
     kinds = ["driver", "raylet"]
-    assert next(following(rows_of(file), 3, kinds)) == (4, "driver")
+    assert next(following(rows_of(file), 3, kinds)) == (5, "raylet")
     assert next(following(rows_of(file), 4, kinds)) == (0, "driver")
 
 
