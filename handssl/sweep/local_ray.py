@@ -117,7 +117,7 @@ def _start_told(cpus: int, temp: Path) -> None:
     ray_processes.listener.starting()
     try:
         _start(cpus, temp)
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises that class itself where a part of it does not start
         raise ClusterLostError(f"Ray did not start: {error}") from error
     ray_processes.listener.started(ray_processes.needed_processes())
 
