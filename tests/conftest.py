@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 
 # Before any test imports a library that would use more threads than this machine has cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -80,6 +81,16 @@ def no_cluster():
         for name in ("RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_JOB_ID"):
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_ray_left():
+    """No file of tests leaves this process connected to a Ray, which the next one would meet."""
+    yield
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        ray.shutdown()
+        pytest.fail("these tests have left this process connected to a Ray")
 
 
 @pytest.fixture(scope="session")

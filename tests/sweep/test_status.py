@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from unittest import mock
 
 import pytest
 
@@ -11,6 +12,7 @@ from handssl.cli.status_view import document, rendered, said_cost
 from handssl.sweep import places, runner
 from handssl.sweep.local_ray import Cluster, divided
 from handssl.sweep.plan import plan_stage
+from handssl.sweep.ray_watch import Watch
 from handssl.sweep.running import Running
 from handssl.sweep.status import StageStatus, StudyStatus, TrialStatus, status
 from handssl.sweep.study import Study
@@ -43,9 +45,13 @@ def run(tmp_path, blob_data, monkeypatch):
 
     monkeypatch.setattr(runner, "tune_trials", train)
 
+    watch = mock.create_autospec(Watch, instance=True)
+
     def on(cluster: Cluster):
         given = contextlib.nullcontext(cluster)
         monkeypatch.setattr(runner, "ray_cluster", lambda *_, **__: given)
+        # Looking for a cluster, Ray would start one that outlives the test.
+        monkeypatch.setattr(runner, "watching", lambda **_: contextlib.nullcontext(watch))
         runner.run(STUDY, storage=tmp_path)
         return status(STUDY, tmp_path)
 
