@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from handssl.models import EncoderConfig
+
 
 class Darker:
     """Darkens by theta_0 in [0, 0.4]; a relative head can predict it."""
@@ -28,7 +30,22 @@ class Mirrored:
         return images.flip(-1)
 
 
-def linear_encoder(width: int) -> torch.nn.Module:
-    """Build one linear layer over mean colours, with 8 x width features."""
-    pooled = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
-    return torch.nn.Sequential(pooled, torch.nn.Linear(3, 8 * width))
+class _Linear(torch.nn.Module):
+    """One linear layer over the mean colours of a grid of 4 x 4 fields."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim, self.pool, self.layer = (
+            dim,
+            torch.nn.AdaptiveAvgPool2d(4),
+            torch.nn.Linear(48, dim),
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return features (B, dim) of images (B, 3, P, P)."""
+        return self.layer(self.pool(images).flatten(1))
+
+
+def linear_encoder(config: EncoderConfig) -> torch.nn.Module:
+    """Build an encoder of a few kilobytes, with 8 x width features."""
+    return _Linear(8 * config.width)
