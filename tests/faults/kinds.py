@@ -21,6 +21,7 @@ from tests.tracking.test_mlflow_server import Server
 DRIVER = "driver_process.py"
 LEASE_S = 8.0
 GIB = 2**30
+SPARE_GIB = 6  # other tests of this machine may take a part of it
 
 
 @dataclass
@@ -84,7 +85,10 @@ def suspend_driver(scene: Scene) -> None:
     scene.command = scene.sweep.start("--patience", "300")
 
     def has_taken_over() -> bool:
-        return scene.sweep.epochs() > before or scene.command.poll() is not None
+        # Suspended within a write to SQLite it keeps the file locked: the second command says so,
+        # and that the first is to be resumed.
+        is_locked = "kill -CONT" in scene.sweep.log()
+        return is_locked or scene.sweep.epochs() > before or scene.command.poll() is not None
 
     scene.sweep.until(has_taken_over, "the second command")
     for process in reversed(drivers):
@@ -99,7 +103,7 @@ def exhaust_memory(scene: Scene) -> None:
     taken: list[bytearray] = []
 
     def is_killed() -> bool:
-        if len(taken) < 48:
+        if len(taken) < 8 * (SPARE_GIB + 3):
             taken.append(bytearray(b"\1") * (GIB // 8))
         return not workers <= set(map(_pid, _workers(scene))) or scene.is_over()
 
@@ -141,9 +145,9 @@ def _short_lease(folder: Path) -> Iterator[Place]:
 
 @contextmanager
 def _little_memory(folder: Path) -> Iterator[Place]:
-    """Let Ray kill workers as soon as 3 GiB more are used than now."""
+    """Let Ray kill workers as soon as 6 GiB more are used than now."""
     memory = psutil.virtual_memory()
-    threshold = (memory.total - memory.available + 3 * GIB) / memory.total
+    threshold = (memory.total - memory.available + SPARE_GIB * GIB) / memory.total
     env = {"RAY_memory_usage_threshold": f"{threshold:.4f}"}
     sweep = Sweep(folder, env=env | {"RAY_memory_monitor_refresh_ms": "100"}, options=_PATIENT)
     yield Place(sweep, sweep.storage / "mlflow.db", exhaust_memory)
