@@ -151,7 +151,7 @@ def test_a_study_is_run_by_one_driver_at_a_time(tmp_path):
     refused = []
 
     def again():
-        with pytest.raises(BusyStudyError, match="expected to be the only one") as caught:
+        with pytest.raises(BusyStudyError, match="expected no other driver to run it") as caught:
             runner.run(study(), storage=tmp_path)
         assert caught.value.exit_code == 69  # for the queue a loss: it is tried again
         refused.append(str(caught.value))
