@@ -111,7 +111,7 @@ def extension_of(
     asked = Asked(blocks=tuple(blocks), epochs=epochs)
     if epochs is not None and epochs < study.pretrain.epochs:
         raise InputError(
-            f"--epochs: expected more than the current {study.pretrain.epochs}, got {epochs}"
+            f"--epochs: expected more than {study.pretrain.epochs}, the current value, got {epochs}"
         )
     larger = extended(study, asked)
     if larger == study:

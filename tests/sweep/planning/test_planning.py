@@ -139,7 +139,7 @@ def test_under_arrival_the_mean_over_orders_is_expected():
 
 def test_what_one_coset_confounds_two_cosets_tell_apart():
     names = ("blur", "rotate", "translate")
-    assert in_words(within_a_block(names, 4))[0].startswith("main effect blur cannot be told")
+    assert in_words(within_a_block(names, 4))[0].startswith("main effect blur is confounded with")
     assert over_blocks(names, 4, 1) == within_a_block(names, 4)
     assert over_blocks(names, 4, 2) == [] and within_a_block(names, 8) == []
 
