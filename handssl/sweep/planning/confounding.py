@@ -45,7 +45,7 @@ def in_words(groups: Sequence[tuple[str, ...]]) -> list[str]:
 
     Example:
         >>> in_words([("blur", "rotate:translate")])
-        ['main effect blur is confounded with rotate:translate']
+        ['main effect blur cannot be distinguished from rotate:translate']
     """
     said = []
     for group in groups:
@@ -53,7 +53,7 @@ def in_words(groups: Sequence[tuple[str, ...]]) -> list[str]:
         pairs = [name for name in group if ":" in name]
         if mains:
             rest = ", ".join([*mains[1:], *pairs])
-            said.append(f"main effect {mains[0]} is confounded with {rest}")
+            said.append(f"main effect {mains[0]} cannot be distinguished from {rest}")
         else:
-            said.append(f"pairs {', '.join(pairs)} are confounded with each other")
+            said.append(f"pairs {', '.join(pairs)} cannot be distinguished from each other")
     return said
