@@ -69,7 +69,7 @@ class Group:
         joined: The workers that have started.
         begun: Number of training steps done before the workers started; None until they have.
         copied: Messages about data copied to nodes that have not been reported yet.
-        step: Last step reported: its number in the epoch, steps per epoch, steps of all epochs.
+        step: Last reported step: (number in the epoch, steps per epoch, steps done in all epochs).
     """
 
     def __init__(self, trial: dict[str, Any], workers: int, *, use_gpu: bool) -> None:

@@ -67,7 +67,7 @@ def ray_cluster(
 ) -> Iterator[Cluster]:
     """Use the Ray that the caller has connected to, or start one here and stop it afterwards.
 
-    An own Ray is started with Ray's token authentication as configured, without dashboard, and
+    An own Ray is started with Ray's default token authentication, without dashboard, and
     leaves no process behind, however the block ends.
 
     Args:

@@ -26,7 +26,7 @@ class Meaning(NamedTuple):
 
 # Every class of `ray.exceptions`. A test compares them, so that classes of a new Ray are noticed.
 MEANINGS: dict[str, Meaning] = {
-    "ActorAlreadyExistsError": Meaning("defect", "an actor of that name is there"),
+    "ActorAlreadyExistsError": Meaning("defect", "an actor of that name exists already"),
     "ActorDiedError": Meaning("trial", "it crashed or was killed"),
     "ActorHandleNotFoundError": Meaning("defect", "the actor belongs to an earlier Ray"),
     "ActorPlacementGroupRemoved": Meaning("trial", "its resources were taken away"),
@@ -56,7 +56,7 @@ MEANINGS: dict[str, Meaning] = {
     "RayChannelTimeoutError": Meaning("defect", "a channel did not answer in time"),
     "RayDirectTransportError": Meaning("defect", "a direct transport failed"),
     "RayError": Meaning("cluster", "Ray failed"),
-    "RaySystemError": Meaning("cluster", "Ray failed inside"),
+    "RaySystemError": Meaning("cluster", "Ray failed internally"),
     "RayTaskError": Meaning("raised", "the code that it ran raised an error"),
     "ReferenceCountingAssertionError": Meaning("defect", "data was freed too early"),
     "RpcError": Meaning("cluster", "Ray did not answer"),
@@ -121,7 +121,7 @@ def said_of_loss(text: str) -> str:
         >>> said_of_loss("ray.exceptions.OutOfDiskError: The object cannot be created")
         'the disk of its node is full'
     """
-    lines = text.strip().splitlines() or ["it said nothing"]
+    lines = text.strip().splitlines() or ["no error message"]
     meant = (words for sign, words in _SIGNS if sign in text)
     return next(meant, None) or _said_by_class(text) or lines[-1].strip()
 

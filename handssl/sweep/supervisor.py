@@ -117,7 +117,7 @@ class Supervisor:
             if isinstance(what, EpochEnded) and math.isfinite(what.seconds):  # trained just now
                 self._in_vain = 0
             on_event(what)
-        raise AssertionError("a driver tells until it is done or fails")
+        raise AssertionError("a driver sends messages until it is done or has failed")
 
     def _bury(self) -> None:
         if self._driver is not None:

@@ -227,7 +227,7 @@ def _together(
 
 
 def loss_of(fence: Fence | None) -> Callable[[], bool]:
-    """Return a check for use between steps whether a folder was lost; it reads once per LOOK_S.
+    """Return a function that checks, at most once per LOOK_S, whether a folder was lost.
 
     Args:
         fence: Fence of the folder; None: it is never lost.

@@ -54,7 +54,7 @@ def reaching(arms: Sequence[Arm], rules: Rules | None) -> dict[int, float]:
         rules: Rules of halving; None: all trials reach the end.
 
     Returns:
-        Expected number of trials per epoch of a rung; exempt ones count as far as they train.
+        Expected number of trials that reach each rung and the end, by epoch, including exempt ones.
     """
     if rules is None:
         ends = {arm.epochs or 0 for arm in arms}

@@ -14,7 +14,7 @@ from handssl.sweep.planning.sizes import weigh
 from handssl.training.config import PretrainConfig
 from handssl.training.measures import diagnosis_stride
 
-# Relative share of unmeasured time: starting trials, checkpoints, the loader when disks are busy.
+# Relative error due to what is not measured: starting trials, checkpoints, busy disks.
 _UNMEASURED = 0.1
 _TWO_SIDED_90 = 1.645
 
