@@ -16,11 +16,11 @@ def resolve_address(address: str | None, on_event: OnEvent) -> str | None:
     That is the convention of `ray.init`; Ray sets the variable in every job.
 
     Args:
-        address: The caller's choice; `local` starts an own Ray, whatever the environment says.
+        address: The caller's choice; `local` starts a local Ray, whatever the environment says.
         on_event: Called with a note if the address comes from the environment.
 
     Returns:
-        The address; None to start an own Ray.
+        The address; None to start a local Ray.
 
     Raises:
         InputError: The variable holds a URL, which is the address of a dashboard.

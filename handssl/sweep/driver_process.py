@@ -43,7 +43,7 @@ class Parent:
             self._connection.send((kind, what))
 
     def starting(self) -> None:
-        """Report that an own Ray is being started."""
+        """Report that a local Ray is being started."""
         self.say("starting")
 
     def started(self, processes: Sequence[RayProcess]) -> None:

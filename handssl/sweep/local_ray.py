@@ -1,4 +1,4 @@
-"""Own Ray instance for one sweep: small, quiet, and stopped afterwards with all its processes."""
+"""Local Ray instance for one sweep: small, quiet, and stopped afterwards with all its processes."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ def ray_cluster(
 ) -> Iterator[Cluster]:
     """Use the Ray that the caller has connected to, or start one here and stop it afterwards.
 
-    An own Ray is started with Ray's default token authentication, without dashboard, and
+    A local Ray is started with Ray's default token authentication, without dashboard, and
     leaves no process behind, however the block ends.
 
     Args:
         address: Address of a cluster to connect to instead, as `ray.init` takes it.
-        cpus: CPUs of an own Ray; default: all that this process may use.
+        cpus: CPUs of a local Ray; default: all that this process may use.
         running: Execution options; they determine how many trials share the cluster.
 
     Raises:
         InputError: There is no cluster at the address, or it is smaller than requested.
-        ClusterLostError: An own Ray did not start.
+        ClusterLostError: A local Ray did not start.
     """
     running = running or Running()
     with environment(_ENVIRONMENT), _quiet("ray"):

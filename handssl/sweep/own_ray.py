@@ -1,4 +1,4 @@
-"""Environment of an own Ray: temporary folder, token and loopback address."""
+"""Environment of a local Ray: temporary folder, token and loopback address."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def pretrain(run: RunConfig, *, on_event: OnEvent | None = None, **options: Any)
         InputError: It cannot be run here, another run holds the storage, or it is another trial
             than the one to be continued.
         DataError: There is no local checkpoint, and remote ones are not reachable or are damaged.
-        ClusterLostError: The Ray of another process has ended, or an own Ray ended repeatedly.
+        ClusterLostError: The Ray of another process has ended, or a local Ray ended repeatedly.
     """
     told = on_event or _ignore
     if is_connected():
@@ -94,7 +94,7 @@ def pretrain_here(
             run continues with fewer; (least, most) waits if fewer than `least` are available; None:
             as many as there are CPUs or GPUs at each start. The global batch doesn't change.
         address: Address of a Ray cluster whose nodes see the storage, as `ray.init` takes it; None:
-            an own Ray. `pretrain` uses $RAY_ADDRESS for None, and `local` for an own Ray.
+            a local Ray. `pretrain` uses $RAY_ADDRESS for None, and `local` for a local Ray.
         execution: Execution options: device, precision, checkpoints kept.
         checkpoints: URL or folder to which checkpoints and weights are copied as well; if it has
             newer checkpoints than the storage, the run resumes from those.

@@ -1,4 +1,4 @@
-"""Folder for sockets, logs and token of an own Ray, inaccessible to other users.
+"""Folder for sockets, logs and token of a local Ray, inaccessible to other users.
 
 This module must not import Ray, which reads its variables when it is imported.
 """

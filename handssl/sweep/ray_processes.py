@@ -1,4 +1,4 @@
-"""Processes that an own Ray needs, and the listener that is notified about them.
+"""Processes that a local Ray needs, and the listener that is notified about them.
 
 Ray is not imported here, since the supervisor of a driver of Ray doesn't use Ray itself.
 """
@@ -49,7 +49,7 @@ class Listener(Protocol):
     """Interface of listeners to the state of this process's Ray."""
 
     def starting(self) -> None:
-        """An own Ray is being started."""
+        """A local Ray is being started."""
 
     def started(self, processes: Sequence[RayProcess]) -> None:
         """It has started, with the processes it needs."""

@@ -52,7 +52,7 @@ def run(
 
     Ctrl-C and SIGTERM end it cleanly: finished trials are kept, running ones resume from their last
     epoch when the study is run again. Uses the Ray the caller has connected to, else that of
-    `running.address`, else an own Ray, which is stopped afterwards. Other studies may run on the
+    `running.address`, else a local Ray, which is stopped afterwards. Other studies may run on the
     same storage: a trial that several studies include is run once.
 
     Args:
@@ -251,7 +251,7 @@ class Sweep:
         if self.interruption.requested or taken or paused:
             self.ended_by = "another driver" if taken else "pause" if paused else "time"
             on_event(Stopping())
-            # Tune cleans up after an Exception only. In an own Ray that would only delay
+            # Tune cleans up after an Exception only. In a local Ray that would only delay
             # the end of every process.
             raise KeyboardInterrupt if owned else InterruptedStudyError("stop")
 

@@ -18,8 +18,8 @@ class Running(Config):
 
     Attributes:
         address: Address of a Ray cluster whose nodes see the storage, as `ray.init` takes it; None:
-            the one that the caller has connected to, else that of $RAY_ADDRESS, else an own Ray, as
-            with `local`.
+            the one that the caller has connected to, else that of $RAY_ADDRESS, else a local Ray
+            (also `local`).
         workers: Ray Train workers of each trial; with 1, trials run in reused actors, which saves
             seconds per trial.
         at_once: Maximum number of trials that run at the same time; None: as many as fit.

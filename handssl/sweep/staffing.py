@@ -81,7 +81,7 @@ class Staffing:
         asked: Requested bounds.
         config: Configuration with the global batch.
         resource: Resource of which a worker uses one: `CPU` or `GPU`.
-        can_grow: Whether nodes may join the cluster; an own Ray never grows.
+        can_grow: Whether nodes may join the cluster; a local Ray never grows.
         waiting: Callbacks while waiting.
 
     Raises:

@@ -33,10 +33,10 @@ def run(
 
     Ctrl-C and SIGTERM end it cleanly: finished trials are kept, running ones resume from their last
     epoch when the study is run again. Uses the Ray the caller has connected to, else that of
-    `running.address` or $RAY_ADDRESS, else an own Ray, which is stopped afterwards. Other studies
+    `running.address` or $RAY_ADDRESS, else a local Ray, which is stopped afterwards. Other studies
     may run on the same storage: a trial that several studies include is run once.
 
-    The driver of Ray is a separate process, since the end of Ray ends its drivers: an own Ray is
+    The driver of Ray is a separate process, since the end of Ray ends its drivers: a local Ray is
     then started again, and the study continues. If the caller has connected to Ray, the caller is
     the driver, and may end with that Ray.
 
@@ -55,7 +55,7 @@ def run(
         InputError: The study cannot be run, or another driver runs it.
         PausedStudyError: It was paused and has not been resumed.
         DatabaseAwayError: The ledger's server is not reachable at the start or for ten minutes.
-        ClusterLostError: The Ray of another process has ended, or an own Ray ended repeatedly.
+        ClusterLostError: The Ray of another process has ended, or a local Ray ended repeatedly.
     """
     with runs(at_cluster(running, on_event or _ignore)) as run_one:
         return run_one(

@@ -89,7 +89,7 @@ class Supervisor:
             arguments: Arguments of the function; `storage` is the folder of its claims.
 
         Raises:
-            ClusterLostError: The Ray of another process has ended, or an own Ray has ended
+            ClusterLostError: The Ray of another process has ended, or a local Ray has ended
                 repeatedly without an epoch in between.
         """
         while True:

@@ -54,8 +54,8 @@ def train_together(
         execution: Execution options of each worker.
         waiting: Callbacks while waiting and training.
         on_started: Called when Ray has installed its signal handlers.
-        address: Address of a Ray cluster, as `ray.init` takes it; None: an own Ray, or the one that
-            the caller has connected to.
+        address: Address of a Ray cluster, as `ray.init` takes it; None: the one that the caller has
+            connected to, else a local Ray.
         origin: Folder of the same run with fewer epochs, to continue from.
         fence: Fence of the folder.
 

@@ -1,4 +1,4 @@
-"""Base class of all stages: cells that depend on earlier selections, and an own selection."""
+"""Base class of all stages: cells that depend on earlier selections, and a selection rule."""
 
 from __future__ import annotations
 

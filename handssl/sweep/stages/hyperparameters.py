@@ -1,4 +1,4 @@
-"""Stage of the paper's random grid search: equally many points per objective, on own seeds."""
+"""Stage of the paper's random grid search: equally many points per objective, on extra seeds."""
 
 from __future__ import annotations
 
