@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Sweeps: studies, their stages and trials, successive halving, and their execution on Ray."""

@@ -1,4 +1,4 @@
-"""Has Ray Tune take every loss of a process for the end of one trial, not of the whole study."""
+"""Make Ray Tune treat every lost process as the end of one trial, not of the whole study."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from handssl.sweep.losses import LOST, meaning_of
 
 
 class _Manager(RayActorManager):  # type: ignore[misc]
-    """Of Tune's actors.
+    """Manager of Tune's actors that accepts every error of a lost process.
 
-    Ray's own knows the end of an actor by RayActorError alone and raises RuntimeError for the rest
-    (Ray 2.60): also where the node ended the process because memory ran out.
+    Ray's own manager recognizes the end of an actor only by RayActorError and raises RuntimeError
+    for all other errors (Ray 2.60), also where the node killed the process because memory ran out.
     """
 
     def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
@@ -25,10 +25,10 @@ class _Manager(RayActorManager):  # type: ignore[misc]
 
 
 def as_actor_error(error: Exception) -> Exception:
-    """Return the error that Tune knows for the loss of a process; any other as it is.
+    """Convert the error of a lost process to the one Tune handles; return any other unchanged.
 
     Args:
-        error: What a call of an actor gave.
+        error: Error raised by a call of an actor.
 
     Example:
         >>> from ray.exceptions import OutOfMemoryError
@@ -48,7 +48,7 @@ def as_actor_error(error: Exception) -> Exception:
 
 @contextmanager
 def losses_end_trials() -> Iterator[None]:
-    """Use that for every Tuner that begins in the block."""
+    """Use this manager for every Tuner that starts in the block."""
     before = tune_controller.RayActorManager
     tune_controller.RayActorManager = _Manager
     try:

@@ -1,4 +1,4 @@
-"""Which Ray a command uses: the one it names, else the one of its environment."""
+"""Address of the Ray cluster a command uses, from its option or else its environment."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def resolve_address(address: str | None, on_event: OnEvent) -> str | None:
     That is the convention of `ray.init`; Ray sets the variable in every job.
 
     Args:
-        address: What the caller asked for; `local` is a Ray of its own whatever the environment.
-        on_event: Told when the environment has decided.
+        address: The caller's choice; `local` starts a local Ray, whatever the environment says.
+        on_event: Called with a note if the address comes from the environment.
 
     Returns:
-        The address, None for a Ray of its own.
+        The address; None to start a local Ray.
 
     Raises:
-        InputError: The variable holds a URL, which is that of a dashboard.
+        InputError: The variable holds a URL, which is the address of a dashboard.
 
     Example:
         >>> resolve_address("auto", print), resolve_address("local", print)

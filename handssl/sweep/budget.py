@@ -1,4 +1,4 @@
-"""What the checkpoints of a whole sweep may take."""
+"""Limit on the disk space of all checkpoints of a sweep."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _FILES = "checkpoints/epoch-*.ckpt"
 
 
 class Budget:
-    """Removes checkpoints of trials that are over while all together take too much.
+    """Removes checkpoints of finished trials while all checkpoints together exceed the limit.
 
-    The newest checkpoint of a trial that runs or waits always stays, in this study or another, so
-    the sum may be larger than asked for; the weights of finished trials are no checkpoints and stay
-    too. What a trial that was stopped has made is lost with its last checkpoint: a study that wants
-    to go on with it later begins anew, which gives the same numbers.
+    The newest checkpoint of a trial that runs or waits, in this study or another, is always kept,
+    so the sum may exceed the limit; the weights of finished trials are not checkpoints and are kept
+    too. A stopped trial can't be resumed without its last checkpoint: a study that continues it
+    later starts it from epoch 0, which gives the same numbers.
 
     Args:
         storage: Root of all results.
-        max_bytes: What they may take; None: anything.
-        scheduler: Knows who is over.
-        ledger: Knows which of them another study goes on with.
+        max_bytes: Limit for all checkpoints together in bytes; None: no limit.
+        scheduler: Knows which trials are over.
+        ledger: Knows which of them another study is running.
     """
 
     def __init__(
@@ -35,10 +35,10 @@ class Budget:
         self._scheduler, self._ledger = scheduler, ledger
 
     def keep(self) -> None:
-        """Bring the sum below what is allowed, as far as nothing is removed that is needed.
+        """Bring the sum below the limit as far as possible; needed checkpoints are kept.
 
         Raises:
-            TakenOverError: Another driver runs the study now, and keeps its checkpoints itself.
+            TakenOverError: Another driver runs the study now and manages its checkpoints.
         """
         if self._max_bytes is None:
             return
@@ -54,7 +54,7 @@ class Budget:
                 excess -= sizes.get(path, 0)
 
     def _removable(self) -> Iterator[Path]:
-        """Yield completed trials' checkpoints, those of others that are over, then older ones."""
+        """Yield checkpoints of completed trials, of others that are over, then older ones."""
         over = self._over()
         for trial_id in over:
             yield from self._newest_last(trial_id)
@@ -63,7 +63,7 @@ class Budget:
                 yield from self._newest_last(trial_id)[:-1]
 
     def _over(self) -> dict[str, TrialRecord]:
-        """Return the trials that nobody goes on with, the completed ones first."""
+        """Return the finished trials that no driver has claimed, the completed ones first."""
         planned = self._scheduler.trials.values()
         over = [trial.trial_id for trial in planned if self._scheduler.is_over(trial)]
         held = self._ledger.claims.holders()

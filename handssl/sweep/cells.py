@@ -21,20 +21,21 @@ _WRITTEN = {
     ]
 }
 Written = Annotated[Composition, WithJsonSchema(_WRITTEN)]
-"""A composition as people write it: a list, or names with + between them."""
+"""A composition as users write it: a list, or names joined by +."""
 
 
 class Cell(Config):
     """One point of a stage's design.
 
     Attributes:
-        composition: The transformations that are on; YAML also takes `rotate+translate`.
-        objective: What the encoder is trained for; `mixed` with all on one objective becomes it.
-        relative_on: `mixed`: the transformations on the relative objective, the others being on
+        composition: The transformations that are on; YAML also accepts `rotate+translate`.
+        objective: Training objective; `mixed` with all transformations on one objective becomes
+            that objective.
+        relative_on: For `mixed`: the transformations on the relative objective; the others are on
             the contrastive one.
-        exempt: Never stopped early, because it is compared with a rival at equal epochs.
-        settings: Dotted keys of the pretraining that differ from the study's.
-        data: The images, where they are not the study's.
+        exempt: Never stopped early, because it is compared with another cell at equal epochs.
+        settings: Dotted keys of the pretraining configuration that differ from the study's.
+        data: The dataset; None: the study's.
 
     Example:
         >>> Cell.parse({"composition": "translate+rotate", "objective": "relative"}).label
@@ -50,7 +51,7 @@ class Cell(Config):
 
     @property
     def label(self) -> str:
-        """What tables and runs call the cell: objective, then composition."""
+        """Name of the cell in tables and runs: objective, then composition."""
         words = [self.objective, *([] if self._is_plain else [composition_name(self.composition)])]
         if self.relative_on:
             words.append(f"({composition_name(self.relative_on)})")
@@ -101,14 +102,14 @@ class Cell(Config):
                 f"({', '.join(REGRESSABLE)}), got {composition_name(self.relative_on)}"
             )
         if self.objective == "mixed" and (not chosen or chosen == others):
-            # All on one objective is that objective: the same trial, under its own name.
+            # All on one objective is that objective: the same trial, under that name.
             pure = "relative" if chosen else "contrastive"
             self.__dict__.update(objective=pure, relative_on=())
         return self
 
 
 def data_name(data: DataConfig) -> str:
-    """Return what tables call a dataset: its name, and what it is pretrained on if that differs.
+    """Return a dataset's name in tables, with the pretraining dataset if that differs.
 
     Example:
         >>> from handssl.data.config import PackedData

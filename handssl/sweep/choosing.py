@@ -1,4 +1,4 @@
-"""What a stage's trials gave, and so what it chooses: from the ledger, running or not."""
+"""Selection of a stage, computed from the results of its trials in the ledger."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from handssl.tracking.ledger import Ledger
 def choose(
     study: Study, stage: Stage, scheduler: StageScheduler, before: Selections, ledger: Ledger
 ) -> Selection:
-    """Return what a stage has chosen from what the ledger holds of its trials.
+    """Return the selection of a stage from the records of its trials in the ledger.
 
-    What the stage itself has stopped is stopped, though another stage or study may have trained
-    it to the end: choices follow from the stage's log alone.
+    A trial that the stage itself has stopped counts as stopped, even if another stage or study has
+    trained it to the end: selections follow from the stage's log alone.
 
     Args:
         study: The study.
         stage: One of its stages.
-        scheduler: Of that stage.
-        before: What earlier stages have chosen.
-        ledger: The record.
+        scheduler: Scheduler of that stage.
+        before: Selections of earlier stages.
+        ledger: Ledger of the storage.
     """
     cells = {cell.label: cell for cell in study.resolve(stage, before)}
     own = [t for t in scheduler.trials.values() if t.stage == stage.name and t.cell in cells]

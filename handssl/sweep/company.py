@@ -1,4 +1,4 @@
-"""What others do while a stage runs: drivers that run trials it wants, and people who ask."""
+"""Coordination of a running stage with other drivers and with users' requests."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ LOOK_S = 1.0
 
 
 class Company:
-    """Looks into the ledger for news of others.
+    """Reads other drivers' progress and users' requests from the ledger.
 
     Args:
-        scheduler: Of the stage; takes in what others have recorded.
-        recorder: Writes the outcome of what is cancelled.
-        hold: Knows which trials others work on.
-        ledger: Where all write.
-        study: Its name.
-        on_event: Told of trials that others have ended.
+        scheduler: Scheduler of the stage; receives what others have recorded.
+        recorder: Writes the outcome of cancelled trials.
+        hold: Knows which trials other drivers work on.
+        ledger: Ledger that all drivers write to.
+        study: Name of the study.
+        on_event: Called for trials that other drivers have ended.
 
     Attributes:
-        is_paused: Somebody has asked for a pause.
+        is_paused: Whether a user has requested a pause.
     """
 
     def __init__(
@@ -51,25 +51,25 @@ class Company:
         return bool(self._hold.others)
 
     def token(self, trial: PlannedTrial) -> str:
-        """Return what those who work on a trial have to show, see `handssl.fencing`."""
+        """Return the fencing token for the workers of a trial, see `handssl.fencing`."""
         fence = self._ledger.claims.fence(trial.trial_id)
         return fence.token if fence is not None else ""
 
     def is_lost(self, trial: PlannedTrial) -> bool:
-        """Say whether another driver has taken over a trial that this one works on."""
+        """Return whether another driver has taken over a trial that this one works on."""
         return self._hold.is_lost(trial.trial_id)
 
     def look_now_and_then(self) -> None:
-        """Look, unless that was done less than a second ago."""
+        """Call `look` unless it was called less than LOOK_S ago."""
         if time.monotonic() - self._looked_s >= LOOK_S:
             self.look()
 
     def look(self) -> None:
-        """Take in what others have recorded, and do what people have asked for."""
+        """Read what other drivers have recorded, and carry out users' requests."""
         if self._hold.others:
             self._learn([self._scheduler.trials[name] for name in self._hold.others])
         for trial in self._scheduler.complete():
-            # Here too: whoever has trained it may be gone, and nobody else will.
+            # Here too: the driver that trained it may be gone, and no other one will end it.
             if not self._recorder.is_running(trial):
                 self.take(trial)
         self._obey()
@@ -78,10 +78,10 @@ class Company:
         self._looked_s = time.monotonic()
 
     def take(self, trial: PlannedTrial) -> bool:
-        """Claim a trial, and say whether there is still something to do for it.
+        """Claim a trial, and return whether it still has to be trained.
 
-        Another driver may have run it since this one has last looked, and may have died before it
-        wrote how the trial has ended.
+        Another driver may have run it since this one last read the ledger, and may have been killed
+        before it wrote the trial's outcome.
         """
         if not self._hold.take(trial.trial_id):
             return False
@@ -95,7 +95,7 @@ class Company:
         return False
 
     def _learn(self, trials: Sequence[PlannedTrial]) -> None:
-        """Take in what was recorded of trials, and tell of those that are over by it."""
+        """Read what was recorded of trials, and report those that are over."""
         self._scheduler.learn([trial.trial_id for trial in trials])
         over = [trial.trial_id for trial in trials if self._scheduler.is_over(trial)]
         self._hold.forget(over)
@@ -114,6 +114,6 @@ class Company:
             self._end(trial)
 
     def _end(self, trial: PlannedTrial) -> None:
-        """Write the outcome of a trial that is cancelled, unless its process has yet to stop."""
+        """Write the outcome of a cancelled trial, unless its process has yet to stop."""
         if not self._recorder.is_running(trial):
             self._recorder.end(trial, "cancelled")

@@ -1,4 +1,4 @@
-"""What can be asked of a study, whether or not somebody runs it."""
+"""Requests to a study, running or not: pause, resume, cancel, extend."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def known_study(name: str, storage: Path | str | None = None) -> Study | None:
     """Return a study as it was last run, by its name alone.
 
     Args:
-        name: Of the study.
+        name: Name of the study.
         storage: Folder of the results.
 
     Returns:
-        The study, None where none of this name was ever run.
+        The study; None if no study of this name was ever run.
     """
     folder = resolve_storage(storage)
     if not has_results(folder):
@@ -35,14 +35,14 @@ def known_study(name: str, storage: Path | str | None = None) -> Study | None:
 
 
 def pause(study: Study, storage: Path | str | None = None) -> bool:
-    """Have a study stop within seconds, trials keeping their last epoch; until it is resumed.
+    """Stop a study within seconds until it is resumed; trials keep their last epoch.
 
     Args:
-        study: Which.
+        study: The study to pause.
         storage: Folder of the results.
 
     Returns:
-        Whether somebody runs it now.
+        Whether a driver runs it now.
     """
     ledger = Ledger.existing(resolve_storage(storage))
     ledger.ask(study.name, "pause")
@@ -50,10 +50,10 @@ def pause(study: Study, storage: Path | str | None = None) -> bool:
 
 
 def resume(study: Study, storage: Path | str | None = None) -> None:
-    """Let a paused study go on, when it is run the next time.
+    """Let a paused study continue when it is run the next time.
 
     Args:
-        study: Which.
+        study: The study to resume.
         storage: Folder of the results.
     """
     Ledger.existing(resolve_storage(storage)).ask(study.name, "resume")
@@ -62,21 +62,21 @@ def resume(study: Study, storage: Path | str | None = None) -> None:
 def cancel(
     study: Study, cell: str, *, block: int | None = None, storage: Path | str | None = None
 ) -> tuple[str, ...]:
-    """Leave a cell out: its trials stop after their epoch, or are never begun.
+    """Cancel a cell: its trials stop after their current epoch, or are never started.
 
-    What is compared with it goes on without it; trials that are over stay as they are.
+    Cells compared with it continue without it; trials that are over stay as they are.
 
     Args:
-        study: Which.
-        cell: Its label, e.g. `contrastive blur`.
-        block: One of its seeds; None: all.
+        study: The study of the cell.
+        cell: Label of the cell, e.g. `contrastive blur`.
+        block: One of the cell's seeds; None: all.
         storage: Folder of the results.
 
     Returns:
-        Ids of the trials that are left out.
+        Ids of the cancelled trials.
 
     Raises:
-        InputError: No stage that is known has such a cell, or all of its trials are over.
+        InputError: No stage planned so far has such a cell, or all of its trials are over.
     """
     ledger = Ledger.existing(resolve_storage(storage))
     known = list(status(study, ledger.storage).trials.values())
@@ -90,7 +90,7 @@ def cancel(
     if not own:
         raise InputError(f"block: {cell} is not run with seed {block}")
     if all(one.state in OVER for one in own):
-        raise InputError(f"{cell}: expected trials that are not over, all are")
+        raise InputError(f"{cell}: expected trials that are not over, all of them are")
     ledger.ask(study.name, "cancel", cell=cell, block=block)
     return tuple(one.trial.trial_id for one in own if one.state not in OVER)
 
@@ -98,12 +98,12 @@ def cancel(
 def extension_of(
     study: Study, *, blocks: Sequence[int] = (), epochs: int | None = None
 ) -> tuple[Study, str]:
-    """Return a study with more seeds or epochs, and what that means for what is there.
+    """Return a study with more seeds or epochs, and the effect on existing trials in words.
 
     Args:
-        study: As it stands.
+        study: The study as it is now.
         blocks: Seeds to add.
-        epochs: Of a trial, more than now.
+        epochs: Epochs of a whole trial, more than now.
 
     Raises:
         InputError: Nothing would change, or epochs would become fewer.
@@ -111,7 +111,7 @@ def extension_of(
     asked = Asked(blocks=tuple(blocks), epochs=epochs)
     if epochs is not None and epochs < study.pretrain.epochs:
         raise InputError(
-            f"--epochs: expected more than {study.pretrain.epochs}, the epochs of now, got {epochs}"
+            f"--epochs: expected more than {study.pretrain.epochs}, the current value, got {epochs}"
         )
     larger = extended(study, asked)
     if larger == study:
@@ -129,9 +129,9 @@ def extend(
     """Add seeds or epochs to a study; they are run when it is run the next time.
 
     Args:
-        study: Which.
+        study: The study to extend.
         blocks: Seeds to add.
-        epochs: Of a trial, more than now.
+        epochs: Epochs of a whole trial, more than now.
         storage: Folder of the results.
 
     Returns:
@@ -153,12 +153,12 @@ def _meaning(study: Study, epochs: int | None) -> str:
         return "trials that are over stay as they are"
     if study.pretrain.optimizer.schedule == "wsd":
         return (
-            "completed trials go on from where their learning rate began to fall, the others from "
+            "completed trials continue from where their learning rate began to decay, others from "
             "their last epoch"
         )
     return (
-        f"under the cosine schedule {epochs} epochs are another experiment than "
-        f"{study.pretrain.epochs}: every trial begins anew, and the old results stay beside"
+        f"under the cosine schedule {epochs} epochs are a different experiment from "
+        f"{study.pretrain.epochs}: every trial starts again, and the old results are kept"
     )
 
 

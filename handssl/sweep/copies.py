@@ -1,4 +1,4 @@
-"""Checkpoints are copied elsewhere beside the training, which waits for the last copy alone."""
+"""Background copies of checkpoints; training waits only for the last one."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _Signature = tuple[int, int]
 
 
 class Copies:
-    """Copies a trial's checkpoints in a thread of its own.
+    """Copies a trial's checkpoints to a remote folder in a background thread.
 
-    While a copy is being made, only the newest checkpoint waits to be the next. A target that is
-    away is told of once and tried again with the next checkpoint.
+    While a copy is being made, only the newest checkpoint is queued. A target that is not reachable
+    is reported once and tried again with the next checkpoint.
 
     Args:
-        remote: Where to.
-        folder: The trial's own.
+        remote: The trial's remote folder.
+        folder: The trial's local folder.
         on_note: Called with each message for the user, in the thread that calls a method.
     """
 
@@ -53,10 +53,10 @@ class Copies:
         with self._turn:
             self._closed = True
             self._turn.notify_all()
-        self._thread.join(_PERIOD_S)  # one that stands still is left behind
+        self._thread.join(_PERIOD_S)  # a hanging copy is abandoned
 
     def offer(self) -> None:
-        """Let the newest checkpoint be copied; returns at once."""
+        """Queue the newest checkpoint for copying; return immediately."""
         self._tell()
         newest = CheckpointFolder(self._folder / CHECKPOINTS).files()[:1]
         with self._turn:
@@ -67,8 +67,8 @@ class Copies:
         """Copy the newest checkpoint and the weights, and wait for them.
 
         Args:
-            on_tick: Called several times a second meanwhile.
-            timeout_s: After that it is given up, with a note.
+            on_tick: Called several times a second while waiting.
+            timeout_s: Seconds after which waiting ends, with a note to the user.
         """
         self.offer()
         with self._turn:
@@ -86,7 +86,7 @@ class Copies:
             )
 
     def _is_underway(self) -> bool:
-        """Say whether there is something left to copy, after waiting a moment for it."""
+        """Return whether there is still something to copy, after waiting _PERIOD_S at most."""
         with self._turn:
             return not self._turn.wait_for(
                 lambda: not self._offered and not self._busy, timeout=_PERIOD_S
@@ -108,18 +108,18 @@ class Copies:
         try:
             for path in paths:
                 self._copy(path)
-        except Exception as error:  # whatever a file system raises, training goes on
+        except Exception as error:  # whatever a file system raises, training continues
             if not self._away:
                 self._notes.put(
                     f"{self._remote.url}: checkpoints are not copied there ({reason_of(error)}); "
-                    "training goes on, and every further checkpoint tries again"
+                    "training continues, and the next checkpoint tries again"
                 )
             self._away = True
 
     def _copy(self, path: Path) -> None:
         try:
             file = path.open("rb")
-        except FileNotFoundError:  # a newer one has taken its place, or there are no weights yet
+        except FileNotFoundError:  # a newer one has replaced it, or there are no weights yet
             return
         with file:
             status = os.fstat(file.fileno())

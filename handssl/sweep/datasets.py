@@ -1,4 +1,4 @@
-"""A dataset of one's own, from an object that has images and labels."""
+"""Custom datasets, packed from an object that has images and labels."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def add_dataset(
     workers: int | None = None,
     on_progress: Progress | None = None,
 ) -> PackedData:
-    """Pack a dataset into a storage, unless it is there, and return what a study says of it.
+    """Pack a dataset into a storage, unless it is there, and return its entry for a study.
 
     Args:
         reader: An object with `name`, `fingerprint`, `splits`, `split_rule`, a length, and samples
             by position; see `handssl.data.sample.Reader`. Subclassing is not needed. Packing in
-            several processes copies it into them, so it must be picklable then. With a method
-            `file_of(position)` files that were replaced later are found and packed again.
+            several processes requires that it is picklable. With a method `file_of(position)`,
+            files that were replaced later are detected and packed again.
         storage: Folder of the results; default: HANDSSL_HOME, else ./handssl-runs.
-        crop_px: Side S of the stored crops.
-        context: Side of a crop in box sides; at least what the transformations reach.
-        workers: Processes; default: one a core.
-        on_progress: Called with (samples done, samples in all).
+        crop_px: Side of the stored crops in pixels.
+        context: Side of a crop in multiples of the box side; at least what transformations need.
+        workers: Number of processes; default: one per core.
+        on_progress: Called with (samples done, total samples).
 
     Returns:
-        For `Study(data=...)`; name and fingerprint, never a path.
+        The value for `Study(data=...)`: name and fingerprint, never a path.
 
     Raises:
-        InputError: The object lacks something.
+        InputError: The object lacks an attribute or a split.
         DataError: A sample is damaged, or the disk is full.
 
     Example:

@@ -1,4 +1,4 @@
-"""Work for Tune's actors: which trial trains next, and up to which epoch."""
+"""Ray Tune searcher and scheduler that hand out segments of trials and stop trials."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from handssl.sweep.running import Running
 from handssl.sweep.scheduler import PRIMARY, StageScheduler
 from handssl.sweep.trainable import TAKEN_OVER
 
-_UNMEASURED = ("diverged", "failed", "refused", TAKEN_OVER)  # told when they end
+_UNMEASURED = ("diverged", "failed", "refused", TAKEN_OVER)  # reported when they end
 
 
 class Dispatch(Searcher):  # type: ignore[misc]
-    """Hands out segments of trials: from the last epoch recorded to where halving decides next.
+    """Hands out segments of trials: from the last recorded epoch to the next halving decision.
 
-    A trial that waits for its rung holds no actor: it is handed out again when it may go on, from
-    its checkpoint. Tune sees every segment as a trial of its own.
+    A trial that waits for its rung holds no actor: it is handed out again when it may continue,
+    from its checkpoint. Tune sees every segment as a separate trial.
 
     Args:
-        scheduler: Says who may train, and how far.
-        recorder: Knows how far each has come.
-        company: Claims them, and knows of other drivers.
-        queue: Segments that Tune is given at a time.
-        running: Segments of a wave, and how often a trial is tried again.
+        scheduler: Decides which trials may train, and up to which epoch.
+        recorder: Knows the last recorded epoch of each trial.
+        company: Claims trials, and knows of other drivers.
+        queue: Number of segments that Tune has at a time.
+        running: Execution options: segments per wave, and retries of a trial.
 
     Attributes:
-        over: Trials that are not handed out again: they diverged, failed, or were lost too often.
+        over: Ids of trials that are not handed out again: diverged, failed, or lost too often.
     """
 
     def __init__(
@@ -54,16 +54,16 @@ class Dispatch(Searcher):  # type: ignore[misc]
         self.over: set[str] = set()
 
     def next_wave(self) -> bool:
-        """Begin a wave, if the last one has handed out all it could; say so."""
+        """Start a wave if the last one has handed out all its segments; return whether it did."""
         if self._left > 0:
             return False
         self._left = self._running.wave
         return True
 
     def suggest(self, trial_id: str) -> Any:
-        """Return the next segment, None if there is none now, FINISHED if there will be none."""
-        # As many again as run at once wait in Tune's queue: each actor turns to the next at once,
-        # and further actors are made while the first are at work.
+        """Return the next segment; None if there is none now, FINISHED if there will be none."""
+        # As many segments as run at once also wait in Tune's queue: each actor takes the next one
+        # immediately, and further actors are created while the first ones train.
         if len(self._underway) >= self._queue:
             return None
         trial = next(self._able(), None) if self._left > 0 else None
@@ -87,45 +87,46 @@ class Dispatch(Searcher):  # type: ignore[misc]
                 yield trial
 
     def _awaits_others(self) -> bool:
-        """Say whether another driver works on something that this stage needs."""
+        """Return whether another driver works on something that this stage needs."""
         return self._left > 0 and self._company.is_awaited
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Take note that a segment is over; a trial that has ended is not handed out again.
+        """Note that a segment is over; a trial that has ended is not handed out again.
 
-        One whose process was lost is, for a while: nothing that a trial itself does wrong ends it.
-        One that another driver has taken over is awaited like every trial of others.
+        A trial whose process was lost is handed out again up to `retries` times, since no error of
+        a trial itself ends its process. A trial that another driver has taken over is awaited like
+        all trials of other drivers.
         """
         trial = self._underway.pop(trial_id, None)
         if trial is None or self._company.is_lost(trial):
             return
         self._lost[trial.trial_id] += error
         tried_enough = error and self._lost[trial.trial_id] > self._running.retries
-        # Completed, stopped and cancelled ones are not missing any more.
+        # Completed, stopped and cancelled trials are no longer missing.
         if tried_enough or (result or {}).get("outcome") in ("diverged", "failed"):
             self.over.add(trial.trial_id)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing: the scheduler has seen it."""
+        """Do nothing: the scheduler has seen the result."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the ledger holds what a later run needs."""
+        """Do nothing: the ledger holds what a later run needs."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: a later run is a new one."""
+        """Do nothing: a later run is a new one."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its parts for a restore, which never happens here
 
 
 class Judge(FIFOScheduler):  # type: ignore[misc]
-    """Lets the stage's scheduler see every epoch, and stops the trials it has stopped.
+    """Passes every epoch to the stage's scheduler, and stops the trials that it has stopped.
 
     Args:
-        scheduler: Decides.
-        hold: Says what another driver has taken over.
+        scheduler: Scheduler of the stage, which decides.
+        hold: Knows which trials another driver has taken over.
     """
 
     def __init__(self, scheduler: StageScheduler, hold: Hold) -> None:
@@ -133,7 +134,7 @@ class Judge(FIFOScheduler):  # type: ignore[misc]
         self._scheduler, self._hold = scheduler, hold
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Tune's hook for an epoch after which the segment goes on."""
+        """Tune's hook for an epoch after which the segment continues."""
         planned = self._see(trial, result)
         status = self._scheduler.state.status(planned.trial_id) if planned.kind == "trial" else ""
         if status in ("stopped", "out") or self._hold.is_lost(planned.trial_id):
@@ -146,7 +147,7 @@ class Judge(FIFOScheduler):  # type: ignore[misc]
 
     def _see(self, trial: Any, result: dict[str, Any]) -> PlannedTrial:
         planned = self._scheduler.trials[trial.config["trial_id"]]
-        # What another driver has taken over is learnt from what that one records.
+        # Results of a trial that another driver has taken over come from that driver's records.
         lost = self._hold.is_lost(planned.trial_id)
         if not lost and result.get("outcome") not in _UNMEASURED:
             self._scheduler.reported(planned, result["epoch"], {PRIMARY: result[PRIMARY]})

@@ -1,7 +1,7 @@
-"""The process that is a driver of Ray for another, which looks after it: see `supervisor`.
+"""Child process that drives Ray for its parent, which supervises it, see `supervisor`.
 
-Run as a program, with the number of a descriptor: its end of a pipe. It ends with its parent, and
-so does all that it has started.
+Run as a program whose argument is a file descriptor: its end of a pipe. The process and all that it
+has started end with the parent.
 """
 
 from __future__ import annotations
@@ -24,39 +24,39 @@ if TYPE_CHECKING:
 
 
 class Parent:
-    """What this process is told, and tells.
+    """Messages from and to the parent process.
 
     Args:
-        connection: Its end of the pipe.
+        connection: This process's end of the pipe.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection, self._lock = connection, threading.Lock()
 
     def hear(self) -> Any:
-        """Return what comes next; EOFError where the parent is gone."""
+        """Return the next message; raise EOFError if the parent has ended."""
         return self._connection.recv()
 
     def say(self, kind: str, what: Any = None) -> None:
-        """Tell the parent: `event`, `starting`, `started`, `lost`, `done` or `failed`."""
+        """Send a message: `event`, `starting`, `started`, `lost`, `done` or `failed`."""
         with self._lock:
             self._connection.send((kind, what))
 
     def starting(self) -> None:
-        """A Ray of our own is being started."""
+        """Report that a local Ray is being started."""
         self.say("starting")
 
     def started(self, processes: Sequence[RayProcess]) -> None:
-        """It has started."""
+        """Report that it has started, with the processes it needs."""
         self.say("started", tuple(processes))
 
     def lost(self, what: str) -> None:
-        """The Ray that this process is connected to has ended."""
+        """Report that the Ray that this process is connected to has ended."""
         self.say("lost", what)
 
 
 def main() -> None:
-    """Do what the parent asks for, call after call."""
+    """Execute the parent's calls, one after the other."""
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
     parent = Parent(Connection(descriptor))
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def _listen(parent: Parent, calls: SimpleQueue[Any], interruption: Interruption) -> None:
-    """Take calls, and the wish to stop, at once."""
+    """Receive calls and requests to stop immediately."""
     while True:
         try:
             kind, what = parent.hear()
@@ -89,7 +89,7 @@ def _listen(parent: Parent, calls: SimpleQueue[Any], interruption: Interruption)
 
 
 def _end_all() -> None:
-    """End this session: the parent was killed, and Ray's idle processes take long to see it."""
+    """End this session: the parent was killed, and Ray's idle processes notice it late."""
     from handssl.sweep.supervisor import end_session
 
     end_session(os.getpid(), but=os.getpid())
@@ -114,7 +114,7 @@ def _serve(
 
 
 def _keep_ray(stack: ExitStack, running: Running) -> None:
-    """Hold one Ray for all calls that follow."""
+    """Keep one Ray running for all calls that follow."""
     from handssl.sweep.local_ray import ray_cluster
 
     stack.enter_context(ray_cluster(running.address, running=running))
@@ -131,7 +131,7 @@ def _called(parent: Parent, call: tuple[str, dict[str, Any]], interruption: Inte
 
 
 def _fail(parent: Parent, error: BaseException) -> None:
-    """Tell of an error; one that means the end of the cluster as such."""
+    """Report an error; one that means the end of the cluster is reported as `lost`."""
     from handssl.errors import ClusterLostError, HandsslError
 
     if isinstance(error, ClusterLostError):
@@ -143,7 +143,7 @@ def _fail(parent: Parent, error: BaseException) -> None:
 
 
 def _lost(error: BaseException) -> str:
-    """Return what an error of Ray says of the end of the cluster, nothing if it says none."""
+    """Describe the end of the cluster if an error of Ray means it; otherwise return ''."""
     if "ray" not in sys.modules:
         return ""
     from handssl.sweep.losses import meaning_of

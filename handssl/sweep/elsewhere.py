@@ -1,4 +1,4 @@
-"""One run whose checkpoints are copied elsewhere, or are not."""
+"""Copies of one run's checkpoints to a remote folder, if requested."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Copied:
-    """What a run has to do with copies elsewhere.
+    """Remote copies of a run's checkpoints.
 
     Attributes:
-        copies: Makes them; None where none are asked for.
-        on_event: Told when they are waited for.
-        known: Epoch of the checkpoint that was taken from there, 0 if none was.
+        copies: Makes the copies; None if none are requested.
+        on_event: Called while the run waits for the last copies.
+        known: Epoch of the checkpoint that was fetched from there; 0 if none was.
     """
 
     copies: Copies | None
@@ -35,7 +35,7 @@ class Copied:
     known: int = 0
 
     def rows(self, rows: Iterator[Row]) -> Iterator[Row]:
-        """Yield rows that each have a checkpoint to be copied; the last one is waited for."""
+        """Yield rows that each have a checkpoint to copy; wait for the last copy."""
         if self.copies is None:
             yield from rows
             return
@@ -49,13 +49,13 @@ class Copied:
 
 
 def require_file_system(url: str | None) -> None:
-    """Check where checkpoints are to be copied to, before anything is written.
+    """Check the target of checkpoint copies before anything is written.
 
     Args:
-        url: Where; None for nowhere.
+        url: URL of the target; None for no copies.
 
     Raises:
-        InputError: The URL is of no file system that is known, or holds a password.
+        InputError: The URL's file system is unknown, or it contains a password.
     """
     if url is not None:
         require_no_secret("checkpoints", url)
@@ -70,20 +70,20 @@ def copied_elsewhere(
     on_event: OnEvent,
     fence: Fence | None = None,
 ) -> Iterator[Copied]:
-    """Take a newer checkpoint from there, and copy those of the block to it.
+    """Fetch a newer checkpoint from the target, and copy the block's checkpoints to it.
 
     Args:
-        url: Where; None for nowhere.
-        folder: The trial's own.
-        execution: Says how many are kept.
-        on_event: Told of what the user should know.
-        fence: Around the folder.
+        url: URL of the target; None for no copies.
+        folder: The trial's local folder.
+        execution: Execution options; they limit the checkpoints kept.
+        on_event: Called with notes for the user.
+        fence: Fence of the folder.
 
     Yields:
-        What the block needs of it.
+        The copies for the block.
 
     Raises:
-        InputError: The URL is of no file system that is known.
+        InputError: The URL's file system is unknown.
         DataError: See `RemoteTrial.fetch`.
     """
     if url is None:
@@ -102,6 +102,6 @@ def copied_elsewhere(
     )
     known = remote.fetch()
     if known:
-        note(f"going on from {remote.url}, epoch {known}")
+        note(f"resuming from {remote.url}, epoch {known}")
     with Copies(remote, folder, note) as copies:
         yield Copied(copies, on_event, known)

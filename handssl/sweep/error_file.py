@@ -1,4 +1,4 @@
-"""Why a trial failed, for those who look into its folder."""
+"""Error file with the traceback in the folder of a failed trial."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def write_error(folder: Path, fence: Fence | None = None) -> None:
     """Write the traceback of the error that is being handled into a trial's folder.
 
     Args:
-        folder: Created if missing.
-        fence: Around it.
+        folder: The trial's folder, created if missing.
+        fence: Fence of the folder.
 
     Raises:
-        TakenOverError: The folder was claimed by another; nothing was written.
+        TakenOverError: Another process has claimed the folder; nothing was written.
 
     Example:
         >>> import tempfile

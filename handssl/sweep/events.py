@@ -1,4 +1,4 @@
-"""What a running study tells about itself, for live progress and for callers of `run`."""
+"""Events of a running study, for live progress and for callers of `run`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Outcome = Literal["completed", "stopped", "diverged", "failed", "cancelled"]
 
 @dataclass(frozen=True)
 class Preparing:
-    """The data is being made: `done` of `total` images of a phase."""
+    """The data is being prepared: `done` of `total` images of a phase."""
 
     phase: str
     done: int
@@ -24,9 +24,9 @@ class Preparing:
 
 @dataclass(frozen=True)
 class Planned:
-    """A stage's plan stands: its trials, those nobody has finished, and how many run at once.
+    """A stage is planned: its trials, the missing ones, and how many run at once.
 
-    A trial that runs takes `devices` GPUs, or cores where there are none.
+    A running trial uses `devices` GPUs, or cores if there are none.
     """
 
     study: Study
@@ -40,14 +40,14 @@ class Planned:
 
 @dataclass(frozen=True)
 class Selected:
-    """A stage is over and has chosen."""
+    """A stage is over, with its selection."""
 
     selection: Selection
 
 
 @dataclass(frozen=True)
 class Started:
-    """A trial begins, or goes on after `epoch` epochs of an earlier run."""
+    """A trial starts, or resumes after `epoch` epochs of an earlier run."""
 
     trial: PlannedTrial
     epoch: int
@@ -55,7 +55,7 @@ class Started:
 
 @dataclass(frozen=True)
 class EpochEnded:
-    """A trial has an epoch more; `seconds` is how long it took, NaN if an earlier run made it."""
+    """A trial has finished an epoch in `seconds` seconds; NaN if an earlier run trained it."""
 
     trial: PlannedTrial
     epoch: int
@@ -65,7 +65,7 @@ class EpochEnded:
 
 @dataclass(frozen=True)
 class StepEnded:
-    """A trial has made `done` of the `total` steps of its epoch; from a run alone."""
+    """A trial has done `done` of the `total` steps of its epoch; only in a run of one trial."""
 
     trial: PlannedTrial
     done: int
@@ -74,7 +74,7 @@ class StepEnded:
 
 @dataclass(frozen=True)
 class Paused:
-    """A trial waits, after `epoch` epochs, until those it is compared with have come as far."""
+    """A trial waits, after `epoch` epochs, until its competitors have reached the same rung."""
 
     trial: PlannedTrial
     epoch: int
@@ -82,7 +82,7 @@ class Paused:
 
 @dataclass(frozen=True)
 class Ended:
-    """A trial is over; `median_mm` is its last, `message` says why if it diverged or failed."""
+    """A trial is over; `median_mm` is its last value, `message` why it diverged or failed."""
 
     trial: PlannedTrial
     outcome: Outcome
@@ -93,7 +93,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Notice:
-    """Workers of a trial were lost or are waited for; `replayed_steps` have to be made again."""
+    """Workers of a trial were lost or are awaited; `replayed_steps` steps must be repeated."""
 
     trial: PlannedTrial
     text: str
@@ -102,24 +102,24 @@ class Notice:
 
 @dataclass(frozen=True)
 class Stopping:
-    """An interruption was asked for; running trials are being stopped."""
+    """An interruption was requested; running trials are being stopped."""
 
 
 @dataclass(frozen=True)
 class Tick:
-    """Nothing new: the sweep is alive; comes several times a second."""
+    """Nothing new, the sweep is running; sent several times a second."""
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Nothing is trained until something else is there: workers, or the last copies."""
+    """Training waits for something: workers, or the last copies of checkpoints."""
 
     what: Literal["workers", "checkpoints"]
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something a user should know that ends nothing."""
+    """A message for the user that doesn't end the run."""
 
     message: str
 

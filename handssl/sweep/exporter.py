@@ -1,4 +1,4 @@
-"""What a trial's process tells through Ray's own metrics exporter, on its node."""
+"""Metrics of a trial's process, exported by Ray's metrics exporter on its node."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _TAGS = ("stage", "objective")
 
 
 class Exporter:
-    """Speed, memory and endings of the trials of one process.
+    """Speed, memory and outcomes of the trials of one process.
 
-    Prometheus finds them where Ray exports its own: `ray_handssl_views_per_second`,
+    Prometheus finds them at Ray's own endpoint: `ray_handssl_views_per_second`,
     `ray_handssl_gpu_memory_bytes`, `ray_handssl_trials_ended_total` by outcome.
     """
 
@@ -28,18 +28,18 @@ class Exporter:
         )
 
     def epoch(self, trial: PlannedTrial, metrics: Mapping[str, float]) -> None:
-        """Tell how an epoch went.
+        """Export the metrics of an epoch.
 
         Args:
-            trial: Whose.
-            metrics: Of the epoch.
+            trial: Trial of the epoch.
+            metrics: Metrics of the epoch, by name.
         """
         self._rate.set(metrics.get(RATE, 0.0), _tags(trial))
         if torch.cuda.is_available():
             self._memory.set(float(torch.cuda.max_memory_allocated()), _tags(trial))
 
     def ended(self, trial: PlannedTrial, outcome: str) -> None:
-        """Tell how a trial ended; what it measured last holds no longer."""
+        """Count a trial's outcome and reset its speed to zero."""
         self._rate.set(0.0, _tags(trial))
         self._ended.inc(1.0, {**_tags(trial), "outcome": outcome})
 

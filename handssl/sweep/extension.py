@@ -1,4 +1,4 @@
-"""A study with what was added to it later: more seeds, more epochs."""
+"""Extension of a study by seeds and epochs that were added later."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from handssl.tracking.ledger.requests import Asked
 
 
 def extended(study: Study, asked: Asked) -> Study:
-    """Return a study with the seeds and epochs that were asked for later.
+    """Return a study with the seeds and epochs that were requested later.
 
-    Epochs only become more: a study that has been written anew with more keeps those.
+    Epochs only increase: a study whose file has more epochs by now keeps those.
 
     Args:
-        study: As it is written.
-        asked: Of it.
+        study: The study as written in its file.
+        asked: Requests to the study.
 
     Example:
         >>> study = Study.parse({"name": "x", "cells": [{}], "blocks": [1]})
@@ -33,7 +33,7 @@ def extended(study: Study, asked: Asked) -> Study:
 
 
 def said_extension(asked: Asked) -> str:
-    """Say in words what was added.
+    """Describe in words what was added.
 
     Example:
         >>> said_extension(Asked(blocks=(4, 5), epochs=200))

@@ -1,4 +1,4 @@
-"""A group of Ray Train workers from its start to its end, whatever ends it."""
+"""Life cycle of a group of Ray Train workers, from start to clean-up."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ Step = tuple[int, int, int]
 
 
 class GroupLostError(Exception):
-    """A worker, its node or the controller died; the trial's last checkpoint is what there is."""
+    """A worker, its node or the controller was lost; only the trial's last checkpoint remains."""
 
 
 class _Line:
-    """Between the workers and the driver."""
+    """Message channel between the workers and the driver."""
 
     def __init__(self) -> None:
         self._said: list[Any] = []
@@ -58,18 +58,18 @@ class _Line:
 
 
 class Group:
-    """Workers that train a trial together until it is complete, stopped, or one of them is lost.
+    """Workers that train a trial together until it is complete, stopped, or a worker is lost.
 
     Args:
-        trial: Arguments of the Trial; every node sees its folders.
-        workers: How many.
-        use_gpu: One GPU each, else one CPU.
+        trial: Arguments of `Trial`; its folders are visible from every node.
+        workers: Number of workers.
+        use_gpu: Whether each worker uses one GPU; otherwise one CPU.
 
     Attributes:
-        joined: The workers that have begun.
-        begun: Steps that had been made when the workers began, None before.
-        copied: What was copied to nodes and has not been told yet.
-        step: The last that was heard of: its number in the epoch, of how many, of all epochs.
+        joined: The workers that have started.
+        begun: Number of training steps done before the workers started; None until they have.
+        copied: Messages about data copied to nodes that have not been reported yet.
+        step: Last reported step: (number in the epoch, steps per epoch, steps done in all epochs).
     """
 
     def __init__(self, trial: dict[str, Any], workers: int, *, use_gpu: bool) -> None:
@@ -89,19 +89,19 @@ class Group:
 
     @property
     def nodes(self) -> frozenset[str]:
-        """Ids of the nodes on which workers have begun."""
+        """Ids of the nodes on which workers have started."""
         return frozenset(joined.node for joined in self.joined)
 
     def rows(self, must_stop: Callable[[], bool], on_tick: Callable[[], None]) -> Iterator[Row]:
-        """Yield epochs as the workers tell them, those of an earlier run first.
+        """Yield epochs as the workers report them, those of an earlier run first.
 
         Args:
-            must_stop: Asked several times a second.
+            must_stop: Called several times a second; True stops the workers.
             on_tick: Called several times a second.
 
         Raises:
-            HandsslError: What a worker raised; InterruptedStudyError if it was stopped.
-            GroupLostError: Something died.
+            HandsslError: Raised by a worker; InterruptedStudyError if it was stopped.
+            GroupLostError: A worker, its node or the controller was lost.
         """
         stopping = False
         while True:
@@ -118,7 +118,7 @@ class Group:
             raise GroupLostError(str(self._failed[0])) from self._failed[0]
 
     def close(self) -> None:
-        """Make sure that no worker is left to write into the folder, and clean up."""
+        """Kill all workers, so that none writes into the folder any more, and clean up."""
         for joined in self.joined:
             ray.kill(joined.actor)
         for joined in self.joined:
@@ -163,6 +163,6 @@ class Group:
 
 
 def remove_remains(folder: Path) -> None:
-    """Remove what the groups of a driver that was killed left in a trial's folder."""
+    """Remove temporary folders that a killed driver's groups left in a trial's folder."""
     for path in folder.glob(PREFIX + "*"):
         shutil.rmtree(path, ignore_errors=True)

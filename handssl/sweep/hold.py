@@ -1,4 +1,4 @@
-"""The trials that this driver works on: claimed in the ledger, and held for as long as it lives."""
+"""Claims of the trials that this driver works on, held in the ledger while it runs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ RETRY_S = 2.0
 
 
 class Hold:
-    """Claims trials one at a time and renews them in a thread of its own.
+    """Claims trials one at a time and renews the claims in a background thread.
 
-    A driver that is killed renews no more, so that its trials go to others when the lease is over;
-    on the same machine at once, since its process is seen to be gone.
+    A killed driver renews nothing, so other drivers get its trials when the lease expires; on the
+    same machine immediately, since its process is known to have ended.
 
     Args:
-        claims: Of the ledger.
-        study: Which only one driver runs at a time.
-        patience_s: How long to wait for another driver's end.
+        claims: Claims of the ledger.
+        study: Name of the study; only one driver runs it at a time.
+        patience_s: Seconds to wait for the end of another driver.
 
     Attributes:
-        is_study_lost: Another driver has taken the study over, this one having been silent.
+        is_study_lost: Whether another driver has taken over the study because this one did not
+            renew its claim in time.
 
     Raises:
         BusyStudyError: Another driver runs this study.
@@ -46,8 +47,8 @@ class Hold:
             time.sleep(min(RETRY_S, patience_s))
         if not claims.take([self._study]):
             raise BusyStudyError(
-                f"study {study}: expected to be the only one who runs it, "
-                f"{claims.holders().get(self._study, 'another')} does; wait for its end"
+                f"study {study}: expected no other driver to run it, "
+                f"{claims.holders().get(self._study, 'another')} does; wait until it has ended"
             )
         self._thread = threading.Thread(target=self._renew, daemon=True, name="handssl-claims")
         self._thread.start()
@@ -75,7 +76,7 @@ class Hold:
         return tuple(self._refused)
 
     def take(self, trial_id: str) -> bool:
-        """Claim a trial; after a refusal the ledger is asked again after RETRY_S at the soonest."""
+        """Claim a trial; after a refusal, wait at least RETRY_S before the next attempt."""
         if trial_id in self._mine:
             return True
         if time.monotonic() < self._refused.get(trial_id, 0.0):
@@ -89,21 +90,21 @@ class Hold:
         return True
 
     def release(self, trial_id: str) -> None:
-        """Let go of a trial that is over, or waits."""
+        """Release the claim of a trial that is over or waits."""
         if self._mine.pop(trial_id, None) is not None:
             self._claims.release([trial_id])
 
     def is_lost(self, trial_id: str) -> bool:
-        """Say whether another driver has taken a trial over, this one having been silent."""
+        """Return whether another driver has taken over a trial whose claim was not renewed."""
         return (trial_id, self._mine.get(trial_id, -1)) in self._lost
 
     def forget(self, trial_ids: Iterable[str]) -> None:
-        """Ask no more for trials that are over."""
+        """Stop trying to claim trials that are over."""
         for trial_id in trial_ids:
             self._refused.pop(trial_id, None)
 
     def renew(self) -> None:
-        """Hold all claims for another lease, and see which of them others have taken over."""
+        """Renew all claims for another lease, and note those that others have taken over."""
         mine = dict(self._mine)
         held = self._claims.renew()
         self._lost = frozenset(claim for claim in mine.items() if claim[0] not in held)
@@ -111,5 +112,5 @@ class Hold:
 
     def _renew(self) -> None:
         while not self._closing.wait(self._claims.lease_s / 4):
-            with suppress(DataError):  # whoever needs the ledger tells of it, and ends for it
+            with suppress(DataError):  # other users of the ledger report the error and stop
                 self.renew()

@@ -9,21 +9,21 @@ from typing import Any
 from handssl.augment import TRANSFORMATIONS
 from handssl.training.config import PretrainConfig
 
-# Raise it when the same configuration starts to give other numbers: old results no longer count.
+# Increase it when the same configuration gives other numbers: old results no longer count.
 NUMERICS_VERSION = 2
 
 
 def trial_id(config: PretrainConfig, data_fingerprint: str, *, kind: str = "trial") -> str:
-    """Name a trial by the configuration (seed included), the data and the version of the numerics.
+    """Return a trial's id: a hash of configuration (with seed), data and numerics version.
 
-    Device, number of workers and library versions are not part of it; neither are the parameters
-    of transformations that are off, so one trial serves every study that asks for it.
+    Device, number of workers and library versions are not part of it, nor are the parameters
+    of transformations that are off, so one trial serves every study that includes it.
 
     Args:
-        config: The resolved configuration. Own transformations count by import path, name, ranges
-            and probability, in the order in which they are applied, not by their code.
-        data_fingerprint: Of all splits together.
-        kind: What is done with it: `trial`, or the name of a reference.
+        config: The resolved configuration. Custom transformations count by import path, name,
+            ranges and probability, in the order in which they are applied, not by their code.
+        data_fingerprint: Fingerprint of all splits together.
+        kind: `trial`, or the name of a reference.
 
     Returns:
         16 hexadecimal characters.
@@ -44,7 +44,7 @@ def trial_id(config: PretrainConfig, data_fingerprint: str, *, kind: str = "tria
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-# Options that came later: at these values they leave older results their identity.
+# Options that were added later: with these values, trials keep the ids of older results.
 _UNCHANGED = {"accumulation": 1, "batch_norm": "global"}
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: noted at once, carried out at a safe point, never inside a write."""
+"""Handling of Ctrl-C and SIGTERM: noted immediately, acted on at a safe point, never in a write."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Catches both signals while it is entered; outside the main thread it does nothing.
+    """Context manager that catches both signals; outside the main thread it does nothing.
 
     The first signal raises KeyboardInterrupt only inside `at_once`; elsewhere it is noted in
-    `requested`, for the caller to act on. Later ones are ignored, so that they cannot cut off the
+    `requested`, for the caller to act on. Later ones are ignored, so that they cannot interrupt the
     clean-up that the first has started.
 
     Example:
@@ -49,13 +49,13 @@ class Interruption:
             signal.signal(name, handler)
 
     def listen(self) -> None:
-        """Take the signals over, again after Ray, which puts its own handler for SIGTERM."""
+        """Install the handlers; needed again after Ray, which installs its own for SIGTERM."""
         for name in self._previous:
             signal.signal(name, self._on_signal)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Let a signal interrupt this block where it is; for work that may be cut off anywhere."""
+        """Let a signal interrupt this block immediately; for work that may be aborted anywhere."""
         self.raise_if_requested()
         self._at_once = True
         try:
@@ -64,7 +64,7 @@ class Interruption:
             self._at_once = False
 
     def raise_if_requested(self) -> None:
-        """Raise KeyboardInterrupt if a signal has come."""
+        """Raise KeyboardInterrupt if a signal was received."""
         if self.requested:
             raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""Ports on which a process and its children listen, and who can reach them."""
+"""Ports on which a process and its children listen, and whether other machines can reach them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Listener:
     """A TCP port that a process listens on.
 
     Attributes:
-        address: IP address; `0.0.0.0` and `::` are all of this machine.
-        port: Number of the port.
+        address: IP address; `0.0.0.0` and `::` mean all addresses of this machine.
+        port: Port number.
         program: Name of the process.
     """
 
@@ -26,7 +26,7 @@ class Listener:
 
     @property
     def is_local(self) -> bool:
-        """Whether this machine alone can reach it.
+        """Whether only this machine can reach it.
 
         Example:
             >>> [Listener(one, 1, "").is_local for one in ("::ffff:127.0.0.1", "::1", "::")]
@@ -38,7 +38,7 @@ class Listener:
 
 
 def listeners(*roots: psutil.Process) -> tuple[Listener, ...]:
-    """Return the ports of some processes and of all that these have started, in order."""
+    """Return the ports of processes and all their descendants, sorted."""
     found: set[Listener] = set()
     for root in roots:
         with suppress(psutil.Error):  # it has ended
@@ -56,7 +56,7 @@ def _of(process: psutil.Process) -> Iterator[Listener]:
 
 
 def _name(process: psutil.Process) -> str:
-    """Return what the process is called: the module or script where Python runs one."""
+    """Return the name of a process: its module or script if it is a Python process."""
     words = process.cmdline()
     if words and "python" in words[0].rpartition("/")[2]:
         scripts = [word for word in words[1:] if not word.startswith("-")]
@@ -65,7 +65,7 @@ def _name(process: psutil.Process) -> str:
 
 
 def described(found: Iterable[Listener]) -> str:
-    """Say in one line where they listen, those that the network can reach first.
+    """Describe listeners in one line, those that the network can reach first.
 
     Example:
         >>> described([Listener("127.0.0.1", 10, "a"), Listener("::1", 20, "a")])
@@ -85,7 +85,7 @@ def described(found: Iterable[Listener]) -> str:
 
 
 def how_to_close(found: Iterable[Listener]) -> str:
-    """Return a command that closes to other machines what is open to them; empty if nothing is.
+    """Return a command that blocks open ports for other machines; empty if none is open.
 
     Example:
         >>> print(how_to_close([Listener("0.0.0.0", 30, "b"), Listener("127.0.0.1", 10, "a")]))

@@ -1,4 +1,4 @@
-"""A Ray of our own for one sweep: small, quiet, and afterwards gone with all its processes."""
+"""Local Ray instance for one sweep: small, quiet, and stopped afterwards with all its processes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",  # the old output is the one that can be silent
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # the driver looks itself
+    "RAY_AIR_NEW_OUTPUT": "0",  # only the old output can be silenced
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # the driver checks itself
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -36,14 +36,15 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a sweep may use.
+    """Resources that a sweep may use.
 
     Attributes:
-        slots: Trials that run at once.
-        cpus: CPUs of each.
-        gpus: Share of a GPU of each.
-        owned: Whether we started it, and so stop it.
-        workers: Ray Train workers of each; with more than one the shares are those of a worker.
+        slots: Number of trials that run at once.
+        cpus: CPUs of each trial.
+        gpus: GPUs of each trial, or the fraction of one.
+        owned: Whether this process started Ray, and therefore stops it.
+        workers: Ray Train workers of each trial; with more than one, `cpus` and `gpus` are those
+            of a worker.
     """
 
     slots: int
@@ -54,7 +55,7 @@ class Cluster:
 
 
 def available_cpus() -> int:
-    """Return the CPUs this process may use, which a container can make fewer than there are."""
+    """Return the number of CPUs this process may use; a container can limit it."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -66,17 +67,17 @@ def ray_cluster(
 ) -> Iterator[Cluster]:
     """Use the Ray that the caller has connected to, or start one here and stop it afterwards.
 
-    Its own is started with Ray's token authentication as it comes, without dashboard, and leaves
-    no process behind, however the block ends.
+    A local Ray is started with Ray's default token authentication, without dashboard, and
+    leaves no process behind, however the block ends.
 
     Args:
-        address: Of a cluster to connect to instead, as `ray.init` takes it.
-        cpus: Of its own; default: all that this process may use.
-        running: How many trials are to share it.
+        address: Address of a cluster to connect to instead, as `ray.init` takes it.
+        cpus: CPUs of a local Ray; default: all that this process may use.
+        running: Execution options; they determine how many trials share the cluster.
 
     Raises:
-        InputError: There is no cluster at the address, or it is smaller than what was asked for.
-        ClusterLostError: Its own did not start.
+        InputError: There is no cluster at the address, or it is smaller than requested.
+        ClusterLostError: A local Ray did not start.
     """
     running = running or Running()
     with environment(_ENVIRONMENT), _quiet("ray"):
@@ -92,7 +93,7 @@ def ray_cluster(
                 _start_told(cpus or available_cpus(), temp)
                 yield _shares(running, owned=True)
             finally:
-                # From here on its processes end as they should.
+                # From here on its processes are expected to end.
                 ray_processes.listener.started(())
                 _stop(others)
 
@@ -113,11 +114,11 @@ def _connected(address: str, running: Running) -> Iterator[Cluster]:
 
 
 def _start_told(cpus: int, temp: Path) -> None:
-    """Start Ray, and tell who is to look after it which processes it needs."""
+    """Start Ray, and report the processes it needs to the supervising listener."""
     ray_processes.listener.starting()
     try:
         _start(cpus, temp)
-    except Exception as error:  # Ray raises that class itself where a part of it does not start
+    except Exception as error:  # Ray raises plain Exception if a part of it does not start
         raise ClusterLostError(f"Ray did not start: {error}") from error
     ray_processes.listener.started(ray_processes.needed_processes())
 
@@ -135,7 +136,7 @@ def _start(cpus: int, temp: Path) -> None:
 
 
 def _stop(others: set[psutil.Process]) -> None:
-    """Shut Ray down, then make sure of every process it had started."""
+    """Shut Ray down, then kill every process it had started that is still running."""
     started = set(psutil.Process().children(recursive=True)) - others
     ray.shutdown()
     _, alive = psutil.wait_procs(list(started), timeout=_TERM_TIMEOUT_S)
@@ -151,20 +152,20 @@ def _shares(running: Running, *, owned: bool) -> Cluster:
 
 
 def _most(kind: str, *, owned: bool) -> int:
-    """Return how many there are, or may come: workers that scale to zero come when asked for."""
+    """Return how many there are or may be: workers scaled down to zero start on request."""
     there = int(ray.cluster_resources().get(kind, 0))
-    # Ray's autoscaler tells a driver only of nodes that are there, so the cluster's file says it.
+    # Ray's autoscaler shows a driver existing nodes only, so the cluster file sets variables.
     return there if owned else max(there, promised(kind))
 
 
 def promised(kind: str) -> int:
-    """Return how many CPUs or GPUs the environment says that the cluster may grow to.
+    """Return how many CPUs or GPUs the cluster may grow to, according to the environment.
 
     Args:
-        kind: CPU or GPU.
+        kind: `CPU` or `GPU`.
 
     Raises:
-        InputError: It says something else than a number.
+        InputError: The variable's value is not a whole number.
 
     Example:
         >>> with environment({"HANDSSL_CLUSTER_GPUS": "8"}):
@@ -181,10 +182,10 @@ def divided(cpus: int, gpus: int, running: Running, *, owned: bool = True) -> Cl
     """Divide a cluster among trials.
 
     Args:
-        cpus: There are.
-        gpus: There are; all are used.
-        running: What was asked for; without a number of trials on a GPU each has one.
-        owned: Whether the cluster is ours.
+        cpus: CPUs of the cluster.
+        gpus: GPUs of the cluster; all are used.
+        running: Execution options; without `trials_per_gpu` each trial has a whole GPU.
+        owned: Whether this process started the cluster.
 
     Example:
         >>> divided(16, 2, Running(trials_per_gpu=4))
@@ -205,7 +206,7 @@ def divided(cpus: int, gpus: int, running: Running, *, owned: bool = True) -> Cl
 
 @contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of the environment that are not set already, and put all back afterwards."""
+    """Set environment variables that are not set already, and restore all afterwards."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update({name: os.environ.get(name, value) for name, value in values.items()})
     try:
@@ -220,11 +221,11 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Keep a library's log off the terminal: what matters reaches the user as our own lines."""
+    """Keep a library's log off the terminal: what matters is reported in our own lines."""
     logger = logging.getLogger(name)
     before = logger.level, ray._private.worker._worker_logs_enabled
     logger.setLevel(logging.CRITICAL)
-    # Without a logger's help Ray prints the death of every worker between the lines of ours.
+    # Independently of the logger, Ray prints the end of every worker between our lines.
     ray._private.worker._worker_logs_enabled = False
     try:
         yield

@@ -1,4 +1,4 @@
-"""The data of a trial as nodes find them: a folder that all see, or stores to be copied first."""
+"""Location of a trial's data for all nodes: a shared folder, or stores to copy to each node."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from handssl.sweep.store_source import StoreSource
 
 @dataclass(frozen=True)
 class Located:
-    """A trial's data, for any node.
+    """Location of a trial's data, valid on any node.
 
     Attributes:
-        folder: As the driver sees it.
-        stores: Name in the cache, place and fingerprint of the labelled store, then of another
-            one that is pretrained on; empty where the folder itself is read.
-        cache: Of each node.
-        cache_bytes: What it may take.
-        fingerprint: Of the data, which the trial's id holds.
+        folder: Folder of the data as the driver sees it.
+        stores: (name in the cache, place, fingerprint) of the labelled store, then of a separate
+            pretraining store if there is one; empty if the folder itself is read.
+        cache: Folder of each node's cache; may contain environment variables.
+        cache_bytes: Limit of the cache in bytes; None: no limit.
+        fingerprint: Fingerprint of the data, which is part of the trial's id.
     """
 
     folder: Path
@@ -36,28 +36,28 @@ class Located:
     fingerprint: str = ""
 
     def here(self, say: Say) -> Path:
-        """Return the folder on this node, copying what is not there yet.
+        """Return the folder on this node; copy missing stores first.
 
         Args:
-            say: Told what was copied, and how long it took.
+            say: Called with a message about what was copied, and how long it took.
 
         Raises:
-            DataError: It cannot be copied, or holds other data by now.
+            DataError: The data cannot be copied, or has changed since the study started.
         """
         folder = self._folder(say)
         found = StudyData(folder).fingerprint if self.fingerprint else ""
         if found != self.fingerprint:
             raise DataError(
-                f"{folder}: expected the data {self.fingerprint[:12]} that the study was begun "
-                f"with, found {found[:12]}: it was packed again meanwhile; run the study again, "
-                "which trains on the data of now"
+                f"{folder}: expected the data {self.fingerprint[:12]} that the study was started "
+                f"with, found {found[:12]}: it was packed again meanwhile; run the study again "
+                "to train on the current data"
             )
         return folder
 
     def _folder(self, say: Say) -> Path:
         if not self.stores:
             return self.folder
-        # Of this node: $TMPDIR and the like may differ from node to node.
+        # Expanded on this node: $TMPDIR and the like may differ from node to node.
         folder = Path(os.path.expandvars(self.cache)).expanduser()
         cache = NodeCache(folder, self.cache_bytes)
         folders = [
@@ -73,11 +73,11 @@ class Located:
 
 
 def located(folder: Path, site: Site | None) -> Located:
-    """Return a trial's data as the nodes of a cluster are to find them.
+    """Return the location of a trial's data for the nodes of a cluster.
 
     Args:
-        folder: As the driver sees it, see `StudyData`.
-        site: Of the cluster; without one, or without a cache, every node reads the folder itself.
+        folder: Folder of the data as the driver sees it, see `StudyData`.
+        site: Settings of the cluster; if None or without a cache, every node reads the folder.
     """
     data = StudyData(folder)
     if site is None or site.cache is None:
@@ -98,7 +98,7 @@ def _store(manifest: Manifest, folder: Path, site: Site) -> tuple[str, str, str]
 
 
 def store_name(dataset: str, fingerprint: str) -> str:
-    """Return what a store is called in caches."""
+    """Return the name of a store in caches."""
     return f"{dataset}-{fingerprint[:16]}"
 
 

@@ -1,4 +1,4 @@
-"""What every error of Ray means for a run, and how that is said in plain words."""
+"""Meaning of every Ray error for a run, with a plain description."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ Kind = Literal["trial", "node", "cluster", "raised", "defect"]
 
 
 class Meaning(NamedTuple):
-    """What an error means.
+    """Meaning of an error.
 
     Attributes:
         kind: What is lost: the process of a `trial`, a `node` with all its processes, or the
-            `cluster` itself; or nothing, where the code that Ray ran has `raised` it, or where Ray
-            was used as it must not be, which is a `defect` of ours.
-        words: The same for people.
+            `cluster` itself. Nothing is lost if the code that Ray ran has `raised` it, or if Ray
+            was used wrongly, which is a `defect` of handssl.
+        words: Description for users.
     """
 
     kind: Kind
     words: str
 
 
-# Every class of `ray.exceptions`. A test compares, so that a new Ray shows what it has added.
+# Every class of `ray.exceptions`. A test compares them, so that classes of a new Ray are noticed.
 MEANINGS: dict[str, Meaning] = {
-    "ActorAlreadyExistsError": Meaning("defect", "an actor of that name is there"),
+    "ActorAlreadyExistsError": Meaning("defect", "an actor of that name exists already"),
     "ActorDiedError": Meaning("trial", "it crashed or was killed"),
     "ActorHandleNotFoundError": Meaning("defect", "the actor belongs to an earlier Ray"),
     "ActorPlacementGroupRemoved": Meaning("trial", "its resources were taken away"),
@@ -56,7 +56,7 @@ MEANINGS: dict[str, Meaning] = {
     "RayChannelTimeoutError": Meaning("defect", "a channel did not answer in time"),
     "RayDirectTransportError": Meaning("defect", "a direct transport failed"),
     "RayError": Meaning("cluster", "Ray failed"),
-    "RaySystemError": Meaning("cluster", "Ray failed inside"),
+    "RaySystemError": Meaning("cluster", "Ray failed internally"),
     "RayTaskError": Meaning("raised", "the code that it ran raised an error"),
     "ReferenceCountingAssertionError": Meaning("defect", "data was freed too early"),
     "RpcError": Meaning("cluster", "Ray did not answer"),
@@ -71,7 +71,7 @@ MEANINGS: dict[str, Meaning] = {
 }
 LOST: tuple[Kind, ...] = ("trial", "node")
 
-# What stands in the text of an error that has several meanings; the first that fits.
+# Fragments of the text of errors that have several meanings; the first match counts.
 _SIGNS = (
     ("low on memory", MEANINGS["OutOfMemoryError"].words),
     ("its node", MEANINGS["NodeDiedError"].words),
@@ -83,10 +83,10 @@ _GENERAL = ("ActorDiedError", "RayActorError", "RayTaskError", "RayError")
 
 
 def meaning_of(error: BaseException | None) -> Meaning | None:
-    """Return what an error means, looking through those it came from; None if it is not Ray's.
+    """Return the meaning of an error or of its causes; None if none of them is Ray's.
 
     Args:
-        error: As it was caught.
+        error: The caught error.
 
     Example:
         >>> from ray.exceptions import NodeDiedError, OutOfMemoryError
@@ -107,13 +107,13 @@ def meaning_of(error: BaseException | None) -> Meaning | None:
 
 
 def said_of_loss(text: str) -> str:
-    """Return what Ray says of a process that is gone, without its ids and guesses.
+    """Describe the loss of a process in words, without Ray's ids and guesses.
 
     Args:
-        text: Traceback of the call that had no answer.
+        text: Traceback of the call that was not answered.
 
     Returns:
-        A few words; Ray's own last line where it says something else.
+        A short description; Ray's own last line if the error is not recognized.
 
     Example:
         >>> said_of_loss("The actor 65de is unavailable: RpcError: recvmsg:Connection reset")
@@ -121,12 +121,12 @@ def said_of_loss(text: str) -> str:
         >>> said_of_loss("ray.exceptions.OutOfDiskError: The object cannot be created")
         'the disk of its node is full'
     """
-    lines = text.strip().splitlines() or ["it said nothing"]
+    lines = text.strip().splitlines() or ["no error message"]
     meant = (words for sign, words in _SIGNS if sign in text)
     return next(meant, None) or _said_by_class(text) or lines[-1].strip()
 
 
 def _said_by_class(text: str) -> str:
-    """Return the words of the last class that a text names and that means one thing."""
+    """Return the description of the last class in a text that has only one meaning."""
     names = [name for name in _NAMED.findall(text) if name in MEANINGS and name not in _GENERAL]
     return MEANINGS[names[-1]].words if names else ""

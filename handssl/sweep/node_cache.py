@@ -1,4 +1,4 @@
-"""Packed stores on a node's own disk: copied once, verified; when it is full the oldest go."""
+"""Cache of packed stores on a node's disk: copied once, verified, the oldest evicted when full."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from handssl.errors import DataError
 from handssl.sweep.store_source import StoreSource, copy_file
 
 Say = Callable[[str], None]
-# Held for as long as this process lives: a store that is read is not evicted.
+# Locks held until this process ends: a store that is read is not evicted.
 _in_use: dict[Path, IO[bytes]] = {}
 
 
 @dataclass(frozen=True)
 class NodeCache:
-    """The cache of a node.
+    """Cache of packed stores on one node.
 
     Attributes:
-        folder: On the node's own disk.
-        most_bytes: What it may take; None: anything.
+        folder: Folder on the node's own disk.
+        most_bytes: Limit of its size in bytes; None: no limit.
     """
 
     folder: Path
@@ -39,16 +39,16 @@ class NodeCache:
     def ensure(self, name: str, source: StoreSource, fingerprint: str, say: Say) -> Path:
         """Return the folder of a store on this node, copied if it is not there yet.
 
-        One process of the node copies, the others wait for it; a copy that was cut off goes on.
+        One process of the node copies, the others wait for it; an interrupted copy is resumed.
 
         Args:
-            name: Of the store within the cache.
-            source: Where it is.
-            fingerprint: It has to have.
-            say: Told what was copied, and how long it took.
+            name: Name of the store within the cache.
+            source: Source of the copy.
+            fingerprint: Fingerprint that the copy must have.
+            say: Called with a message about what was copied, and how long it took.
 
         Raises:
-            DataError: It is not there, the copy is not what it should be, or the disk is full.
+            DataError: The source is missing, the copy is not as expected, or the disk is full.
         """
         place = self.folder / name
         with one_at_a_time(self.folder / f"{name}.lock"):
@@ -70,14 +70,14 @@ class NodeCache:
         except OSError as error:
             raise DataError(
                 f"{part}: cannot be copied from {source.url}: {error.strerror or error}; free "
-                "some space or mend the way there, what is copied is kept"
+                "some space or repair the connection, what is copied is kept"
             ) from None
         _require_sound(part, source.url, fingerprint)
         part.rename(place)
         return sum(files.values())
 
     def _make_room(self, wanted: int, place: Path) -> None:
-        """Evict what nobody reads until so many bytes fit."""
+        """Evict stores that are not in use until `wanted` more bytes fit."""
         stores = [p.parent for p in self.folder.glob(f"*/{MANIFEST}") if p.parent.suffix != ".part"]
         sizes = {store: _size(store) for store in stores}
         left = sorted(stores, key=lambda store: _marker(store).stat().st_mtime)
@@ -85,8 +85,8 @@ class NodeCache:
             victim = next((store for store in left if _evict(store)), None)
             if victim is None:
                 raise DataError(
-                    f"{self.folder}: {place.name} takes {wanted / 1e9:.2f} GB, which do not fit "
-                    f"into cache_bytes = {self.most_bytes / 1e9:.2f} GB beside what is read now; "
+                    f"{self.folder}: {place.name} takes {wanted / 1e9:.2f} GB, which does not fit "
+                    f"into cache_bytes = {self.most_bytes / 1e9:.2f} GB beside the stores in use; "
                     f"raise cache_bytes in places.yaml"
                 )
             left.remove(victim)
@@ -102,14 +102,14 @@ class NodeCache:
 
 
 def let_go() -> None:
-    """Allow what this process has read to be evicted."""
+    """Release the stores that this process has read, so that they can be evicted."""
     while _in_use:
         _in_use.popitem()[1].close()
 
 
 def _marker(store: Path) -> Path:
     marker = store.with_name(store.name + ".used")
-    if not marker.exists():  # its time is that of the last reader
+    if not marker.exists():  # its modification time is the time of the last use
         marker.touch()
     return marker
 
@@ -120,7 +120,7 @@ def _evict(store: Path) -> bool:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        (store / MANIFEST).unlink()  # from now on it is no store
+        (store / MANIFEST).unlink()  # from now on it is not a valid store
         shutil.rmtree(store)
     return True
 

@@ -1,4 +1,4 @@
-"""The nodes of a Ray cluster as they are now: which answer, which are to go, what is free."""
+"""State of a Ray cluster's nodes: which respond, which are draining, which resources are free."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _ANSWER_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True)
 class Room:
-    """Workers that have room.
+    """Number of workers that fit on a cluster.
 
     Attributes:
-        free: Now.
-        total: Once everything else has ended.
+        free: Workers that fit now.
+        total: Workers that fit once everything else has ended.
     """
 
     free: int
@@ -25,13 +25,13 @@ class Room:
 
 
 def room(resource: str) -> Room:
-    """Count the workers that have room on nodes that stay.
+    """Count the workers that fit on the nodes that aren't draining.
 
-    Ray learns of a killed node after many seconds, and believes until then that its resources are
-    there; so each node is asked.
+    Ray notices a killed node only after many seconds and counts its resources until then, so a
+    connection to each node is tried.
 
     Args:
-        resource: What a worker takes one of: CPU or GPU.
+        resource: Resource of which a worker uses one: `CPU` or `GPU`.
 
     Example:
         >>> room("CPU")  # doctest: +SKIP
@@ -46,17 +46,17 @@ def room(resource: str) -> Room:
 
 
 def draining() -> frozenset[str]:
-    """Return the ids of the nodes that were told to end.
+    """Return the ids of the draining nodes, which are about to stop.
 
-    `ray drain-node`, an autoscaler, or SIGTERM to `ray start --block` tell it to Ray, which gives
-    such a node no new work.
+    `ray drain-node`, an autoscaler, or SIGTERM to `ray start --block` drain a node; Ray gives it no
+    new work.
     """
-    # The public node table does not say it; ray.train's watcher asks the same.
+    # The public node table does not show it; ray.train's watcher uses the same function.
     return frozenset(ray._private.state.state.get_draining_nodes())
 
 
 def this_node() -> str:
-    """Return the id of the node this process belongs to."""
+    """Return the id of the node this process runs on."""
     return str(ray.get_runtime_context().get_node_id())
 
 
@@ -66,7 +66,7 @@ def _free_per_node() -> dict[str, dict[str, float]]:
 
 
 def _answers(node: dict[str, Any]) -> bool:
-    """Say whether a node's daemon accepts connections; one that was killed refuses them."""
+    """Return whether a node's daemon accepts connections; a killed one refuses them."""
     address = (node["NodeManagerAddress"], node["NodeManagerPort"])
     try:
         with socket.create_connection(address, timeout=_ANSWER_TIMEOUT_S):

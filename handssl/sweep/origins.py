@@ -1,4 +1,4 @@
-"""Shorter runs that trials go on from: under `wsd` more epochs are no new beginning."""
+"""Shorter runs that trials continue from: under `wsd`, more epochs don't need a new start."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from handssl.training.branch import is_shorter
 
 
 def origins(trials: Iterable[PlannedTrial], ledger: Ledger) -> dict[str, Path]:
-    """Return for each trial the folder of the same run with fewer epochs, where there is one.
+    """Return for each trial the folder of the same run with fewer epochs, if there is one.
 
-    Of several the one that has come farthest. Whether its state can be used the trial itself
-    sees: data and learning rate have to be the same so far.
+    Of several runs, the one with the most epochs is chosen. The trial itself checks whether it can
+    use that state: data and learning rate must have been the same so far.
 
     Args:
-        trials: Any.
-        ledger: The record of all runs.
+        trials: Trials of any kind.
+        ledger: Ledger with the records of all runs.
     """
     able = [t for t in trials if t.kind == "trial" and t.config.optimizer.schedule == "wsd"]
     if not able:

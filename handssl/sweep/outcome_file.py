@@ -1,7 +1,7 @@
-"""The last word of a driver, in a file: without one its exit code may be another's.
+"""Outcome of a driver, written to a file because its exit code alone is ambiguous.
 
-Python itself ends a process with 1, and so does Ray's core; so 1 means that trials have failed
-only where the driver says so.
+Python itself ends a process with exit code 1, and so does Ray's core; so 1 means failed trials only
+if the driver has written it to the file.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from handssl.errors import HandsslError
 
 @dataclass(frozen=True)
 class Told:
-    """What a driver has said at its end.
+    """Outcome that a driver reported at its end.
 
     Attributes:
-        exit_code: With which it ended.
-        message: For people; empty where it has done what it was to do.
+        exit_code: Exit code of the driver.
+        message: Error message for the user; empty if there was no error.
     """
 
     exit_code: int
     message: str = ""
 
     def write(self, path: Path) -> None:
-        """Write it, whole or not at all."""
+        """Write the outcome atomically."""
         new = path.with_name(path.name + ".new")
         new.write_text(json.dumps(asdict(self)), encoding="utf-8")
         new.replace(path)
 
 
 def telling(path: Path | None, work: Callable[[], int]) -> int:
-    """Return the exit code that some work gives, told in a file too.
+    """Return the exit code of some work, and write it to a file.
 
     Args:
-        path: Of the file; None: nowhere.
-        work: Returns the code, or raises an error that has one.
+        path: Path of the file; None: no file is written.
+        work: Returns the exit code, or raises an error that has one.
 
     Example:
         >>> import tempfile
@@ -59,10 +59,10 @@ def telling(path: Path | None, work: Callable[[], int]) -> int:
 
 
 def told_in(path: Path) -> Told | None:
-    """Return what a driver has said, None if it has said nothing.
+    """Read the outcome of a driver; None if it has not written one.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Where a Ray of ours lives: a folder, a token and the loopback address, all of its own."""
+"""Environment of a local Ray: temporary folder, token and loopback address."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from ray._private import ray_constants
 
 from handssl.sweep.ray_folder import make_ray_folder, ray_temp
 
-# Made for firewalls of macOS and Windows. Without it Ray takes 127.0.0.1 for the machine's address
+# Meant for firewalls of macOS and Windows. Without it Ray replaces 127.0.0.1 by the address
 # on the network (`ray._private.services.resolve_ip_for_localhost`) and listens on all interfaces.
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 if Path("/sys/class/net/lo").exists():
-    LOOPBACK |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}  # of a trial's workers
+    LOOPBACK |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}  # for a trial's workers
 _MODE, _TOKEN, _FILE = _SECURITY = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 @contextmanager
 def own_ray() -> Iterator[Path]:
-    """Let the Ray that is started in the block be reached from this machine alone, with a token.
+    """Make a Ray started in the block reachable only from this machine, and only with a token.
 
-    Everything is as before afterwards, and the folder is gone.
+    Afterwards the environment is restored and the folder removed.
 
     Yields:
-        What Ray is given as its temporary folder.
+        Temporary folder for Ray.
 
     Raises:
-        InputError: There is no place for the folder.
+        InputError: No suitable location for the folder was found.
     """
     folder = make_ray_folder()
     try:
@@ -43,9 +43,9 @@ def own_ray() -> Iterator[Path]:
 
 
 def _token(folder: Path) -> dict[str, str]:
-    """Return the variables of a token in the folder, unless the user has switched tokens off.
+    """Return variables for a token in the folder, unless the user has disabled tokens.
 
-    Ray would keep one in the home folder, which cannot always be written.
+    By default Ray keeps its token in the home folder, which is not always writable.
     """
     if os.environ.get(_MODE, "token").lower() != "token":
         return {}
@@ -57,7 +57,7 @@ def _token(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set variables, have Ray read them, and put all back afterwards."""
+    """Set variables, have Ray read them, and restore them afterwards."""
     before = {name: os.environ.get(name) for name in (*values, *_SECURITY)}
     os.environ.update(values)
     _read_again()
@@ -77,7 +77,7 @@ def _read_again() -> None:
 
 @contextmanager
 def on_loopback() -> Iterator[None]:
-    """Let Ray in this process take 127.0.0.1 for what it is; its children read `LOOPBACK`."""
+    """Let Ray in this process use 127.0.0.1 unchanged; its children read `LOOPBACK`."""
     before = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
     try:
@@ -87,7 +87,7 @@ def on_loopback() -> Iterator[None]:
 
 
 def is_loopback(address: str) -> bool:
-    """Say whether an address of a cluster names this machine's loopback.
+    """Return whether a cluster's address is on this machine's loopback interface.
 
     Example:
         >>> [is_loopback(one) for one in ("127.0.0.1:6379", "[::1]:6379", "auto", "head:6379")]

@@ -1,4 +1,4 @@
-"""Where the data of a study's trials lie, prepared when they are first asked for."""
+"""Resolution of the datasets of a study's trials, prepared on first use."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from handssl.tracking.provenance import provenance
 
 
 class Places:
-    """Opens datasets by what determines them, each once.
+    """Opens datasets by their configuration, each once.
 
     Args:
-        study: Says which data a trial reads that names none itself.
-        storage: Root of all results; where data are made, and looked for.
-        on_event: Told how far the preparation is.
+        study: The study; its data is the default of trials that name none.
+        storage: Root of all results, in which data are searched and prepared.
+        on_event: Called with the progress of the preparation.
 
     Attributes:
         plan: Hash of the study's plan, a tag of every trial; empty if there is none.
@@ -40,7 +40,7 @@ class Places:
         self.plan = ""
 
     def open(self, data: DataConfig) -> StudyData:
-        """Return the packed splits of a dataset, made where they are missing."""
+        """Return the packed splits of a dataset; prepare them if they are missing."""
         key = data.model_dump_json()
         if key not in self._opened:
             more = self._copied(data) if isinstance(data, PackedData) else []
@@ -49,7 +49,7 @@ class Places:
         return self._opened[key]
 
     def _copied(self, data: PackedData) -> list[Path]:
-        """Return folders of the stores that the cluster's places name; here, if they are URLs."""
+        """Return folders of the stores in the cluster's `places.yaml`; URLs are copied here."""
         found = []
         wanted = (data, data.pretrain) if data.pretrain else (data,)
         for one in wanted:
@@ -77,11 +77,11 @@ class Places:
         return self.open(data).fingerprint
 
     def located(self, trial: PlannedTrial) -> Located:
-        """Return what a trial reads, as any node of the cluster finds it."""
+        """Return the location of a trial's data for any node of the cluster."""
         return located(self.open(trial.data or self._study.data).folder, self.site)
 
     def tags(self, trial: PlannedTrial) -> dict[str, str]:
-        """Return what a tracker should say about the data of a trial, and the code it runs."""
+        """Return tracking tags about the data of a trial and the code it runs."""
         tags = {"numerics_version": str(NUMERICS_VERSION)} | provenance()
         tags |= {"plan": self.plan} if self.plan else {}
         return _described(self.open(trial.data or self._study.data)) | tags

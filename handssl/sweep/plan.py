@@ -1,4 +1,4 @@
-"""The plan: every trial a study asks for, in the order in which they are started."""
+"""Plan of a study: all its trials, in the order in which they are started."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class PlannedTrial:
     """One trial of a study, or one reference that needs no training.
 
     Attributes:
-        trial_id: 16 hexadecimal characters.
+        trial_id: Id of the trial, 16 hexadecimal characters.
         cell: Label of the cell, or of the reference.
-        block: The seed.
+        block: Seed of the trial.
         config: Resolved configuration.
         exempt: Never stopped early.
-        kind: `trial`, or the reference it is.
-        stage: Name of the stage that asks for it.
-        data: The images, where they are not the study's.
+        kind: `trial`, or the name of the reference.
+        stage: Name of the stage it belongs to.
+        data: The dataset; None: the study's.
     """
 
     trial_id: str
@@ -49,21 +49,21 @@ class PlannedTrial:
 
     @property
     def objective(self) -> str:
-        """The objective, or `reference` where nothing is trained."""
+        """The objective, or `reference` if nothing is trained."""
         return self.config.objective if self.kind == "trial" else "reference"
 
     @property
     def epochs(self) -> int:
-        """Epochs it trains when nothing stops it; 0 for a reference that is not trained."""
+        """Epochs it trains if it is not stopped; 0 for a reference that is not trained."""
         return self.config.epochs if self.kind == "trial" else 0
 
 
 def plan_study(study: Study, data_fingerprint: str) -> tuple[PlannedTrial, ...]:
-    """List the trials of all stages that do not wait for another's choice.
+    """List the trials of all stages that do not depend on another stage's selection.
 
     Args:
         study: The study.
-        data_fingerprint: Of its data.
+        data_fingerprint: Fingerprint of its data.
 
     Returns:
         Every trial once.
@@ -82,14 +82,14 @@ def plan_stage(
     """List a stage's trials: block after block, exempt cells first, references last.
 
     Exempt cells run longest, so starting them first leaves no core idle at the end. References
-    take a moment only: at the start they would end while the next actor is still being made, and
+    take a moment only: at the start they would end while the next actor is still being created, and
     Tune then drops that actor.
 
     Args:
         study: The study.
         stage: One of its stages.
-        before: What earlier stages have chosen.
-        fingerprint_of: Gives the fingerprint of a dataset.
+        before: Selections of earlier stages.
+        fingerprint_of: Returns the fingerprint of a dataset.
 
     Returns:
         Every trial once.
@@ -121,7 +121,7 @@ class _Planner:
 
     @property
     def _has_references(self) -> bool:
-        """Once in every block of the study: with the first stage that has these blocks."""
+        """Whether the stage includes the references: the first one that isn't a search does."""
         own = [s.name for s in self.study.all_stages if s.kind != "hyperparameters"]
         return self.study.references and self.stage.name in own[:1]
 

@@ -1,4 +1,4 @@
-"""One pretraining: in this process, or on several Ray Train workers, with the same numbers."""
+"""Single pretraining run, in this process or on Ray Train workers, with identical results."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ Row = tuple[int, dict[str, float]]
 
 
 def pretrain(run: RunConfig, *, on_event: OnEvent | None = None, **options: Any) -> StudyResult:
-    """Run one pretraining, or go on with it where an earlier run stopped, at the very step.
+    """Run one pretraining, or resume it at the exact step where an earlier run stopped.
 
-    With workers, or on a cluster, the driver of Ray is a process of its own, which is started
-    again where Ray has ended; in a process that is connected to Ray it is this one.
+    With workers, or on a cluster, the driver of Ray is a separate process, which is started again
+    if Ray ends; in a process that is already connected to Ray, this process is the driver.
 
     Args:
-        run: What to run.
+        run: Configuration of the run.
         on_event: Called with everything that happens, in this thread.
         options: Further arguments of `pretrain_here`.
 
@@ -52,8 +52,8 @@ def pretrain(run: RunConfig, *, on_event: OnEvent | None = None, **options: Any)
     Raises:
         InputError: It cannot be run here, another run holds the storage, or it is another trial
             than the one to be continued.
-        DataError: No checkpoint is here and those elsewhere cannot be reached or are damaged.
-        ClusterLostError: The Ray of another has ended, or ours again and again.
+        DataError: There is no local checkpoint, and remote ones are not reachable or are damaged.
+        ClusterLostError: The Ray of another process has ended, or a local Ray ended repeatedly.
     """
     told = on_event or _ignore
     if is_connected():
@@ -82,26 +82,26 @@ def pretrain_here(
     on_event: OnEvent | None = None,
     interruption: Interruption | None = None,
 ) -> StudyResult:
-    """Run one pretraining with this process as the driver, should it need one.
+    """Run one pretraining with this process as the driver of Ray, if Ray is needed.
 
-    Ctrl-C, SIGTERM and the end of the time given stop it between two steps, with a checkpoint.
+    Ctrl-C, SIGTERM and the end of the given time stop it between two steps, with a checkpoint.
 
     Args:
-        run: What to run.
+        run: Configuration of the run.
         storage: Folder of the results; default: HANDSSL_HOME, else ./handssl-runs.
         tracking_uri: MLflow store; default: SQLite in the storage.
-        workers: Processes; more than 1 are Ray Train workers, and if some are lost it goes on with
-            fewer; (least, most) waits below the least; None is as many as there are CPUs or GPUs at
-            each start. The global batch stays what it is.
-        address: Of a Ray cluster whose nodes see the storage, as `ray.init` takes it; None: a
-            Ray of its own. `pretrain` takes $RAY_ADDRESS for None, and `local` for one of its own.
-        execution: How to compute.
-        checkpoints: URL or folder that checkpoints and weights are copied to as well; a run with
-            newer ones there than here goes on from those.
-        until_s: Stop at this time of `time.monotonic`.
-        continued: Id of the trial it has to be, see `handssl.sweep.resume`.
+        workers: Number of processes; more than 1 are Ray Train workers, and if some are lost the
+            run continues with fewer; (least, most) waits if fewer than `least` are available; None:
+            as many as there are CPUs or GPUs at each start. The global batch doesn't change.
+        address: Address of a Ray cluster whose nodes see the storage, as `ray.init` takes it; None:
+            a local Ray. `pretrain` uses $RAY_ADDRESS for None, and `local` for a local Ray.
+        execution: Execution options: device, precision, checkpoints kept.
+        checkpoints: URL or folder to which checkpoints and weights are copied as well; if it has
+            newer checkpoints than the storage, the run resumes from those.
+        until_s: Time of `time.monotonic` in seconds at which to stop.
+        continued: Id that the trial must have, see `handssl.sweep.resume`.
         on_event: Called with everything that happens, in this thread.
-        interruption: Its `requested` ends the run as Ctrl-C does, from another thread.
+        interruption: Setting its `requested` from another thread ends the run like Ctrl-C.
 
     Returns:
         The record; `interrupted` says whether epochs are missing.
@@ -109,7 +109,7 @@ def pretrain_here(
     Raises:
         InputError: It cannot be run here, another run holds the storage, or it is another trial
             than the one to be continued.
-        DataError: No checkpoint is here and those elsewhere cannot be reached or are damaged.
+        DataError: There is no local checkpoint, and remote ones are not reachable or are damaged.
         ClusterLostError: Ray has ended.
     """
     (execution or Execution()).torch_device()
@@ -138,14 +138,14 @@ class _Alone(Sweep):
     settings: RunFile
 
     def execute(self, scheduler: StageScheduler, recorder: Recorder, on_event: OnEvent) -> None:
-        """Train here, or on workers."""
+        """Train in this process or on workers."""
         require_trial(next(iter(scheduler.trials)), self.continued)
         with self._joined():
             self._run_missing(scheduler, recorder, on_event)
 
     @contextmanager
     def _joined(self) -> Iterator[None]:
-        """Connect to the cluster that was named, if its nodes have the code of this process."""
+        """Connect to the given cluster, and require that its nodes have this process's code."""
         if self.address is None:
             yield
             return
@@ -172,8 +172,8 @@ class _Alone(Sweep):
     def _require_free(self, trial: PlannedTrial) -> None:
         if not self.hold.take(trial.trial_id):
             raise InputError(
-                f"{trial.cell}, seed {trial.block}: expected a trial that nobody runs, another "
-                "driver of the same ledger does; wait for its end"
+                f"{trial.cell}, seed {trial.block}: expected no other driver of the same ledger to "
+                "run this trial, one does; wait until it has ended"
             )
 
     def _record(

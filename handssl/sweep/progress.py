@@ -1,4 +1,4 @@
-"""Live progress as a value: folded from events, said in one line."""
+"""Live progress of a study, computed from events and formatted as one line."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _WORTH_SAYING = ("stopped", "diverged", "failed", "cancelled")
 
 @dataclass
 class Progress:
-    """How far a study is.
+    """Progress of a study.
 
     Attributes:
-        total: Trials of the plan.
-        done: Trials with an outcome, those of earlier runs included.
-        running: Trial and its last epoch.
-        best: Label and primary measure of the best self-supervised trial so far.
-        reused: Trials that earlier runs or other studies had finished.
-        outcomes: Ended trials of this run, by how they ended.
-        used_s: Seconds of all trials together, times the devices of each.
+        total: Number of trials of the plan.
+        done: Number of trials with an outcome, including those of earlier runs.
+        running: (trial, last epoch) of the running trials, by trial id.
+        best: Label and primary measure in mm of the best self-supervised trial so far.
+        reused: Number of trials that earlier runs or other studies had finished.
+        outcomes: Number of ended trials of this run, by outcome.
+        used_s: Device-seconds: seconds of all trials together, times the devices of each.
     """
 
     total: int = 0
@@ -56,7 +56,7 @@ class Progress:
     _awaited: str = ""
 
     def apply(self, event: Event) -> None:
-        """Take in one event."""
+        """Update the progress with one event."""
         match event:
             case Preparing(phase, done, total):
                 self._preparing = f"preparing the data: {phase} {done}/{total}"
@@ -72,7 +72,7 @@ class Progress:
             case EpochEnded():
                 self._count(event)
             case Notice(text=text) if self.total == 1:
-                self._awaited = text  # of many trials the others go on
+                self._awaited = text  # with several trials, the others continue
             case Ended(trial, outcome):
                 self.outcomes[outcome] += 1
                 self.running.pop(trial.trial_id, None)
@@ -81,7 +81,7 @@ class Progress:
                 self.done += 1
 
     def seconds_left(self) -> float | None:
-        """Estimate from epochs left, measured seconds an epoch and trials at once.
+        """Estimate the time left from epochs left, measured seconds per epoch and trials at once.
 
         Returns:
             Seconds, or None before the first epoch was measured.
@@ -90,13 +90,13 @@ class Progress:
             return None
         underway = sum(trial.epochs - epoch for trial, epoch in self.running.values())
         epochs = underway + sum(self._waiting.values())
-        # The first epoch of a run alone has its start in it, with workers most of a minute.
+        # The first epoch of a single run includes its start, with workers most of a minute.
         known = self._epoch_s[1:] if self.total == 1 else []
         known = known or self._epoch_s
         return epochs * sum(known) / len(known) / self._slots
 
     def line(self, elapsed_s: float) -> str:
-        """Say everything in one line.
+        """Format the progress as one line.
 
         Args:
             elapsed_s: Seconds since the start.
@@ -117,7 +117,7 @@ class Progress:
         )
 
     def _study(self) -> list[str]:
-        """Return what is said of many trials."""
+        """Return the parts of the line for several trials."""
         running = ", ".join(
             f"{trial.cell} {epoch}/{trial.epochs}" if trial.epochs else trial.cell
             for trial, epoch in self.running.values()
@@ -129,7 +129,7 @@ class Progress:
         return [done, running or "starting workers", best, *self._hours()]
 
     def _hours(self) -> list[str]:
-        """Return the device hours used and left, once an epoch was measured."""
+        """Return the device hours used and left, if an epoch was measured."""
         left_s = self.seconds_left()
         if left_s is None:
             return []
@@ -138,7 +138,7 @@ class Progress:
         return [f"{device} hours: {self.used_s / 3600:.2f} used, about {left:.2f} left"]
 
     def _run(self) -> list[str]:
-        """Return what there is room for where one trial runs alone."""
+        """Return the parts of the line for a single trial."""
         parts: list[str] = []
         for trial, epoch in self.running.values():
             done, steps = self._step or (0, 0)
@@ -151,7 +151,7 @@ class Progress:
         self.total, self._slots = len(event.trials), event.slots
         self.done = self.reused = len(event.trials) - len(event.missing)
         self.outcomes.clear()
-        self.running.clear()  # with the last stage, or the last Ray
+        self.running.clear()  # those of the last stage, or of a Ray that has ended
         self._devices = (event.devices, event.device)
         self._waiting = {trial.trial_id: expected_epochs(event, trial) for trial in event.missing}
 
@@ -168,7 +168,7 @@ class Progress:
 
 
 def expected_epochs(plan: Planned, trial: PlannedTrial) -> float:
-    """Return the epochs a waiting trial will probably take, given that halving may stop it."""
+    """Return the expected epochs of a waiting trial, given that halving may stop it."""
     halving = plan.study.halving
     if trial.exempt or halving is None:
         return trial.epochs
@@ -176,7 +176,7 @@ def expected_epochs(plan: Planned, trial: PlannedTrial) -> float:
 
 
 def clock(seconds: float) -> str:
-    """Write a duration as minutes and seconds.
+    """Format a duration as minutes and seconds.
 
     Example:
         >>> clock(192.4)

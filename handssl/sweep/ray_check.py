@@ -1,4 +1,4 @@
-"""Whether a Ray can be used: a task in it says which versions it has."""
+"""Check that a Ray cluster works, by a task that returns its versions."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _TASK_S = 60.0
 
 
 def look(address: str | None) -> dict[str, Any]:
-    """Run a task in a cluster, or in a Ray started here with one CPU and ended afterwards.
+    """Run a task in a cluster, or in a Ray started here with one CPU and stopped afterwards.
 
-    Call it in a process of its own: Ray can wait long, or end the process, where it cannot connect.
+    Call it in a separate process: if Ray cannot connect, it may wait long or end the process.
 
     Args:
-        address: Of the head, `host:port` or `auto`; None: one is started.
+        address: Address of the head, `host:port` or `auto`; None: start a Ray.
 
     Returns:
-        ray, python: versions where the task ran. nodes, cpus, gpus. token: whether the cluster asks
-        for one. listens, close: of one that is started, where it listens, and the command that
-        closes what the network could reach, empty if nothing is.
+        ray, python: versions where the task ran. nodes, cpus, gpus: numbers of each. token: whether
+        the cluster requires one. listens, close: for a Ray started here, the ports it listens on,
+        and the command that blocks those open to the network; empty if none is.
     """
     if address is not None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
@@ -47,7 +47,7 @@ def _facts() -> dict[str, Any]:
         "nodes": sum(bool(node["Alive"]) for node in ray.nodes()),
         "cpus": there.get("CPU", 0.0),
         "gpus": there.get("GPU", 0.0),
-        # Ray sets it itself where a new cluster, or a token that is there, turns it on.
+        # Ray sets the variable itself if a new cluster or an existing token enables tokens.
         "token": os.environ.get("RAY_AUTH_MODE", "").lower() == "token",
     }
 

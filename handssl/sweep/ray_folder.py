@@ -1,4 +1,4 @@
-"""Folder for sockets, logs and token of a Ray of ours, which no other user can reach.
+"""Folder for sockets, logs and token of a local Ray, inaccessible to other users.
 
 This module must not import Ray, which reads its variables when it is imported.
 """
@@ -20,19 +20,19 @@ PREFIX = "handssl-"
 _RAY = "ray"  # Ray opens its folder to all users, so it lies in one that is closed to them
 _SOCKET = "session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 _LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
-_OWNER = "owner"  # file that says for which link a folder was made
+_OWNER = "owner"  # file with the path of the link that a folder was created for
 _RANDOM = 8  # characters that mkdtemp adds
 MOST_CHARACTERS = _LONGEST_SOCKET - len(f"/{PREFIX}/{_RAY}/{_SOCKET}") - _RANDOM
 
 
 def make_ray_folder() -> Path:
-    """Make a new folder that its owner alone can enter, short enough for Ray's sockets below it.
+    """Create a folder that only its owner can enter, with a path short enough for Ray's sockets.
 
     It lies in `$RAY_TMPDIR`, else in the first of `$TMPDIR`, `/tmp`, `/var/tmp` and
     `$XDG_RUNTIME_DIR` that is short enough and in which no other user can replace it.
 
     Raises:
-        InputError: `$RAY_TMPDIR` cannot be used, or none of the others.
+        InputError: `$RAY_TMPDIR` is set and unsuitable, or none of the other places is suitable.
 
     Example:
         >>> folder = make_ray_folder()
@@ -57,18 +57,18 @@ def make_ray_folder() -> Path:
 
 
 def ray_temp(folder: Path) -> Path:
-    """Return what Ray is given as its temporary folder: in ours, since Ray opens it to all."""
+    """Return Ray's temporary folder: inside ours, since Ray opens its folder to all users."""
     return folder / _RAY
 
 
 def renew_ray_folder(link: Path) -> Path:
-    """Make a folder in place of the one that a link names, and let the link name the new one.
+    """Replace the folder that a link points to by a new one, and update the link.
 
     Args:
-        link: In a folder of the service.
+        link: Path of the link, in a folder of the service.
 
     Raises:
-        InputError: There is no place for it.
+        InputError: There is no suitable place for the folder.
         OSError: The link cannot be written.
     """
     remove_ray_folder(link)
@@ -79,9 +79,9 @@ def renew_ray_folder(link: Path) -> Path:
 
 
 def remove_ray_folder(link: Path) -> None:
-    """Remove a link and the folder it names, unless that was made for the link of another storage.
+    """Remove a link and its target, unless the target was created for another storage's link.
 
-    A storage that was copied has a link to the folder of the one that it was copied from.
+    A copied storage has a link to the folder of the original.
     """
     with suppress(OSError):
         folder = link.readlink()
@@ -91,10 +91,10 @@ def remove_ray_folder(link: Path) -> None:
 
 
 def unfit(place: Path) -> str | None:
-    """Return why a folder cannot hold one of ours; None if it can.
+    """Return why a folder is not suitable as a parent of ours; None if it is.
 
-    Whoever owns a folder above ours, or may write there without the sticky bit, could put another
-    one in its place.
+    A user who owns a folder above ours, or may write there without the sticky bit, could replace
+    ours by another one.
 
     Example:
         >>> unfit(Path("/nowhere")), unfit(Path("/tmp"))
@@ -105,7 +105,7 @@ def unfit(place: Path) -> str | None:
     try:
         found = place.resolve(strict=True)
         if not found.is_dir():
-            return "is no folder"
+            return "is not a folder"
         return next(filter(None, map(_danger, (found, *found.parents))), None)
     except (OSError, RuntimeError):  # a loop of links is a RuntimeError
         return "does not exist"

@@ -1,6 +1,6 @@
-"""The processes of a Ray of our own that it cannot do without, and who is told of them.
+"""Processes that a local Ray needs, and the listener that is notified about them.
 
-No Ray is imported here: whoever looks after a driver of Ray is none itself.
+Ray is not imported here, since the supervisor of a driver of Ray doesn't use Ray itself.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol
 
 import psutil
 
-# Ray ends when one of these ends: by its program or title, or by its script before it has a title.
+# Ray ends when one of these ends: by program name or title, or by script before the title is set.
 _PROGRAMS = {
     "gcs_server": "gcs_server",
     "raylet": "raylet",
@@ -23,12 +23,12 @@ _SCRIPTS = {"dashboard/agent.py": "DashboardAgent", "agent/main.py": "RuntimeEnv
 
 @dataclass(frozen=True)
 class RayProcess:
-    """A process of Ray without which Ray ends.
+    """A process that Ray needs: Ray ends when it ends.
 
     Attributes:
-        name: As Ray calls it.
-        pid: Its id.
-        born_s: When it was started; the id may be another's later.
+        name: Ray's name of the process.
+        pid: Process id.
+        born_s: Start time in seconds since the epoch, since the id may be reused later.
     """
 
     name: str
@@ -36,7 +36,7 @@ class RayProcess:
     born_s: float
 
     def is_running(self) -> bool:
-        """Say whether it still runs; a zombie does not."""
+        """Return whether it is still running; a zombie is not."""
         try:
             process = psutil.Process(self.pid)
             same = process.create_time() == self.born_s
@@ -46,13 +46,13 @@ class RayProcess:
 
 
 class Listener(Protocol):
-    """Who is told of the Ray of this process."""
+    """Interface of listeners to the state of this process's Ray."""
 
     def starting(self) -> None:
-        """A Ray of our own is being started."""
+        """A local Ray is being started."""
 
     def started(self, processes: Sequence[RayProcess]) -> None:
-        """It has started."""
+        """It has started, with the processes it needs."""
 
     def lost(self, what: str) -> None:
         """The Ray that this process is connected to has ended."""
@@ -68,7 +68,7 @@ listener: Listener = _Silent()
 
 
 def needed_processes() -> tuple[RayProcess, ...]:
-    """Return the processes of a Ray that this process has started, those it cannot do without."""
+    """Return the needed processes of the Ray that this process has started."""
     found = []
     for process in psutil.Process().children(recursive=True):
         try:
@@ -80,7 +80,7 @@ def needed_processes() -> tuple[RayProcess, ...]:
 
 
 def _name(words: Sequence[str]) -> str:
-    # A raylet has the command lines of its agents among its arguments: the first words alone count.
+    # A raylet has the command lines of its agents among its arguments: only the first words count.
     program = words[0].rpartition("/")[2].strip() if words else ""
     scripts = (name for end, name in _SCRIPTS.items() if any(w.endswith(end) for w in words[1:3]))
     return _PROGRAMS.get(program) or next(scripts, "")

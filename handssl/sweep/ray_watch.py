@@ -1,4 +1,4 @@
-"""A watch over the Ray that this process is connected to: says what of it has ended."""
+"""Watch over the Ray that this process is connected to; reports which part has ended."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from handssl.sweep import ray_processes
 
 PERIOD_S = 0.5
 ANSWER_S = 5.0
-# Questions in a row without an answer, so that no time counts in which this process was suspended.
-# Ray's own client of the GCS ends the process after 60 s: another's that comes back sooner is
-# waited for.
+# Limits in consecutive unanswered requests, so that time in which this process was suspended does
+# not count. Ray's own client of the GCS ends the process after 60 s; a cluster of another process
+# that comes back sooner is waited for.
 OWN_UNANSWERED, UNANSWERED = 4, 9
-_REFUSED = 2  # connections in a row, of a raylet that ended
+_REFUSED = 2  # consecutive refused connections that mean the raylet ended
 _LOOK_S = 0.1
 
 
 class Watch:
-    """Looks at the cluster that this process is connected to, in a thread of its own.
+    """Monitors the cluster that this process is connected to, in a background thread.
 
     Args:
-        owned: Whether this process has started it.
+        owned: Whether this process has started the cluster.
 
     Attributes:
-        lost: What has ended, empty before.
+        lost: Description of the part that has ended; empty while the cluster is running.
     """
 
     def __init__(self, *, owned: bool) -> None:
@@ -45,19 +45,19 @@ class Watch:
         self._thread.start()
 
     def require(self) -> None:
-        """Raise where the cluster has ended.
+        """Raise an error if the cluster is known to have ended.
 
         Raises:
-            ClusterLostError: It says what of it.
+            ClusterLostError: The cluster has ended; the message names the part.
         """
         if self.lost:
             raise ClusterLostError(f"the Ray cluster has ended: {self.lost}")
 
     def require_now(self) -> None:
-        """Raise where the cluster has ended, also where that was not seen yet: look first.
+        """Check the cluster first, then raise an error if it has ended.
 
         Raises:
-            ClusterLostError: It says what of it.
+            ClusterLostError: The cluster has ended; the message names the part.
         """
         until = self._looks + 2 * _REFUSED
         while self._looks < until and self._thread.is_alive():
@@ -65,7 +65,7 @@ class Watch:
         self.require()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop watching."""
         self._closing.set()
         self._thread.join(2 * ANSWER_S)
 
@@ -79,9 +79,9 @@ class Watch:
             if refused >= _REFUSED:
                 self._end("the raylet of this node ended")
             elif answer is False:
-                self._end("Ray has given this node up")
+                self._end("Ray has declared this node dead")
             elif unanswered >= self._most:
-                self._end(f"gcs_server has left {unanswered} questions in a row unanswered")
+                self._end(f"gcs_server did not answer {unanswered} consecutive requests")
             if self.lost:
                 return
 
@@ -91,14 +91,14 @@ class Watch:
             ray_processes.listener.lost(what)
 
     def _answer(self) -> bool | None:
-        """Ask the GCS whether this node is there; None if it does not answer."""
+        """Return whether this node is alive according to the GCS; None if it does not answer."""
         try:
             return bool(self._gcs.check_alive([self._node], timeout=ANSWER_S)[0])
-        except Exception:  # of every kind that its client has
+        except Exception:  # its client raises errors of many classes
             return None
 
     def _refuses(self) -> bool:
-        """Say whether nobody listens where this node's raylet does."""
+        """Return whether this node's raylet refuses connections."""
         try:
             socket.create_connection(self._raylet, timeout=ANSWER_S).close()
         except ConnectionRefusedError:
@@ -115,7 +115,7 @@ def _raylet_address(node: str) -> tuple[str, int]:
 
 @contextmanager
 def watching(*, owned: bool) -> Iterator[Watch]:
-    """Watch the cluster that this process is connected to, while the block runs."""
+    """Watch the cluster that this process is connected to while the block runs."""
     watch = Watch(owned=owned)
     try:
         yield watch

@@ -1,4 +1,4 @@
-"""The one writer: what trials report goes into the local record first, then into MLflow."""
+"""Recorder of trials: writes what they report to the ledger first, then to MLflow."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ FINISHED = ("completed", "stopped", "diverged")
 
 
 class Recorder:
-    """Records trials as they start, go on, wait and end.
+    """Records trials as they start, continue, wait and end.
 
     Args:
         study: The study.
-        store: The local record, which decides.
-        tracker: MLflow, which shows; it never makes a trial fail.
-        on_event: Told what was recorded.
-        data: Gives tags that say what a trial reads.
+        store: The ledger, the authoritative record.
+        tracker: MLflow tracker, for display only; its errors never make a trial fail.
+        on_event: Called with an event for everything recorded.
+        data: Returns the tags about a trial's data.
 
     Attributes:
-        devices: GPUs, or cores where there are none, that each trial is given.
+        devices: GPUs of each trial, or cores if there are no GPUs.
     """
 
     def __init__(
@@ -48,16 +48,16 @@ class Recorder:
         self._waiting: dict[str, TrialRecord] = {}
 
     def known_epoch(self, trial: PlannedTrial) -> int:
-        """Return the last epoch recorded of a trial, -1 before anything was."""
+        """Return the last recorded epoch of a trial; -1 if there is none."""
         record = self._running.get(trial.trial_id) or self._store.load(trial.trial_id)
         return record.epoch if record is not None and record.metrics else -1
 
     def is_running(self, trial: PlannedTrial) -> bool:
-        """Say whether a trial is under way here."""
+        """Return whether a trial is running under this driver."""
         return trial.trial_id in self._running
 
     def start(self, trial: PlannedTrial) -> None:
-        """Open a trial's record and its run."""
+        """Open a trial's record and its MLflow run."""
         self._waiting.pop(trial.trial_id, None)
         record = self._store.load(trial.trial_id) or self._new_record(trial)
         record = record.model_copy(update={"outcome": "running", "tags": _with_code(record.tags)})
@@ -73,7 +73,7 @@ class Recorder:
         s: float,
         entries: Sequence[LogEntry] = (),
     ) -> None:
-        """Add an epoch, and entries to the study's log; what is there already stays as it is."""
+        """Add an epoch, and entries to the study's log; existing ones stay unchanged."""
         record = self._running[trial.trial_id]
         values = {name: value for name, value in metrics.items() if math.isfinite(value)}
         known = epoch <= record.epoch and bool(record.metrics)
@@ -86,20 +86,20 @@ class Recorder:
         self._on_event(EpochEnded(trial, epoch, values, math.nan if known else s))
 
     def pause(self, trial: PlannedTrial) -> None:
-        """A trial waits for others, or for another process; it is neither running nor over."""
+        """Record that a trial waits, for others or for a process; it isn't running, nor over."""
         record = self._running.pop(trial.trial_id, None)
         if record is None:
-            return  # lost before it had begun
+            return  # lost before it had started
         self._waiting[trial.trial_id] = record
         self._tracker.wait(record)
         self._on_event(Paused(trial, record.epoch))
 
     def notice(self, trial: PlannedTrial, text: str, replayed_steps: int = 0) -> None:
-        """Something has happened to the processes of a trial, and it goes on."""
+        """Report an event of a trial's processes that doesn't end the trial."""
         self._on_event(Notice(trial, text, replayed_steps))
 
     def end(self, trial: PlannedTrial, outcome: Outcome, message: str = "") -> None:
-        """Write a trial's outcome; one that is whole stays so, whatever a later stage decides."""
+        """Write a trial's outcome; a completed one stays so whatever a later stage decides."""
         message = masked(message)
         self._waiting.pop(trial.trial_id, None)
         record = self._running.pop(trial.trial_id, None) or self._store.load(trial.trial_id)
@@ -113,14 +113,14 @@ class Recorder:
         self._on_event(Ended(trial, outcome, record.epoch, median_mm, message))
 
     def close(self) -> None:
-        """Leave trials under way as `running`, to be continued; MLflow shows them as killed."""
+        """Leave unfinished trials as `running`, to be resumed; MLflow shows them as killed."""
         for record in (*self._running.values(), *self._waiting.values()):
             self._tracker.finish(record)
         self._running.clear()
         self._waiting.clear()
 
     def _keep_run(self, record: TrialRecord, run_id: str | None) -> None:
-        """Remember the MLflow run once it is known; a trial that is continued continues it."""
+        """Store the MLflow run's id once it is known; a resumed trial continues that run."""
         if run_id is not None and run_id != record.mlflow_run_id:
             self._save(record.model_copy(update={"mlflow_run_id": run_id}))
 
@@ -146,16 +146,16 @@ class Recorder:
 
 
 def _with_code(tags: Mapping[str, str]) -> dict[str, str]:
-    """Add this process's code: a trial that is continued may have been begun by another."""
+    """Add this process's code: a resumed trial may have been started with other code."""
     codes = [code for code in tags.get(CODE_TAG, "").split(", ") if code]
     return {**tags, CODE_TAG: ", ".join(dict.fromkeys([*codes, code_digest()]))}
 
 
 def device_s(metrics: Mapping[str, float]) -> float:
-    """Return the time that an epoch took of devices; early versions recorded it as of one.
+    """Return the device-seconds of an epoch; early versions recorded it for one device.
 
     Args:
-        metrics: Of the epoch.
+        metrics: Metrics of the epoch, by name.
 
     Example:
         >>> device_s({"time/epoch_s": 8.0, "time/device_s": 2.0}), device_s({"time/epoch_s": 8.0})

@@ -1,4 +1,4 @@
-"""A trial's checkpoints on another file system: which are kept there, and a start from them."""
+"""Copies of a trial's checkpoints on another file system: retention, and restart from them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Note = Callable[[str], None]
 
 
 class RemoteTrial:
-    """The files of a trial on another file system, laid out as in its own folder.
+    """Files of a trial on another file system, laid out as in its local folder.
 
     Args:
-        url: Where to; the trial has a folder of its name there.
-        folder: The trial's own.
-        keep: Newest checkpoints kept there, at least 1.
-        max_bytes: Older ones go beyond this sum.
+        url: URL of the target; the trial's folder there has the name of its local folder.
+        folder: The trial's local folder.
+        keep: Number of newest checkpoints kept there, at least 1.
+        max_bytes: Older checkpoints are removed beyond this sum in bytes; None: no limit.
         on_note: Called with each message for the user.
-        fence: Around the trial's own folder; who has lost that copies nothing any more.
+        fence: Fence of the local folder; a process that has lost it copies nothing more.
 
     Raises:
-        InputError: The URL is of no file system that is known.
+        InputError: The URL's file system is unknown.
     """
 
     def __init__(
@@ -52,22 +52,22 @@ class RemoteTrial:
 
     @property
     def url(self) -> str:
-        """Of the trial's folder there."""
+        """URL of the trial's remote folder."""
         return self._root.url
 
     def put(self, file: BinaryIO, name: str) -> None:
         """Copy a checkpoint or the weights, and remove checkpoints no longer kept.
 
         Args:
-            file: Open at its start.
-            name: Of the file.
+            file: Open file, positioned at its start.
+            name: Name of the file.
 
         Raises:
-            OSError: It cannot be written there.
-            TakenOverError: The trial's folder was claimed by another.
+            OSError: The file cannot be written there.
+            TakenOverError: Another process has claimed the trial's folder.
         """
         if self._fence is not None:
-            self._fence.require()  # not for as long as the copy takes, which may be minutes
+            self._fence.require()  # not held during the copy, which may take minutes
         if name == WEIGHTS:
             self._root.put(file, name)
             return
@@ -79,24 +79,25 @@ class RemoteTrial:
                 self._checkpoints.remove(there.name)
 
     def fetch(self) -> int:
-        """Take the newest intact checkpoint from there, if it is newer than those here.
+        """Fetch the newest intact checkpoint if it is newer than the local ones.
 
         Returns:
-            The epoch of what was taken, 0 if nothing was.
+            The epoch of the fetched checkpoint; 0 if none was fetched.
 
         Raises:
-            DataError: Nothing is here, and there it cannot be looked, or nothing is intact.
+            DataError: There is no local checkpoint, and the target is not readable or has no
+                intact checkpoint.
         """
         here = max((epoch_of(p.name) for p in CheckpointFolder(self._local).files()), default=-1)
         try:
             return self._fetch_newer(here)
         except HandsslError:
             raise
-        except Exception as error:  # of whatever kind that file system's are
+        except Exception as error:  # file systems raise errors of many classes
             if here < 0:
                 raise DataError(
-                    f"{self.url}: expected to look for checkpoints of the trial, cannot "
-                    f"({reason_of(error)}); try again when it can be reached, or start without "
+                    f"{self.url}: expected to read the trial's checkpoints, cannot "
+                    f"({reason_of(error)}); try again when it is reachable, or start without "
                     "--checkpoints"
                 ) from None
         return 0
@@ -114,7 +115,7 @@ class RemoteTrial:
         return 0
 
     def _take(self, file: RemoteFile) -> bool:
-        """Read one under a temporary name; it gets its own after its digest was found right."""
+        """Read a checkpoint under a temporary name; rename it once its digest is verified."""
         self._local.mkdir(parents=True, exist_ok=True)
         remove_orphans(self._local)
         partial = self._local / f"{file.name}.tmp-0-{secrets.token_hex(4)}"
@@ -135,7 +136,7 @@ class RemoteTrial:
 
 
 def epoch_of(name: str) -> int:
-    """Return the epoch of a whole checkpoint's name, -1 for any other name.
+    """Return the epoch in the name of a complete checkpoint; -1 for any other name.
 
     Example:
         >>> epoch_of("epoch-00012.ckpt"), epoch_of("epoch-00012.ckpt.damaged")
@@ -147,12 +148,12 @@ def epoch_of(name: str) -> int:
 
 
 def kept(files: Iterable[RemoteFile], keep: int, max_bytes: int | None) -> Iterator[str]:
-    """Yield the names that stay: as in a trial's own folder, and what is not ours.
+    """Yield the names of files to keep: checkpoints as in the local folder, and foreign files.
 
     Args:
-        files: All there are.
-        keep: Newest checkpoints, at least 1.
-        max_bytes: Older ones go beyond this sum; the newest one always stays.
+        files: All files in the folder.
+        keep: Number of newest checkpoints to keep, at least 1.
+        max_bytes: Older ones are removed beyond this sum in bytes; the newest one is always kept.
 
     Example:
         >>> files = [RemoteFile(f"epoch-0000{i}.ckpt", 10) for i in (1, 2, 3)]
@@ -172,6 +173,6 @@ def kept(files: Iterable[RemoteFile], keep: int, max_bytes: int | None) -> Itera
 
 
 def reason_of(error: BaseException) -> str:
-    """Return an error in one line."""
+    """Format an error as one line."""
     text = str(error).strip()
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""What a study gave."""
+"""Result of a study."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ METRICS = ("median_mm", "mpje_mm", "test_median_mm", "test_mpje_mm")
 
 @dataclass(frozen=True)
 class StudyResult:
-    """Every trial's record, and where the rest is kept.
+    """Records of a study's trials, and the locations of its other results.
 
     Attributes:
-        study: What was asked for.
+        study: The study that was run.
         storage: Folder with the records, checkpoints and, by default, the MLflow store.
-        tracking_uri: Of the MLflow store.
-        records: One for each trial that was started, in the order of the plan.
-        planned: Trials of the plan.
-        interrupted: Whether the run ended before the plan was done.
-        stopped_by: What ended it then: SIGINT, SIGTERM, time, pause, `another driver` that has
-            taken the study over, or `missing trials` that were not run.
-        selections: What each stage that is over has chosen, in order.
+        tracking_uri: URI of the MLflow store.
+        records: Record of each trial that was started, in the order of the plan.
+        planned: Number of trials of the plan.
+        interrupted: Whether the run ended before the plan was completed.
+        stopped_by: Cause of the interruption: SIGINT, SIGTERM, time, pause, `another driver` that
+            has taken the study over, or `missing trials` that were not run.
+        selections: Selection of each stage that is over, in order.
     """
 
     study: Study
@@ -43,15 +43,15 @@ class StudyResult:
 
     @property
     def failed(self) -> tuple[TrialRecord, ...]:
-        """The trials that ended with an error of their own; running again tries them again."""
+        """Trials that ended with an error; the next run tries them again."""
         return tuple(record for record in self.records if record.outcome == "failed")
 
     def table(self) -> pd.DataFrame:
-        """Return one row a trial: finished ones by median, then those that ended early.
+        """Return one row per trial: completed ones by median, then those that ended early.
 
         Returns:
             A frame with trial_id, cell, composition, objective, block, outcome, epoch, epochs and
-            the primary measures in mm (NaN where there is none).
+            the primary measures in mm (NaN if there is none).
         """
         import pandas as pd
 

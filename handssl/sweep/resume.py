@@ -1,4 +1,4 @@
-"""A run that is named is found again: by its trial, its folder or its MLflow run."""
+"""Lookup of a run to resume, by its trial, its folder or its MLflow run."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Resumed:
-    """A run that goes on.
+    """A run to be resumed.
 
     Attributes:
-        run: Its settings.
-        record: Its trial, as it stands.
-        storage: Where it lies.
-        tracking_uri: The MLflow store it is in.
+        run: Settings of the run.
+        record: Current record of its trial.
+        storage: Folder of the results.
+        tracking_uri: URI of its MLflow store.
     """
 
     run: RunConfig
@@ -39,7 +39,7 @@ class Resumed:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to be done."""
+        """Whether the run is over."""
         return self.record.outcome in FINISHED
 
 
@@ -51,21 +51,21 @@ def resume(
     given: RunConfig | None = None,
     changes: dict[str, Any] | None = None,
 ) -> Resumed:
-    """Find a run by its name and take its settings from where it lies.
+    """Find a run by its name and read its settings from its storage.
 
     Args:
-        name: A trial's id or the start of one, the path of its folder, or the id of its MLflow run.
+        name: A trial's id or its beginning, the path of its folder, or the id of its MLflow run.
         storage: Folder of the results; default: that of the path, HANDSSL_HOME, ./handssl-runs.
-        tracking_uri: MLflow store; default: the one it was in.
-        given: Settings that the caller gives too; they must be the same.
-        changes: Dotted keys that the caller sets; they must change nothing.
+        tracking_uri: MLflow store; default: the one the run was recorded in.
+        given: Settings that the caller also gives; they must be the same.
+        changes: Dotted keys that the caller sets; they must not change anything.
 
     Returns:
         The run.
 
     Raises:
-        InputError: No run or more than one has that name, or other settings are asked for.
-        DataError: What is written of it cannot be read.
+        InputError: No run or more than one has that name, or other settings are given.
+        DataError: The file with its settings cannot be read.
     """
     folder = resolve_storage(_storage_of(name, storage))
     store = Ledger.existing(folder)
@@ -80,15 +80,15 @@ def resume(
 
 
 def require_trial(found: str, expected: str | None) -> None:
-    """Make sure that settings and data give the trial that is to go on.
+    """Require that settings and data give the trial to be resumed.
 
     Raises:
-        InputError: They give another.
+        InputError: They give another trial.
     """
     if expected is not None and found != expected:
         raise InputError(
             f"--resume {expected}: expected the data and the version of handssl the run was "
-            f"started with, with those of now it is trial {found}; bring the data back, or start "
+            f"started with, with the current ones it is trial {found}; restore the data, or start "
             "a new run with CONFIG"
         )
 
@@ -103,7 +103,7 @@ def _storage_of(name: str, storage: Path | str | None) -> Path | str | None:
     own = Path(name).resolve().parent.parent
     if storage is not None and resolve_storage(storage) != own:
         raise InputError(
-            f"--resume {name}: it lies in the storage {own}, --storage says {storage}; "
+            f"--resume {name}: it is in the storage {own}, --storage is {storage}; "
             "leave --storage out"
         )
     return own
@@ -117,14 +117,14 @@ def _find(name: str, store: Ledger) -> TrialRecord:
         return found[0]
     if found:
         raise InputError(
-            f"--resume {name}: expected one run, {len(found)} in {store.storage} begin so:\n"
+            f"--resume {name}: expected one run, {len(found)} in {store.storage} match:\n"
             + _listed(found)
         )
-    there = f"it holds:\n{_listed(records)}" if records else "it holds none"
+    there = f"it contains:\n{_listed(records)}" if records else "it contains none"
     near = nearest(name, [record.trial_id[: len(name)] for record in records])
-    hint = near if near.startswith("; did") else ""  # all there are follow
+    hint = near if near.startswith("; did") else ""  # the existing ones are listed anyway
     raise InputError(
-        f"--resume {name}: expected a trial's id or the start of one, its folder or its MLflow run "
+        f"--resume {name}: expected a trial's id or its beginning, its folder or its MLflow run "
         f"id, found no such run in {store.storage}{hint}; {there}"
     )
 
@@ -139,7 +139,7 @@ def _listed(records: tuple[TrialRecord, ...] | list[TrialRecord]) -> str:
 
 
 def _known(record: TrialRecord, file: RunFile | None, given: RunConfig | None) -> RunConfig:
-    """Return the settings; of a trial that a study made, the data by its fingerprint."""
+    """Return the run's settings; for a study's trial, with the data by its fingerprint."""
     if file is not None:
         return file.run
     pretrain = PretrainConfig.parse(record.config, where=f"the record of trial {record.trial_id}")
@@ -150,7 +150,7 @@ def _known(record: TrialRecord, file: RunFile | None, given: RunConfig | None) -
         fingerprint = ""
     if dataset == "procedural" or not fingerprint:
         raise InputError(
-            f"--resume {record.trial_id}: its record does not say on which data; give CONFIG too, "
+            f"--resume {record.trial_id}: its record does not name its data; give CONFIG too, "
             f"or run the study {record.study} again, which continues it"
         )
     data = PackedData.parse({"name": dataset, "fingerprint": fingerprint[:32]})

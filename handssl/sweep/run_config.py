@@ -1,4 +1,4 @@
-"""One pretraining as a configuration of its own: what `handssl pretrain` reads."""
+"""Configuration of a single pretraining run, read by `handssl pretrain`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class RunConfig(Config):
     """One pretraining run: read from YAML with `RunConfig.load`, or built in Python.
 
     Attributes:
-        name: Of the MLflow experiment.
-        data: The images, by what determines them.
-        pretrain: Composition, objective, seed and everything else.
+        name: Name of the MLflow experiment.
+        data: Configuration of the dataset.
+        pretrain: Composition, objective, seed and all other settings of the pretraining.
 
     Example:
         >>> RunConfig.parse({"pretrain": {"composition": ["rotate"], "epochs": 20}}).study().blocks

@@ -1,4 +1,4 @@
-"""What the record of a run's trial does not say, kept beside it."""
+"""Settings of a run that are not in its trial's record, stored in the trial's folder."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FILE = "run.json"
 
 
 class RunFile(Config):
-    """What a trial's record does not say about its run; written beside it.
+    """Settings of a run that are not in its trial's record; written to the trial's folder.
 
     Attributes:
-        run: What was asked for, the data included.
-        tracking_uri: The MLflow store; None for the storage's own, and for one with a password.
+        run: Configuration of the run, including the data.
+        tracking_uri: URI of the MLflow store; None for the default, and for one with a password.
     """
 
     run: RunConfig
@@ -29,18 +29,18 @@ class RunFile(Config):
 
     @classmethod
     def of(cls, run: RunConfig, tracking_uri: str, storage: Path) -> Self:
-        """Return what is written: no URI with a name or password in it, nor the default."""
+        """Return the file's content, without a URI that is the default or contains a password."""
         known = "@" in urlsplit(tracking_uri).netloc or tracking_uri == default_tracking_uri(
             storage
         )
         return cls(run=run, tracking_uri=None if known else tracking_uri)
 
     def save(self, folder: Path, fence: Fence | None = None) -> None:
-        """Write it into a trial's folder, whole or not at all.
+        """Write it atomically into a trial's folder.
 
         Raises:
             DataError: The folder cannot be written.
-            TakenOverError: It was claimed by another.
+            TakenOverError: Another process has claimed the folder.
         """
         content = self.model_dump_json(indent=2).encode()
 
@@ -51,7 +51,7 @@ class RunFile(Config):
 
     @classmethod
     def find(cls, folder: Path) -> Self | None:
-        """Return what was written, None where nothing was."""
+        """Read the file of a trial's folder; None if there is none."""
         path = folder / FILE
         try:
             return cls.model_validate_json(path.read_bytes())

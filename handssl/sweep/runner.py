@@ -1,4 +1,4 @@
-"""Run a study: prepare its data, run what is missing in Ray Tune, return what there is."""
+"""Run of a study: prepares data, runs missing trials in Ray Tune, returns all records."""
 
 from __future__ import annotations
 
@@ -46,30 +46,30 @@ def run(
     on_event: OnEvent | None = None,
     interruption: Interruption | None = None,
 ) -> StudyResult:
-    """Run the trials of a study that no earlier run has finished, in this process.
+    """Run the trials of a study that no earlier run has finished, with this process as driver.
 
-    Where its Ray ends, Ray's core may end this process with it; see `handssl.sweep.supervised`.
+    If its Ray ends, Ray's core may end this process with it; see `handssl.sweep.supervised`.
 
-    Ctrl-C and SIGTERM end it cleanly: what finished is kept, trials under way go on from their
-    last epoch when the study is run again. Uses the Ray the caller has connected to, else that of
-    `running.address`, else one of its own, which is gone afterwards. Other studies may run on the
-    same storage: a trial that several want is run once.
+    Ctrl-C and SIGTERM end it cleanly: finished trials are kept, running ones resume from their last
+    epoch when the study is run again. Uses the Ray the caller has connected to, else that of
+    `running.address`, else a local Ray, which is stopped afterwards. Other studies may run on the
+    same storage: a trial that several studies include is run once.
 
     Args:
-        study: What to run.
+        study: The study to run.
         storage: Folder of the results; default: HANDSSL_HOME, else ./handssl-runs.
         tracking_uri: MLflow store; default: SQLite in the storage.
-        running: What trials are given, and what happens to one in trouble.
-        on_event: Called with everything that happens, in this thread; see `handssl.sweep.events`.
-        interruption: Its `requested` ends the study as Ctrl-C does, from another thread.
+        running: Execution options: resources of trials, and handling of lost ones.
+        on_event: Called with every event, in this thread; see `handssl.sweep.events`.
+        interruption: Setting its `requested` from another thread ends the study like Ctrl-C.
 
     Returns:
         The records of all trials; `interrupted` says whether some are missing.
 
     Raises:
-        InputError: The study cannot be run, or somebody else runs it.
-        PausedStudyError: It was paused, and nobody has resumed it.
-        DatabaseAwayError: The ledger's server is away, at the beginning or for ten minutes.
+        InputError: The study cannot be run, or another driver runs it.
+        PausedStudyError: It was paused and has not been resumed.
+        DatabaseAwayError: The ledger's server is not reachable at the start or for ten minutes.
         ClusterLostError: Ray has ended.
     """
     folder = resolve_storage(storage)
@@ -84,10 +84,10 @@ class Sweep:
     """One call of `run`.
 
     Args:
-        study: What to run.
+        study: The study to run.
         storage: Folder of the results.
         tracking_uri: MLflow store.
-        interruption: Asked whether to end.
+        interruption: Checked to decide whether to stop.
     """
 
     def __init__(
@@ -102,22 +102,22 @@ class Sweep:
         self.selections: dict[str, Selection] = {}
 
     def obey(self, on_event: OnEvent) -> None:
-        """Take in what was asked of the study before it ran.
+        """Apply the requests made to the study before it ran: pause and extension.
 
         Raises:
-            PausedStudyError: It is to wait.
+            PausedStudyError: The study is paused.
         """
         asked = self.store.asked(self.study.name)
         if asked.paused:
             go_on = command("study", "resume", self.study.name, storage=self.storage)
-            raise PausedStudyError(f"study {self.study.name} is paused; it goes on with `{go_on}`")
+            raise PausedStudyError(f"study {self.study.name} is paused; resume it with `{go_on}`")
         study = extended(self.study, asked)
         if study != self.study:
             on_event(Note(f"extended: {said_extension(asked)}"))
         self.study = study
 
     def until_interrupted(self, on_event: OnEvent) -> StudyResult:
-        """Do everything, or what comes before an interruption; return what there is then."""
+        """Run the study until it is over or interrupted; return the result so far."""
         must_stop, tell = (lambda: self.interruption.requested), (lambda text: on_event(Note(text)))
         self.store.be_patient(Patience(tell, must_stop))
         try:
@@ -137,10 +137,10 @@ class Sweep:
                 return Hold(self.store.claims, name, patience_s=patience_s)
         except BusyStudyError as error:
             look = command("study", "status", name, storage=self.storage)
-            raise BusyStudyError(f"{error}, or look at it with `{look}`") from None
+            raise BusyStudyError(f"{error}, or see its progress with `{look}`") from None
 
     def run(self, on_event: OnEvent) -> None:
-        """Do everything that is still to be done, stage after stage."""
+        """Run everything that is missing, stage after stage."""
         with self.interruption.at_once():
             self.places = Places(self.study, self.storage, on_event)
             self.places.plan = keep_plan(self.study, self.storage, self.store, on_event)
@@ -187,22 +187,22 @@ class Sweep:
     def _show(
         self, stage: Stage, trials: tuple[PlannedTrial, ...], chosen: Selection | None = None
     ) -> None:
-        """Have MLflow show the stage as a whole, where it is more than one run."""
+        """Show the stage as a whole in MLflow, unless the study is a single pretraining."""
         if not is_single(self.study):
             self.tracker.show_stage(stage_view(self.study, stage.name, trials, self.store, chosen))
 
     def _is_complete(self) -> bool:
-        """Say whether every stage has chosen and no trial has failed."""
+        """Return whether every stage has a selection and no trial has failed."""
         everything = len(self.selections) == len(self.study.all_stages)
         return everything and self._can_choose_from(tuple(self.selections))
 
     def _can_choose_from(self, needed: tuple[str, ...]) -> bool:
-        """Say whether no trial of these stages has failed: what follows would rest on a gap."""
+        """Return whether no trial of these stages has failed, as later selections require."""
         asked = [trial.trial_id for trial in self.trials if trial.stage in needed]
         return all(record.outcome != "failed" for record in map(self.store.load, asked) if record)
 
     def execute(self, scheduler: StageScheduler, recorder: Recorder, on_event: OnEvent) -> None:
-        """Run what a stage lacks: here, in Ray Tune."""
+        """Run the missing trials of a stage, here in Ray Tune."""
         running = shared(self.running, [trial.config for trial in scheduler.missing])
         with (
             ray_cluster(running.address, running=running) as cluster,
@@ -212,7 +212,7 @@ class Sweep:
             self.interruption.raise_if_requested()
             if not cluster.owned:
                 require_same_everywhere()
-            # Trials of a Ray that is not ours may run on other machines than this one.
+            # Trials on a Ray that is not ours may run on other machines than this one.
             self.tracker.samples_system = cluster.owned
             planned = self.planned(scheduler, cluster)
             recorder.devices = planned.devices
@@ -231,7 +231,7 @@ class Sweep:
             self._require_over(scheduler, on_event)
 
     def _require_over(self, scheduler: StageScheduler, on_event: OnEvent) -> None:
-        """End the run where a stage is not over, whatever the reason: nothing is to be chosen."""
+        """End the run if a stage is not over, whatever the reason: it can't have a selection."""
         if left := scheduler.unfinished:
             self.ended_by = "missing trials"
             named = f"{left[0].cell}, block {left[0].block}"
@@ -247,16 +247,16 @@ class Sweep:
         self.company.look_now_and_then()
         taken, paused = self.hold.is_study_lost, self.company.is_paused
         if taken:
-            on_event(Note("another driver has taken the study over, this one having been silent"))
+            on_event(Note("another driver has taken the study over: this one was silent too long"))
         if self.interruption.requested or taken or paused:
             self.ended_by = "another driver" if taken else "pause" if paused else "time"
             on_event(Stopping())
-            # Tune tidies up after an Exception only. In a Ray of our own that would only delay
+            # Tune cleans up after an Exception only. In a local Ray that would only delay
             # the end of every process.
             raise KeyboardInterrupt if owned else InterruptedStudyError("stop")
 
     def planned(self, scheduler: StageScheduler, cluster: Cluster) -> Planned:
-        """Return the event that says what is about to run."""
+        """Return the event that describes the trials about to run."""
         trials = tuple(scheduler.trials.values())
         return Planned(
             *(self.study, trials, scheduler.missing, cluster.slots),
@@ -266,8 +266,8 @@ class Sweep:
         )
 
     def result(self) -> StudyResult:
-        """Return what the record holds of this plan."""
-        # A trial that two stages ask for is one trial.
+        """Return the result with all records of this plan."""
+        # A trial of two stages is one trial.
         names = dict.fromkeys(trial.trial_id for trial in self.trials)
         records = tuple(filter(None, map(self.store.load, names)))
         return StudyResult(

@@ -1,4 +1,4 @@
-"""How a sweep is run, apart from what it computes: no part of any identity."""
+"""Execution options of a sweep, which are not part of any identity."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Running(Config):
-    """What trials are given, and what happens when one of them is in trouble.
+    """Execution options: resources of trials, and handling of lost ones.
 
     Attributes:
-        address: Of a Ray cluster whose nodes see the storage, as `ray.init` takes it; None: the
-            one that the caller has connected to, else that of $RAY_ADDRESS, else a Ray of its own,
-            as with `local`.
-        workers: Ray Train workers of each trial; 1 trains in a reused actor, which costs seconds
-            less a trial.
-        at_once: Trials that run at the same time, at most; None: as many as fit.
-        trials_per_gpu: Trials that share a GPU, where there is one worker each; None: as many as
-            its memory has room for, at most four, and one where its memory is not known.
-        retries: How often a trial is given to another process after its own was lost.
-        silence_s: A trial that has not ended an epoch for as long is ended, and counts as lost.
-        wave: Segments of trials after which Ray Tune begins anew, so that its memory is bounded.
-        patience_s: How long to wait where another driver runs the study, before giving up.
-        checkpoint_bytes: What checkpoints of all trials may take together; those of trials that
-            are over go first, and those that are needed to go on never.
-        execution: How each trial is computed.
+        address: Address of a Ray cluster whose nodes see the storage, as `ray.init` takes it; None:
+            the one that the caller has connected to, else that of $RAY_ADDRESS, else a local Ray
+            (also `local`).
+        workers: Ray Train workers of each trial; with 1, trials run in reused actors, which saves
+            seconds per trial.
+        at_once: Maximum number of trials that run at the same time; None: as many as fit.
+        trials_per_gpu: Trials that share a GPU, with one worker each; None: as many as fit into its
+            memory, at most four, and one if its memory is not known.
+        retries: How often a trial is given to another process after its process was lost.
+        silence_s: Seconds without a finished epoch after which a trial's process is killed and
+            counts as lost.
+        wave: Segments of trials after which Ray Tune is restarted, so that its memory is bounded.
+        patience_s: Seconds to wait for another driver of the study before giving up.
+        checkpoint_bytes: Limit for the checkpoints of all trials together in bytes; those of trials
+            that are over are removed first, those needed to resume never; None: no limit.
+        execution: Execution options of each trial.
 
     Example:
         >>> Running(at_once=2).retries
@@ -50,14 +51,14 @@ class Running(Config):
     execution: Execution = Execution()
 
     def require(self, cpus: int, gpus: int) -> None:
-        """Refuse what a cluster can never give.
+        """Check that the cluster has enough resources for the workers of a trial.
 
         Args:
-            cpus: Of the cluster.
-            gpus: Likewise; workers take one each where there are some.
+            cpus: CPUs of the cluster.
+            gpus: GPUs of the cluster; if there are any, each worker uses one.
 
         Raises:
-            InputError: More workers than that.
+            InputError: There are more workers than CPUs or GPUs.
         """
         there, kind = (gpus, "GPUs") if gpus else (cpus, "CPUs")
         if self.workers > 1 and self.workers > there:

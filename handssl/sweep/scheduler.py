@@ -1,4 +1,4 @@
-"""What a stage's scheduler has seen, kept in the ledger, and what follows from it."""
+"""Scheduler of a stage: halving decisions that follow from the stage's log in the ledger."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ PRIMARY = "median_mm"
 
 
 class StageScheduler:
-    """Decides who trains how far; the same after every restart, because the log decides.
+    """Decides which trials train to which epoch; restarts repeat decisions from the log.
 
-    Trials that another stage or study has run count with what they gave.
+    Trials that another stage or study has run count with their results.
 
     Args:
-        study: Gives the rules.
+        study: The study, with the rules of halving.
         stage: Name of the stage.
         trials: All of its trials, in the order of the plan.
-        ledger: Holds the log.
-        looking: Write nothing.
+        ledger: Ledger with the log.
+        looking: Whether to only read the log, and write nothing.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class StageScheduler:
         known = self._known(list(self.trials))
         if not looking:
             ledger.append(*known)
-        # What is known and was just written stands in the log too, and counts once.
+        # The known entries, which were just written, are in the log too, and count once.
         for entry in (*ledger.log(study.name, stage), *known):
             self._apply(entry)
         again = [self._entry(name, "retried", self._attempts[name]) for name in self._failed]
@@ -67,25 +67,25 @@ class StageScheduler:
 
     @property
     def missing(self) -> tuple[PlannedTrial, ...]:
-        """The trials that are not over: to be trained further, or waiting for their rung."""
+        """Trials that are not over: to be trained further, or waiting for their rung."""
         return tuple(trial for trial in self.trials.values() if not self.is_over(trial))
 
     @property
     def unfinished(self) -> tuple[PlannedTrial, ...]:
-        """The missing ones that have not ended in this run; a reference may have failed in it."""
+        """Missing trials that have not ended in this run; a failed reference has ended."""
         return tuple(trial for trial in self.missing if trial.trial_id not in self._ended)
 
     def is_over(self, trial: PlannedTrial) -> bool:
-        """Say whether nothing is left to be done for a trial in this stage."""
+        """Return whether a trial is over in this stage."""
         if trial.kind != "trial":
             return self.outcomes.get(trial.trial_id) == "completed"
         status = self.state.status(trial.trial_id)
-        # Done is done when its outcome is written too.
+        # A trial is done only when its outcome is written too.
         done = self.outcomes.get(trial.trial_id) == "completed"
         return status in ("stopped", "out") or (status == "done" and done)
 
     def complete(self) -> tuple[PlannedTrial, ...]:
-        """Return the trials whose every epoch is there and whose outcome is not."""
+        """Return the trials with all epochs recorded, but no outcome."""
         return tuple(
             trial
             for trial in self.missing
@@ -93,11 +93,11 @@ class StageScheduler:
         )
 
     def target(self, trial: PlannedTrial) -> int:
-        """Return the epoch up to which a trial may train as things stand."""
+        """Return the epoch up to which a trial may train at present."""
         return self.state.target(trial.trial_id) if trial.kind == "trial" else 0
 
     def may_train(self, trial: PlannedTrial) -> bool:
-        """Say whether a trial has something to do now."""
+        """Return whether a trial may train now."""
         if trial.kind != "trial":
             return not self.is_over(trial)
         return self.state.status(trial.trial_id) == "goes_on"
@@ -105,18 +105,18 @@ class StageScheduler:
     def entries(
         self, trial: PlannedTrial, epoch: int, metrics: Mapping[str, float]
     ) -> tuple[LogEntry, ...]:
-        """Return what the log keeps of an epoch: those at which something is decided."""
+        """Return the log entries of an epoch; empty for epochs at which nothing is decided."""
         if trial.kind != "trial" or epoch not in {*self._decisive, trial.epochs}:
             return ()
         return (self._entry(trial.trial_id, "reported", epoch, metrics.get(PRIMARY, math.nan)),)
 
     def reported(self, trial: PlannedTrial, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Take in an epoch."""
+        """Apply an epoch reported by a trial."""
         for entry in self.entries(trial, epoch, metrics):
             self._apply(entry)
 
     def ended(self, trial: PlannedTrial, outcome: Outcome) -> None:
-        """Take in, and keep, how a trial has ended by itself."""
+        """Apply and log the outcome of a trial that ended by itself."""
         self.outcomes[trial.trial_id] = outcome
         self._ended.add(trial.trial_id)
         if trial.kind == "trial" and (outcome == "diverged" or outcome == "failed"):
@@ -127,14 +127,14 @@ class StageScheduler:
             self._apply(entry)
 
     def learn(self, trial_ids: Sequence[str]) -> None:
-        """Take in what other drivers have recorded of trials since this was last asked."""
+        """Apply what other drivers have recorded of trials since the last call."""
         news = [entry for entry in self._known(trial_ids) if _key(entry) not in self._seen]
         self._ledger.append(*news)
         for entry in news:
             self._apply(entry)
 
     def cancel(self, trials: Iterable[PlannedTrial]) -> tuple[PlannedTrial, ...]:
-        """Take trials that are not over out of the stage; return them."""
+        """Cancel those of the trials that are not over; return them."""
         chosen = tuple(t for t in trials if t.kind == "trial" and not self.is_over(t))
         entries = [self._entry(trial.trial_id, "cancelled", 0) for trial in chosen]
         self._ledger.append(*entries)
@@ -143,11 +143,11 @@ class StageScheduler:
         return chosen
 
     def is_cancelled(self, trial: PlannedTrial) -> bool:
-        """Say whether a trial was taken out."""
+        """Return whether a trial was cancelled."""
         return (trial.trial_id, "cancelled", 0) in self._seen
 
     def outcome(self, record: TrialRecord) -> Outcome:
-        """Return how a trial has ended for this stage, whatever others have done with it."""
+        """Return a trial's outcome in this stage, which may differ from that in other stages."""
         trial = self.trials[record.trial_id]
         if self.is_cancelled(trial):
             return "cancelled"
@@ -156,7 +156,7 @@ class StageScheduler:
         return record.outcome
 
     def stopped(self) -> tuple[PlannedTrial, ...]:
-        """Return the trials that were stopped since this was last asked."""
+        """Return the trials that were stopped since the last call."""
         names, self.state.changed = self.state.changed, []
         return tuple(self.trials[name] for name in names if self.state.status(name) == "stopped")
 
@@ -165,7 +165,7 @@ class StageScheduler:
 
     def _apply(self, entry: LogEntry) -> None:
         if entry.trial_id not in self.trials or _key(entry) in self._seen:
-            return  # of an earlier plan of the study, or known
+            return  # of an earlier plan of the study, or known already
         self._seen.add(_key(entry))
         name, cancelled = entry.trial_id, self.is_cancelled(self.trials[entry.trial_id])
         self._failed.pop(name, None)
@@ -183,7 +183,7 @@ class StageScheduler:
             self._failed |= {} if cancelled else {name: None}
 
     def _known(self, trial_ids: Sequence[str]) -> list[LogEntry]:
-        """Return as entries what the records hold of trials, whoever has run them."""
+        """Return log entries from the records of trials, whichever driver has run them."""
         records = self._ledger.load_all(trial_ids)
         self.outcomes |= {record.trial_id: record.outcome for record in records}
         known = [

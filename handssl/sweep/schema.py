@@ -1,4 +1,4 @@
-"""What the schema of study files says beyond its fields: which transformations may be named."""
+"""Additions to the JSON schema of study files: names of transformations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STAGES = {
         }
     }
 }
-# An editor cannot look up what own transformations are called; without any it marks a wrong name.
+# An editor doesn't know names of custom transformations; without any it can mark a wrong name.
 NAMES: dict[str, Any] = {
     "if": {
         "properties": {

@@ -1,4 +1,4 @@
-"""Hyperparameters by another search algorithm: any Searcher of Ray Tune, Optuna included."""
+"""Hyperparameter search with any Searcher of Ray Tune, including Optuna."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Point:
     """A point that was tried.
 
     Attributes:
-        settings: Dotted keys of the pretraining with their values.
-        value_mm: Mean of the primary measure on `select` over blocks; infinite if it failed.
-        records: Of its trials.
+        settings: Dotted keys of the pretraining configuration with their values.
+        value_mm: Mean of the primary measure on `select` over blocks in mm; infinite if it failed.
+        records: Records of its trials.
     """
 
     settings: dict[str, Any]
@@ -41,17 +41,17 @@ class Point:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search gave.
+    """Result of a search.
 
     Attributes:
-        points: In the order in which they were suggested.
+        points: All points, in the order in which they were suggested.
     """
 
     points: tuple[Point, ...]
 
     @property
     def best(self) -> Point:
-        """The point with the least value."""
+        """The point with the smallest value."""
         return min(self.points, key=lambda point: point.value_mm)
 
 
@@ -69,33 +69,33 @@ def search(
     running: Running | None = None,
     on_event: OnEvent | None = None,
 ) -> SearchResult:
-    """Let a searcher choose settings of the pretraining, one batch after the other.
+    """Search for settings of the pretraining with a searcher, batch after batch.
 
-    The searcher suggests dotted keys, as `optimizer.lr_base`, and learns the primary measure on
-    `select`. Its trials are trials like all others: found again in the ledger, so a search that was
-    interrupted and is started again with the same seed pays for nothing twice. A point that is
-    suggested twice in a batch, to six digits, is run once and both are told. Blocks are those
-    of the stage `hyperparameters`, which no reported stage uses.
+    The searcher suggests dotted keys, such as `optimizer.lr_base`, and receives the primary measure
+    on `select`. Its trials are recorded in the ledger like all others, so an interrupted search
+    that is started again with the same seed repeats no trial. A point that is suggested twice in a
+    batch, equal to six digits, is run once and reported for both. Blocks are those of the stage
+    `hyperparameters`, which no reported stage uses.
 
     Args:
-        study: Its data, pretraining and name; stages and halving are left aside.
-        searcher: Of `ray.tune.search`; give it metric="median_mm", mode="min" and its space.
+        study: Study whose data, pretraining and name are used; stages and halving are ignored.
+        searcher: Searcher of `ray.tune.search`, with metric="median_mm", mode="min" and its space.
         composition: The fixed composition.
-        objective: Of all points.
-        points: How many.
-        at_once: Points that are suggested before the first of them is known.
+        objective: Objective of all points.
+        points: Number of points.
+        at_once: Number of points suggested before the result of the first is known.
         blocks: Seeds of each point.
-        storage: As of `handssl.run`, likewise the rest.
-        tracking_uri: MLflow store.
-        running: How.
-        on_event: Called with everything that happens.
+        storage: Folder of the results, as for `handssl.run`.
+        tracking_uri: MLflow store, as for `handssl.run`.
+        running: Execution options, as for `handssl.run`.
+        on_event: Called with every event.
 
     Returns:
         All points.
 
     Raises:
-        InputError: A suggestion is no setting of the pretraining, none is made, or the objective
-            cannot have the composition.
+        InputError: A suggestion is not a setting of the pretraining, no suggestion is made, or the
+            objective does not support the composition.
     """
     if not isinstance(searcher, Searcher):
         raise InputError(
@@ -104,7 +104,7 @@ def search(
         )
     values = {"composition": tuple(composition), "objective": objective, "exempt": True}
     fixed = Cell.parse(values)
-    # Searchers that were told at construction say no, and are right.
+    # A searcher configured at construction returns False, which is fine.
     searcher.set_search_properties(PRIMARY, "min", {})
     found: list[Point] = []
     base = {"references": False, "halving": None, "stages": (), "blocks": tuple(blocks)}
@@ -129,7 +129,7 @@ def search(
 
 
 def _suggested(searcher: Searcher, known: int, most: int) -> dict[str, dict[str, Any]]:
-    """Ask for points; a searcher that wants to wait for results, or is done, gives fewer."""
+    """Return suggestions; fewer if the searcher waits for results or is finished."""
     found = {}
     for number in range(known, known + most):
         settings = searcher.suggest(str(number))
@@ -140,7 +140,7 @@ def _suggested(searcher: Searcher, known: int, most: int) -> dict[str, dict[str,
 
 
 def _cells(fixed: Cell, batch: Mapping[str, dict[str, Any]]) -> dict[str, Cell]:
-    """Return the cell of each suggestion; suggestions with one label share the first's."""
+    """Return the cell of each suggestion; suggestions with the same label share one cell."""
     first: dict[str, Cell] = {}
     found = {}
     for number, settings in batch.items():
@@ -150,7 +150,7 @@ def _cells(fixed: Cell, batch: Mapping[str, dict[str, Any]]) -> dict[str, Cell]:
 
 
 def _planned(study: Study, base: Mapping[str, Any], cells: Iterable[Cell]) -> Study:
-    """Return the study of a batch, each cell once however often it was suggested."""
+    """Return the study of a batch, with each cell once however often it was suggested."""
     distinct = {cell.label: cell for cell in cells}
     changes = {**base, "name": f"{study.name}-search", "cells": tuple(distinct.values())}
     return Study.parse(study.model_copy(update=changes).model_dump())
@@ -159,7 +159,7 @@ def _planned(study: Study, base: Mapping[str, Any], cells: Iterable[Cell]) -> St
 def _by_label(
     trials: Iterable[PlannedTrial], records: Iterable[TrialRecord]
 ) -> dict[str, tuple[TrialRecord, ...]]:
-    """Return the records of each cell; another study may have run its trials by another label."""
+    """Return the records of each cell; another study may have labelled its trials differently."""
     known = {record.trial_id: record for record in records}
     found: dict[str, tuple[TrialRecord, ...]] = {}
     for trial in trials:

@@ -1,4 +1,4 @@
-"""How many trials share a GPU: as many as its memory has room for."""
+"""Number of trials that share a GPU, as many as fit into its memory."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from handssl.training.config import PretrainConfig
 from handssl.training.execution import Precision
 from handssl.training.memory_need import step_bytes
 
-# More than four gain little: then the GPU is busy. The rest is the driver's and the allocator's.
+# More than four gain little, since the GPU is busy. 5 % are left to the driver and the allocator.
 MOST, _USABLE = 4, 0.95
 
 
 def shared(running: Running, configs: Iterable[PretrainConfig], gpu: int | None = None) -> Running:
-    """Return how a sweep runs, with the number of trials on a GPU, of which each is told.
+    """Return execution options with the number of trials per GPU, also set for each trial.
 
     Args:
-        running: What was asked for; a number that was given stays.
-        configs: Of its trials.
-        gpu: Bytes of the smallest GPU; default: of those that this machine has.
+        running: Execution options; a given `trials_per_gpu` is kept.
+        configs: Configurations of the trials.
+        gpu: Memory of the smallest GPU in bytes; default: that of this machine.
 
     Returns:
-        With `trials_per_gpu` set, to 1 where no memory is known.
+        Options with `trials_per_gpu` set; 1 if no memory is known.
     """
     number = running.trials_per_gpu
     if number is None:
@@ -37,11 +37,11 @@ def shared(running: Running, configs: Iterable[PretrainConfig], gpu: int | None 
 
 
 def fitting(step: int | None, gpu: int | None) -> int:
-    """Return how many trials fit on a GPU: at least one, which may say that it does not.
+    """Return how many trials fit on a GPU, at least one even if it may not fit.
 
     Args:
-        step: Bytes of the largest step, None if not known.
-        gpu: Bytes of the GPU, likewise.
+        step: Memory of the largest step in bytes; None if not known.
+        gpu: Memory of the GPU in bytes; None if not known.
 
     Example:
         >>> [fitting(step, 80_000_000_000) for step in (5_000_000_000, 22_000_000_000, None)]
@@ -51,7 +51,7 @@ def fitting(step: int | None, gpu: int | None) -> int:
 
 
 def largest_step(running: Running, configs: Iterable[PretrainConfig]) -> int | None:
-    """Return the bytes of the largest step, None where one is not known, or there is none."""
+    """Return the bytes of the largest step; None if any is unknown, or there is none."""
     auto = running.execution.precision
     precision: Precision = "bf16" if auto == "auto" else auto
     steps = [
@@ -63,5 +63,5 @@ def largest_step(running: Running, configs: Iterable[PretrainConfig]) -> int | N
 
 
 def smallest_gpu() -> int | None:
-    """Return the bytes of the smallest GPU of this machine, None without one."""
+    """Return the memory in bytes of this machine's smallest GPU; None without a GPU."""
     return min(gpu_bytes(), default=None)

@@ -1,4 +1,4 @@
-"""A watch over work that may hang: its process is ended, and leaves word of where it was."""
+"""Watchdog for work that may hang: kills its process and writes where every thread was."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ SILENCE_FILE = "silence.txt"
 
 @contextmanager
 def watched(folder: Path, limit_s: float, fence: Fence | None = None) -> Iterator[None]:
-    """End this process if the block takes too long.
+    """Kill this process if the block takes too long.
 
-    A thread of the interpreter's own does it, which needs no lock of Python's: so also code that
-    never gives that lock back is ended. What every thread was doing stands in the folder then.
+    A C thread of `faulthandler` does it without the GIL, so code that never releases the GIL is
+    killed too. The stack of every thread is then written to the folder.
 
     Args:
-        folder: Created if missing; holds no trace of a block that ends in time.
-        limit_s: Seconds.
-        fence: Around the folder.
+        folder: Folder of the stack traces, created if missing; no file is left if the block ends
+            in time.
+        limit_s: Time limit in seconds.
+        fence: Fence of the folder.
 
     Raises:
-        TakenOverError: The folder was claimed by another, before the block or within it.
+        TakenOverError: Another process has claimed the folder, before the block or within it.
 
     Example:
         >>> import tempfile
@@ -35,7 +36,7 @@ def watched(folder: Path, limit_s: float, fence: Fence | None = None) -> Iterato
     path = folder / SILENCE_FILE
     with held(fence):
         folder.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)  # an earlier process may have the file open still
+        path.unlink(missing_ok=True)  # an earlier process may still have the file open
         file = path.open("w", encoding="utf-8")
     with file:
         faulthandler.dump_traceback_later(limit_s, exit=True, file=file)

@@ -1,4 +1,4 @@
-"""What a cluster says of itself in `places.yaml`: where packed stores are, caches of nodes."""
+"""Data settings of a cluster in `places.yaml`: locations of packed stores, caches of nodes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def _bytes(value: Any) -> Any:
-    """Read `200GB`; numbers are bytes."""
+    """Parse a size such as `200GB`; numbers are bytes."""
     if isinstance(value, str):
         for unit, size in _UNITS.items():
             number = value.strip().upper().removesuffix(unit)
@@ -28,14 +28,14 @@ def _bytes(value: Any) -> Any:
 
 
 class Site(Config):
-    """The places of a cluster.
+    """Data settings of a cluster.
 
     Attributes:
-        stores: Dataset, or `dataset@fingerprint`, to a folder that nodes see or a URL.
-        cache: Folder on each node's own disk that stores are copied to, `$NAME` being taken from
-            the node's environment; None: they are read where they are.
-        cache_bytes: What the cache may take; stores that nobody reads go first, the one that was
-            read longest ago before others.
+        stores: Folder that nodes see, or URL, by dataset or `dataset@fingerprint`.
+        cache: Folder on each node's own disk that stores are copied to, with `$NAME` taken from the
+            node's environment; None: stores are read at their location.
+        cache_bytes: Limit of the cache in bytes; of the stores not in use, the least recently used
+            ones are evicted first; None: no limit.
         artifacts: Folder or URL for MLflow's files; None: in the storage.
 
     Example:
@@ -50,11 +50,11 @@ class Site(Config):
     artifacts: str | None = None
 
     def place_of(self, dataset: str, fingerprint: str | None) -> str | None:
-        """Return where a store is, None if that is not said.
+        """Return the location of a store; None if it is not configured.
 
         Args:
-            dataset: Its name.
-            fingerprint: Its, or the start of it.
+            dataset: Name of the dataset.
+            fingerprint: Fingerprint of the store or its beginning; None matches any.
         """
         for key, place in self.stores.items():
             name, _, known = key.partition("@")
@@ -64,21 +64,21 @@ class Site(Config):
         return None
 
     def matching(self, manifest: Manifest) -> str | None:
-        """Return where the store of a manifest is."""
+        """Return the location of the store with a manifest; None if it is not configured."""
         return self.place_of(manifest.dataset, manifest.fingerprint)
 
 
 def find_site(storage: Path) -> Site | None:
-    """Return what $HANDSSL_PLACES, else `places.yaml` in the storage, says; None without either.
+    """Read $HANDSSL_PLACES, else `places.yaml` in the storage; None if there is neither.
 
     Args:
         storage: Folder of the results.
 
     Raises:
-        InputError: The file is not there, or has mistakes.
+        InputError: The file does not exist, or has mistakes.
     """
     named = os.environ.get(VARIABLE)
     file = Path(named).expanduser() if named else storage / FILE
     if named and not file.is_file():
-        raise InputError(f"${VARIABLE}: expected a file, there is none at {file}")
+        raise InputError(f"${VARIABLE}: expected a file, found none at {file}")
     return Site.load(file) if file.is_file() else None

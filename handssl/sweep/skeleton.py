@@ -1,8 +1,8 @@
-"""The skeleton: an orthogonal fraction of the 2^k compositions, another coset in each block.
+"""Skeleton: an orthogonal fraction of the 2^k compositions, with a different coset per block.
 
 A regular fraction 2^(k-p) takes all combinations of k-p base transformations; each of the p others
 is on where an odd number of its generator's base transformations is (or, in other cosets, an even
-number). Main effects are then orthogonal, and which effects cannot be told apart is known.
+number). Main effects are then orthogonal, and the confounded effects are known.
 
 Reference: G. Box, J. S. Hunter, "The 2^(k-p) fractional factorial designs", Technometrics 1961;
 A. Fries, W. G. Hunter, "Minimum aberration 2^(k-p) designs", Technometrics 1980.
@@ -18,20 +18,20 @@ _MOST = 10
 
 
 def check_fraction(k: int, cells: int) -> None:
-    """Check that a fraction can tell as many transformations apart.
+    """Check that a fraction is large enough to distinguish the transformations.
 
     Args:
-        k: Transformations.
+        k: Number of transformations.
         cells: Size of the fraction.
 
     Raises:
-        ValueError: Too many transformations, no power of two, or too few cells.
+        ValueError: Too many transformations, not a power of two, or too few cells.
     """
     if k > _MOST or cells < 1 or cells & (cells - 1):
         raise ValueError(
             f"expected a power of two for at most {_MOST} transformations, got {cells} for {k}"
         )
-    # Each transformation needs a column of its own among those of a fraction.
+    # Each transformation needs its own column among those of a fraction.
     if cells <= k:
         raise ValueError(
             f"{cells} cells cannot tell {k} transformations apart, expected {2 ** k.bit_length()} "
@@ -44,14 +44,14 @@ def skeleton(names: Iterable[str], cells: int, coset: int = 0) -> tuple[tuple[st
 
     Args:
         names: The transformations, at most ten.
-        cells: Size of the fraction, a power of two; 2^k and more are all compositions.
-        coset: Which of the 2^p cosets; they divide all compositions among them.
+        cells: Size of the fraction, a power of two; 2^k or more gives all compositions.
+        coset: Index of one of the 2^p cosets, which partition all compositions.
 
     Returns:
         Compositions in canonical order.
 
     Raises:
-        ValueError: `cells` is no power of two, or too few for as many transformations.
+        ValueError: `cells` is not a power of two, or too small for the transformations.
 
     Example:
         >>> skeleton(["blur", "rotate", "translate"], 4)
@@ -73,10 +73,10 @@ def skeleton(names: Iterable[str], cells: int, coset: int = 0) -> tuple[tuple[st
 
 @lru_cache(maxsize=64)
 def generators(k: int, cells: int) -> tuple[int, ...]:
-    """Return the base factors, as bits, of each added factor: the design of least aberration.
+    """Return the base factors, as bits, of each added factor, with minimum aberration.
 
     Args:
-        k: Factors.
+        k: Number of factors.
         cells: Size of the fraction.
     """
     check_fraction(k, cells)
@@ -96,14 +96,14 @@ def defining_words(k: int, cells: int) -> tuple[int, ...]:
 
 
 def confounded(names: Sequence[str], cells: int) -> list[tuple[str, ...]]:
-    """Return the groups of main effects and pairs that the fraction cannot tell apart.
+    """Return the groups of main effects and pairs that the fraction confounds.
 
     Args:
         names: The transformations.
         cells: Size of the fraction.
 
     Returns:
-        Groups of two and more, written `a` and `a:b`.
+        Groups of two or more effects, written `a` and `a:b`.
 
     Example:
         >>> confounded(["blur", "rotate", "translate"], 4)[0]
@@ -125,7 +125,7 @@ def _base(k: int, cells: int) -> int:
 
 
 def _aberration(words: Sequence[int], base: int, k: int) -> tuple[int, ...]:
-    """Return how many defining words have each length: the fewer short ones, the better."""
+    """Return the number of defining words per length; fewer short ones are better."""
     single = [word | 1 << base + i for i, word in enumerate(words)]
     counts = [0] * (k + 1)
     for word in _span(single):

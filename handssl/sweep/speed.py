@@ -1,4 +1,4 @@
-"""How fast an epoch was, from its metrics."""
+"""Speed of an epoch, computed from its metrics."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from handssl.sweep.scheduler import PRIMARY
 
 
 def images_per_s(trial: PlannedTrial, metrics: Mapping[str, float]) -> float | None:
-    """Return the images of the split `pretrain` that an epoch took a second; views are more.
+    """Return the images of the split `pretrain` per second; one image gives several views.
 
     Args:
-        trial: Whose epoch it was.
-        metrics: Of the epoch.
+        trial: Trial of the epoch.
+        metrics: Metrics of the epoch, by name.
     """
     views = metrics.get("train/views_per_step")
     rate = metrics.get("train/views_per_s")
@@ -21,11 +21,11 @@ def images_per_s(trial: PlannedTrial, metrics: Mapping[str, float]) -> float | N
 
 
 def waiting_share(epoch: int, metrics: Mapping[str, float]) -> float | None:
-    """Return the share of the training time that went into reading crops and making views.
+    """Return the share of the training time spent on reading crops and computing views.
 
     Args:
-        epoch: Counted from 1.
-        metrics: Of the epoch.
+        epoch: Number of the epoch, from 1.
+        metrics: Metrics of the epoch, by name.
 
     Example:
         >>> of = {"train/views_per_s": 50.0, "train/encoder_views": 200.0, "train/data_s": 1.0}
@@ -39,12 +39,12 @@ def waiting_share(epoch: int, metrics: Mapping[str, float]) -> float | None:
 
 
 def measured(trial: PlannedTrial, epoch: int, metrics: Mapping[str, float]) -> list[str]:
-    """Say in parts of a line how fast an epoch was and what it gave, as far as that is known.
+    """Format speed and results of an epoch as parts of a line, as far as they are known.
 
     Args:
-        trial: Whose epoch it was.
-        epoch: Counted from 1.
-        metrics: Of the epoch.
+        trial: Trial of the epoch.
+        epoch: Number of the epoch, from 1.
+        metrics: Metrics of the epoch, by name.
     """
     rate, waited = images_per_s(trial, metrics), waiting_share(epoch, metrics)
     parts = [f"{rate:,.0f} images/s"] if rate else []

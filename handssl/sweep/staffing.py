@@ -1,4 +1,4 @@
-"""How many workers the next group gets: what was asked for, what fits, what is there."""
+"""Number of workers of the next group, from the requested bounds and the free resources."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SETTLE_S = 10.0
 WAIT_S = 1800.0
 _PERIOD_S = 0.2
 _FEWER_ROWS = (
-    "or set pretrain.accumulation to 2 or more: a step then needs a part of the memory, and is "
-    "another experiment with another identity"
+    "or set pretrain.accumulation to 2 or more: a step then needs less memory, but is a different "
+    "experiment with a different identity"
 )
 
 
@@ -24,9 +24,9 @@ class Workers:
     """Bounds on the size of a group.
 
     Attributes:
-        start: Least number for the first group.
-        least: For later ones, after workers were lost.
-        most: None is all there are at each start of a group.
+        start: Minimum of the first group.
+        least: Minimum of later groups, after workers were lost.
+        most: Maximum of every group; None: all available workers at each start of a group.
     """
 
     start: int
@@ -35,7 +35,7 @@ class Workers:
 
     @classmethod
     def of(cls, asked: int | tuple[int, int] | None) -> Workers:
-        """Read what `pretrain` was given.
+        """Convert the argument `workers` of `pretrain`.
 
         Args:
             asked: A number to start with, of which all but one may be lost; (least, most); or None.
@@ -55,12 +55,12 @@ class Workers:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What goes on while there are too few workers.
+    """Callbacks for the time while there are too few workers, and for training.
 
     Attributes:
-        must_stop: Asked several times a second.
+        must_stop: Called several times a second; True stops the run.
         on_tick: Called several times a second.
-        say: Gets what a person should know, and how many steps have to be made again.
+        say: Called with (message for the user, number of steps to be repeated).
         on_step: Called with (steps done, steps of the epoch).
     """
 
@@ -73,19 +73,19 @@ class Waiting:
 class Staffing:
     """Decides the size of every group of a run.
 
-    A group takes the most that was asked for; what is free once the last group's resources have
-    come back, if that is fewer; and waits where there are fewer than the least. Each worker
-    needs a row of every backward pass.
+    A group has the requested maximum of workers, or as many as are free once the last group's
+    resources are released, if that is fewer; below the minimum it waits. Each worker needs a row of
+    every backward pass.
 
     Args:
-        asked: Bounds.
-        config: For the global batch.
-        resource: What a worker takes one of: CPU or GPU.
-        can_grow: Whether nodes may join; a Ray of our own stays what it is.
-        waiting: What goes on meanwhile.
+        asked: Requested bounds.
+        config: Configuration with the global batch.
+        resource: Resource of which a worker uses one: `CPU` or `GPU`.
+        can_grow: Whether nodes may join the cluster; a local Ray never grows.
+        waiting: Callbacks while waiting.
 
     Raises:
-        InputError: More workers than rows.
+        InputError: There are more workers than rows.
     """
 
     def __init__(
@@ -109,11 +109,11 @@ class Staffing:
             )
 
     def next(self) -> int:
-        """Return the size of the next group, as soon as there is one.
+        """Wait until the next group can start, and return its size.
 
         Raises:
             InputError: There will never be enough workers here.
-            InterruptedStudyError: It was stopped, or has waited for WAIT_S.
+            InterruptedStudyError: The run was stopped, or has waited for WAIT_S.
         """
         began_s, said = time.monotonic(), False
         while True:
@@ -126,13 +126,13 @@ class Staffing:
                 self._waiting.say(self._explained(there), 0)
                 said = True
             self._waiting.on_tick()
-            time.sleep(_PERIOD_S)  # nodes tell nobody that they have come
+            time.sleep(_PERIOD_S)  # there is no notification of new nodes
 
     def too_little_memory(self, workers: int, reason: str) -> None:
-        """Take more than `workers` from now on: fewer rows each need less memory.
+        """Require more than `workers` from now on, since fewer rows per worker need less memory.
 
         Raises:
-            InputError: More were not asked for.
+            InputError: More workers are not allowed by the requested maximum or the rows.
         """
         self._least = workers + 1
         self._reason = f"with {workers} a step ran out of memory ({reason})"
@@ -144,7 +144,7 @@ class Staffing:
             )
 
     def _fitting(self, there: Room, *, settled: bool) -> int:
-        """Return how many to start, 0 for not yet."""
+        """Return how many workers to start now; 0 to wait."""
         most = min(self._rows, self._most or there.total)
         count = min(there.free, most)
         if count < self._least:
@@ -152,11 +152,11 @@ class Staffing:
         return count if count == most or there.free >= there.total or settled else 0
 
     def _started(self, count: int) -> None:
-        # What a step on fewer cannot hold stays excluded.
+        # Numbers of workers with too little memory stay excluded.
         if self._reason.startswith("the least"):
             self._least = self._asked.least
         if self._config.batch_norm == "local":
-            # Statistics of each worker's rows: another number of workers is another experiment.
+            # Statistics are per worker, so another number of workers is a different experiment.
             self._least = self._most = count
             self._reason = "batch_norm: local gives other numbers on fewer"
 
@@ -176,7 +176,7 @@ class Staffing:
             )
         return (
             f"{self._reason}: expected {self._least} {self._resource}s, there are {there.total}; "
-            f"go on where there are more, " + _FEWER_ROWS
+            f"resume where more are available, " + _FEWER_ROWS
         )
 
     def _explained(self, there: Room) -> str:

@@ -1,4 +1,4 @@
-"""A stage's trials as its own scheduler judges them, and the means that its choice compares."""
+"""Outcomes of a stage's trials by its own scheduler, and the means that its selection compares."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Records = Mapping[str, TrialRecord]
 def judged(study: Study, stage: str, trials: Sequence[PlannedTrial], ledger: Ledger) -> Records:
     """Return the records of a stage's trials with the outcomes that they have in this stage.
 
-    What the stage has stopped is stopped, though another stage or study may have trained it to
-    the end, as in `handssl.sweep.choosing`.
+    A trial that the stage has stopped counts as stopped, even if another stage or study has trained
+    it to the end, as in `handssl.sweep.choosing`.
 
     Args:
         study: The study.
         stage: Name of the stage.
-        trials: Of the stage.
-        ledger: The record.
+        trials: Trials of the stage.
+        ledger: Ledger of the storage.
     """
     scheduler = _OfTheLog(study, stage, tuple(trials), ledger, looking=True)
     found = ledger.load_all([trial.trial_id for trial in trials])
@@ -37,7 +37,7 @@ def judged(study: Study, stage: str, trials: Sequence[PlannedTrial], ledger: Led
 
 
 class _OfTheLog(StageScheduler):
-    """A stage as its log alone tells it: all epochs of all trials take seconds to be read."""
+    """Scheduler that reads only the log, since reading all epochs of all trials takes seconds."""
 
     def _known(self, trial_ids: Sequence[str]) -> list[LogEntry]:
         return []
@@ -46,18 +46,18 @@ class _OfTheLog(StageScheduler):
 def compared_means(
     study: Study, stage: str, trials: Sequence[PlannedTrial], records: Records
 ) -> dict[str, float]:
-    """Return the means that a stage compares: of its own cells, adjusted for blocks that lack.
+    """Return the means that a stage compares: of its own cells, adjusted for missing blocks.
 
-    A search of hyperparameters chooses for each objective by itself, so it is adjusted by itself.
+    A hyperparameter search selects per objective, so means are adjusted per objective.
 
     Args:
         study: The study.
         stage: Name of the stage.
-        trials: Of the stage.
-        records: Of them, as `judged` gives them.
+        trials: Trials of the stage.
+        records: Their records, as returned by `judged`.
 
     Returns:
-        In mm, by cell; without cells that have no mean.
+        Means in mm, by cell; without cells that have no mean.
     """
     values: dict[str, dict[str, dict[int, float]]] = {}
     is_search = _stage(study, stage).kind == "hyperparameters"
@@ -71,9 +71,9 @@ def compared_means(
 
 
 def _compared(study: Study, stage: str, trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
-    """Return the trials of the stage's own cells; references only stand beside them."""
+    """Return the trials of the stage's own cells, without the references."""
     one = _stage(study, stage)
-    # References stand with the first stage, which needs no other.
+    # References are in the first stage, which needs no other.
     own = bool(one.needs) or SUPERVISED.label in {cell.label for cell in one.cells({})}
     return [t for t in trials if t.kind == "trial" and (own or t.cell != SUPERVISED.label)]
 

@@ -1,4 +1,4 @@
-"""What MLflow shows of a stage as a whole: its cells over their seeds, its plan, what it chose."""
+"""Summary of a stage for MLflow: its cells over their seeds, its plan, its selection."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def stage_view(
     ledger: Ledger,
     selection: Selection | None = None,
 ) -> StageView:
-    """Return what a stage shows; its parts read the ledger each time they are called.
+    """Return the summary of a stage; its parts read the ledger each time they are called.
 
     Args:
         study: The study.
         stage: Name of the stage.
-        trials: Of the stage, whoever runs them.
-        ledger: The record.
-        selection: What the stage has chosen, once it has.
+        trials: Trials of the stage, whichever driver runs them.
+        ledger: Ledger of the storage.
+        selection: Selection of the stage; None while it is not over.
     """
 
     def rows() -> list[CellRow]:
         records = judged(study, stage, trials, ledger)
-        # As long as trials are under way a mean of those that are over is all there is.
+        # While trials are running, only the plain mean of those that are over is available.
         final = all(_is_over(records.get(trial.trial_id)) for trial in trials)
         means = compared_means(study, stage, trials, records) if final else {}
         return cell_rows(study.name, trials, records, means)
@@ -59,11 +59,11 @@ def cell_rows(
     """Return a row for each cell that has a trial that is over.
 
     Args:
-        study: Its name; trials that others ran are counted as reused.
-        trials: Of the stage.
-        records: Of them, with the outcomes that they have in this stage.
-        means: By cell, the mean of the primary measure that the stage's choice compares, where the
-            stage is over; it is adjusted for blocks in which a cell was stopped.
+        study: Name of the study; trials that other studies ran are counted as reused.
+        trials: Trials of the stage.
+        records: Their records, with the outcomes that they have in this stage.
+        means: Mean of the primary measure that the stage's selection compares in mm, by cell,
+            adjusted for blocks in which a cell was stopped; empty while the stage is not over.
     """
     cells: dict[str, list[PlannedTrial]] = {}
     for trial in trials:

@@ -1,4 +1,4 @@
-"""How a study stands, from the ledger alone: whether or not anybody runs it."""
+"""Status of a study from its ledger, whether it is running or not."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ State = Literal[
 
 @dataclass(frozen=True)
 class TrialStatus:
-    """How a trial stands.
+    """Status of a trial.
 
     Attributes:
-        trial: As planned.
-        state: `waiting` has epochs and no process.
-        epoch: The last one recorded.
-        median_mm: Primary measure on `select` then, None before.
-        reused: Another study has run it first.
-        used_s: Time its epochs took, times the devices it was given.
+        trial: The planned trial.
+        state: State of the trial; `waiting` means that it has been started but isn't running.
+        epoch: Last recorded epoch.
+        median_mm: Primary measure on `select` in mm after that epoch; None if there is none.
+        reused: Whether another study has run it first.
+        used_s: Device-seconds: time of its epochs, times the devices it used.
     """
 
     trial: PlannedTrial
@@ -51,14 +51,14 @@ class TrialStatus:
 
 @dataclass(frozen=True)
 class StageStatus:
-    """How a stage stands.
+    """Status of a stage.
 
     Attributes:
-        name: Of the stage.
-        trials: Its trials; none where its cells follow from a stage that is not over.
-        selection: What it has chosen, once it is over.
-        epochs_left: At most, given what halving has decided so far.
-        waits_for: The stage its cells follow from.
+        name: Name of the stage.
+        trials: Its trials; empty if its cells depend on a stage that is not over.
+        selection: Its selection; None while it is not over.
+        epochs_left: Epochs left at most, given the halving decisions so far.
+        waits_for: Name of an unfinished stage on which its cells depend; empty if there is none.
     """
 
     name: str
@@ -69,21 +69,21 @@ class StageStatus:
 
     @property
     def counts(self) -> Counter[State]:
-        """How many trials are in each state."""
+        """Number of trials in each state."""
         return Counter(trial.state for trial in self.trials)
 
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """How a study stands.
+    """Status of a study.
 
     Attributes:
-        study: With what was added to it.
-        stages: In order.
-        driver: Who runs it, empty if nobody does.
-        paused: Whether it waits to be resumed.
-        epoch_s: Median time of an epoch, None before the first.
-        epoch_device_s: Likewise, times the devices its trial was given.
+        study: The study, including its extensions.
+        stages: Status of each stage, in order.
+        driver: Description of the driver that runs it; empty if none does.
+        paused: Whether it is paused.
+        epoch_s: Median duration of an epoch in seconds; None before the first.
+        epoch_device_s: Median device-seconds of an epoch; None before the first.
     """
 
     study: Study
@@ -100,7 +100,7 @@ class StudyStatus:
 
     @property
     def best(self) -> TrialStatus | None:
-        """The self-supervised trial with the least primary measure; of whole ones, if there are."""
+        """Self-supervised trial with the smallest primary measure; completed ones come first."""
         able = [
             (one.state != "completed", one.median_mm, name)
             for name, one in self.trials.items()
@@ -110,25 +110,25 @@ class StudyStatus:
 
     @property
     def used_s(self) -> float:
-        """Device time that trials have taken, reused ones left out."""
+        """Device-seconds that trials have used, without reused trials."""
         return sum(one.used_s for one in self.trials.values() if not one.reused)
 
     @property
     def left_s(self) -> float | None:
-        """Device time that trials of known stages will take at most."""
+        """Device-seconds that trials of known stages will use at most; None if not known."""
         return None if self.epoch_device_s is None else self.epochs_left * self.epoch_device_s
 
     @property
     def epochs_left(self) -> int:
-        """Epochs that trials of known stages will train at most."""
+        """Epochs that trials of known stages will still train at most."""
         return sum(stage.epochs_left for stage in self.stages)
 
 
 def status(study: Study, storage: Path) -> StudyStatus:
-    """Return how a study stands.
+    """Return the status of a study.
 
     Args:
-        study: As it is written.
+        study: The study as written in its file.
         storage: Folder of the results.
 
     Raises:
@@ -161,7 +161,7 @@ class _Viewer:
         self.holders = self.ledger.claims.holders()
 
     def stages(self) -> list[StageStatus]:
-        """Look at stage after stage, as far as their cells are known."""
+        """Return the status of all stages, with trials as far as their cells are known."""
         return [self._stage(stage) for stage in self.study.all_stages]
 
     def _stage(self, stage: Stage) -> StageStatus:
@@ -206,11 +206,11 @@ class _Viewer:
         outcome = scheduler.outcome(record)
         if trial.trial_id in self.holders and outcome != "cancelled":
             return "running"
-        # So a record says where another stage or study has stopped it; this one goes on with it.
+        # Another stage or study has stopped the trial; this one will continue it.
         elsewhere = outcome in ("stopped", "cancelled") and not scheduler.is_over(trial)
         return "waiting" if outcome == "running" or elsewhere else outcome
 
     def _fingerprint(self, data: DataConfig) -> str:
-        # Looking makes no data: where there are none, no trial has been run either.
+        # No data is prepared here: if there is none, no trial has been run either.
         folder = prepared(data, self.storage)
         return StudyData(folder).fingerprint if folder else "none yet"

@@ -1,4 +1,4 @@
-"""Where results are kept, and who may write there at the same time."""
+"""Storage folder of results, and its lock against concurrent writers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def resolve_storage(storage: Path | str | None = None) -> Path:
     """Return the absolute storage folder: the argument, else HANDSSL_HOME, else ./handssl-runs.
 
     Args:
-        storage: What the caller asked for.
+        storage: The folder given by the caller, if any.
 
     Raises:
-        InputError: Nothing names one in a Ray job, whose folder Ray deletes.
+        InputError: No folder is given in a Ray job, whose working folder Ray deletes.
 
     Example:
         >>> resolve_storage("/tmp/runs").name
@@ -35,7 +35,7 @@ def resolve_storage(storage: Path | str | None = None) -> Path:
 
 
 def _is_ray_job() -> bool:
-    """Say whether this is a process of Ray: a job's entrypoint, or a worker."""
+    """Return whether this is a process of Ray: a job's entrypoint, or a worker."""
     # Ray 2.60 sets the first for entrypoints, from which it removes the second.
     return any(name in os.environ for name in ("RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_JOB_ID"))
 
@@ -47,16 +47,17 @@ def default_tracking_uri(storage: Path) -> str:
 
 @contextmanager
 def locked(storage: Path, *, shared: bool = False) -> Iterator[None]:
-    """Hold the storage; the operating system lets go when the process ends.
+    """Lock the storage; the operating system releases the lock when the process ends.
 
     Args:
-        storage: Created if it is not there.
-        shared: With others that share it: studies, which claim each trial before they run it.
+        storage: Folder of the results, created if it doesn't exist.
+        shared: Whether other processes may share the lock; used by studies, which claim each trial
+            before they run it.
 
     Raises:
         InputError: The folder cannot be written, or another process holds it.
     """
-    from handssl.training.checkpoints import RunLock  # with torch, which looking up needs not
+    from handssl.training.checkpoints import RunLock  # imports torch, not needed for look-ups
 
     try:
         lock = RunLock(storage, shared=shared)

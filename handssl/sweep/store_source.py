@@ -1,4 +1,4 @@
-"""Where a packed store is copied from: a folder or a URL, file by file, from any byte on."""
+"""Source of a packed store in a folder or at a URL, with copies that can be resumed."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _PIECE = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class StoreSource:
-    """A packed store somewhere.
+    """A packed store to copy from.
 
     Attributes:
-        url: Of its folder; or a path.
+        url: URL or path of its folder.
     """
 
     url: str
 
     def files(self) -> dict[str, int]:
-        """Return its files with their sizes, the manifest last: with it a copy is complete.
+        """Return its files with their sizes in bytes, the manifest last: it completes a copy.
 
         Raises:
             DataError: There is no store.
@@ -40,7 +40,7 @@ class StoreSource:
             found = system.get_file_info(FileSelector(root, recursive=True))
         except OSError as error:
             raise DataError(
-                f"{self.url}: expected a packed store, cannot be reached: {error}"
+                f"{self.url}: expected a packed store, not reachable: {error}"
             ) from None
         files = {
             posixpath.relpath(one.path, root): int(one.size)
@@ -52,7 +52,7 @@ class StoreSource:
         return {name: files[name] for name in sorted(files, key=lambda one: (one == MANIFEST, one))}
 
     def manifest(self) -> Manifest:
-        """Return what the store says of itself, without copying it.
+        """Read the store's manifest without copying the store.
 
         Raises:
             DataError: There is no store.
@@ -67,16 +67,16 @@ class StoreSource:
 
 
 def copy_file(source: StoreSource, name: str, size: int, target: Path) -> None:
-    """Copy a file, going on where an earlier copy was cut off.
+    """Copy a file, resuming an interrupted copy.
 
     Args:
-        source: Its store.
-        name: Of the file there.
-        size: Of it.
-        target: Where to; until it is whole it has another name.
+        source: Store of the file.
+        name: Path of the file within the store.
+        size: Size of the file in bytes.
+        target: Path of the copy; it has another name until it is complete.
 
     Raises:
-        OSError: The source or the disk says no.
+        OSError: The source cannot be read, or the copy cannot be written.
     """
     if target.exists() and target.stat().st_size == size:
         return

@@ -1,4 +1,4 @@
-"""Results as they come: a study in a thread, its ended trials as an iterator."""
+"""Iterator over the trials of a study as they end, with the study running in a thread."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Stream:
     """The ended trials of a study, in the order in which they end; then its whole result.
 
     Args:
-        study: What to run.
-        storage: As of `handssl.run`, likewise the rest.
-        tracking_uri: MLflow store.
-        running: How.
-        on_event: Called with everything that happens, in another thread.
+        study: The study to run.
+        storage: Folder of the results, as for `handssl.run`.
+        tracking_uri: MLflow store, as for `handssl.run`.
+        running: Execution options, as for `handssl.run`.
+        on_event: Called with every event, in another thread.
 
     Attributes:
-        result: What `handssl.run` returns, once there is nothing more to come.
+        result: Result of `handssl.run`; None until the study has ended.
     """
 
     def __init__(
@@ -52,17 +52,17 @@ class Stream:
         self._thread.start()
 
     def __iter__(self) -> Iterator[TrialRecord]:
-        """Yield the record of every trial that ends, or wait for the next.
+        """Yield the record of every trial as it ends.
 
         Raises:
-            InputError: As `handssl.run` does, once what came before was yielded.
+            InputError: As `handssl.run`, after the trials before it were yielded.
         """
         while (event := self._events.get()) is not None:
             if isinstance(event, Ended):
                 record = Ledger(self._storage).load(event.trial.trial_id)
                 if record is not None:
                     yield record
-        self._events.put(None)  # for whoever iterates once more
+        self._events.put(None)  # for a further iteration
         self._thread.join()
         if self._error is not None:
             raise self._error
@@ -74,7 +74,7 @@ class Stream:
         self.close()
 
     def close(self) -> None:
-        """End the study: what finished is kept, and it goes on when it is run again."""
+        """Stop the study: finished trials are kept, and it resumes when it is run again."""
         self._interruption.requested = True
         self._thread.join()
 
@@ -97,11 +97,11 @@ def stream(study: Study, **options: Any) -> Stream:
     """Run a study and iterate over its trials as they end.
 
     Args:
-        study: What to run.
-        options: As of `handssl.run`.
+        study: The study to run.
+        options: Further arguments of `Stream`.
 
     Returns:
-        An iterator over records, which is also a context manager: leaving it early ends the study
+        An iterator over records, which is also a context manager: leaving it early stops the study
         cleanly.
     """
     return Stream(study, **options)

@@ -1,4 +1,4 @@
-"""A study: stages of cells to compare, seeds to repeat them with, and when cells may stop."""
+"""Configuration of a study: stages of cells to compare, seeds, and halving."""
 
 from __future__ import annotations
 
@@ -32,16 +32,18 @@ _OF_CELLS = ("composition", "objective", "relative_on", "seed")
 
 
 class Halving(Config):
-    """Successive halving: at each rung only the best share goes on.
+    """Successive halving: only the best share of trials continues from each rung.
 
     Attributes:
-        grace_epochs: The first rung; no trial stops before it.
-        reduction_factor: Rungs are this factor apart, and one in so many goes on from each.
-        order: `cohort` decides a rung when all who are compared have reached it, so that who goes
-            on follows from the results alone; `arrival` judges each trial against those that came
-            before it, which keeps more workers busy and repeats only with the same log.
-        cohort: Trials that are compared with each other, dealt within a block by a seeded shuffle;
-            None: the whole block.
+        grace_epochs: Epoch of the first rung; no trial stops before it.
+        reduction_factor: Rungs are this factor apart, and one in this many trials continues from
+            each.
+        order: `cohort` decides a rung when all trials of a cohort have reached it, so that
+            survivors depend on the results alone; `arrival` judges each trial against those that
+            arrived before it, which keeps more workers busy but is repeatable only with the same
+            log.
+        cohort: Number of trials that are compared with each other, assigned within a block by a
+            seeded shuffle; None: the whole block.
     """
 
     grace_epochs: Annotated[int, Field(ge=1)] = 1
@@ -50,23 +52,24 @@ class Halving(Config):
     cohort: Annotated[int, Field(ge=2)] | None = None
 
     def rules(self, epochs: int) -> Rules:
-        """Return how trials of that many epochs are decided on."""
+        """Return the rules for trials with this number of epochs."""
         return Rules(epochs, self.grace_epochs, self.reduction_factor, self.order, self.cohort)
 
 
 class Study(Config):
-    """What is compared with what: read from YAML with `Study.load`, or built in Python.
+    """Configuration of a study: read from YAML with `Study.load`, or built in Python.
 
     Attributes:
-        name: Of the MLflow experiment.
-        data: The images, by what determines them.
-        pretrain: What all cells share; composition, objective and seed come from the cells.
-        stages: In order; the cells of one may follow from what an earlier one has chosen.
-        stage: With `cells`, in place of `stages`: the name of the only one.
-        cells: Its cells.
+        name: Name of the MLflow experiment.
+        data: Configuration of the dataset.
+        pretrain: Settings that all cells share; composition, objective and seed come from the
+            cells.
+        stages: Stages in order; the cells of one may depend on the selection of an earlier one.
+        stage: With `cells`, instead of `stages`: the name of the only stage.
+        cells: Cells of the only stage.
         blocks: Seeds; every cell runs once with each.
-        halving: When cells without a rival may be stopped; None runs all to the end.
-        references: Add mean pose, random encoder and supervised to every block.
+        halving: Rules by which cells that are not exempt may be stopped; None: all run to the end.
+        references: Whether to add mean pose, random encoder and supervised to every block.
 
     Example:
         >>> Study.parse({"name": "x", "cells": [{"composition": ["rotat"]}]})
@@ -143,7 +146,7 @@ class Study(Config):
     @model_validator(mode="after")
     def _tells_stages_of_its_own(self) -> Self:
         if own := self.pretrain.augmentation.own:
-            # The fields are frozen for others; nobody has seen this instance yet.
+            # The fields are frozen for users; this instance is not visible to them yet.
             self.__dict__["stages"] = tuple(stage.knowing(own) for stage in self.stages)
         return self
 
@@ -155,7 +158,7 @@ class Study(Config):
         return self
 
     def _seeds_shared(self) -> list[Mistake]:
-        """Return searches on seeds that are reported."""
+        """Return mistakes of searches on seeds that are reported."""
         found: list[Mistake] = []
         for number, stage in enumerate(self.stages):
             shared = set(stage.blocks(self.blocks)) & set(self.blocks)
@@ -172,30 +175,30 @@ class Study(Config):
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:
-        """The stages; a study of cells alone has one."""
+        """The stages; a study with cells only has one."""
         return self.stages or (CellsStage(name=self.stage, all=self.cells),)
 
     def needs(self, stage: StageBase) -> tuple[str, ...]:
-        """Return the stages whose choices decide the trials of a stage.
+        """Return the names of the stages whose selections determine the trials of a stage.
 
-        Beside those its cells follow from, these are all searches before it: every later trial has
-        the settings they have chosen.
+        Besides those its cells depend on, these are all searches before it: every later trial uses
+        the settings they have selected.
 
         Args:
-            stage: One of the study's.
+            stage: One of the study's stages.
         """
         before = takewhile(lambda one: one.name != stage.name, self.all_stages)
         searches = (one.name for one in before if one.kind == "hyperparameters")
         return tuple(dict.fromkeys((*stage.needs, *searches)))
 
     def resolve(self, stage: StageBase, before: Selections) -> tuple[Cell, ...]:
-        """Return the cells of a stage, given what earlier stages have chosen."""
+        """Return the cells of a stage, given the selections of earlier stages."""
         return stage.resolved(before)
 
     def config(self, cell: Cell, block: int) -> PretrainConfig:
         """Return the resolved configuration of a cell in a block.
 
-        Parameters of transformations that are off are at their defaults: they determine nothing.
+        Parameters of transformations that are off are set to their defaults: they have no effect.
         """
         values = self.pretrain.merged(cell.settings).model_dump(mode="json")
         kept = {*cell.composition, "border", "quirks"}

@@ -1,4 +1,4 @@
-"""Run a study with a driver of Ray that is looked after: what users call."""
+"""Public functions that run a study with a supervised driver of Ray."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ def run(
 ) -> StudyResult:
     """Run the trials of a study that no earlier run has finished.
 
-    Ctrl-C and SIGTERM end it cleanly: what finished is kept, trials under way go on from their
-    last epoch when the study is run again. Uses the Ray the caller has connected to, else that of
-    `running.address` or $RAY_ADDRESS, else one of its own, which is gone afterwards. Other studies
-    may run on the same storage: a trial that several want is run once.
+    Ctrl-C and SIGTERM end it cleanly: finished trials are kept, running ones resume from their last
+    epoch when the study is run again. Uses the Ray the caller has connected to, else that of
+    `running.address` or $RAY_ADDRESS, else a local Ray, which is stopped afterwards. Other studies
+    may run on the same storage: a trial that several studies include is run once.
 
-    The driver of Ray is a process of its own, since the end of Ray ends its drivers: a Ray of its
-    own is started again then, and the study goes on. Where the caller has connected to Ray, the
-    caller is the driver, and may end with that Ray.
+    The driver of Ray is a separate process, since the end of Ray ends its drivers: a local Ray is
+    then started again, and the study continues. If the caller has connected to Ray, the caller is
+    the driver, and may end with that Ray.
 
     Args:
-        study: What to run.
+        study: The study to run.
         storage: Folder of the results; default: HANDSSL_HOME, else ./handssl-runs.
         tracking_uri: MLflow store; default: SQLite in the storage.
-        running: What trials are given, and what happens to one in trouble.
-        on_event: Called with everything that happens, in this thread; see `handssl.sweep.events`.
-        interruption: Its `requested` ends the study as Ctrl-C does, from another thread.
+        running: Execution options: resources of trials, and handling of lost ones.
+        on_event: Called with every event, in this thread; see `handssl.sweep.events`.
+        interruption: Setting its `requested` from another thread ends the study like Ctrl-C.
 
     Returns:
         The records of all trials; `interrupted` says whether some are missing.
 
     Raises:
-        InputError: The study cannot be run, or somebody else runs it.
-        PausedStudyError: It was paused, and nobody has resumed it.
-        DatabaseAwayError: The ledger's server is away, at the beginning or for ten minutes.
-        ClusterLostError: The Ray of another has ended, or its own again and again.
+        InputError: The study cannot be run, or another driver runs it.
+        PausedStudyError: It was paused and has not been resumed.
+        DatabaseAwayError: The ledger's server is not reachable at the start or for ten minutes.
+        ClusterLostError: The Ray of another process has ended, or a local Ray ended repeatedly.
     """
     with runs(at_cluster(running, on_event or _ignore)) as run_one:
         return run_one(
@@ -68,25 +68,25 @@ def run(
 
 
 def at_cluster(running: Running | None, on_event: OnEvent) -> Running:
-    """Return how a study is run with the address that it uses, see `resolve_address`.
+    """Return execution options with the resolved address, see `resolve_address`.
 
     Args:
-        running: As the caller gave it.
-        on_event: Called where the environment has decided.
+        running: Execution options given by the caller.
+        on_event: Called with a note if the address comes from the environment.
     """
     running = running or Running()
     if is_connected():
-        return running  # the caller has connected, which goes before everything
+        return running  # the caller's connection takes precedence
     return running.model_copy(update={"address": resolve_address(running.address, on_event)})
 
 
 @contextmanager
 def runs(running: Running | None, *, kept: bool = False) -> Iterator[Run]:
-    """Yield what runs a study, as often as is wanted.
+    """Yield a function that runs a study; it can be called repeatedly.
 
     Args:
-        running: Of all of them.
-        kept: One Ray serves all.
+        running: Execution options of all calls.
+        kept: Whether one Ray is used for all calls.
     """
     running = running or Running()
     if is_connected():

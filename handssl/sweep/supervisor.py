@@ -1,9 +1,9 @@
-"""Looks after the process that is a driver of Ray, and starts it again where Ray has ended.
+"""Supervisor of the process that drives Ray, which starts it again if Ray has ended.
 
-Ray's core ends the process that it is loaded into when its raylet or GCS is gone, without an
-exception, so that nothing in that process can go on. So the driver is a process of its own: this
-one shows what it tells, hands signals on to it, and survives it. The ledger makes a new start
-exact: a study goes on where it was.
+If its raylet or GCS ends, Ray's core ends the process that it is loaded into, without an exception,
+so nothing in that process can continue. So the driver is a separate process: this one reports its
+events, forwards signals to it, and survives it. The ledger makes restarts exact: a study continues
+where it was.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ _EXIT_S = 10.0
 
 
 class RayLostError(Exception):
-    """The driver's process or its Ray has ended; the message says what of it."""
+    """The driver's process or its Ray has ended; the message names the part."""
 
 
 def is_connected() -> bool:
-    """Say whether this process is connected to a Ray: then it is a driver itself."""
+    """Return whether this process is connected to a Ray, and so is a driver itself."""
     ray = sys.modules.get("ray")
     return ray is not None and bool(ray.is_initialized())
 
@@ -55,8 +55,8 @@ class Supervisor:
     """Calls functions in a driver's process.
 
     Args:
-        running: Where its Ray is; that of another is not started again.
-        kept: One Ray serves all calls; else each call starts what it needs.
+        running: Execution options; with an address, Ray is not started again.
+        kept: Whether one Ray is used for all calls; otherwise each call starts its own.
     """
 
     def __init__(self, running: Running, *, kept: bool = False) -> None:
@@ -79,18 +79,18 @@ class Supervisor:
     def call(
         self, function: str, on_event: OnEvent, interruption: Interruption, **arguments: Any
     ) -> Any:
-        """Return what a function returns, called again after each end of Ray.
+        """Call a function in the driver, again after each end of Ray, and return its result.
 
         Args:
-            function: `module:name`; takes `on_event` and `interruption` too, and goes on where
-                an earlier call was when it is called again.
-            on_event: Called with everything it tells, in this thread.
-            interruption: Its signal is handed on.
-            arguments: Of the function; `storage` is that of its claims.
+            function: `module:name`; it also takes `on_event` and `interruption`, and continues
+                where an earlier call was when it is called again.
+            on_event: Called with every event of the function, in this thread.
+            interruption: Interruption whose signal is forwarded.
+            arguments: Arguments of the function; `storage` is the folder of its claims.
 
         Raises:
-            ClusterLostError: The Ray of another has ended, or ours has again and again without an
-                epoch in between.
+            ClusterLostError: The Ray of another process has ended, or a local Ray has ended
+                repeatedly without an epoch in between.
         """
         while True:
             try:
@@ -114,10 +114,10 @@ class Supervisor:
                 return what
             if kind == "failed":
                 raise what
-            if isinstance(what, EpochEnded) and math.isfinite(what.seconds):  # made just now
+            if isinstance(what, EpochEnded) and math.isfinite(what.seconds):  # trained just now
                 self._in_vain = 0
             on_event(what)
-        raise AssertionError("a driver tells until it is done or fails")
+        raise AssertionError("a driver sends messages until it is done or has failed")
 
     def _bury(self) -> None:
         if self._driver is not None:
@@ -125,26 +125,26 @@ class Supervisor:
         self._driver = None
 
     def _require_hope(self, what: str, on_event: OnEvent, storage: Path) -> None:
-        """Say that Ray is started again, or give up."""
+        """Report that Ray is started again, or give up."""
         self._in_vain += 1
         if self._running.address is None and self._in_vain <= MAX_STARTS_IN_VAIN:
-            on_event(Note(f"Ray has ended: {what}. It is started again; what was made is kept."))
+            on_event(Note(f"Ray has ended: {what}. It is started again; all results are kept."))
             return
         _release_claims(storage)
         if self._running.address is not None:
             raise ClusterLostError(
-                f"the Ray cluster at {self._running.address} has ended: {what}; what was made is "
-                "kept, and the same command goes on when the cluster is back"
+                f"the Ray cluster at {self._running.address} has ended: {what}; all results so far "
+                "are kept, run the same command again when the cluster is back"
             )
         raise ClusterLostError(
-            f"Ray has ended {self._in_vain} times without an epoch in between, at last: {what}; "
-            "what was made is kept. Look at the machine with `handssl doctor`, then run the same "
-            "command again"
+            f"Ray has ended {self._in_vain} times without an epoch in between, finally: {what}; "
+            "all results so far are kept. Check the machine with `handssl doctor`, then run the "
+            "same command again"
         )
 
 
 class _Driver:
-    """A driver's process, with all that it has started, in a session of its own."""
+    """A driver's process, with all processes that it has started, in a separate session."""
 
     def __init__(self, kept: Running | None) -> None:
         self._ray: tuple[RayProcess, ...] = ()
@@ -154,7 +154,7 @@ class _Driver:
         number = theirs.fileno()
         words = [sys.executable, "-P", driver_process.__file__, str(number)]
         with theirs:
-            # It is to take a signal when it can: those that come before wait.
+            # Signals are blocked, hence pending, until the driver can handle them.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
             try:
                 self._process = subprocess.Popen(  # noqa: S603  (words of ours)
@@ -167,18 +167,18 @@ class _Driver:
             self.ask("keep", kept)
 
     def ask(self, kind: str, what: Any = None) -> None:
-        """Have it do something."""
+        """Send a request to the driver."""
         self._send((kind, what))
 
     def _send(self, what: Any) -> None:
-        with suppress(BrokenPipeError):  # `told` sees that it is gone
+        with suppress(BrokenPipeError):  # `told` notices that it has ended
             self._connection.send(what)
 
     def told(self, interruption: Interruption) -> Iterator[tuple[str, Any]]:
-        """Yield what it tells: `event`, at last `done` or `failed`.
+        """Yield the driver's messages: `event`, finally `done` or `failed`.
 
         Raises:
-            RayLostError: It has ended, or its Ray.
+            RayLostError: The driver or its Ray has ended.
         """
         while True:
             if interruption.requested and not self._is_stopping:
@@ -206,18 +206,18 @@ class _Driver:
             yield kind, what
 
     def _hears(self, timeout_s: float) -> bool:
-        """Say whether there is something to read, be it the end of the pipe."""
+        """Return whether there is something to read, including the end of the pipe."""
         return self._connection.poll(timeout_s)
 
     def _ended(self) -> str:
-        """Say what Ray needs and has lost, empty if nothing; what it told before has been read."""
+        """Describe ended processes that Ray needs, once all messages are read; empty if none."""
         if self._starting_s is not None and time.monotonic() - self._starting_s > START_S:
             return f"it has not started within {START_S:.0f} s"
         names = self._names_of_ended()
         if not names or self._hears(0.0):  # it may just have ended Ray itself
             return ""
         with suppress(subprocess.TimeoutExpired):
-            # With the driver several end at once, before all its threads have.
+            # If the driver ends, several processes end at once, before all of its threads do.
             self._process.wait(_MOMENT_S if len(names) == 1 else _DYING_S)
             return self._said_of_end()
         return self._ended_processes()
@@ -230,27 +230,27 @@ class _Driver:
         return f"its {' and '.join(names)} ended" if names else ""
 
     def _said_of_end(self) -> str:
-        """Say why the process is gone: Ray ends it with 1 where it misses a part of itself."""
+        """Describe why the process ended; Ray ends it with 1 if one of its own parts is missing."""
         ended, code = self._ended_processes(), self._process.wait(_END_S)
         if code < 0:
             return f"the process that drives it was ended by signal {-code}"
         return ended or f"it ended the process that drives it (exit code {code})"
 
     def close(self) -> None:
-        """End it, and wait until it has left nothing behind."""
+        """Stop the driver, and wait until all of its processes have ended."""
         self.ask("stop")
         self.ask("end")
         deadline_s = time.monotonic() + _END_S
         with suppress(EOFError, OSError):
             while time.monotonic() < deadline_s:
                 if self._hears(_PERIOD_S):
-                    self._connection.recv()  # or it would wait for a reader
+                    self._connection.recv()  # otherwise it would wait for a reader
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_EXIT_S)
         self.kill()
 
     def kill(self) -> None:
-        """End it and all that it has started, at once."""
+        """Kill the driver and all that it has started."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_PERIOD_S)
         end_session(self._process.pid)
@@ -259,11 +259,11 @@ class _Driver:
 
 
 def end_session(leader: int, *, but: int = 0) -> None:
-    """Kill every process of a session; Ray's own take a minute to see that they are alone.
+    """Kill every process of a session; Ray's own processes take a minute to end by themselves.
 
     Args:
-        leader: Its first process.
-        but: A process that is left alone.
+        leader: Process id of the session's leader.
+        but: Process id that is not killed; 0: none.
     """
     ended = []
     for pid in psutil.pids():
@@ -276,7 +276,7 @@ def end_session(leader: int, *, but: int = 0) -> None:
 
 
 def _release_claims(storage: Path) -> None:
-    """Let go of what drivers of this machine held that are gone."""
+    """Release the claims of drivers on this machine that have ended."""
     from handssl.tracking.ledger import Ledger
 
     with suppress(DataError):

@@ -1,4 +1,4 @@
-"""A folder of checkpoints on another file system: anything that Ray's storage takes."""
+"""Folder of checkpoints on any file system that Ray's storage supports."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ class RemoteFile(NamedTuple):
 
 
 class Target:
-    """One folder, e.g. of a trial, on any file system.
+    """A folder, e.g. of a trial, on any file system.
 
     Args:
-        url: Of pyarrow's file systems (file, s3, gs, hdfs, ...), of fsspec's, or a local path.
-        within: Path below it.
+        url: URL of a file system of pyarrow (file, s3, gs, hdfs, ...) or fsspec, or a local path.
+        within: Path of the folder below the URL.
 
     Raises:
-        InputError: No file system is known by that scheme.
+        InputError: No file system is known for the URL's scheme.
     """
 
     def __init__(self, url: str, within: str = "") -> None:
         self.url = posixpath.join(url.rstrip("/"), within) if within else url
         self._base, self._within = url, within
-        with contextlib.suppress(OSError):  # away: the first use says so
+        with contextlib.suppress(OSError):  # not reachable: the first use reports it
             _ = self._place
 
     def names(self) -> list[RemoteFile]:
-        """Return its files, half-written ones too; none where there is no folder yet.
+        """Return its files, including half-written ones; empty if there is no folder yet.
 
         Raises:
-            OSError: It cannot be reached.
+            OSError: The folder is not reachable.
         """
         from pyarrow.fs import FileSelector, FileType
 
         system, path = self._place
-        # Asked first: a selector of fsspec's takes a folder that cannot be reached for none.
+        # Checked first: with fsspec, a selector treats an unreachable folder as a missing one.
         if system.get_file_info(path).type == FileType.NotFound:
             return []
         found = system.get_file_info(FileSelector(path))
@@ -62,11 +62,11 @@ class Target:
         """Write a file under a temporary name, verify its size, then give it its name.
 
         Args:
-            source: Open at its start.
-            name: In the folder.
+            source: Open file, positioned at its start.
+            name: Name of the file in the folder.
 
         Raises:
-            OSError: It cannot be written, or has not arrived whole.
+            OSError: The file cannot be written, or its written size is wrong.
         """
         system, path = self._place
         system.create_dir(path, recursive=True)
@@ -75,7 +75,7 @@ class Target:
             written = _copy(source, system.open_output_stream(partial))
             arrived = system.get_file_info(partial).size
             if arrived != written:
-                raise OSError(f"{partial}: expected {written} bytes, {arrived} have arrived")
+                raise OSError(f"{partial}: expected {written} bytes, got {arrived} bytes")
             system.move(partial, posixpath.join(path, name))
         except BaseException:
             with contextlib.suppress(Exception):
@@ -83,7 +83,7 @@ class Target:
             raise
 
     def get(self, name: str, local: Path) -> None:
-        """Read a file into a local one.
+        """Copy a file to a local one.
 
         Raises:
             OSError: It cannot be read.
@@ -105,10 +105,10 @@ class Target:
         system.delete_file(posixpath.join(path, name))
 
     def rename(self, name: str, new: str) -> None:
-        """Give a file another name.
+        """Rename a file.
 
         Raises:
-            OSError: It cannot.
+            OSError: It cannot be renamed.
         """
         system, path = self._place
         system.move(posixpath.join(path, name), posixpath.join(path, new))
@@ -120,19 +120,19 @@ class Target:
 
 
 def is_partial(name: str) -> bool:
-    """Say whether a name is that of a file being written, or left by a writer that was killed."""
+    """Return whether a name is that of a file being written, or left by a killed writer."""
     return _PARTIAL in name
 
 
 def open_file_system(url: str) -> tuple[FileSystem, str]:
-    """Return the file system of a URL and the path on it: pyarrow's, else fsspec's.
+    """Return the file system of a URL, by pyarrow, else by fsspec, and the path on it.
 
     Args:
-        url: Or a local path.
+        url: URL or local path.
 
     Raises:
-        InputError: Neither knows the scheme.
-        OSError: It cannot be reached.
+        InputError: Neither pyarrow nor fsspec knows the scheme.
+        OSError: The file system is not reachable.
 
     Example:
         >>> open_file_system("file:///tmp/checkpoints")[1]
@@ -147,8 +147,7 @@ def open_file_system(url: str) -> tuple[FileSystem, str]:
     except pyarrow.ArrowInvalid as error:
         if "Unrecognized filesystem" not in str(error):
             raise InputError(
-                f"--checkpoints {url}: expected a URL or a folder, got what cannot be read as one "
-                f"({error})"
+                f"--checkpoints {url}: expected a URL or a folder, got something else ({error})"
             ) from None
         return _from_fsspec(url)
     return system, path

@@ -1,4 +1,4 @@
-"""What runs inside a Tune actor: one trial after another, one epoch a step."""
+"""Tune actor that trains one trial after another, one epoch per step."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from handssl.sweep.versions import Versions
 from handssl.sweep.versions import versions as own_versions
 
 LOOK_S = 1.0
-TAKEN_OVER = "taken over"  # how a segment ends whose folder another has claimed
+TAKEN_OVER = "taken over"  # outcome of a segment whose folder another process has claimed
 Result = dict[str, Any]
 Rows = Iterator[tuple[int, dict[str, float]]]
 
 
 class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
-    """A reused actor: `step` is one epoch, `reset_config` is the next trial.
+    """Reused actor: `step` trains one epoch, `reset_config` switches to the next trial.
 
-    Nothing a trial does ends the actor: a trial that diverges or fails says so in its last result,
-    since a new actor costs seconds. Trials keep their own checkpoints; Tune's are not used.
+    Errors of a trial don't end the actor, since a new actor costs seconds: a trial that diverges or
+    fails reports it in its last result. Trials keep their own checkpoints; Tune's are not used.
     """
 
     def setup(
@@ -50,15 +50,15 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         """Prepare the process once; heavy imports happen here, not in the driver.
 
         Args:
-            config: The first segment: `trial_id`, the epochs it begins `after` and trains `until`,
+            config: The first segment: `trial_id`, the epochs it starts `after` and trains `until`,
                 the `token` of its claim.
-            trials: The plan.
-            data: Packed splits of each trial.
-            storage: Where trials have their folders.
-            threads: CPUs of this actor.
-            running: What trials are given.
-            origins: Shorter runs that trials go on from.
-            versions: Of the driver, which this node has to have too.
+            trials: Planned trials, by id.
+            data: Location of each trial's data, by trial id.
+            storage: Folder of the results.
+            threads: Number of CPU threads of this actor.
+            running: Execution options.
+            origins: Folders of shorter runs that trials continue from, by trial id.
+            versions: Versions of the driver, which this node must have too.
         """
         import torch
 
@@ -66,7 +66,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
 
         torch.set_num_threads(threads)
         self._exporter = Exporter()
-        # Names that the base class does not use; it has a `_storage` of its own.
+        # Names that the base class does not use; it has its own `_storage`.
         self._plan, self._places, self._trials_folder = trials, data, storage / "trials"
         self._running, self._origins = running, origins
         self._versions, self._own_versions = versions, own_versions()
@@ -75,7 +75,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         self.reset_config(config)
 
     def reset_config(self, new_config: Result) -> bool:
-        """Drop the segment at hand and turn to the next."""
+        """Drop the current segment and switch to the next."""
         self.cleanup()
         trial = self._plan[new_config["trial_id"]]
         self._trial, self._trial_folder = trial, self._trials_folder / trial.trial_id
@@ -94,7 +94,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         return True
 
     def cleanup(self) -> None:
-        """End what a segment that was stopped has left: the workers it leads, if it does."""
+        """End the workers of a segment that was stopped, if it has any."""
         if isinstance(self._rows, Generator):
             self._rows.close()
 
@@ -103,9 +103,9 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
 
         Returns:
             `epoch`, `metrics`, the primary measure, and at the end `done` with an `outcome`, which
-            is `waiting` where only the segment has ended, `refused` where nothing was trained
-            because this node has other code than the driver, and `taken over` where it had to end
-            because the trial was claimed by another.
+            is `waiting` if only the segment has ended, `refused` if nothing was trained because
+            this node has other code than the driver, and `taken over` if it had to end because
+            another process has claimed the trial.
         """
         try:
             return self._step()
@@ -119,13 +119,13 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
                 self._epoch, metrics = next(self._results)
             _require_finite(metrics)
         except (ClusterLostError, TakenOverError):
-            raise  # no trial's fault
+            raise  # not an error of the trial
         except DivergedError as error:
             return self._ended("diverged", str(error))
         except OtherCodeError as error:
             return self._last("refused", str(error))
         except Exception as error:
-            # What goes wrong after the folder was lost is no failure of the trial: this raises.
+            # After the folder was lost, an error is not a failure of the trial: this raises.
             write_error(self._trial_folder, self._fence)
             return self._ended("failed", f"{type(error).__name__}: {error}")
         result: Result = {"epoch": self._epoch, "metrics": metrics, "notices": self._told()}
@@ -162,20 +162,20 @@ def trial_results(
     origin: Path | None = None,
     fence: Fence | None = None,
 ) -> Rows:
-    """Yield (epoch, metrics) of a trial, continuing it from its folder; a reference yields once.
+    """Yield (epoch, metrics) of a trial, resumed from its folder; a reference yields once.
 
     Args:
-        trial: What to compute.
-        data: Packed splits, or where a node finds them.
-        folder: The trial's own.
-        running: With how many workers, and how each computes.
-        notices: Gets what happens to workers: a sentence, and the steps that are made again.
-        origin: The same run with fewer epochs, to go on from.
-        fence: Around the folder; a trial that another has claimed ends.
+        trial: The trial to compute.
+        data: Folder of the packed splits, or their location for any node.
+        folder: The trial's folder.
+        running: Execution options.
+        notices: List to which events of workers are appended: (message, steps to be repeated).
+        origin: Folder of the same run with fewer epochs, to continue from.
+        fence: Fence of the folder; a trial that another process has claimed ends.
 
     Raises:
         DivergedError: A loss was not finite.
-        TakenOverError: The folder was claimed by another.
+        TakenOverError: Another process has claimed the folder.
     """
     running = running or Running()
     told = [] if notices is None else notices
@@ -227,10 +227,10 @@ def _together(
 
 
 def loss_of(fence: Fence | None) -> Callable[[], bool]:
-    """Return what says, between two steps, whether a folder was lost; it looks once a second.
+    """Return a function that checks, at most once per LOOK_S, whether a folder was lost.
 
     Args:
-        fence: Around the folder; without one it is never lost.
+        fence: Fence of the folder; None: it is never lost.
     """
     looked_s, lost = -math.inf, False
 

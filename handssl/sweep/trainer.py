@@ -1,4 +1,4 @@
-"""Ray Train, set up so that each group of workers ends with the first fault."""
+"""Ray Train trainer whose group of workers ends with the first fault."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from handssl.sweep.worker import ListeningConfig, work
 
 
 class _Trainer(TorchTrainer):  # type: ignore[misc]
-    """Without the detached actor that frees the resources of a controller that was killed.
+    """Trainer without the detached actor that frees the resources of a killed controller.
 
-    That actor lives on for ever once it has done so (Ray 2.60); `Group.close` frees them instead.
+    That actor never ends once it has done so (Ray 2.60); `Group.close` frees them instead.
     """
 
     def _create_default_callbacks(self) -> list[Any]:
@@ -25,16 +25,16 @@ class _Trainer(TorchTrainer):  # type: ignore[misc]
 def build_trainer(
     settings: dict[str, Any], workers: int, *, use_gpu: bool, scratch: str
 ) -> TorchTrainer:
-    """Return what starts workers and waits for them.
+    """Return a trainer that starts workers and waits for them.
 
-    Ray Train's own restarts are off: it would start the same number again, also where a node is
-    gone for good, and they do not outlive its controller.
+    Ray Train's own restarts are disabled: it would start the same number of workers again, even if
+    a node is permanently lost, and they do not outlive its controller.
 
     Args:
-        settings: For `work`.
-        workers: How many.
-        use_gpu: One GPU each, else one CPU.
-        scratch: A folder that all nodes see.
+        settings: Argument of `work`.
+        workers: Number of workers.
+        use_gpu: Whether each worker uses one GPU; otherwise one CPU.
+        scratch: Temporary folder that all nodes see.
     """
     return _Trainer(
         work,

@@ -1,4 +1,4 @@
-"""Ray Tune over the trials that are missing: always a new Tuner, never a restored one."""
+"""Run of a stage's missing trials in Ray Tune, always with a new Tuner, never a restored one."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ from handssl.sweep.versions import versions
 
 @dataclass(frozen=True)
 class Sweeping:
-    """What the parts of one stage's sweep share.
+    """Context that the parts of one stage's sweep share.
 
     Attributes:
-        scheduler: Decides who trains how far.
-        recorder: Is told everything, and writes.
-        hold: Has claimed trials.
-        company: Claims them, and knows of other drivers.
-        running: What trials are given.
-        data: Packed splits of each trial, as any node finds them.
-        origins: Shorter runs that trials go on from.
-        storage: Where the trials keep their folders.
-        on_step: Called several times a second; what it raises ends the sweep.
-        on_over: Called when a trial has nothing more to do for now.
-        require_ray: Raises where the cluster has ended; asked before a loss counts for ever.
+        scheduler: Decides which trials train to which epoch.
+        recorder: Records all results.
+        hold: Holds the claims of trials.
+        company: Claims trials, and knows of other drivers.
+        running: Execution options.
+        data: Location of each trial's data for any node, by trial id.
+        origins: Folders of shorter runs that trials continue from, by trial id.
+        storage: Folder of the results.
+        on_step: Called several times a second; an error it raises ends the sweep.
+        on_over: Called when a segment of a trial is over.
+        require_ray: Raises an error if the cluster has ended; called before a lost trial counts as
+            failed.
     """
 
     scheduler: StageScheduler
@@ -62,11 +63,11 @@ class Sweeping:
 
 
 class Bridge(tune.Callback):  # type: ignore[misc]
-    """Hands what Tune's controller sees to the recorder, in the driver, the one writer.
+    """Tune callback that passes results to the recorder, in the driver, the only writer.
 
     Args:
-        sweeping: The sweep.
-        dispatch: Knows who is tried again.
+        sweeping: Context of the sweep.
+        dispatch: Knows which trials are tried again.
     """
 
     def __init__(self, sweeping: Sweeping, dispatch: Dispatch) -> None:
@@ -75,7 +76,7 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         self._refusal = ""
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """An actor has turned to a segment of a trial."""
+        """Record that an actor has started a segment of a trial."""
         planned = self._of(trial)
         with self._claimed():
             if not self._is_past(planned):
@@ -84,12 +85,12 @@ class Bridge(tune.Callback):  # type: ignore[misc]
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """An epoch has ended; a trial that diverged or failed reports no metrics."""
+        """Record an epoch; a trial that diverged or failed reports no metrics."""
         planned = self._of(trial)
         for text, again in result.get("notices", ()):
             self._recorder.notice(planned, text, again)
         if result.get("outcome") == TAKEN_OVER:
-            self._sweeping.hold.renew()  # which tells by whom
+            self._sweeping.hold.renew()  # notes which claims are lost
         lost = self._sweeping.hold.is_lost(planned.trial_id)
         if result["metrics"] and not lost and not self._is_past(planned):
             epoch, metrics = result["epoch"], result["metrics"]
@@ -99,7 +100,7 @@ class Bridge(tune.Callback):  # type: ignore[misc]
                 self._recorder.epoch(planned, epoch, metrics, seconds, entries)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A segment is over: the trial waits, has ended by itself, or was stopped."""
+        """Record that a segment is over: the trial waits, has ended by itself, or was stopped."""
         with self._claimed():
             self._complete(self._of(trial), trial.last_result)
         self._let_go(self._of(trial))
@@ -121,7 +122,7 @@ class Bridge(tune.Callback):  # type: ignore[misc]
             self._end(planned, outcome, last.get("message", ""))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The process itself is gone: killed for its memory, with its node, or for its silence."""
+        """Handle a lost process: killed for its memory, with its node, or by the watchdog."""
         planned = self._of(trial)
         with self._claimed():
             self._lost(planned, _reason(trial, self._sweeping))
@@ -131,26 +132,28 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         if self._is_past(planned):
             pass
         elif planned.trial_id in self._dispatch.over:
-            self._sweeping.require_ray()  # with the cluster every process ends: no trial's fault
+            self._sweeping.require_ray()  # the end of the cluster is not an error of the trial
             self._end(planned, "failed", reason)
         elif self._sweeping.hold.is_lost(planned.trial_id):
             self._recorder.pause(planned)
         else:
-            self._recorder.notice(planned, f"{planned.cell}: {reason}; it goes on elsewhere")
+            self._recorder.notice(
+                planned, f"{planned.cell}: {reason}; it is tried again in another process"
+            )
             self._recorder.pause(planned)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """The controller went round once.
+        """Run the driver's own work after each step of Tune's controller.
 
         Raises:
-            OtherCodeError: A node that came later has other code than the driver.
+            OtherCodeError: A node that joined later has other code than the driver.
         """
         if self._refusal:
             raise OtherCodeError(self._refusal)
         self._sweeping.on_step()
 
     def _is_past(self, trial: PlannedTrial) -> bool:
-        """Say whether a trial was cancelled or stopped while its segment was in Tune's queue."""
+        """Return whether a trial was cancelled or stopped while its segment was in Tune's queue."""
         return self._scheduler.is_over(trial) and not self._recorder.is_running(trial)
 
     def _end(self, trial: PlannedTrial, outcome: Outcome, message: str) -> None:
@@ -158,7 +161,7 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         self._scheduler.ended(trial, outcome)
 
     def _let_go(self, trial: PlannedTrial) -> None:
-        """Write the outcome of all that the last news has stopped, and end this claim."""
+        """Write the outcome of all newly stopped trials, and release this trial's claim."""
         with self._claimed():
             for stopped in self._scheduler.stopped():
                 self._recorder.end(stopped, "stopped")
@@ -168,14 +171,14 @@ class Bridge(tune.Callback):  # type: ignore[misc]
 
     @contextmanager
     def _claimed(self) -> Iterator[None]:
-        """Record something; where the claim was lost, see what else was, and leave it out."""
+        """Context for recording; if the claim was lost, note all lost claims and record nothing."""
         try:
             yield
         except TakenOverError:
             self._sweeping.hold.renew()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its callbacks for a restore, which never happens here; ours hold a terminal.
+        # Tune pickles its callbacks for a restore, which never happens; ours refer to a terminal.
         return {}
 
     def _of(self, trial: Any) -> PlannedTrial:
@@ -183,19 +186,19 @@ class Bridge(tune.Callback):  # type: ignore[misc]
 
 
 def _reason(trial: Any, sweeping: Sweeping) -> str:
-    """Say what ended a process, from the trace of its silence or from what Ray says."""
+    """Describe why a process ended, from the watchdog's file or from Ray's error."""
     silence = sweeping.storage / "trials" / trial.config["trial_id"] / SILENCE_FILE
     if _text(silence):
         return (
-            f"no epoch ended within {sweeping.running.silence_s:g} s, so its process was ended; "
-            f"{silence} says where it was"
+            f"no epoch ended within {sweeping.running.silence_s:g} s, so its process was killed; "
+            f"{silence} shows where it was"
         )
     said = _text(Path(trial.error_file)) if trial.error_file else ""
     return f"its process was lost ({said_of_loss(said)})"
 
 
 def _text(path: Path) -> str:
-    """Return what is in a file, nothing where it is not there."""
+    """Return the content of a file; empty if it doesn't exist."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -203,11 +206,11 @@ def _text(path: Path) -> str:
 
 
 def tune_trials(sweeping: Sweeping, cluster: Cluster) -> None:
-    """Run what a stage lacks in reused actors, until each trial has an outcome.
+    """Run the missing trials of a stage in reused actors, until each trial has an outcome.
 
     Args:
-        sweeping: The sweep.
-        cluster: How many trials run at once, with what.
+        sweeping: Context of the sweep.
+        cluster: Number of trials that run at once, and their resources.
     """
     queue = cluster.slots * (2 if cluster.workers == 1 else 1)
     dispatch = Dispatch(
@@ -220,7 +223,7 @@ def tune_trials(sweeping: Sweeping, cluster: Cluster) -> None:
 
 
 def _one_wave(sweeping: Sweeping, dispatch: Dispatch, cluster: Cluster) -> None:
-    # Tune wants a folder for its own state; ours is elsewhere, so this one is thrown away.
+    # Tune needs a folder for its own state; ours is elsewhere, so this one is deleted.
     queue = {"TUNE_MAX_PENDING_TRIALS_PG": str(cluster.slots)}
     with environment(queue), tempfile.TemporaryDirectory(prefix="handssl-tune-") as scratch:
         tuner = tune.Tuner(
@@ -243,7 +246,7 @@ def _one_wave(sweeping: Sweeping, dispatch: Dispatch, cluster: Cluster) -> None:
 
 
 def _fit(tuner: Any) -> None:
-    """Run it; what Ray itself raises there, no trial has caused."""
+    """Run the tuner; convert errors of Ray itself to ClusterLostError."""
     try:
         with losses_end_trials():
             tuner.fit()
@@ -254,11 +257,11 @@ def _fit(tuner: Any) -> None:
         if meaning is None or meaning.kind in ("raised", "defect"):
             raise
         said = f"{meaning.words} ({type(error).__name__}: {error})"
-        raise ClusterLostError(f"Ray cannot go on: {said}") from error
+        raise ClusterLostError(f"Ray cannot continue: {said}") from error
 
 
 def _trainable(sweeping: Sweeping, cluster: Cluster) -> Any:
-    """Return the class of the actors with what all of them know, and what each takes."""
+    """Return the class of the actors with their shared parameters and resources."""
     trainable = tune.with_parameters(
         PretrainTrainable,
         trials={trial.trial_id: trial for trial in sweeping.scheduler.missing},

@@ -1,6 +1,6 @@
-"""The same code and libraries on every node: checked before a trial starts.
+"""Check before a trial starts that every node has the same code and libraries.
 
-Code is compared by the digest of its files, since two commits may have one version.
+Code is compared by the digest of its files, since two commits may have the same version.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _PIP = {"torch": "torch", "numpy": "numpy", "opencv": "opencv-python-headless"}
 
 @dataclass(frozen=True)
 class Versions:
-    """What a process runs with. All but the label has to be the same on every node.
+    """Versions of code and libraries of a process. All but the label must be equal on all nodes.
 
     Attributes:
-        label: Version of handssl as it was installed; shown, never compared.
+        label: Version of the installed handssl; shown, never compared.
         code: Digest of the files of handssl, see `handssl.installed`.
         numerics: `NUMERICS_VERSION`, a part of every trial's identity.
-        torch: Version, whether built for GPUs or not: a head often has none.
-        numpy: Version.
-        opencv: Version; another one may round pixels differently.
-        python: Major and minor version.
+        torch: Version, without the CPU or CUDA build: a head often has no GPU.
+        numpy: Version of NumPy.
+        opencv: Version of OpenCV; another one may round pixels differently.
+        python: Major and minor version of Python.
     """
 
     label: str
@@ -49,14 +49,14 @@ class Versions:
     python: str
 
     def require(self, other: Versions, node: str) -> None:
-        """Refuse a node with other code or libraries.
+        """Check that a node has the same code and libraries.
 
         Args:
-            other: Of the node.
-            node: Its name.
+            other: Versions of the node.
+            node: Name of the node.
 
         Raises:
-            OtherCodeError: They differ; it says what, and how to make them the same.
+            OtherCodeError: They differ; the message lists the differences and commands to fix them.
 
         Example:
             >>> mine = versions()
@@ -78,12 +78,12 @@ class Versions:
 
     def _mending(self, different: list[str], node: str) -> Iterator[str]:
         if "code" in different or "numerics" in different:
-            yield "make a wheel of the driver's code, in its checkout:"
+            yield "build a wheel of the driver's code, in its checkout:"
             yield "  python -m pip wheel --no-deps -w dist ."
             yield f"copy dist to {node} and install it there; `ray up` does both:"
             yield f"  {_REINSTALL}"
         if "python" in different:
-            yield f"make an environment with Python {self.python} on {node}"
+            yield f"create an environment with Python {self.python} on {node}"
         if pins := [f"'{_PIP[n]}=={getattr(self, n)}.*'" for n in different if n in _PIP]:
             yield f"on {node}:"
             yield f"  pip install {' '.join(pins)}"
@@ -91,25 +91,25 @@ class Versions:
 
 @cache
 def versions() -> Versions:
-    """Return those of this process, as they were when it was first asked."""
+    """Return the versions of this process, as of the first call."""
     return Versions(**_tell()[1])
 
 
 def require_same_everywhere() -> None:
-    """Ask every other node of the cluster that this process is connected to.
+    """Check the versions of every other node of the cluster that this process is connected to.
 
-    A process costs seconds, so this node is not asked: its trials compare before they start, as
-    those of nodes that come later do.
+    Starting a process takes seconds, so this node is not checked here: its trials check before they
+    start, like those on nodes that join later.
 
     Raises:
-        OtherCodeError: One of them has other code or libraries, or none.
+        OtherCodeError: A node has other code or libraries, or none.
     """
     mine = versions()
     here = ray.get_runtime_context().get_node_id()
     others = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["NodeID"] != here]
     asked = [_ask(node) for node in others]
     done, _ = ray.wait(asked, num_returns=len(asked), timeout=_ANSWER_S) if asked else ([], [])
-    for answer in done:  # a node that does not answer may be going; it starts no trial then
+    for answer in done:  # a node that does not answer may be stopping; it starts no trial then
         try:
             name, theirs = ray.get(answer)
         except ray.exceptions.RayError:
@@ -126,7 +126,7 @@ def _ask(node: str) -> Any:
 
 @contextmanager
 def _by_value() -> Iterator[None]:
-    """Send functions as they are here: the package of the node may be another, or missing."""
+    """Pickle functions by value: the package on the node may be different or missing."""
     modules = (sys.modules[__name__], sys.modules[digest_of.__module__])
     for module in modules:
         ray.cloudpickle.register_pickle_by_value(module)
@@ -138,7 +138,7 @@ def _by_value() -> Iterator[None]:
 
 
 def _tell() -> tuple[str, dict[str, str]]:
-    """Return the name of this node, and what a process there runs with."""
+    """Return the name of this node, and the versions of a process there."""
     return socket.gethostname(), {
         "label": version_label(),
         "code": digest_of(("handssl", "tune_spaces")),
@@ -151,7 +151,7 @@ def _tell() -> tuple[str, dict[str, str]]:
 
 
 def _value(module: str, name: str) -> str:
-    """Return a value of a module, without the local part of a version: a head has no GPU."""
+    """Return a value of a module, without the local part of a version, such as `+cu126`."""
     try:
         return str(getattr(import_module(module), name)).partition("+")[0]
     except Exception:  # it is missing, broken, or too old to have it

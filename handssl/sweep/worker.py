@@ -1,4 +1,4 @@
-"""One of several Ray Train workers: trains its share, tells the driver, listens for its end."""
+"""Ray Train worker: trains its share, reports to the driver, and stops on SIGTERM."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from handssl.sweep.located import folder_here
 from handssl.sweep.versions import versions
 from handssl.training.trial import Trial
 
-_LOW_MEMORY = "running low on memory"  # of Ray's own message
+_LOW_MEMORY = "running low on memory"  # part of Ray's own message
 _told_to_end = False
 
 
 @dataclass(frozen=True)
 class Joined:
-    """A worker has begun.
+    """A worker has started.
 
     Attributes:
-        actor: Its handle.
+        actor: Handle of the worker's actor.
         node: Id of the node it runs on.
-        placement: What reserves the resources of the group.
+        placement: Placement group that reserves the resources of the group.
     """
 
     actor: Any
@@ -40,10 +40,10 @@ class Joined:
 
 @dataclass(frozen=True)
 class Begun:
-    """The workers go on from a checkpoint, or from the start.
+    """The workers start training, from a checkpoint or from scratch.
 
     Attributes:
-        steps: Made by then, in all epochs.
+        steps: Number of steps done before, in all epochs.
     """
 
     steps: int
@@ -54,14 +54,14 @@ class Copied:
     """A worker has copied a packed store to its node.
 
     Attributes:
-        text: What, and how long it took.
+        text: Message about what was copied, and how long it took.
     """
 
     text: str
 
 
 class _Listening(TorchConfig().backend_cls):  # type: ignore[misc]
-    """Torch's process group, and a worker that takes SIGTERM for a notice."""
+    """Torch backend whose workers handle SIGTERM as a request to stop."""
 
     def on_start(self, worker_group: Any, backend_config: TorchConfig) -> None:
         super().on_start(worker_group, backend_config)
@@ -70,20 +70,20 @@ class _Listening(TorchConfig().backend_cls):  # type: ignore[misc]
 
 @dataclass
 class ListeningConfig(TorchConfig):  # type: ignore[misc]
-    """Torch's process group for workers that end with a checkpoint when SIGTERM comes."""
+    """Configuration of Torch's process group for workers that save a checkpoint on SIGTERM."""
 
     @property
     def backend_cls(self) -> type:
-        """What Ray Train sets up in every worker."""
+        """Class of the backend that Ray Train sets up in every worker."""
         return _Listening
 
 
 def work(settings: dict[str, Any]) -> None:
-    """Be one worker: train, and if this is the first, tell the driver.
+    """Run one worker: train, and report to the driver if this is the first worker.
 
     Args:
-        settings: `trial`, the arguments of the Trial, the `line` to the driver, and its `versions`,
-            which this node has to have too.
+        settings: `trial`, the arguments of `Trial`, the `line` to the driver, and the driver's
+            `versions`, which this node must have too.
     """
     line = settings["line"]
     context = ray.get_runtime_context()
@@ -101,7 +101,7 @@ def work(settings: dict[str, Any]) -> None:
 
 
 def is_lack_of_memory(error: BaseException) -> bool:
-    """Say whether Ray killed a worker because its node ran low on memory."""
+    """Return whether Ray killed a worker because its node ran low on memory."""
     text = f"{error} {error.__cause__}"
     return isinstance(error.__cause__, ray.exceptions.OutOfMemoryError) or _LOW_MEMORY in text
 
@@ -135,7 +135,7 @@ def _tell_first(line: Any, what: Any) -> None:
 
 
 def _listen() -> None:
-    """Take SIGTERM for a notice; Ray runs this in the worker's main thread, as it must be."""
+    """Handle SIGTERM as a request to stop; Ray runs this in the main thread, as required."""
     signal.signal(signal.SIGTERM, _on_signal)
 
 

@@ -1,7 +1,7 @@
-"""One trial on several Ray Train workers: the same loop, one process a worker.
+"""Training of one trial on several Ray Train workers: the same loop, one process per worker.
 
-Whatever ends a group of workers, a kill, a lost node or a notice, the next one goes on from the
-trial's checkpoint, with as many workers as there are then.
+Whatever ends a group of workers (a kill, a lost node or a request to stop), the next group resumes
+from the trial's checkpoint, with as many workers as are available then.
 """
 
 from __future__ import annotations
@@ -43,32 +43,32 @@ def train_together(
     origin: Path | None = None,
     fence: Fence | None = None,
 ) -> Iterator[Row]:
-    """Yield a trial's epochs as Ray Train workers make them.
+    """Yield a trial's epochs as Ray Train workers report them.
 
     Args:
         config: The resolved configuration.
-        data: Packed splits that every worker sees, or where its node finds them.
-        folder: The trial's own; every worker sees it.
-        workers: How many to start with, going on with fewer if some are lost; (least, most); None:
-            one for each GPU, or CPU where there is none, as many as there are at each start.
-        execution: How each computes.
-        waiting: What goes on meanwhile, and asks for the end.
-        on_started: Called when Ray has taken over the process's signals.
-        address: Of a Ray cluster, as `ray.init` takes it; None: one of our own, or the one that
-            the caller has connected to.
-        origin: The same run with fewer epochs, to go on from.
-        fence: Around the folder.
+        data: Folder of the packed splits that every worker sees, or their location for any node.
+        folder: The trial's folder, which every worker sees.
+        workers: Number to start with, continuing with fewer if some are lost; (least, most); None:
+            as many as there are GPUs, or CPUs without GPUs, at each start.
+        execution: Execution options of each worker.
+        waiting: Callbacks while waiting and training.
+        on_started: Called when Ray has installed its signal handlers.
+        address: Address of a Ray cluster, as `ray.init` takes it; None: the one that the caller has
+            connected to, else a local Ray.
+        origin: Folder of the same run with fewer epochs, to continue from.
+        fence: Fence of the folder.
 
     Yields:
         (epoch, metrics), those of an earlier run first.
 
     Raises:
         DivergedError: A loss was not finite.
-        InterruptedStudyError: It was stopped; the steps that were made are saved.
+        InterruptedStudyError: The run was stopped; the steps done are saved.
         InputError: The machine or cluster has fewer CPUs or GPUs than workers.
-        GroupLostError: Workers were lost again and again without an epoch in between.
+        GroupLostError: Workers were lost repeatedly without an epoch in between.
         ClusterLostError: Ray has ended.
-        TakenOverError: The folder was claimed by another.
+        TakenOverError: Another process has claimed the folder.
     """
     with ray_cluster(address) as cluster, watching(owned=cluster.owned) as watch:
         on_started()
@@ -95,7 +95,7 @@ def train_together(
 
 @contextmanager
 def _losses_of_the_cluster(watch: Watch) -> Iterator[None]:
-    """Tell the end of the cluster from that of its workers."""
+    """Distinguish the end of the cluster from the loss of workers."""
     try:
         yield
     except (GroupLostError, RayError) as error:
@@ -103,11 +103,11 @@ def _losses_of_the_cluster(watch: Watch) -> Iterator[None]:
         meaning = meaning_of(error)
         if isinstance(error, GroupLostError) or meaning is None:
             raise
-        raise ClusterLostError(f"Ray cannot go on: {meaning.words} ({error})") from error
+        raise ClusterLostError(f"Ray cannot continue: {meaning.words} ({error})") from error
 
 
 class _Run:
-    """Groups, one after the other."""
+    """A run as a sequence of groups of workers."""
 
     def __init__(
         self, trial: dict[str, Any], staffing: Staffing, waiting: Waiting, *, use_gpu: bool
@@ -121,7 +121,7 @@ class _Run:
         """Yield every epoch once, in order."""
         while True:
             with held(self._trial["fence"]):
-                pass  # what befell a group after its folder was lost is no reason for another
+                pass  # if the folder was lost, no further group is started
             count = self._staffing.next()
             group = Group(self._trial, count, use_gpu=self._use_gpu)
             try:
@@ -130,7 +130,7 @@ class _Run:
             except InterruptedStudyError:
                 if self._waiting.must_stop():
                     raise
-                self._reason = "a worker was told to end"
+                self._reason = "a worker was asked to stop"
             except (MemoryShortError, GroupLostError) as error:
                 self._recover(error, count)
             finally:
@@ -140,15 +140,15 @@ class _Run:
         def must_stop() -> bool:
             return self._waiting.must_stop() or bool(group.nodes & draining())
 
-        # Workers that were started again tell what others had told before.
+        # Restarted workers report again the epochs that others had reported before.
         for epoch, metrics in group.rows(must_stop, lambda: self._look(group)):
-            self._say_news(group)  # before the first epoch that they have made
+            self._say_news(group)  # before the first new epoch
             if epoch > self._last:
                 self._last, self._losses = epoch, 0
                 yield epoch, metrics
 
     def _look(self, group: Group) -> None:
-        """Tell what is new about a group."""
+        """Report the progress of a group."""
         self._waiting.on_tick()
         self._say_news(group)
         if group.step is not None and group.step[2] > self._steps:
@@ -156,25 +156,25 @@ class _Run:
             self._waiting.on_step(done, total)
 
     def _say_news(self, group: Group) -> None:
-        """Tell once what was copied, and when a group that follows a fault has begun."""
+        """Report once what was copied, and when a group after a fault has started."""
         while group.copied:
             self._waiting.say(group.copied.pop(0), 0)
         if self._reason and group.begun is not None:
             again = max(0, self._steps - group.begun)
-            text = f"{self._reason}; {len(group.joined)} go on, {again} steps are made again"
+            text = f"{self._reason}; {len(group.joined)} continue, {again} steps are repeated"
             self._waiting.say(text, again)
             self._reason = ""
 
     def _recover(self, error: MemoryShortError | GroupLostError, workers: int) -> None:
-        """Decide whether to go on."""
+        """Decide whether to start another group; raise the error if not."""
         self._reason = "workers were lost"
         if isinstance(error, MemoryShortError):
             self._staffing.too_little_memory(workers, str(error).splitlines()[0])
             return
         self._losses += 1
         if is_lack_of_memory(error):
-            self._reason += ", memory of their node having run out"
+            self._reason += " because their node ran out of memory"
             if self._losses > 1:  # the first time another program may have taken it
-                self._staffing.too_little_memory(workers, "Ray ended a worker to save its node")
+                self._staffing.too_little_memory(workers, "Ray killed a worker to free memory")
         elif self._losses > MAX_LOSSES_IN_A_ROW:
             raise error

@@ -118,7 +118,7 @@ def test_every_job_ends_once_when_a_worker_node_dies(tmp_path):
         cluster.kill_node(node)
         cluster.remove(node)
         worked_off(of, names)
-        assert any("it goes on elsewhere" in of.job_log(name) for name in names)
+        assert any("it is tried again in another process" in of.job_log(name) for name in names)
 
 
 def exported(cluster: LocalCluster) -> str:

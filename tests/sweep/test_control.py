@@ -113,7 +113,7 @@ def test_what_cannot_be_asked_is_refused_with_a_word_on_what_can(tmp_path):
     runner.run(small, storage=tmp_path)
     with pytest.raises(InputError, match="did you mean 'contrastive blur'"):
         control.cancel(small, "contrastiv blur", storage=tmp_path)
-    with pytest.raises(InputError, match="all are"):
+    with pytest.raises(InputError, match="all of them are"):
         control.cancel(small, "contrastive blur", storage=tmp_path)
     with pytest.raises(InputError, match="not run with seed 9"):
         control.cancel(small, "contrastive blur", block=9, storage=tmp_path)
@@ -127,7 +127,7 @@ def test_more_epochs_under_cosine_are_new_trials_and_this_is_said(tmp_path):
     small = study(cells=[{"composition": "blur"}])
     larger, meaning = control.extension_of(small, epochs=8)
     assert larger.pretrain.epochs == 8
-    assert "another experiment" in meaning
+    assert "a different experiment" in meaning
 
 
 def test_two_drivers_that_want_the_same_trials_run_each_once_and_both_have_all(tmp_path, blob_data):
@@ -151,7 +151,7 @@ def test_a_study_is_run_by_one_driver_at_a_time(tmp_path):
     refused = []
 
     def again():
-        with pytest.raises(BusyStudyError, match="expected to be the only one") as caught:
+        with pytest.raises(BusyStudyError, match="expected no other driver to run it") as caught:
             runner.run(study(), storage=tmp_path)
         assert caught.value.exit_code == 69  # for the queue a loss: it is tried again
         refused.append(str(caught.value))

@@ -87,18 +87,18 @@ def files(storage):
 
 @pytest.mark.parametrize("fault", ["controller", "worker", "node"])
 def test_a_kill_costs_an_epoch_at_most(story, fault):
-    assert "2 go on" in story.notices[fault]["text"]
+    assert "2 continue" in story.notices[fault]["text"]
     assert 0 <= story.notices[fault]["again"] <= STEPS
 
 
 @pytest.mark.parametrize("fault", ["sigterm", "drain"])
 def test_a_notice_costs_no_step(story, fault):
     assert story.notices[fault]["again"] == 0
-    assert "a worker was told to end" in story.notices[fault]["text"]
+    assert "a worker was asked to stop" in story.notices[fault]["text"]
 
 
 def test_a_node_that_is_to_go_gets_no_worker_and_the_run_goes_on_with_fewer(story):
-    assert "1 go on" in story.notices["drain"]["text"]
+    assert "1 continue" in story.notices["drain"]["text"]
 
 
 def test_the_numbers_are_those_of_an_undisturbed_run(story, undisturbed):

@@ -178,7 +178,7 @@ def test_every_epoch_is_told_once_whatever_ends_the_groups(scripted):
     assert Scripted.sizes == [2, 1, 1]
     assert [text.split(";")[0] for text, _ in world.said] == [
         "workers were lost",
-        "a worker was told to end",
+        "a worker was asked to stop",
     ]
 
 

@@ -191,5 +191,5 @@ def test_what_happens_to_one_of_many_trials_does_not_hide_the_others() -> None:
     progress = Progress()
     progress.apply(planned())
     before = progress.line(3.0)
-    progress.apply(Notice(TRIALS[0], "its node is gone; it goes on elsewhere", 0))
+    progress.apply(Notice(TRIALS[0], "its node is gone; it is tried again in another process", 0))
     assert progress.line(3.0) == before

@@ -130,7 +130,7 @@ def test_the_end_of_anothers_ray_is_said_and_is_no_failure_of_trials(part, study
             assert left(ours) == []
             end(cluster.processes())  # what is left of Ray takes a minute to see what has happened
             assert f"the Ray cluster at {cluster.address} has ended" in run.said
-            assert "goes on when the cluster is back" in run.said
+            assert "run the same command again when the cluster is back" in run.said
     assert claims(tmp_path) == 0
     assert {row[2] for row in table(tmp_path) if len(row) == 5} == {"running"}
 

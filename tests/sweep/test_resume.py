@@ -135,7 +135,7 @@ def test_settings_that_cannot_be_read_are_named(store) -> None:
 def test_other_data_than_then_is_refused() -> None:
     require_trial("abcd", None)
     require_trial("abcd", "abcd")
-    with pytest.raises(InputError, match="with those of now it is trial beef"):
+    with pytest.raises(InputError, match="with the current ones it is trial beef"):
         require_trial("beef", "abcd")
 
 

@@ -100,7 +100,7 @@ def require_refusal(said: str) -> None:
         ("torch", "2.0.0", "torch: expected ", "pip install 'torch=="),
         ("numpy", "1.0.0", "numpy: expected ", "pip install 'numpy=="),
         ("opencv", "none", "opencv: expected ", "pip install 'opencv-python-headless=="),
-        ("python", "3.9", "python: expected ", "make an environment with Python 3."),
+        ("python", "3.9", "python: expected ", "create an environment with Python 3."),
     ],
 )
 def test_whatever_numbers_depend_on_is_compared_and_mended_by_a_command(name, theirs, said, mends):

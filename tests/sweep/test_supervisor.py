@@ -78,7 +78,7 @@ def test_a_process_that_ray_has_ended_is_started_again_and_said(called, tmp_path
     assert calls == 3
     assert [event.message for event in told] == [
         "Ray has ended: it ended the process that drives it (exit code 1). It is started again; "
-        "what was made is kept."
+        "all results are kept."
     ] * 2
     assert [pid for pid in (tmp_path / "calls.txt").read_text().split() if is_alive(int(pid))] == []
 

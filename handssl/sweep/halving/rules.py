@@ -1,4 +1,4 @@
-"""What halving is asked to decide on: arms, rungs, and who is compared with whom."""
+"""Rules of successive halving: arms, rungs, and cohorts of trials that are compared."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Arm:
     """One trial of a stage.
 
     Attributes:
-        trial_id: Of the trial.
-        block: Its seed; only trials of one block are compared.
-        exempt: Never stopped and never ranked: it runs whatever it gives, so it takes nobody's
-            place in the next rung.
-        epochs: Of a whole trial, where they are not the rules'; such an arm is exempt.
+        trial_id: Id of the trial.
+        block: Seed of the trial; only trials of one block are compared.
+        exempt: Never stopped and never ranked: it runs whatever its results, so it takes no other
+            trial's place in the next rung.
+        epochs: Epochs of the whole trial, if they differ from the rules'; such an arm is exempt.
     """
 
     trial_id: str
@@ -31,17 +31,17 @@ class Arm:
 
 @dataclass(frozen=True)
 class Rules:
-    """How halving decides.
+    """Parameters of the halving decisions.
 
     Attributes:
-        epochs: Of a whole trial.
-        grace_epochs: The first rung.
-        reduction_factor: eta: rungs are this factor apart, and one in eta goes on from each.
-        order: `cohort` decides a rung when all of a cohort have reached it, so that survivors
-            follow from results alone; `arrival` judges each trial against those that came before
-            (asynchronous halving), so that only the log repeats.
-        cohort: Trials that are compared, dealt by a seeded shuffle; None: the whole block.
-        seed: Of that shuffle.
+        epochs: Epochs of a whole trial.
+        grace_epochs: Epoch of the first rung.
+        reduction_factor: eta: rungs are this factor apart, and one in eta continues from each.
+        order: `cohort` decides a rung when all trials of a cohort have reached it, so that
+            survivors depend on results alone; `arrival` judges each trial against those that
+            arrived before (asynchronous halving), so that only the log can be replayed.
+        cohort: Trials per cohort, assigned by a seeded shuffle; None: the whole block.
+        seed: Seed of that shuffle.
     """
 
     epochs: int
@@ -69,7 +69,7 @@ class Rules:
         return tuple(found)
 
     def kept(self, count: int) -> int:
-        """Return how many of `count` trials go on from a rung: one in eta, at least one.
+        """Return how many of `count` trials continue from a rung: one in eta, at least one.
 
         Example:
             >>> [Rules(9, 1, 3.0).kept(count) for count in (1, 3, 5, 9)]
@@ -79,16 +79,16 @@ class Rules:
 
 
 def cohorts_of(arms: Iterable[Arm], rules: Rules) -> list[tuple[str, ...]]:
-    """Deal the arms that are not exempt into cohorts, block by block.
+    """Assign the arms that are not exempt to cohorts, block by block.
 
-    The deal depends on the trials and the seed, not on the order in which they are listed.
+    The assignment depends on the trials and the seed, not on the order in which they are listed.
 
     Args:
-        arms: Of all blocks.
-        rules: Order, cohort and seed.
+        arms: Arms of all blocks.
+        rules: Rules, of which order, cohort and seed are used.
 
     Returns:
-        Trial ids of each cohort; under `arrival` the whole block is one.
+        Trial ids of each cohort; under `arrival` the whole block is one cohort.
     """
     blocks: dict[int, list[str]] = {}
     for arm in arms:

@@ -16,7 +16,7 @@ _Key = tuple[float, str]
 
 @dataclass
 class _Cohort:
-    """Those who are compared, and at each rung who has come and with what."""
+    """Trials of one cohort with their value per rung."""
 
     members: list[set[str]]
     values: list[dict[str, float]]
@@ -28,7 +28,7 @@ class _Cohort:
 class _Trial:
     arm: Arm
     cohort: _Cohort | None
-    rung: int = 0  # the one it has to pass next
+    rung: int = 0  # the next one it has to pass
     epoch: int = 0
     status: Status = "goes_on"
     values: dict[int, float] = field(default_factory=dict)
@@ -36,23 +36,23 @@ class _Trial:
 
 
 class HalvingState:
-    """Who goes on, after what has been reported so far.
+    """Status of every trial, given what has been reported so far.
 
     A pure fold: the same entries in the same order give the same state, and under `order: cohort`
     the survivors do not depend on the order. Entries that come twice change nothing.
 
-    A trial that diverged, failed or was cancelled ranks last and does not go on; at the rungs that
-    it had reached before it diverged, it counts with what it gave. If one that failed is run again
-    its rung waits for it; where that was decided already, it goes on if it is better than the worst
-    that did.
+    A trial that diverged, failed or was cancelled ranks last and does not continue; at the rungs
+    that it had reached before it diverged, its value counts. If a failed trial is run again, its
+    rung waits for it; if that rung is decided already, the trial continues if it is better than the
+    worst survivor.
 
     Args:
         arms: All trials of the stage.
-        rules: How to decide; None never stops anybody.
-        epochs: Of a whole trial, without rules.
+        rules: Rules of the decisions; None: no trial is ever stopped.
+        epochs: Epochs of a whole trial, used without rules.
 
     Attributes:
-        changed: Trials that were stopped or may go on since the caller last emptied it.
+        changed: Ids of trials that were stopped or may continue since the caller last cleared it.
 
     Example:
         >>> arms = [Arm("a", 1), Arm("b", 1)]
@@ -81,7 +81,7 @@ class HalvingState:
         self._trials = {arm.trial_id: _Trial(arm, of.get(arm.trial_id)) for arm in arms}
 
     def reported(self, trial_id: str, epoch: int, value: float) -> None:
-        """Take in the primary measure of a trial after an epoch; not finite means it diverged."""
+        """Record the primary measure of a trial after an epoch; not finite means it diverged."""
         trial = self._trials[trial_id]
         if not math.isfinite(value):
             self.diverged(trial_id)
@@ -93,12 +93,12 @@ class HalvingState:
         self._advance(trial)
 
     def diverged(self, trial_id: str) -> None:
-        """Take in that a trial has diverged after the epochs that were reported."""
+        """Record that a trial has diverged after the epochs that were reported."""
         self._trials[trial_id].has_diverged = True
         self._advance(self._trials[trial_id])
 
     def left(self, trial_id: str) -> None:
-        """Take in that a trial failed or was cancelled, or that a diverged one has no more."""
+        """Record that a trial failed, was cancelled, or has diverged and reports nothing more."""
         trial = self._trials[trial_id]
         if trial.status in ("stopped", "out", "done"):
             return
@@ -108,18 +108,18 @@ class HalvingState:
             self._decide(trial.cohort, trial.rung)
 
     def status(self, trial_id: str) -> Status:
-        """Return whether a trial goes on, waits for its rung, was stopped, is out, or is done."""
+        """Return whether a trial continues, waits for its rung, was stopped, is out, or is done."""
         return self._trials[trial_id].status
 
     def target(self, trial_id: str) -> int:
-        """Return the epoch up to which a trial may train as things stand."""
+        """Return the epoch up to which a trial may train at present."""
         trial = self._trials[trial_id]
         if trial.cohort is None or self._rules is None or self._rules.order == "arrival":
             return self._last(trial)
         return self._rungs[trial.rung] if trial.rung < len(self._rungs) else self._epochs
 
     def retried(self, trial_id: str) -> None:
-        """Take in that a trial that failed is run again: where nothing is decided, it counts."""
+        """Record that a failed trial is run again: it counts at rungs not decided yet."""
         trial = self._trials[trial_id]
         if trial.status != "out":
             return
@@ -131,7 +131,7 @@ class HalvingState:
         return self._epochs if trial.arm.epochs is None else trial.arm.epochs
 
     def _advance(self, trial: _Trial) -> None:
-        """Bring a trial past every rung it has reached, as far as that is decided."""
+        """Advance a trial past every rung it has reached, as far as those are decided."""
         while trial.status == "goes_on":
             if trial.cohort and trial.rung < len(self._rungs):
                 if trial.epoch >= self._rungs[trial.rung]:
@@ -145,9 +145,9 @@ class HalvingState:
             return
 
     def _arrive(self, trial: _Trial, cohort: _Cohort, rung: int) -> None:
-        """Enter a rung; afterwards the trial is past it, waits or has stopped."""
+        """Enter a rung; afterwards the trial is past it, waits or is stopped."""
         name, at = trial.arm.trial_id, self._rungs[rung]
-        # A restart may have left a gap: the next epoch that is known counts.
+        # A restart may have left a gap: the next known epoch counts.
         value = trial.values[min(epoch for epoch in trial.values if epoch >= at)]
         key, bar = (value, name), cohort.bars[rung]
         if self._rules is not None and self._rules.order == "arrival":
@@ -169,7 +169,7 @@ class HalvingState:
         self._settle(trial, goes_on=bisect_left(arrived, key) < self._rules.kept(len(arrived)))
 
     def _decide(self, cohort: _Cohort, rung: int) -> None:
-        """Decide a rung once all of its members have come."""
+        """Decide a rung once all of its members have arrived."""
         values = cohort.values[rung]
         if self._rules is None or self._rules.order == "arrival":
             return

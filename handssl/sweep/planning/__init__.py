@@ -1,1 +1,1 @@
-"""Plans of studies: what will be run, its cost, what it can show, and what was fixed beforehand."""
+"""Plans of studies: trials, cost, detectable effects, and preregistration."""

@@ -1,4 +1,4 @@
-"""What a skeleton cannot tell apart, in one block and in all blocks together."""
+"""Effects that a skeleton confounds, in one block and in all blocks together."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from handssl.sweep.skeleton import confounded, skeleton
 
 
 def within_a_block(names: Sequence[str], cells: int) -> list[tuple[str, ...]]:
-    """Return the groups of main effects and pairs that one block confounds; none if it is whole."""
+    """Return the groups of main effects and pairs confounded in one block; none if it is full."""
     return [] if cells >= 2 ** len(names) else confounded(names, cells)
 
 
 def over_blocks(names: Sequence[str], cells: int, blocks: int) -> list[tuple[str, ...]]:
     """Return the groups that the cosets of several blocks together still confound.
 
-    Two effects are told apart where the product of their signs is +1 in one coset and -1 in
+    Two effects can be distinguished if the product of their signs is +1 in one coset and -1 in
     another; within a block it is constant.
 
     Args:
         names: The transformations.
-        cells: Of the skeleton.
-        blocks: In each another coset.
+        cells: Number of cells of the skeleton.
+        blocks: Number of blocks, each with a different coset.
 
     Example:
         >>> over_blocks(["blur", "rotate", "translate"], 4, 2)
@@ -45,7 +45,7 @@ def in_words(groups: Sequence[tuple[str, ...]]) -> list[str]:
 
     Example:
         >>> in_words([("blur", "rotate:translate")])
-        ['main effect blur cannot be told from rotate:translate']
+        ['main effect blur cannot be distinguished from rotate:translate']
     """
     said = []
     for group in groups:
@@ -53,7 +53,7 @@ def in_words(groups: Sequence[tuple[str, ...]]) -> list[str]:
         pairs = [name for name in group if ":" in name]
         if mains:
             rest = ", ".join([*mains[1:], *pairs])
-            said.append(f"main effect {mains[0]} cannot be told from {rest}")
+            said.append(f"main effect {mains[0]} cannot be distinguished from {rest}")
         else:
-            said.append(f"pairs {', '.join(pairs)} cannot be told from each other")
+            said.append(f"pairs {', '.join(pairs)} cannot be distinguished from each other")
     return said

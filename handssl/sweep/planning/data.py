@@ -1,4 +1,4 @@
-"""What is known of a study's data by looking, without making anything."""
+"""Facts about a study's data, collected without preparing or writing anything."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from handssl.errors import DataError, InputError
 
 @dataclass(frozen=True)
 class DataFacts:
-    """A dataset as it stands.
+    """Current state of a dataset.
 
     Attributes:
-        described: What determines it, known before it is made; part of the plan's hash.
-        fingerprint: Of its content, None until it is there.
-        images: Of each split, None until they are known.
-        labelled: Folder of the store with labels, None until it is there.
-        pretrain: Folder of the store that is pretrained on.
-        missing: What to do where it is not there.
-        bytes_to_make: What making it will take of the disk.
+        described: Description of what determines the data; part of the plan's hash.
+        fingerprint: Fingerprint of its content; None until it is there.
+        images: Number of images per split; None until they are known.
+        labelled: Folder of the store with labels; None until it is there.
+        pretrain: Folder of the pretraining store; None until it is there.
+        missing: What happens or has to be done if the data is not there; empty if it is.
+        bytes_to_make: Disk space in bytes that its preparation will need.
     """
 
     described: str
@@ -39,7 +39,7 @@ def look(data: DataConfig, storage: Path) -> DataFacts:
     """Return what is known of a dataset; nothing is written.
 
     Args:
-        data: Which.
+        data: Configuration of the dataset.
         storage: Root of all results.
     """
     return (
@@ -54,14 +54,14 @@ def _procedural(data: ProceduralData, storage: Path) -> DataFacts:
         fingerprint = Manifest.read(folder).fingerprint
         return DataFacts(described, fingerprint, _counts(data), folder, folder)
     images = sum(_counts(data).values())
-    # Packed crops are plain bytes; a rendered file takes about a third of its pixels' bytes.
+    # Packed crops are uncompressed; a rendered file takes about a third of its pixels' bytes.
     to_make = images * 3 * data.crop_px**2 + images * data.image_px**2
     say = "procedural hands are rendered when the study is first run"
     return DataFacts(described, None, _counts(data), missing=say, bytes_to_make=to_make)
 
 
 def _packed(data: DataConfig, storage: Path) -> DataFacts:
-    assert not isinstance(data, ProceduralData)  # noqa: S101  told apart by the caller
+    assert not isinstance(data, ProceduralData)  # noqa: S101  checked by the caller
     asked = f"{data.name} {data.fingerprint or ''}".strip()
     try:
         labelled = find_store(data.name, data.fingerprint, storage)

@@ -1,4 +1,4 @@
-"""The most that a study will need on disk."""
+"""Estimate of the peak disk space of a study."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _RECORD_BYTES = 40_000
 
 @dataclass(frozen=True)
 class Disk:
-    """Bytes by what they are for.
+    """Disk space in bytes by purpose.
 
     Attributes:
-        checkpoints: Those that stay, of every trial.
-        writing: One more of each trial under way, while it is written.
-        encoders: Of the trials that end.
-        data: Still to be made.
-        records: Ledger and MLflow.
-        free: Of the disk that holds the storage.
+        checkpoints: Checkpoints of all trials that are kept.
+        writing: One more checkpoint of each running trial, while it is written.
+        encoders: Encoders of the completed trials.
+        data: Data still to be prepared.
+        records: Records in the ledger and in MLflow.
+        free: Free space of the disk that holds the storage.
     """
 
     checkpoints: int
@@ -38,12 +38,12 @@ class Disk:
 
     @property
     def peak(self) -> int:
-        """All of it at once."""
+        """Sum of all purposes."""
         return self.checkpoints + self.writing + self.encoders + self.data + self.records
 
     @property
     def fits(self) -> bool:
-        """Say whether there is room."""
+        """Whether the peak fits into the free space."""
         return self.peak <= self.free
 
 
@@ -54,13 +54,13 @@ def disk_peak(
     *,
     slots: int,
 ) -> Disk:
-    """Return what trials that are still missing will add to the disk.
+    """Return the disk space that missing trials will add.
 
     Args:
-        missing: Each with the epochs it still trains and its chance of coming to the end.
-        data: That they read.
-        storage: Where all of it goes; it need not be there yet.
-        slots: Trials that run at once.
+        missing: (trial, epochs it still trains, probability that it runs to the end).
+        data: Facts about the data that the trials read.
+        storage: Folder of the results; it need not exist yet.
+        slots: Number of trials that run at once.
     """
     kept = Execution().keep
     checkpoints = encoders = records = 0.0

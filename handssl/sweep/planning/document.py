@@ -1,4 +1,4 @@
-"""A plan as JSON values."""
+"""Conversion of a study's plan to JSON values."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from handssl.sweep.planning.work import StageWork
 
 
 def document(plan: StudyPlan) -> dict[str, Any]:
-    """Return a plan for scripts; what cannot be tested is null.
+    """Return a plan as JSON values; differences that cannot be tested are null.
 
     Args:
-        plan: Measured or not.
+        plan: The plan, measured or not.
     """
     total = plan.hours(*plan.work)
     return {

@@ -1,4 +1,4 @@
-"""Which differences the planned seeds will detect, and which effects a skeleton confounds."""
+"""Detectable differences with the planned seeds, and effects that a skeleton confounds."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from handssl.sweep.study import Study
 
 @dataclass(frozen=True)
 class Detectable:
-    """The least difference that is found with 80 % power, two-sided at 0.05.
+    """Smallest difference that is detected with 80 % power, two-sided at 0.05.
 
     Attributes:
-        stage: Of which stage.
-        what: What is compared.
-        mm: The difference; infinite where nothing can be tested.
+        stage: Name of the stage.
+        what: Description of the comparison.
+        mm: The difference in mm; infinite if nothing can be tested.
     """
 
     stage: str
@@ -31,12 +31,12 @@ class Detectable:
 def detectable_effects(
     study: Study, stages: Sequence[ForeseenStage], variation: Variation
 ) -> list[Detectable]:
-    """Return what each stage can detect.
+    """Return the detectable differences of each stage.
 
     Args:
         study: The study.
-        stages: Foreseen.
-        variation: Of paired differences.
+        stages: The planned stages.
+        variation: Variation of paired differences.
     """
     found = []
     for one in stages:
@@ -51,21 +51,21 @@ def detectable_effects(
 def _main_effects(one: ForeseenStage, blocks: int, sd_mm: float) -> list[Detectable]:
     cells, name = 2 ** len(transformations_of(one)), one.stage.name
     whole = main_effect_mm(sd_mm, cells, blocks)
-    found = [Detectable(name, f"main effect, all {cells} cells to the end", whole)]
+    found = [Detectable(name, f"main effect, all {cells} cells trained to the end", whole)]
     size = int(getattr(one.stage, "skeleton", 0))
     if 0 < size < cells:
         mm = skeleton_effect_mm(sd_mm, cells, size, blocks)
-        what = f"main effect, {size} cells to the end and early values that tell of the others"
+        what = f"main effect, {size} cells trained to the end, others predicted from early values"
         found.append(Detectable(name, what, mm))
     return found
 
 
 def confounding(study: Study, stage: ForeseenStage) -> list[str]:
-    """Return in words what the skeleton of a stage of compositions confounds; else nothing.
+    """Describe what a stage's skeleton confounds; empty for stages without skeleton.
 
     Args:
         study: The study.
-        stage: Of any kind.
+        stage: Planned stage of any kind.
     """
     size = int(getattr(stage.stage, "skeleton", 0))
     names = transformations_of(stage)
@@ -77,8 +77,8 @@ def confounding(study: Study, stage: ForeseenStage) -> list[str]:
     if alone and together != alone:
         rest = in_words(together)
         said.append(
-            f"the cosets of {blocks} blocks together leave: " + "; ".join(rest)
+            f"the cosets of {blocks} blocks together still leave: " + "; ".join(rest)
             if rest
-            else f"the cosets of {blocks} blocks together tell all main effects and pairs apart"
+            else f"the cosets of {blocks} blocks together separate all main effects and pairs"
         )
     return said or ["no main effect or pair is confounded with another"]

@@ -1,4 +1,4 @@
-"""How far trials will train under halving, before any has."""
+"""Expected epochs of trials under halving, before and during a stage."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from handssl.sweep.halving.rules import cohorts_of
 
 
 def survivors(members: int, rules: Rules) -> tuple[float, ...]:
-    """Return how many trials of a cohort go on from each rung.
+    """Return how many trials of a cohort continue from each rung.
 
     Exact under `order: cohort`. Under `arrival` it is the mean over orders of arrival: the i-th to
-    come goes on if it is among the best `kept(i)` so far, with the probability kept(i) / i.
+    arrive continues if it is among the best `kept(i)` so far, with the probability kept(i) / i.
 
     Args:
-        members: Trials that are compared, none of them diverging.
-        rules: Of halving.
+        members: Number of trials that are compared, none of which diverges.
+        rules: Rules of halving.
 
     Example:
         >>> survivors(9, Rules(9, 1, 3.0))
@@ -34,7 +34,7 @@ def survivors(members: int, rules: Rules) -> tuple[float, ...]:
 
 
 def expected_epochs(members: int, rules: Rules) -> float:
-    """Return the epochs that a cohort trains together.
+    """Return the expected epochs of all trials of a cohort together.
 
     Example:
         >>> expected_epochs(9, Rules(9, 1, 3.0))
@@ -50,11 +50,11 @@ def reaching(arms: Sequence[Arm], rules: Rules | None) -> dict[int, float]:
     """Return how many of a stage's trials reach each rung, and the end.
 
     Args:
-        arms: Of the stage.
-        rules: None: all reach the end.
+        arms: Arms of the stage.
+        rules: Rules of halving; None: all trials reach the end.
 
     Returns:
-        Epoch to trials, those that are exempt included as far as they train.
+        Expected number of trials that reach each rung and the end, by epoch, including exempt ones.
     """
     if rules is None:
         ends = {arm.epochs or 0 for arm in arms}
@@ -77,18 +77,18 @@ def epochs_left(
     over: Container[str] = (),
     stopped: Container[str] = (),
 ) -> dict[str, float]:
-    """Return the epochs that each trial will still train, as a mean over who may win.
+    """Return the epochs that each trial will still train, as a mean over possible rankings.
 
-    A trial trains what is missing of each stretch between rungs, with the probability that it gets
-    so far: of n that stood before a rung as many go on as the rules keep. Where a rung of its
-    cohort has stopped somebody, it is decided, and those who are left have passed it.
+    A trial trains the missing epochs of each stretch between rungs with the probability that it
+    gets that far: of n trials before a rung, as many continue as the rules keep. If a rung has
+    stopped a trial of the cohort, it is decided, and the remaining trials have passed it.
 
     Args:
-        arms: Of the stage.
-        rules: None: all train to the end.
-        reached: The last epoch of trials that have begun.
-        over: Trials that need nothing more.
-        stopped: Those of them that a rung has stopped.
+        arms: Arms of the stage.
+        rules: Rules of halving; None: all trials train to the end.
+        reached: Last epoch of each trial that has started.
+        over: Ids of trials that need no more training.
+        stopped: Ids of those among them that a rung has stopped.
     """
     whole = {arm.trial_id: float(arm.epochs or (rules.epochs if rules else 0)) for arm in arms}
     found = {name: max(0.0, epochs - reached.get(name, 0.0)) for name, epochs in whole.items()}
@@ -103,7 +103,7 @@ def epochs_left(
 
 
 def _expected_left(epoch: float, sure: float, members: int, rules: Rules) -> float:
-    """Return the mean for a trial that is past the rungs up to the epoch `sure`."""
+    """Return the mean epochs left of a trial that has passed the rungs up to the epoch `sure`."""
     counts = (members, *survivors(members, rules))
     passed = sum(rung <= sure for rung in rules.rungs)
     stretches = zip(counts, (0, *rules.rungs), (*rules.rungs, rules.epochs), strict=True)

@@ -1,4 +1,4 @@
-"""The trials of every stage, those included that follow from choices nobody has made yet."""
+"""Planned trials of every stage, including those that depend on selections not made yet."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Records = dict[str, TrialRecord]
 
 @dataclass(frozen=True)
 class ForeseenStage:
-    """A stage, its cells being known or stood in for.
+    """A planned stage, with known cells or placeholders.
 
     Attributes:
-        stage: Which.
-        trials: All of them.
-        known: Whether all choices it follows from have been made.
-        exact: Whether its number of cells is sure; else it is the most there can be.
+        stage: The stage.
+        trials: All of its trials.
+        known: Whether all selections it depends on have been made.
+        exact: Whether its number of cells is certain; otherwise it is the maximum.
     """
 
     stage: Stage
@@ -41,26 +41,26 @@ class ForeseenStage:
 
     @property
     def arms(self) -> list[Arm]:
-        """What halving decides on."""
+        """Arms of the halving."""
         return [Arm(t.trial_id, t.block, t.exempt, t.epochs) for t in self.trained]
 
     def rules(self, study: Study) -> Rules | None:
-        """Return how its trials are decided on."""
+        """Return the rules of halving; None without halving."""
         return study.halving.rules(study.pretrain.epochs) if study.halving else None
 
 
 def foresee(
     study: Study, fingerprint_of: Callable[[DataConfig], str], records: Records
 ) -> tuple[ForeseenStage, ...]:
-    """Return every stage of a study.
+    """Return every stage of a study with its planned trials.
 
-    Where a choice is missing, another stands in that leads to as many cells: transformations with
-    parameters on the relative objective, the largest composition as the best cell.
+    A missing selection is replaced by a placeholder that leads to as many cells: transformations
+    with parameters on the relative objective, the largest composition as the best cell.
 
     Args:
         study: The study.
-        fingerprint_of: Gives the fingerprint of a dataset, or a stand-in.
-        records: What the ledger knows, by trial id.
+        fingerprint_of: Returns the fingerprint of a dataset, or a placeholder.
+        records: Records of the ledger, by trial id.
     """
     chosen: dict[str, Selection] = {}
     made: set[str] = set()
@@ -79,7 +79,7 @@ def foresee(
 
 
 def is_over(record: TrialRecord | None, study: Study) -> bool:
-    """Say whether a trial needs nothing more; one that another study has stopped may go on here."""
+    """Return whether a trial is over; one that another study has stopped may continue here."""
     if record is None:
         return False
     own = ("stopped", "cancelled") if record.study == study.name else ()
@@ -93,7 +93,7 @@ def _findings(
     chosen: Selections,
     records: Records,
 ) -> list[Finding] | None:
-    """Return what a stage has given, None while a trial is not over."""
+    """Return the findings of a stage; None while a trial is not over."""
     cells = {cell.label: cell for cell in study.resolve(stage, chosen)}
     found = []
     for trial in trials:
@@ -108,6 +108,6 @@ def _findings(
 
 
 def transformations_of(stage: ForeseenStage) -> tuple[str, ...]:
-    """Return the transformations that a stage's cells have between them."""
+    """Return all transformations that occur in a stage's cells."""
     names = {name for trial in stage.trained for name in trial.config.composition}
     return tuple(sorted(names))

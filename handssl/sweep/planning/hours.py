@@ -1,4 +1,4 @@
-"""From measured steps to device-hours of a study, with an interval."""
+"""Device-hours of a study with an interval, estimated from measured steps."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from handssl.sweep.planning.sizes import weigh
 from handssl.training.config import PretrainConfig
 from handssl.training.measures import diagnosis_stride
 
-# Of the time that is not measured: starting trials, checkpoints, the loader when disks are busy.
+# Relative error due to what is not measured: starting trials, checkpoints, busy disks.
 _UNMEASURED = 0.1
 _TWO_SIDED_90 = 1.645
 
 
 @dataclass(frozen=True)
 class Hours:
-    """Device-hours.
+    """Estimated device-hours.
 
     Attributes:
-        mean: Expected.
+        mean: Expected value.
         low: Lower end of a 90 % interval.
-        high: Upper end.
+        high: Upper end of that interval.
     """
 
     mean: float
@@ -35,19 +35,19 @@ class Hours:
 
 
 def class_of(config: PretrainConfig) -> str:
-    """Return what has to be equal for two cells to differ in their compositions alone."""
+    """Return the key of cells that differ only in their compositions."""
     shape = config.encoder.model_dump(mode="json")
     return json.dumps([config.objective, config.optimizer.name, shape], sort_keys=True)
 
 
 def representatives(configs: Sequence[PretrainConfig]) -> list[tuple[str, PretrainConfig]]:
-    """Return the cells to measure: of each class the smallest, median and largest composition.
+    """Return the cells to measure: the smallest, median and largest composition of each class.
 
     Args:
-        configs: Of all cells.
+        configs: Configurations of all cells.
 
     Returns:
-        Class and configuration; cells of one class and size follow in order of their names.
+        (class, configuration); cells of one class and size are in order of their names.
     """
     classes: dict[str, list[PretrainConfig]] = {}
     for config in configs:
@@ -62,11 +62,11 @@ def representatives(configs: Sequence[PretrainConfig]) -> list[tuple[str, Pretra
 
 
 class Clock:
-    """Says how long trials take.
+    """Estimates the duration of trials.
 
     Args:
-        measured: What was measured.
-        images_of: Images of each split that a trial reads.
+        measured: The measurements.
+        images_of: Returns the number of images per split that a trial reads.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class Clock:
         self._lines = {one.of: _line(measured.timings, one.of) for one in measured.timings}
 
     def view_s(self, config: PretrainConfig) -> float:
-        """Return the seconds of a view, on a line over the number of transformations."""
+        """Return the seconds per view, linear in the number of transformations."""
         start, slope = self._lines[class_of(config)]
         return start + slope * len(config.composition)
 
     def epoch_s(self, trial: PlannedTrial) -> float:
-        """Return the seconds of an epoch: training, probe, and its share of diagnostics."""
+        """Return the seconds per epoch: training, probe, and its share of diagnostics."""
         images = self._images_of(trial)
         views = weigh(trial.config).views_per_epoch(trial.config, images["pretrain"])
         probed = images["probe"] + images["select"]
@@ -92,7 +92,7 @@ class Clock:
 
     @property
     def relative_spread(self) -> float:
-        """Standard error of a cell's time over its mean: repeats, cells, and what is unmeasured."""
+        """Standard error of a cell's time over its mean: repeats, line fit, and unmeasured time."""
         timings = self._measured.timings
         repeats = max(one.spread / math.sqrt(one.steps) for one in timings)
         off = max(self._off_the_line(one) for one in timings)

@@ -1,4 +1,4 @@
-"""Steps that are really made, so that the time of a study is measured and not guessed."""
+"""Measurement of training steps and probes, for estimates of a study's duration."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Timing:
-    """What one configuration took.
+    """Timing of one configuration.
 
     Attributes:
         of: Class of cells, see `handssl.sweep.planning.hours`.
-        transformations: Of the cell.
-        view_s: Mean seconds of a view, forward, backward and update.
+        transformations: Number of transformations of the cell.
+        view_s: Mean seconds per view: forward, backward and update.
         spread: Standard deviation of single steps over their mean.
-        steps: Timed.
-        batch: Images of each.
+        steps: Number of timed steps.
+        batch: Images per step.
     """
 
     of: str
@@ -51,15 +51,15 @@ class Timing:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured.
+    """Measurements of a study's configurations.
 
     Attributes:
-        timings: Of each representative.
-        image_probe_s: Seconds of the probe after an epoch, for each labelled image.
-        diagnosis_s: Seconds of the diagnostics where they are due.
-        data: On which images, in words.
-        device: On which device.
-        peak_bytes: Most memory used, on the GPU or by this process.
+        timings: Timing of each representative cell.
+        image_probe_s: Seconds of the probe after an epoch, per labelled image.
+        diagnosis_s: Seconds of the diagnostics in an epoch that has them.
+        data: Description of the images used.
+        device: Device of the measurement.
+        peak_bytes: Peak memory in bytes, of the GPU or of this process.
     """
 
     timings: tuple[Timing, ...]
@@ -78,16 +78,16 @@ def measure_steps(
     budget_s: float,
     on_progress: OnProgress,
 ) -> Measured:
-    """Make twenty steps of each configuration, fewer where time is short, and one probe.
+    """Time twenty steps of each configuration, fewer if time is short, and one probe.
 
     The batch is the study's if that fits into the time and memory, else smaller: the time of a step
-    is taken to be proportional to its views. On the host one thread is used, as each trial has.
+    is assumed to be proportional to its views. The CPU uses one thread, like each trial.
 
     Args:
-        chosen: Class and configuration.
-        like: Procedural data of this form are made where none are ready; default: of the usual.
-        ready: Folder of the study's own data.
-        budget_s: Of all measurements together, roughly.
+        chosen: (class, configuration) of each cell to measure.
+        like: Configuration of the procedural data that are made; None: the default.
+        ready: Folder of the study's own data; None: steps run on procedural data.
+        budget_s: Approximate seconds of all measurements together.
         on_progress: Called with (done, total).
     """
     execution = Execution()
@@ -115,7 +115,7 @@ def _made(folder: Path, like: ProceduralData | None) -> StudyData:
 def _timing(
     name: str, config: PretrainConfig, data: StudyData, execution: Execution, budget_s: float
 ) -> Timing:
-    """Time steps of the largest batch of which twenty fit into the budget."""
+    """Time steps with the largest batch for which twenty steps fit into the budget."""
     device = execution.torch_device()
     first = _fit(config, _TRIED_BATCH, data)
     tried_s = _step_times(_run(first, data, execution), 2, device)[-1]
@@ -134,7 +134,7 @@ def _timing(
 
 
 def _fit(config: PretrainConfig, batch: int, data: StudyData) -> PretrainConfig:
-    """Return the configuration with a batch that the split has twice, as four views ask for."""
+    """Return the configuration with a batch that fits twice into the split, as four views need."""
     most = max(2, len(data.store("pretrain")) // 2)
     size = max(2 * config.accumulation, min(batch, config.global_batch, most))
     return config.model_copy(update={"global_batch": size})
@@ -164,7 +164,7 @@ def _step_times(run: Pretraining, steps: int, device: torch.device) -> list[floa
 
 
 def _probing(config: PretrainConfig, data: StudyData) -> tuple[float, float]:
-    """Return the seconds of a probe for each image, and those of diagnostics."""
+    """Return the seconds of a probe per image, and those of diagnostics."""
     run = Pretraining(_fit(config, _TRIED_BATCH, data), data, Execution())
 
     def seconds(*, diagnosed: bool) -> float:
@@ -172,7 +172,7 @@ def _probing(config: PretrainConfig, data: StudyData) -> tuple[float, float]:
         measure(run.encoder, data, config, last=False, diagnosed=diagnosed)
         return time.perf_counter() - start_s
 
-    seconds(diagnosed=False)  # the first also loads what the others find loaded
+    seconds(diagnosed=False)  # warm-up: the first call also loads the data
     alone_s = seconds(diagnosed=False)
     images = len(data.store("probe")) + len(data.store("select"))
     return alone_s / images, max(0.0, seconds(diagnosed=True) - alone_s)

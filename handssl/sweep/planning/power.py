@@ -1,4 +1,4 @@
-"""The least difference that planned seeds will detect, from the noncentral t distribution."""
+"""Smallest difference that planned seeds will detect, from the noncentral t distribution."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def t_power(effect: float, df: int, alpha: float = ALPHA) -> float:
     Args:
         effect: True difference in units of its standard error.
         df: Degrees of freedom, at least 1.
-        alpha: Level.
+        alpha: Two-sided significance level.
 
     Example:
         >>> round(t_power(0.0, 5), 3), round(t_power(4.0, 5), 3)
@@ -25,20 +25,20 @@ def t_power(effect: float, df: int, alpha: float = ALPHA) -> float:
         J. Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988, ch. 2.
     """
     critical = stats.t.ppf(1 - alpha / 2, df)
-    # The square of a noncentral t is a noncentral F, which is stable where effects are large.
+    # The square of a noncentral t is a noncentral F, which is stable for large effects.
     return float(stats.ncf.sf(critical**2, 1, df, max(effect**2, 1e-12)))
 
 
 def detectable(
     standard_error: float, df: int, *, alpha: float = ALPHA, power: float = POWER
 ) -> float:
-    """Return the least difference that is found with the power asked for.
+    """Return the smallest difference that is detected with the given power.
 
     Args:
-        standard_error: Of the estimate, in mm.
+        standard_error: Standard error of the estimate in mm.
         df: Degrees of freedom of its estimate of error; below 1 nothing can be tested.
-        alpha: Two-sided level.
-        power: Wanted.
+        alpha: Significance level of the two-sided test.
+        power: Required power.
 
     Returns:
         Difference in mm; infinite without degrees of freedom.
@@ -59,8 +59,8 @@ def paired_mm(sd_mm: float, blocks: int) -> float:
     """Return the detectable difference of two cells that share their blocks.
 
     Args:
-        sd_mm: Standard deviation of the paired differences over blocks.
-        blocks: Seeds.
+        sd_mm: Standard deviation of the paired differences over blocks in mm.
+        blocks: Number of blocks (seeds).
 
     Example:
         >>> round(paired_mm(1.0, 10), 2)
@@ -70,17 +70,17 @@ def paired_mm(sd_mm: float, blocks: int) -> float:
 
 
 def main_effect_mm(sd_mm: float, cells: int, blocks: int) -> float:
-    """Return the detectable main effect where all compositions run to the end.
+    """Return the detectable main effect if all compositions run to the end.
 
-    As the report tests it: each block compares half of its cells with the other half, and the
-    spread of these contrasts over blocks, Student's t with one less than their number, says what
-    they are worth. The noise of a cell within its block has the variance sd^2 / 2, so the effect
-    has the standard error sd sqrt(2 / (cells blocks)).
+    Same test as in the report: each block contrasts half of its cells with the other half, and
+    Student's t with (blocks - 1) degrees of freedom tests the mean of these contrasts against their
+    spread over blocks. The noise of a cell within its block has the variance sd^2 / 2, so the
+    effect has the standard error sd sqrt(2 / (cells blocks)).
 
     Args:
-        sd_mm: Standard deviation of paired differences of two cells.
-        cells: Of a block, all 2^k.
-        blocks: Seeds; one alone says nothing of others.
+        sd_mm: Standard deviation of paired differences of two cells in mm.
+        cells: Cells of a block, all 2^k.
+        blocks: Number of blocks (seeds); with one, nothing can be tested.
 
     Example:
         >>> round(main_effect_mm(1.0, 128, 3), 2)
@@ -93,21 +93,22 @@ def main_effect_mm(sd_mm: float, cells: int, blocks: int) -> float:
 
 
 def skeleton_effect_mm(sd_mm: float, cells: int, skeleton: int, blocks: int) -> float:
-    """Return the detectable main effect where only a skeleton is sure to run to the end.
+    """Return the detectable main effect if only a skeleton is certain to run to the end.
 
-    As the report tests it, with the difference estimator for the effect in these blocks. Errors v
-    of a regression on n cells, of which each is left out in turn, give the variance
-    4 v (1 - n / N) / n of a block and n - 2 degrees of freedom. If the early values tell all but
-    the noise of a cell, v is (sd^2 / 2) n / (n - 2); the less they tell, the more is needed.
+    Same test as in the report, with the difference estimator for the effect in these blocks. The
+    leave-one-out error variance v of a regression on n cells gives a block's variance
+    4 v (1 - n / N) / n with n - 2 degrees of freedom. If the early values explain all but the noise
+    of a cell, v is (sd^2 / 2) n / (n - 2); the less they explain, the larger v is.
 
     Args:
-        sd_mm: Standard deviation of paired differences of two cells.
-        cells: All compositions, N.
-        skeleton: Those of a block that run to the end, n, fewer than N.
-        blocks: Seeds.
+        sd_mm: Standard deviation of paired differences of two cells in mm.
+        cells: Number of all compositions, N.
+        skeleton: Cells of a block that run to the end, n < N.
+        blocks: Number of blocks (seeds).
 
     Returns:
-        In mm; infinite where the skeleton is too small for a regression, below four cells.
+        Difference in mm; infinite if the skeleton has fewer than four cells, too few for a
+        regression.
 
     Example:
         >>> round(skeleton_effect_mm(1.0, 128, 16, 3), 2)

@@ -1,4 +1,4 @@
-"""What is fixed before the first result, its hash, and how a later plan deviates from it."""
+"""Preregistration: the plan fixed before the first result, its hash, and later deviations."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def registered(study: Study, storage: Path) -> Registered:
     """Return everything that is fixed beforehand, flat: dotted name to text.
 
     Args:
-        study: The study; its name is no part of it.
-        storage: Where its data are looked for.
+        study: The study; its name is not part of the result.
+        storage: Folder in which its data are searched.
     """
     values = study.model_dump(mode="json", exclude={"name"})
     for key in ("stages", "cells"):
@@ -37,7 +37,7 @@ def registered(study: Study, storage: Path) -> Registered:
 
 
 def plan_hash(plan: Mapping[str, str]) -> str:
-    """Return 12 hexadecimal characters that stand for a plan.
+    """Return the hash of a plan, 12 hexadecimal characters.
 
     Example:
         >>> len(plan_hash({"blocks": "1,2"})), plan_hash({"a": "1"}) == plan_hash({"a": "2"})
@@ -48,7 +48,7 @@ def plan_hash(plan: Mapping[str, str]) -> str:
 
 
 def deviations(first: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Return a line for each value that is no longer what was planned.
+    """Return a line for each value that differs from the first plan.
 
     Example:
         >>> deviations({"blocks": "1,2,3", "x": "1"}, {"blocks": "1,2,3,4", "x": "1"})
@@ -59,16 +59,16 @@ def deviations(first: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def keep(study: Study, storage: Path, ledger: Ledger, on_event: OnEvent) -> str:
-    """Keep a study's plan with its first run; later, tell how the study deviates from it.
+    """Store a study's plan at its first run; at later runs, report how the study deviates from it.
 
     Args:
-        study: What is about to be run.
-        storage: Of the results.
-        ledger: Where it is kept.
-        on_event: Told the hash, and every deviation.
+        study: The study about to be run.
+        storage: Folder of the results.
+        ledger: Ledger that stores the plan.
+        on_event: Called with the hash, and with every deviation.
 
     Returns:
-        The hash of the plan that is run; empty for a pretraining alone, which plans nothing.
+        The hash of the plan that is run; empty for a single pretraining, which has no plan.
     """
     if is_single(study):
         return ""
@@ -86,12 +86,12 @@ def keep(study: Study, storage: Path, ledger: Ledger, on_event: OnEvent) -> str:
 
 
 def is_single(study: Study) -> bool:
-    """Say whether a study is one pretraining, as `handssl pretrain` makes it."""
+    """Return whether a study is a single pretraining, as created by `handssl pretrain`."""
     return study.stage == "pretrain" and not study.stages and not study.references
 
 
 def plan_facts(ledger: Ledger, study: str) -> dict[str, str]:
-    """Return what a report says about a study's plan: its hash and every deviation."""
+    """Return a report's facts about a study's plan: its hash and every deviation."""
     plan = ledger.studies.plan(study)
     if plan is None:
         return {}

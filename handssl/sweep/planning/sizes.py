@@ -1,4 +1,4 @@
-"""What a trial weighs: parameters, views of an epoch, bytes on disk; nothing is allocated."""
+"""Size of a trial: parameters, views per epoch, bytes on disk; computed without allocation."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import torch
 from handssl.training.config import PretrainConfig
 from handssl.training.networks import networks
 
-# Tensors of a weight's size that an optimizer keeps beside it.
+# Optimizer state tensors per weight, each of the weight's size.
 _STATES = {"adam": 2, "adam_larc": 2, "lamb": 2, "lars": 1}
 _FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
 class Weight:
-    """What one configuration takes.
+    """Size of one configuration.
 
     Attributes:
         draws: Views of each image that a step encodes.
-        encoder_bytes: Of the encoder's file.
-        checkpoint_bytes: Of one checkpoint: weights and the optimizer's state.
+        encoder_bytes: Size of the encoder's file in bytes.
+        checkpoint_bytes: Size of one checkpoint in bytes: weights and the optimizer's state.
     """
 
     draws: int
@@ -31,21 +31,21 @@ class Weight:
     checkpoint_bytes: int
 
     def views_per_epoch(self, config: PretrainConfig, images: int) -> float:
-        """Return the views that an epoch sends through the encoder.
+        """Return the number of views that an epoch sends through the encoder.
 
         Args:
-            config: Of the trial.
-            images: Of the split `pretrain`.
+            config: Configuration of the trial.
+            images: Number of images of the split `pretrain`.
         """
         pairs = max(2, self.draws) // 2 if config.equal_views else 1
         return images // config.global_batch * config.global_batch * self.draws / pairs
 
 
 def weigh(config: PretrainConfig) -> Weight:
-    """Return what a configuration takes, computed from its shapes.
+    """Return the size of a configuration, computed from its shapes.
 
     Args:
-        config: Of a trial.
+        config: Configuration of a trial.
 
     Example:
         >>> weigh(PretrainConfig()).draws

@@ -1,4 +1,4 @@
-"""The plan of a study: what will be run, at what cost, and what that can show."""
+"""Plan of a study: its trials, their cost, and the effects they can detect."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger, has_results
 from handssl.tracking.record import TrialRecord
 
-# Where the packed store is missing: FreiHAND's counts, so that there is something to reckon with.
+# Assumed number of images per split if the packed store is missing: those of FreiHAND.
 _SUPPOSED = {"pretrain": 117_216, "probe": 105_496, "select": 11_720, "test": 13_024}
 
 
 @dataclass(frozen=True)
 class Slots:
-    """What this machine would run at once.
+    """Trials that this machine would run at once.
 
     Attributes:
-        trials: At once.
-        devices: GPUs, or cores where there is none.
+        trials: Number of trials at once.
+        devices: Number of GPUs, or of cores if there is no GPU.
         device: `GPU` or `core`.
     """
 
@@ -50,12 +50,12 @@ class Slots:
 
 @dataclass(frozen=True)
 class Memory:
-    """What trials take of a GPU.
+    """GPU memory that trials need.
 
     Attributes:
-        step_bytes: About what the largest step takes, resident crops not counted; None if unknown.
-        gpu_bytes: Of the smallest GPU of this machine, None without one.
-        trials_per_gpu: That would share it.
+        step_bytes: Estimated bytes of the largest step, without resident crops; None if unknown.
+        gpu_bytes: Memory of this machine's smallest GPU in bytes; None without a GPU.
+        trials_per_gpu: Number of trials that would share a GPU.
     """
 
     step_bytes: int | None
@@ -64,17 +64,17 @@ class Memory:
 
     @property
     def fits(self) -> bool:
-        """Whether one trial does, as far as that is known."""
+        """Whether one trial fits into the GPU's memory, as far as known."""
         return not self.step_bytes or not self.gpu_bytes or self.step_bytes <= self.gpu_bytes
 
 
 class StudyPlan:
-    """What `study plan` says. Nothing is written: no data is made, no ledger opened anew.
+    """Plan printed by `study plan`. Nothing is written: no data prepared, no ledger created.
 
     Args:
         study: The study.
-        storage: Folder of the results, which need not be there.
-        sd_mm: Standard deviation of paired differences, where the user knows better.
+        storage: Folder of the results, which need not exist.
+        sd_mm: Standard deviation of paired differences in mm; None: measured or assumed.
     """
 
     def __init__(self, study: Study, storage: Path, *, sd_mm: float | None = None) -> None:
@@ -93,10 +93,10 @@ class StudyPlan:
         self.measured: Measured | None = None
 
     def measure(self, *, budget_s: float, on_progress: OnProgress) -> None:
-        """Make the steps from which the time is reckoned.
+        """Run the steps from which durations are estimated.
 
         Args:
-            budget_s: Of all of them together, roughly.
+            budget_s: Approximate seconds of all measurements together.
             on_progress: Called with (done, total).
         """
         configs = [trial.config for work in self.work for trial, epochs in work.left if epochs]
@@ -110,11 +110,11 @@ class StudyPlan:
 
     @property
     def data(self) -> DataFacts:
-        """What is known of the study's own data."""
+        """Facts about the study's own data."""
         return self.facts(self.study.data)
 
     def facts(self, data: DataConfig) -> DataFacts:
-        """Return what is known of a dataset, looked up once."""
+        """Return the facts about a dataset, collected once."""
         key = data.model_dump_json()
         if key not in self._looked:
             self._looked[key] = look(data, self.storage)
@@ -122,54 +122,54 @@ class StudyPlan:
 
     @property
     def missing_data(self) -> list[str]:
-        """What to do about data that is not there, a line each."""
+        """Messages about missing data, one line per dataset."""
         return [facts.missing for facts in self._looked.values() if facts.missing]
 
     @property
     def can_run(self) -> bool:
-        """Say whether the study can be started: its data can be had, and there is room."""
+        """Whether the study can be started: its data is available, and there is disk space."""
         lacking = [facts for facts in self._looked.values() if facts.images is None]
         return not lacking and self.disk.fits
 
     @cached_property
     def registered(self) -> Registered:
-        """Everything that is fixed beforehand."""
+        """All values of the preregistration."""
         return registered(self.study, self.storage)
 
     @property
     def hash(self) -> str:
-        """Of that."""
+        """Hash of the preregistration."""
         return plan_hash(self.registered)
 
     @property
     def first_hash(self) -> str | None:
-        """Of the plan that a study of this name was first run under."""
+        """Hash of the plan of the first run of a study of this name; None before."""
         return str(self._first["hash"]) if self._first else None
 
     @property
     def deviations(self) -> list[str]:
-        """How this plan differs from the one that the study was first run under."""
+        """Differences between this plan and the one of the study's first run."""
         first = self._first["registered"] if self._first else self.registered
         assert isinstance(first, Mapping)  # noqa: S101  as it was kept
         return deviations(first, self.registered)
 
     @cached_property
     def slots(self) -> Slots:
-        """What this machine would run at once."""
+        """Trials that this machine would run at once."""
         cpus, gpus = available_cpus(), torch.cuda.device_count()
         at_once = divided(cpus, gpus, Running(trials_per_gpu=self.memory.trials_per_gpu)).slots
         return Slots(at_once, gpus or cpus, "GPU" if gpus else "core")
 
     @cached_property
     def memory(self) -> Memory:
-        """What a step takes of a GPU, and how many trials that lets share one."""
+        """GPU memory of a step, and how many trials can share a GPU."""
         configs = [trial.config for stage in self.stages for trial in stage.trained]
         step, gpu = largest_step(Running(), configs), smallest_gpu()
         return Memory(step, gpu, fitting(step, gpu))
 
     @property
     def disk(self) -> Disk:
-        """The most that will be needed."""
+        """Peak disk space of the missing trials."""
         missing = [
             (trial, epochs, float(epochs >= trial.epochs) or epochs / trial.epochs)
             for work in self.work
@@ -180,15 +180,15 @@ class StudyPlan:
 
     @property
     def effects(self) -> list[Detectable]:
-        """What can be detected."""
+        """Detectable differences of all stages."""
         return detectable_effects(self.study, self.stages, self.variation)
 
     def confounding(self, stage: ForeseenStage) -> list[str]:
-        """Return what a stage's skeleton confounds, in words."""
+        """Describe what a stage's skeleton confounds."""
         return confounding(self.study, stage)
 
     def views(self, work: StageWork) -> float:
-        """Return the views that a stage still sends through encoders."""
+        """Return the number of views that a stage still sends through encoders."""
         return math.fsum(
             epochs
             * weigh(trial.config).views_per_epoch(trial.config, self.images(trial)["pretrain"])
@@ -196,7 +196,7 @@ class StudyPlan:
         )
 
     def hours(self, *works: StageWork) -> Hours | None:
-        """Return the device-hours of stages, None where nothing was measured."""
+        """Return the device-hours of stages; None if nothing was measured."""
         if self.measured is None:
             return None
         clock = Clock(self.measured, self.images)
@@ -204,7 +204,7 @@ class StudyPlan:
         return clock.hours(math.fsum(n * clock.epoch_s(trial) for trial, n in left))
 
     def images(self, trial: PlannedTrial) -> Mapping[str, int]:
-        """Return the images of each split that a trial reads, supposed where not known."""
+        """Return the number of images per split of a trial's data, assumed if not known."""
         return self.facts(trial.data or self.study.data).images or _SUPPOSED
 
     def _fingerprint(self, data: DataConfig) -> str:

@@ -1,4 +1,4 @@
-"""How much paired differences vary from block to block, by earlier results."""
+"""Variation of paired differences between blocks, estimated from earlier results."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ASSUMED_SD_MM = 0.5
 
 @dataclass(frozen=True)
 class Variation:
-    """A standard deviation and where it comes from.
+    """Standard deviation of paired differences, and its source.
 
     Attributes:
-        sd_mm: Of the difference of two cells over blocks.
-        source: In words.
-        measured: Whether it was.
+        sd_mm: Standard deviation over blocks of the difference of two cells, in mm.
+        source: Description of the source.
+        measured: Whether it was measured.
     """
 
     sd_mm: float
@@ -29,12 +29,12 @@ class Variation:
 
 
 def variation(records: Iterable[TrialRecord], study: str, sd_mm: float | None) -> Variation:
-    """Return the variation to plan with: what was said, else measured, else assumed.
+    """Return the variation to plan with: given by the user, else measured, else assumed.
 
     Args:
-        records: Of the ledger.
-        study: Whose own results are preferred to those of others.
-        sd_mm: What the user says, in mm.
+        records: Records of the ledger.
+        study: Name of the study whose results are preferred to those of others.
+        sd_mm: Value given by the user in mm; None if there is none.
     """
     if sd_mm is not None:
         return Variation(sd_mm, "as given with --sd-mm", measured=False)
@@ -51,7 +51,7 @@ def variation(records: Iterable[TrialRecord], study: str, sd_mm: float | None) -
 
 
 def _pooled(records: Iterable[TrialRecord]) -> tuple[float, int] | None:
-    """Pool the variances of differences over all pairs of cells that share two blocks and more."""
+    """Pool the variances of differences over all pairs of cells that share two or more blocks."""
     values: dict[tuple[str, int], dict[int, float]] = {}
     for record in records:
         own = values.setdefault((f"{record.stage} {record.cell}", record.epochs), {})

@@ -1,4 +1,4 @@
-"""What is left to be trained, stage by stage, each trial counted once."""
+"""Remaining training work per stage, each trial counted once."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from handssl.sweep.study import Study
 
 @dataclass(frozen=True)
 class StageWork:
-    """A stage and what it still asks for.
+    """A stage and its remaining work.
 
     Attributes:
-        foreseen: The stage.
-        finished: Its trials that the ledger has finished, references included.
-        shared: Its trials that an earlier stage of the study also asks for.
-        rungs: Epoch to the number of trials that reach it.
-        left: Each trial with the epochs that it still trains, beyond what others have trained.
+        foreseen: The planned stage.
+        finished: Number of its trials that are over in the ledger, references included.
+        shared: Number of its trials that an earlier stage of the study also includes.
+        rungs: Expected number of trials that reach each rung, by epoch.
+        left: (trial, epochs that it still trains beyond those of earlier stages).
     """
 
     foreseen: ForeseenStage
@@ -36,7 +36,7 @@ class StageWork:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """Labels of its cells, in order; references are none."""
+        """Labels of its cells, in order, without references."""
         return tuple(dict.fromkeys(trial.cell for trial in self.foreseen.trained))
 
 
@@ -47,14 +47,14 @@ def work_of(
 
     Args:
         study: The study.
-        stages: Foreseen.
-        records: What the ledger knows.
+        stages: The planned stages.
+        records: Records of the ledger, by trial id.
     """
     planned: dict[str, float] = {}
     found = []
     for stage in stages:
         wanted = _wanted(study, stage, records)
-        # What an earlier stage will train of a trial this one need not.
+        # Epochs that an earlier stage will train are not counted again.
         left = [
             (t, max(0.0, wanted[t.trial_id] - planned.get(t.trial_id, 0.0))) for t in stage.trained
         ]
@@ -67,7 +67,7 @@ def work_of(
 
 
 def _wanted(study: Study, stage: ForeseenStage, records: Records) -> dict[str, float]:
-    """Return the epochs that a stage by itself asks for."""
+    """Return the epochs per trial that a stage needs by itself."""
     own = {t.trial_id: records[t.trial_id] for t in stage.trained if t.trial_id in records}
     over = {name for name, record in own.items() if is_over(record, study)}
     return epochs_left(

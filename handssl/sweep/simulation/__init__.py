@@ -1,4 +1,4 @@
-"""Studies replayed on recorded or made-up curves, decided by the code that decides real ones."""
+"""Simulation of studies on recorded or synthetic curves, with the code of real studies."""
 
 from handssl.sweep.simulation.curves import Curves, read_curves, synthetic_curves
 from handssl.sweep.simulation.rehearse import Rehearsal, rehearse

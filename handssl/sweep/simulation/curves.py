@@ -1,4 +1,4 @@
-"""Curves of the primary measure: recorded in a file, or made up with known effects."""
+"""Curves of the primary measure, recorded in a file or synthetic with known effects."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ class Curves:
     """The primary measure of compositions after every epoch.
 
     Attributes:
-        epochs: Of every curve.
-        values: By block and composition, in mm, one an epoch; one that diverged is shorter.
-        test: By block and composition, the measure on `test` after the last epoch.
+        epochs: Length of every curve in epochs.
+        values: Curves by block and composition, one value in mm per epoch; one that diverged is
+            shorter.
+        test: Measure on `test` after the last epoch in mm, by block and composition.
     """
 
     epochs: int
@@ -36,11 +37,11 @@ class Curves:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The transformations."""
+        """Names of all transformations."""
         return tuple(sorted({name for block in self.values.values() for c in block for name in c}))
 
     def final(self, block: int) -> dict[Composition, float]:
-        """Return the last value of every composition, infinite for one that diverged."""
+        """Return the last value of every composition in mm; infinite for one that diverged."""
         return {
             composition: curve[-1] if len(curve) == self.epochs else math.inf
             for composition, curve in self.values[block].items()
@@ -48,17 +49,17 @@ class Curves:
 
 
 def read_curves(path: Path) -> Curves:
-    """Read curves that `benchmarks/record_curves.py` has written.
+    """Read curves written by `benchmarks/record_curves.py`.
 
-    Where a composition was run under several objectives, as in Sec. 4.2, the one with the least
-    mean over blocks counts, as the study itself chooses.
+    If a composition was run under several objectives, as in Sec. 4.2, the one with the smallest
+    mean over blocks counts, as in the study's own selection.
 
     Args:
         path: CSV with the columns block, cell, composition, objective, epoch, median_mm and, if
             wanted, test_median_mm.
 
     Raises:
-        DataError: The file is missing, has other columns, or holds a value that is no number.
+        DataError: The file is missing, lacks a column, or contains a value that is not a number.
     """
     found: dict[tuple[int, str, Composition], dict[int, float]] = {}
     test: dict[tuple[int, str, Composition], float] = {}
@@ -83,17 +84,17 @@ def synthetic_curves(
     noise_mm: float = 0.5,
     seed: int = 0,
 ) -> Curves:
-    """Make curves up: main effects, pairs, and speeds that depend on the composition.
+    """Generate curves with main effects, pair effects, and composition-dependent speeds.
 
     y(c, e) = 80 + sum of effects of c + 12 exp(-v(c) e / E) + noise(c), where E is the last epoch
     and v between 2 and 6. Effects have a standard deviation of 1 mm, those of pairs 0.3 mm.
 
     Args:
         names: The transformations.
-        blocks: Seeds; only the noise differs between them.
-        epochs: Of every curve.
-        noise_mm: Standard deviation of a trial's level.
-        seed: Of all that is drawn.
+        blocks: Seeds of the blocks; only the noise differs between them.
+        epochs: Length of every curve in epochs.
+        noise_mm: Standard deviation of a trial's level in mm.
+        seed: Seed of all random numbers.
 
     Example:
         >>> curves = synthetic_curves(["blur", "rotate"], [1], 9)

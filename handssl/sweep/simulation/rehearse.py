@@ -1,4 +1,4 @@
-"""A whole study rehearsed: what its halving would run, on curves that are recorded or made up."""
+"""Rehearsal of a whole study: what its halving would run, on recorded or synthetic curves."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from handssl.sweep.study import Study
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What a stage would take.
+    """Simulated cost and result of a stage.
 
     Attributes:
-        stage: Its name.
-        trials: That are trained.
-        exempt: Of them, never stopped.
-        simulated: What happened.
-        full_epochs: Of all trials run whole.
-        full_makespan: Epochs that would pass then on the same workers.
-        regret_mm: Last value of the cell it picks minus that of the best; NaN if none was whole.
-        assumed: What earlier stages were assumed to choose, in words; empty if nothing was.
+        stage: Name of the stage.
+        trials: Number of trials that are trained.
+        exempt: Number of those that are never stopped.
+        simulated: Result of the simulation.
+        full_epochs: Epochs of all trials without halving.
+        full_makespan: Makespan in epochs without halving, on the same workers.
+        regret_mm: Last value of the selected cell minus that of the best in mm; NaN if no trial
+            was completed.
+        assumed: Selections that earlier stages were assumed to make; empty if there are none.
     """
 
     stage: str
@@ -44,22 +45,22 @@ class Rehearsal:
 
     @property
     def share(self) -> float:
-        """Epochs, of those of all trials run whole."""
+        """Epochs as a share of those without halving."""
         return self.simulated.epochs / self.full_epochs
 
 
 def rehearse(
     study: Study, *, curves: Curves | None = None, workers: int = 1, seed: int = 0
 ) -> list[Rehearsal]:
-    """Return what each stage of a study that compares compositions would take.
+    """Simulate each stage of a study that compares compositions.
 
-    Stages whose cells are no compositions (a grid of hyperparameters, other data) are left out.
+    Stages whose cells are not compositions (a grid of hyperparameters, other data) are skipped.
 
     Args:
-        study: Any.
-        curves: Recorded ones with at least the study's epochs; None: made up from `seed`.
-        workers: Trials at once.
-        seed: Of the made-up curves.
+        study: The study.
+        curves: Recorded curves with at least the study's epochs; None: synthetic ones.
+        workers: Number of trials that run at once.
+        seed: Seed of the synthetic curves.
 
     Raises:
         InputError: The curves are too short, or lack a composition.
@@ -78,7 +79,7 @@ def rehearse(
 
 
 def _assumed(study: Study, stage: Stage) -> tuple[dict[str, Selection], str]:
-    """Return a choice that earlier stages might make: what has parameters is relative."""
+    """Return assumed selections of earlier stages, and their description."""
     chosen: dict[str, Selection] = {}
     for earlier in study.all_stages:
         if earlier.name in stage.needs and isinstance(earlier, ObjectivesStage):
@@ -135,14 +136,14 @@ def _curve(trial: PlannedTrial, curves: Curves, epochs: int) -> Sequence[float]:
     block = trial.block if trial.block in curves.values else blocks[trial.block % len(blocks)]
     composition = tuple(sorted(trial.config.composition))
     if composition not in curves.values[block]:
-        raise InputError(f"--curves: expected a curve of {trial.composition}, there is none")
+        raise InputError(f"--curves: expected a curve of {trial.composition}, found none")
     return curves.values[block][composition][:epochs]
 
 
 def _regret(
     trials: Sequence[PlannedTrial], done: Simulated, values: Mapping[str, Sequence[float]]
 ) -> float:
-    """Compare the pick, as stages pick, with the cell that is best when all are run whole."""
+    """Compare the selected cell with the one that is best if all trials run to the end."""
     every: dict[str, list[float]] = {}
     seen: dict[str, dict[int, float]] = {}
     for trial in trials:

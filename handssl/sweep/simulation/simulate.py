@@ -1,4 +1,4 @@
-"""A sweep without training: a clock in epochs, workers, and the halving of real sweeps."""
+"""Simulation of a sweep without training, with time in epochs and the halving of real sweeps."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from handssl.sweep.halving import Arm, HalvingState, Rules, Status
 
 @dataclass(frozen=True)
 class Simulated:
-    """What happened.
+    """Result of a simulation.
 
     Attributes:
-        log: (trial, epoch, value) in the order in which they were reported; NaN where it diverged.
-        status: How every trial ended.
-        trained: Epochs of every trial.
-        makespan: Epochs that passed until the last worker was idle.
-        reached: Trials that came to each rung.
+        log: (trial, epoch, value) in the order in which they were reported; NaN for divergence.
+        status: Final status of every trial.
+        trained: Epochs trained, by trial.
+        makespan: Time in epochs until the last worker was idle.
+        reached: Number of trials that reached each rung, by epoch.
     """
 
     log: tuple[tuple[str, int, float], ...]
@@ -37,7 +37,7 @@ class Simulated:
 
 @dataclass
 class _Sweep:
-    """Workers that are at work, and trials that could be."""
+    """State of a simulated sweep: progress of all trials, and the queue of ready ones."""
 
     arms: Sequence[Arm]
     state: HalvingState
@@ -55,18 +55,18 @@ class _Sweep:
         self.trained = dict.fromkeys(self.place, 0)
 
     def next(self) -> str | None:
-        """Return the first trial of the plan that may train, and is not at work."""
+        """Return the first trial of the plan that may train and is not running; None if none is."""
         return heapq.heappop(self.ready)[1] if self.ready else None
 
     def target(self, name: str) -> int:
-        """Return the epoch at which something happens to a trial: a rung, its end, its ruin."""
+        """Return the epoch of a trial's next event: a rung, its end, or its divergence."""
         now, curve = self.trained[name], self.curves[name]
         end = next((stop for stop in self.stops if stop > now), self.last[name])
         end = min(end, self.last[name])
         return next((e for e in range(now + 1, end + 1) if not _is_there(curve, e)), end)
 
     def report(self, name: str, epoch: int) -> bool:
-        """Take in what a trial has come to; return whether its worker goes on with it."""
+        """Report a trial's epoch; return whether its worker continues with it."""
         curve = self.curves[name]
         value = curve[epoch - 1] if _is_there(curve, epoch) else math.nan
         self.trained[name] = epoch
@@ -87,18 +87,18 @@ def simulate(
     workers: int = 1,
     epochs: int = 0,
 ) -> Simulated:
-    """Run trials on so many workers; an epoch takes one unit of time.
+    """Simulate trials on a number of workers; an epoch takes one unit of time.
 
     Args:
-        arms: In the order of the plan.
-        rules: Of the halving; None stops nobody.
-        curves: Values after each epoch by trial; a value that is missing or not finite means that
-            it diverged there.
-        workers: Trials at once.
-        epochs: Of a whole trial, without rules.
+        arms: All arms, in the order of the plan.
+        rules: Rules of the halving; None: no trial is stopped.
+        curves: Values after each epoch, by trial; a value that is missing or not finite means that
+            the trial diverged there.
+        workers: Number of trials that run at once.
+        epochs: Epochs of a whole trial, used without rules.
 
     Returns:
-        What happened; under `order: cohort` the survivors do not depend on `workers`.
+        The result; under `order: cohort` the survivors do not depend on `workers`.
 
     Example:
         >>> arms = [Arm("a", 1), Arm("b", 1)]

@@ -1,4 +1,4 @@
-"""Stages: cells that follow from what earlier stages have chosen, and a rule to choose by."""
+"""Stages of a study: cells that depend on earlier selections, and a selection rule."""
 
 from typing import Annotated
 

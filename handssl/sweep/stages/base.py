@@ -1,4 +1,4 @@
-"""What every kind of stage has: cells that follow from earlier choices, and a choice of its own."""
+"""Base class of all stages: cells that depend on earlier selections, and a selection rule."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def _named_once(value: tuple[str, ...]) -> tuple[str, ...]:
 
 Names = Annotated[Composition, AfterValidator(_named_once)]
 """Transformations, each once."""
-# Kinds of stages that choose a best cell.
+# Kinds of stages that select a best cell.
 CHOOSE_A_CELL = ("cells", "objectives", "compositions", "cross_dataset", "supervised")
 Location = tuple[str | int, ...]
 Mistake = tuple[Location, str]
-"""Where in a stage, as in YAML, and what was expected."""
+"""(location in the stage as in YAML, what was expected)."""
 
 
 class Selection(Config):
-    """What a stage has chosen, for the stages after it and for people.
+    """Selection of a stage, for later stages and for users.
 
     Attributes:
-        stage: Which stage.
+        stage: Name of the stage.
         objective_of: The better objective of each transformation.
-        best: The best cell.
-        settings: For each objective, dotted keys of the pretraining with the values chosen; those
-            of `mixed` are also what every cell of a `compositions` stage takes.
+        best: The best cell; None if no cell was completed.
+        settings: Selected values by dotted key of the pretraining, by objective; those of `mixed`
+            also apply to every cell of a `compositions` stage.
         reasons: One sentence for each choice, with its numbers.
     """
 
@@ -57,28 +57,28 @@ class StageBase(Config):
     """A set of cells with a rule of selection.
 
     Attributes:
-        name: Of the stage, once in a study.
+        name: Name of the stage, unique in a study.
     """
 
     name: Slug
     _own: tuple[Own, ...] = PrivateAttr(())
-    # Kinds of stages whose choice its cells can follow from.
+    # Kinds of stages on whose selection its cells can depend.
     _follows: ClassVar[tuple[str, ...]] = ()
 
     def knowing(self, own: tuple[Own, ...]) -> Self:
-        """Return the stage as part of a study with these own transformations."""
+        """Return the stage as part of a study with these custom transformations."""
         stage = self.model_copy()
         stage._own = own
         return stage
 
     @property
     def regressable(self) -> tuple[str, ...]:
-        """Transformations with parameters to predict, own ones included."""
+        """Transformations with parameters to predict, including custom ones."""
         return AugmentConfig(own=self._own).regressable
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the stages whose selections its cells follow from."""
+        """Names of the stages on whose selections its cells depend."""
         after = getattr(self, "after", None)
         return (after,) if after else ()
 
@@ -87,15 +87,15 @@ class StageBase(Config):
         raise NotImplementedError
 
     def tuned_as(self, cell: Cell) -> ObjectiveName:
-        """Return the objective whose searched settings a cell takes; by default its own."""
+        """Return the objective whose searched settings a cell uses; by default its own."""
         return cell.objective
 
     def resolved(self, before: Selections) -> tuple[Cell, ...]:
-        """Return the cells with the settings that searches before it have chosen."""
+        """Return the cells with the settings selected by earlier searches."""
         return tuple(with_settings(c, before, self.tuned_as(c)) for c in self.cells(before))
 
     def mistakes(self, earlier: Mapping[str, StageBase]) -> list[Mistake]:
-        """Return what is wrong with the stage, seen after those before it.
+        """Return the mistakes of the stage, given the stages before it.
 
         Args:
             earlier: The stages before it, by name.
@@ -103,11 +103,11 @@ class StageBase(Config):
         return [(("after",), said) for name in self.needs if (said := self._refuses(name, earlier))]
 
     def mistakes_of_trials(self, configs: Sequence[PretrainConfig]) -> list[Mistake]:
-        """Return what is wrong with the cells together, seen from what each trains with."""
+        """Return the mistakes of the cells together, given their resolved configurations."""
         return []
 
     def origin(self, number: int) -> Location:
-        """Return the part of the stage that a cell comes from, as a path; by default all of it."""
+        """Return the location of a cell's definition in the stage; by default the whole stage."""
         return ()
 
     def _refuses(self, needed: str, earlier: Mapping[str, StageBase]) -> str:
@@ -128,7 +128,7 @@ class StageBase(Config):
         return frozenset(cell.label for cell in cells if cell.exempt)
 
     def select(self, findings: Sequence[Finding]) -> Selection:
-        """Choose, on `select` alone; by default the best cell."""
+        """Return the selection, based on `select` alone; by default the best cell."""
         best = best_cell(findings)
         if best is None:
             return Selection(stage=self.name, reasons=("no cell completed",))
@@ -136,13 +136,13 @@ class StageBase(Config):
 
 
 def with_settings(cell: Cell, before: Selections, objective: ObjectiveName | None = None) -> Cell:
-    """Return a cell with the settings that earlier stages have chosen for its objective.
+    """Return a cell with the settings that earlier stages have selected for its objective.
 
     Args:
-        cell: The cell; its own settings hold.
-        before: What earlier stages have chosen.
-        objective: Whose settings it takes, as far as its own objective reads them; default: its
-            own.
+        cell: The cell; its own settings take precedence.
+        before: Selections of earlier stages.
+        objective: Objective whose settings it uses, as far as its own objective reads them;
+            default: its own.
 
     Example:
         >>> chosen = Selection(stage="h", settings={"relative": {"optimizer.lr_base": 1e-3}})

@@ -1,4 +1,4 @@
-"""Sec. 4.3: with each transformation on its better objective, which composition is best?"""
+"""Stage of Sec. 4.3: all compositions, with each transformation on its better objective."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from handssl.sweep.stages.objectives import ObjectivesStage
 
 
 class CompositionsStage(StageBase):
-    """Every subset of the transformations, each on the objective its stage has chosen.
+    """Every subset of the transformations, each on the objective that its stage has selected.
 
     The empty composition is a cell like any other. Transformations on both objectives are mixed
-    in one pretraining. Where hyperparameters were searched, all cells take the same: those of
-    `mixed`, or what their composition does could not be told from what their learning rate does.
+    in one pretraining. If hyperparameters were searched, all cells use those of `mixed`; otherwise
+    effects of the composition would be confounded with effects of the learning rate.
 
     Attributes:
         kind: `compositions`.
-        after: The `objectives` stage that has chosen.
-        transformations: Which; default: those of that stage, so 2^7 = 128 cells.
-        skeleton: Cells of the orthogonal fraction that is never stopped early, a power of two, so
-            that effects can be estimated; in every block another coset. 0: none.
+        after: The `objectives` stage whose selection is used.
+        transformations: Names of the transformations; default: those of that stage, so 2^7 = 128
+            cells.
+        skeleton: Number of cells in the orthogonal fraction that is never stopped early, a power of
+            two, so that effects can be estimated; each block has a different coset. 0: none.
 
     Reference:
         Paper, Sec. 4.3. Double sampling with a fractional factorial: docs/sweeps.md.
@@ -58,7 +59,7 @@ class CompositionsStage(StageBase):
         return "mixed"
 
     def mistakes(self, earlier: Mapping[str, StageBase]) -> list[Mistake]:
-        """Return also transformations that were not compared, and too small a skeleton."""
+        """Return also transformations that were not compared, and a too small skeleton."""
         found, before = super().mistakes(earlier), earlier.get(self.after)
         if isinstance(before, ObjectivesStage):
             names = self.transformations or before.transformations
@@ -69,7 +70,7 @@ class CompositionsStage(StageBase):
         return found
 
     def exempt(self, cells: Sequence[Cell], position: int) -> frozenset[str]:
-        """Return the labels of the skeleton's coset of the block at this position."""
+        """Return the labels of the skeleton's coset in the block at this position."""
         if not self.skeleton:
             return frozenset()
         names = {name for cell in cells for name in cell.composition}
@@ -90,7 +91,7 @@ def subsets(names: Iterable[str]) -> list[tuple[str, ...]]:
 
 def _not_compared(others: Sequence[str], before: ObjectivesStage) -> str:
     known = ", ".join(before.transformations)
-    return f"{', '.join(others)}: expected some that stage {before.name} compares: {known}"
+    return f"{', '.join(others)}: expected transformations compared by {before.name}: {known}"
 
 
 def _cannot(transformations: int, cells: int) -> str:

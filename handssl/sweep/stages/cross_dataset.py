@@ -1,4 +1,4 @@
-"""Sec. 4.4: does pretraining on more unlabelled hands carry over to another dataset?"""
+"""Stage of Sec. 4.4: transfer of pretraining on more unlabelled hands to another dataset."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from handssl.sweep.stages.base import CHOOSE_A_CELL, Location, Selections, Stage
 
 
 class DataSet(Config):
-    """Images to pretrain and to probe on.
+    """Dataset to pretrain and to probe on.
 
     Attributes:
-        data: Which.
-        settings: Dotted keys of the pretraining that differ there. Larger sets make more updates
-            in an epoch: to compare at equal updates, say `{epochs: ...}`.
+        data: Configuration of the dataset.
+        settings: Dotted keys of the pretraining that differ there. Larger sets have more updates
+            per epoch: to compare at equal updates, set `{epochs: ...}`.
     """
 
     data: DataConfig
@@ -26,12 +26,12 @@ class DataSet(Config):
 
 
 class CrossDatasetStage(StageBase):
-    """The best cell of an earlier stage on other data, beside itself on the study's.
+    """The best cell of an earlier stage on other datasets, compared with the study's dataset.
 
     Attributes:
         kind: `cross_dataset`.
-        after: The stage whose best cell it is.
-        sets: The other data.
+        after: Name of the stage whose best cell is used.
+        sets: The other datasets.
 
     Reference:
         Paper, Sec. 4.4.
@@ -44,7 +44,7 @@ class CrossDatasetStage(StageBase):
     _follows: ClassVar[tuple[str, ...]] = CHOOSE_A_CELL
 
     def cells(self, before: Selections) -> tuple[Cell, ...]:
-        """Return the best cell on the study's data, then on each other; none is ever stopped."""
+        """Return the best cell on the study's data, then on each set; none is ever stopped."""
         best = before[self.after].best
         if best is None:
             return ()
@@ -52,7 +52,7 @@ class CrossDatasetStage(StageBase):
         return (own, *(_moved(own, one) for one in self.sets))
 
     def origin(self, number: int) -> Location:
-        """Return the settings of the set that a cell is moved to."""
+        """Return the location of the settings of a cell's dataset."""
         return ("sets", number - 1, "settings") if number else ()
 
 

@@ -1,4 +1,4 @@
-"""Cells that are written out."""
+"""Stage with explicitly listed cells."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class CellsStage(StageBase):
 
     Attributes:
         kind: `cells`.
-        all: The cells.
+        all: The listed cells.
 
     Example:
         >>> CellsStage(all=(Cell(composition=("blur",)),)).cells({})[0].label
@@ -32,19 +32,19 @@ class CellsStage(StageBase):
         return cells_differ(value)
 
     def cells(self, before: Selections) -> tuple[Cell, ...]:
-        """Return them."""
+        """Return the listed cells."""
         return self.all
 
     def origin(self, number: int) -> Location:
-        """Return the place of a cell in the list."""
+        """Return the location of a cell in the list."""
         return ("all", number)
 
 
 def cells_differ(value: tuple[Cell, ...]) -> tuple[Cell, ...]:
-    """Check that there is a cell and none is there twice.
+    """Check that there is at least one cell and none is listed twice.
 
     Raises:
-        ValueError: Otherwise.
+        ValueError: There is no cell, or one is listed twice.
     """
     # Not Field(min_length=1): pydantic would add it to the mistakes inside a cell.
     if not value:

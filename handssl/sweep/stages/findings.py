@@ -1,4 +1,4 @@
-"""What the cells of a stage gave, and which of them is best."""
+"""Findings of a stage: results of its cells per block, and the best cell."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from handssl.sweep.stages.means import adjusted_means
 
 @dataclass(frozen=True)
 class Finding:
-    """What a cell gave in one block.
+    """Result of a cell in one block.
 
     Attributes:
-        cell: Which.
-        block: The seed.
+        cell: The cell.
+        block: Seed of the block.
         outcome: `completed`, `stopped`, `diverged`, `failed` or `cancelled`.
-        epoch: The last one recorded.
-        median_mm: Primary measure on `select` after that epoch; NaN without one.
+        epoch: Last recorded epoch.
+        median_mm: Primary measure on `select` in mm after that epoch; NaN if there is none.
     """
 
     cell: Cell
@@ -30,14 +30,14 @@ class Finding:
 
     @property
     def final_mm(self) -> float:
-        """The measure of a completed trial; infinite for one that diverged, else NaN."""
+        """Measure of a completed trial in mm; infinite if it diverged, else NaN."""
         if self.outcome == "completed":
             return self.median_mm
         return math.inf if self.outcome == "diverged" else math.nan
 
 
 def best_cell(findings: Sequence[Finding]) -> tuple[Cell, str] | None:
-    """Return the cell with the least mean over blocks, with a sentence that says so.
+    """Return the cell with the smallest mean over blocks, with a sentence of explanation.
 
     Means are adjusted for blocks in which a cell was stopped, see `adjusted_means`. Ties go to the
     first label.

@@ -1,4 +1,4 @@
-"""The paper's random grid search: as many points for each objective, in seeds of its own."""
+"""Stage of the paper's random grid search: equally many points per objective, on extra seeds."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _PARTS_OF_MIXED: tuple[ObjectiveName, ...] = ("contrastive", "relative")
 class HyperparametersStage(StageBase):
     """Points of a grid, drawn without repetition, for each objective on one composition.
 
-    Each objective has its points among the values of the options that it reads, so that all are
-    different trials; none is ever stopped, or one objective's would stop the other's. The values
-    chosen hold in all later stages. Its blocks are seeds that no stage reports, so that what is
-    reported has not been searched on.
+    Points of an objective differ only in options that it reads, so that all are different trials;
+    none is ever stopped, or one objective's points would stop the other's. The selected values
+    apply to all later stages. Its blocks are seeds that no stage reports, so that reported results
+    are not those that were searched on.
 
     Attributes:
         kind: `hyperparameters`.
-        composition: On which points are compared.
-        objectives: For each, as many points. `mixed` has none of its own, see `select`.
-        grid: Dotted keys of the pretraining to their values.
-        points: How many of the grid for each objective.
-        seeds: Of its blocks.
-        draw: Seed of the choice of points.
+        composition: Composition on which points are compared.
+        objectives: Objectives with equally many points each. `mixed` has none, see `select`.
+        grid: Values of the pretraining's options, by dotted key.
+        points: Number of points of the grid for each objective.
+        seeds: Seeds of its blocks.
+        draw: Seed of the random choice of points.
 
     Example:
         >>> stage = HyperparametersStage(
@@ -67,8 +67,8 @@ class HyperparametersStage(StageBase):
     def _have_points_of_their_own(cls, value: tuple[ObjectiveName, ...]) -> Any:
         if "mixed" in value:
             raise ValueError(
-                "'mixed' has no points of its own, it takes what contrastive and relative ones "
-                "choose: leave it out"
+                "'mixed' has no points of its own, it uses the settings selected for contrastive "
+                "and relative: leave it out"
             )
         if len(set(value)) != len(value):
             raise ValueError("an objective is named twice")
@@ -80,8 +80,8 @@ class HyperparametersStage(StageBase):
             size = _size(self._read_by(objective))
             if self.points > size:
                 raise ValueError(
-                    f"points: expected at most {size}, as many as the grid has of what objective "
-                    f"{objective} reads, got {self.points}"
+                    f"points: expected at most {size}, the size of the grid of options read by "
+                    f"objective {objective}, got {self.points}"
                 )
         return self
 
@@ -90,7 +90,7 @@ class HyperparametersStage(StageBase):
         return self.seeds
 
     def cells(self, before: Selections) -> tuple[Cell, ...]:
-        """Return as many points for each objective."""
+        """Return equally many points for each objective."""
         shared = {"composition": self.composition, "exempt": True}
         return tuple(
             Cell.parse({**shared, "objective": objective, "settings": point})
@@ -99,23 +99,24 @@ class HyperparametersStage(StageBase):
         )
 
     def mistakes_of_trials(self, configs: Sequence[PretrainConfig]) -> list[Mistake]:
-        """Return that points differ in nothing that their trials depend on."""
+        """Return a mistake if points don't differ in anything that their trials depend on."""
         different = len({config.canonical().model_dump_json() for config in configs})
         said = (
             f"expected {len(configs)} points that are different trials, got {different}: leave out "
-            "what changes nothing on this composition"
+            "options that don't change anything on this composition"
         )
         return [(("grid",), said)] if different < len(configs) else []
 
     def origin(self, number: int) -> Location:
-        """Return the grid."""
+        """Return the location of the grid."""
         return ("grid",)
 
     def select(self, findings: Sequence[Finding]) -> Selection:
-        """Choose the settings of each objective, and of what mixes them.
+        """Select the settings of each objective, and of `mixed`.
 
-        `mixed` takes what only one of its objectives reads from that one, and what both read, as
-        learning rate and batch, from the one whose best point has the lesser mean.
+        `mixed` gets options that only one of its objectives reads from that one, and options that
+        both read, such as learning rate and batch, from the one whose best point has the smaller
+        mean.
         """
         found = {
             objective: best_cell([one for one in findings if one.cell.objective == objective])
@@ -135,7 +136,7 @@ class HyperparametersStage(StageBase):
         return {key: values for key, values in self.grid.items() if is_read(key, objective)}
 
     def _drawn(self, grid: Grid) -> list[dict[str, Any]]:
-        """Return points of a grid; grids that are alike have the same."""
+        """Return points of a grid; equal grids have equal points."""
         rng = numpy_generator("hyperparameters", self.draw)
         numbers = sorted(rng.permutation(_size(grid))[: self.points].tolist())
         return [_point(grid, number) for number in numbers]

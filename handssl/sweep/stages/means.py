@@ -1,4 +1,4 @@
-"""Means of cells over blocks of which some are missing."""
+"""Means of cells over blocks, adjusted for missing blocks."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 
 
 def adjusted_means(values: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
-    """Return what each cell would give on average over all blocks.
+    """Return the estimated mean of each cell over all blocks.
 
-    Least squares of value = cell + block, blocks summing to 0: a cell that was completed in an
-    easy block alone gains nothing by it. Where no value is missing these are the plain means.
-    Only cells count that were completed in at least half as many blocks as any was.
+    Least squares of value = cell + block, blocks summing to 0: a cell that was completed only in an
+    easy block has no advantage. Without missing values these are the plain means. Cells completed
+    in fewer than half as many blocks as the most complete cell are left out.
 
     Args:
-        values: In mm, by cell and block; finite.
+        values: Finite values in mm, by cell and block.
 
     Returns:
-        In mm, by cell.
+        Means in mm, by cell.
 
     Example:
         >>> means = adjusted_means({"a": {1: 80.0, 2: 90.0}, "b": {1: 78.0}})
@@ -37,10 +37,10 @@ def adjusted_means(values: Mapping[str, Mapping[int, float]]) -> dict[str, float
             wanted.append(mm)
     if not rows:
         return {}
-    # Blocks sum to 0; a weight this large makes it hold to the last digit.
+    # Blocks sum to 0; a weight this large enforces it to the last digit.
     rows.append(np.concatenate([np.zeros(len(cells)), np.full(len(blocks), 1e3)]))
     found = np.linalg.lstsq(np.array(rows), np.array([*wanted, 0.0]), rcond=None)[0]
-    # A picometre is rounding; ties must stay ties.
+    # A picometre is a rounding error; ties must stay ties.
     return {
         cell: round(mm, 9) for cell, mm in zip(cells, found[: len(cells)].tolist(), strict=True)
     }

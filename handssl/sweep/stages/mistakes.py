@@ -1,4 +1,4 @@
-"""All that is wrong with the stages of a study, told before the first of them is run."""
+"""Validation of a study's stages before the first of them is run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Resolve = Callable[[Cell], PretrainConfig]
 def mistakes_of(stages: Sequence[StageBase], config: Resolve) -> list[Mistake]:
     """Return every mistake of the stages and of their cells, in order.
 
-    Cells that follow from a choice are those that follow from a stand-in for it.
+    Cells that depend on a selection are checked with a placeholder for it.
 
     Args:
-        stages: Of a study.
-        config: Returns what a cell trains with, or raises InputError.
+        stages: Stages of a study.
+        config: Returns a cell's resolved configuration, or raises InputError.
 
     Returns:
-        Where, from the number of the stage on, and what was expected.
+        (location, starting with the stage's number; what was expected).
     """
     found: list[Mistake] = []
     earlier: dict[str, StageBase] = {}
@@ -37,7 +37,7 @@ def mistakes_of(stages: Sequence[StageBase], config: Resolve) -> list[Mistake]:
             own += _of_cells(stage, cells, config)
         if stage.name in earlier:
             own.append((("name",), f"two stages are called {stage.name!r}"))
-        # Mistakes of one stage hide none of those after it.
+        # Mistakes of one stage must not hide those of later ones.
         before[stage.name] = stand_in(stage, cells or (Cell(),), stages)
         earlier[stage.name] = stage
         found += [((number, *where), said) for where, said in dict.fromkeys(own)]
@@ -66,12 +66,12 @@ def _of_cells(stage: StageBase, cells: Sequence[Cell], config: Resolve) -> list[
 
 
 def _lines(error: InputError) -> list[str]:
-    """Return the mistakes that an error lists, without what it calls them together."""
+    """Return the mistakes that an error lists, without its heading."""
     first, *rest = str(error).splitlines()
     return [_short(line.strip()) for line in rest or [first]]
 
 
 def _short(line: str) -> str:
-    """Leave out the whole configuration, which a rule over several of its fields has got."""
+    """Remove the whole configuration from a message of a rule over several fields."""
     whole = line.removeprefix("(top level): ")
     return line if whole == line else whole.partition(" (got {")[0]

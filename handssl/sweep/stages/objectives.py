@@ -1,4 +1,4 @@
-"""Sec. 4.2: which transformation to be invariant to, and which to be equivariant to."""
+"""Stage of Sec. 4.2: invariance or equivariance to each transformation."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ RIVALS: tuple[ObjectiveName, ObjectiveName] = ("contrastive", "relative")
 
 
 class ObjectivesStage(StageBase):
-    """Every transformation alone under both objectives, where it has parameters.
+    """Every transformation alone, under both objectives if it has parameters.
 
-    The two arms of a transformation are rivals: they are compared at equal epochs in the same
-    blocks, so neither is stopped early. The objective with the lesser mean of the primary measure
-    over the blocks is the transformation's; one without parameters is contrastive.
+    The two arms of a transformation are compared at equal epochs in the same blocks, so neither is
+    stopped early. The objective with the smaller mean of the primary measure over the blocks is
+    selected for the transformation; one without parameters is contrastive.
 
     Attributes:
         kind: `objectives`.
-        transformations: Which to compare; the paper's seven give ten cells.
+        transformations: Transformations to compare; the paper's seven give ten cells.
 
     Example:
         >>> len(ObjectivesStage().cells({}))
@@ -49,7 +49,7 @@ class ObjectivesStage(StageBase):
         return (*alone, *relative)
 
     def select(self, findings: Sequence[Finding]) -> Selection:
-        """Choose the objective of every transformation; also the best cell."""
+        """Select the objective of every transformation, and the best cell."""
         rivals = [name for name in self.transformations if name in self.regressable]
         alone = [name for name in self.transformations if name not in rivals]
         compared = {name: _better(name, findings) for name in rivals}
@@ -69,7 +69,7 @@ def _without_rival(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _better(name: str, findings: Sequence[Finding]) -> tuple[ObjectiveName, str]:
-    """Return the objective of a transformation, and why."""
+    """Return the objective of a transformation, and the reason."""
     arms = [_by_block(findings, name, objective) for objective in RIVALS]
     blocks = sorted(set(arms[0]) & set(arms[1]))
     if not blocks:

@@ -1,4 +1,4 @@
-"""A choice that a stage might make, for what is to be known of later stages before it has."""
+"""Placeholder for a selection not made yet, used to plan and validate later stages."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from handssl.sweep.stages.base import Selection, StageBase
 
 
 def stand_in(stage: StageBase, cells: Sequence[Cell], stages: Iterable[StageBase]) -> Selection:
-    """Return a selection that leads to as many cells of later stages as any does.
+    """Return a placeholder selection that leads to the maximum number of cells in later stages.
 
     Transformations with parameters are on the relative objective, the largest composition is the
     best cell.
 
     Args:
-        stage: The one that has not chosen.
-        cells: Its own.
-        stages: All of the study.
+        stage: The stage without selection.
+        cells: Cells of the stage.
+        stages: All stages of the study.
     """
     names = dict.fromkeys(name for cell in cells for name in cell.composition)
-    # One that a supervised stage lists anyway would hide the cell that it may get besides.
+    # A composition that a supervised stage lists anyway would not add a cell to it.
     listed = {c for later in stages for c in getattr(later, "compositions", ())}
     free = [cell for cell in cells if cell.composition not in listed] or list(cells)
     return Selection(
         stage=stage.name,
         objective_of={n: "relative" if n in stage.regressable else "contrastive" for n in names},
         best=max(free, key=lambda cell: len(cell.composition), default=None),
-        reasons=("stands in for a choice that nobody has made yet",),
+        reasons=("placeholder for a selection that has not been made yet",),
     )

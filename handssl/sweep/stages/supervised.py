@@ -1,4 +1,4 @@
-"""Sec. 4.5: how does it compare with a fully supervised model?"""
+"""Stage of Sec. 4.5: comparison with a fully supervised model."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from handssl.sweep.stages.base import CHOOSE_A_CELL, Names, Selections, StageBas
 
 
 class SupervisedStage(StageBase):
-    """The best self-supervised cell beside supervised ones; none is ever stopped.
+    """The best self-supervised cell and supervised cells; none is ever stopped.
 
     The supervised arms are trained on the labelled images of `probe`: without augmentation, with
-    the composition of the best cell, and with those listed.
+    the composition of the best cell, and with the listed compositions.
 
     Attributes:
         kind: `supervised`.
-        after: The stage whose best cell it is.
+        after: Name of the stage whose best cell is used.
         compositions: Further augmentations of the supervised arm.
 
     Reference:

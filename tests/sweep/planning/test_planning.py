@@ -139,7 +139,9 @@ def test_under_arrival_the_mean_over_orders_is_expected():
 
 def test_what_one_coset_confounds_two_cosets_tell_apart():
     names = ("blur", "rotate", "translate")
-    assert in_words(within_a_block(names, 4))[0].startswith("main effect blur cannot be told")
+    assert in_words(within_a_block(names, 4))[0].startswith(
+        "main effect blur cannot be distinguished"
+    )
     assert over_blocks(names, 4, 1) == within_a_block(names, 4)
     assert over_blocks(names, 4, 2) == [] and within_a_block(names, 8) == []
 
@@ -172,7 +174,7 @@ def test_stages_that_follow_from_choices_are_counted(tmp_path):
     # The empty composition and 120 of two and more are new; seven are those of Sec. 4.2.
     assert plan.work[1].shared == 3 * 7
     assert sum(trial.exempt for trial in plan.stages[1].trained) == 3 * 16
-    assert any("cannot be told" in line for line in plan.confounding(plan.stages[1]))
+    assert any("cannot be distinguished" in line for line in plan.confounding(plan.stages[1]))
     assert not (tmp_path / "none").exists()
 
 

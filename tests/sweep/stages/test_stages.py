@@ -194,12 +194,12 @@ def test_no_point_of_a_search_can_be_stopped():
 
 
 def test_more_points_than_an_objective_has_are_refused():
-    with pytest.raises(ValueError, match=r"at most 2, as many as the grid has of what .* relative"):
+    with pytest.raises(ValueError, match=r"at most 2, the size of the grid .* relative"):
         searched({"optimizer.lr_base": (1e-4, 1e-3), "temperature": (0.1, 0.5)}, 4)
 
 
 def test_the_mixed_objective_has_no_points_of_its_own():
-    with pytest.raises(ValueError, match="takes what contrastive and relative ones choose"):
+    with pytest.raises(ValueError, match="uses the settings selected for contrastive and relative"):
         searched({"optimizer.lr_base": (1e-4, 1e-3)}, objectives=("contrastive", "mixed"))
 
 
@@ -388,7 +388,7 @@ def test_mistakes_of_every_stage_are_told_at_once_before_anything_runs():
         {"kind": "cross_dataset", "sets": sets},
         {"kind": "supervised", "after": "nowhere"},
     ) == [
-        "stages.1.transformations: cutout: expected some that stage objectives compares: noise, "
+        "stages.1.transformations: cutout: expected transformations compared by objectives: noise, "
         "rotate",
         "stages.1.skeleton: 2 cells cannot tell 2 transformations apart, expected 4 or more; "
         "0: none",
