@@ -1,4 +1,4 @@
-"""Every name under which something is written to MLflow, in one table."""
+"""Table of all metric names written to MLflow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-# What stands for what in a pattern: one part between slashes, or a word.
+# A placeholder in a pattern, which stands for one part between slashes or a word.
 _PLACEHOLDER = re.compile(r"<[a-z ]+>")
 
 
@@ -15,10 +15,10 @@ class Name:
     """A metric or a family of metrics.
 
     Attributes:
-        pattern: With placeholders in angle brackets.
-        unit: Of its values; empty for a number without one.
-        meaning: In words.
-        on: The runs that have it.
+        pattern: Name with placeholders in angle brackets.
+        unit: Unit of its values; empty if dimensionless.
+        meaning: Description in words.
+        on: Kinds of runs that have it.
     """
 
     pattern: str
@@ -63,7 +63,7 @@ METRICS: tuple[Name, ...] = (
 
 
 def name_of(metric: str) -> Name | None:
-    """Return the entry that a metric falls under, None if the table lacks it.
+    """Return the entry that matches a metric, None if the table lacks it.
 
     Example:
         >>> name_of("train/loss/rotate").pattern, name_of("loss of rotate")
@@ -73,7 +73,7 @@ def name_of(metric: str) -> Name | None:
 
 
 def markdown() -> str:
-    """Return the table as it stands in the documentation."""
+    """Return the table as it appears in the documentation."""
     lines = ["| metric | unit | runs | what |", "| --- | --- | --- | --- |"]
     lines += [f"| `{n.pattern}` | {n.unit} | {n.on} | {n.meaning} |" for n in METRICS]
     return "\n".join(lines)

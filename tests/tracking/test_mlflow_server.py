@@ -214,7 +214,7 @@ def test_a_server_that_is_killed_in_the_middle_and_comes_back_misses_nothing(ser
         server.start()
     err = run.end()
     assert_complete(server, run)
-    assert err.count("cannot be written") == err.count("is back after") >= 1
+    assert err.count("cannot be written") == err.count("is reachable again after") >= 1
 
 
 @pytest.mark.timeout(300)
