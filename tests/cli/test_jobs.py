@@ -229,7 +229,7 @@ def test_an_outage_while_waiting_is_told_once(queue, file, capsys, eager, away, 
     run_next(queue, 0, "first line\n")
     away(3)
     assert invoke(waiting(words, file, told_id(queue))) == 0
-    assert capsys.readouterr().err.count("does not answer for now; asking on for 5 min") == 1
+    assert capsys.readouterr().err.count("does not answer for now; retrying for 5 min") == 1
 
 
 def test_waiting_ends_after_five_minutes_of_silence(queue, file, capsys, eager, away, monkeypatch):
@@ -386,7 +386,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path, monkeypa
         assert invoke(words) == 2
     told = capsys.readouterr().err
     assert f"127.0.0.1:{port}" in told
-    assert "name another port" in told
+    assert "choose another port" in told
     assert not (tmp_path / "new").exists()
 
 
