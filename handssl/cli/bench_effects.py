@@ -15,11 +15,11 @@ from handssl.cli.bench import bench, deliver, outputs, phases
     "--curves",
     "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Recorded curves, see benchmarks/record_curves.py; default: made up.",
+    help="Recorded curves, see benchmarks/record_curves.py; default: synthetic ones.",
 )
 @click.option("--repeats", default=300, show_default=True, type=click.IntRange(1, 100_000))
 @click.option(
-    "--grace", "graces", multiple=True, type=int, help="First rung; again for several. Default: 1."
+    "--grace", "graces", multiple=True, type=int, help="First rung; may be repeated. Default: 1."
 )
 @outputs
 def bench_effects_command(
@@ -32,7 +32,7 @@ def bench_effects_command(
 ) -> None:
     """Replay whole curves under the full grid, plain halving, and halving with a skeleton.
 
-    Each repetition draws the fraction's columns, its coset and the cohorts anew.
+    Each repetition draws new columns of the fraction, a new coset and new cohorts.
 
     \b
     Example:
