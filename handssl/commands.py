@@ -44,7 +44,7 @@ def command(*words: object, storage: Path | None = None, service: str | None = N
 
 
 def program() -> list[str]:
-    """Return how this installation of handssl is called from a shell."""
+    """Return the command that calls this installation of handssl from a shell."""
     script = Path(sys.executable).with_name("handssl")
     found = shutil.which("handssl")
     if found and Path(found).resolve() == script.resolve():

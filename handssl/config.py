@@ -135,7 +135,7 @@ def nearest(name: str, valid: typing.Iterable[str]) -> str:
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
-    """Rewrite a pydantic error for people: one line a mistake, with path, value and rule."""
+    """Rewrite a pydantic error as text: one line per mistake, with path, value and rule."""
     lines = [masked(f"  {_explain_one(item, model)}") for item in error.errors()]
     count = f"{len(lines)} mistake{'s' if len(lines) > 1 else ''}"
     return "\n".join([f"{count} in {where}:", *lines])

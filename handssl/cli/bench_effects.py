@@ -62,10 +62,10 @@ def bench_effects_command(
 
 
 def _source(file: Path | None, repeats: int) -> str:
-    of = f"`{file}`" if file else "made-up curves, see `synthetic_curves`"
+    of = f"`{file}`" if file else "synthetic curves, see `synthetic_curves`"
     return (
-        f"Curves: {of}; {repeats} repetitions of each plan, a third goes on from each rung. Cost "
-        "in epochs. The regret is that of the cell with the least mean over seeds, adjusted for "
-        "those in which it was stopped, on `select`, which chooses, and on `test`. "
+        f"Curves: {of}; {repeats} repetitions of each plan, a third continues from each rung. "
+        "Cost in epochs. The regret is that of the cell with the lowest mean over seeds, adjusted "
+        "for those in which it was stopped, on `select`, which chooses, and on `test`. "
         "Effects are compared with those of the full grid in the same seeds."
     )

@@ -93,17 +93,15 @@ def _show(found: list[Rehearsal], title: str) -> None:
         )
     Terminal().print(table)
     for one in found:
-        rungs = ", ".join(f"{n} to epoch {epoch}" for epoch, n in one.simulated.reached.items())
-        click.echo(f"{one.stage}: trials that reach rungs: {rungs or 'none'}")
+        rungs = ", ".join(f"{n} at epoch {epoch}" for epoch, n in one.simulated.reached.items())
+        click.echo(f"{one.stage}: trials that reach each rung: {rungs or 'no rungs'}")
         if one.assumed:
             click.echo(f"{one.stage}: earlier stages are assumed to choose {one.assumed}")
-    click.echo(
-        "In brackets: trials that are never stopped; shares of running every trial to the end."
-    )
+    click.echo("In brackets: trials that are never stopped; shares of running all trials in full.")
     click.echo("Regret: how much worse the cell it picks is than the best, by mean over seeds.")
 
 
-_COLUMNS = ("stage", "trials", "epochs of training", "epochs that pass", "regret")
+_COLUMNS = ("stage", "trials", "epochs of training", "makespan in epochs", "regret")
 
 
 def _document(one: Rehearsal) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def check_open_files(settings: Settings) -> Finding:
     """Check how many files a process may have open; Ray raises the soft limit by itself."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     reach = max(soft, min(hard, 65536)) if hard != resource.RLIM_INFINITY else 65536
-    detail = f"{soft} open files, at most {'any number' if hard < 0 else hard}"
+    detail = f"{soft} open files, hard limit {'none' if hard < 0 else hard}"
     if reach >= OPEN_FILES:
         return Finding("open files", "ok", detail)
     fix = f"raise the hard limit (limits.conf, or --ulimit nofile={OPEN_FILES} of a container)"
