@@ -41,7 +41,7 @@ def check_storage(settings: Settings) -> Finding:
     if wrong:
         return Finding("storage", "failed", wrong, "choose a local disk with --storage")
     state = "" if settings.storage.exists() else " (does not exist yet)"
-    detail = f"{settings.storage}{state}: files can be replaced, made durable and locked"
+    detail = f"{settings.storage}{state}: files can be replaced, synced and locked"
     return Finding("storage", "ok", detail)
 
 
@@ -86,7 +86,7 @@ def check_write_speed(settings: Settings) -> Finding:
     except OSError as error:
         fix = "free some space, or choose another disk with --storage"
         return Finding("write speed", "failed", f"64 MiB: {error.strerror}", fix)
-    detail = f"{size(rate)}/s for 64 MiB made durable"
+    detail = f"{size(rate)}/s for 64 MiB synced to disk"
     if abs(skew_s) > SKEW_S:
         detail = f"the clock of the storage differs by {skew_s:+.0f} s from this host's clock"
         return Finding("write speed", "warning", detail, "let both hosts use one time server")

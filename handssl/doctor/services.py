@@ -65,7 +65,7 @@ def check_ray(settings: Settings) -> Finding:
 
 
 def _ray(found: dict[str, Any], address: str | None) -> Finding:
-    where = f"cluster at {address}" if address else "starts and ends here"
+    where = f"cluster at {address}" if address else "a local Ray starts and stops"
     detail = f"{where}; Ray {found['ray']}, Python {found['python']}, {found['nodes']} node(s)"
     detail += f", {found['cpus']:g} CPUs, {found['gpus']:g} GPUs"
     if not found["token"]:

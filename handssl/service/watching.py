@@ -108,7 +108,7 @@ class Watcher:
                     if not why or not self.home.was_begun(name):
                         return Outcome("lost", message=str(error), ran_s=ran_s).document()
                     # If it were considered ended, it might keep running without being stopped.
-                    self.tell(f"job {name} is ended when Ray answers again: {error}")
+                    self.tell(f"job {name} will be stopped when Ray answers again: {error}")
                     silent_since = time.monotonic()
             self._pause()
 
@@ -129,7 +129,7 @@ class Watcher:
             lost = "its driver ended without reporting an outcome, e.g. because Ray stopped"
             return Outcome("lost", found.code, why, said or lost)
         ended = told.message.splitlines()[0] if told and told.message else ""
-        said = said or ended or f"its driver ended with {found.code}"
+        said = said or ended or f"its driver exited with code {found.code}"
         return Outcome("exited", found.code, why, said)
 
     def _study_is_paused(self, job: Job) -> bool:

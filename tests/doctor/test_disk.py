@@ -19,7 +19,7 @@ def test_a_storage_that_is_not_there_is_checked_without_making_it(tmp_path):
     found = findings(Settings(storage, ""), "storage", "write speed")
     assert found["storage"].verdict == "ok"
     assert "does not exist yet" in found["storage"].detail
-    assert "/s for 64 MiB made durable" in found["write speed"].detail
+    assert "/s for 64 MiB synced to disk" in found["write speed"].detail
     assert list(tmp_path.iterdir()) == []
 
 

@@ -127,7 +127,7 @@ def test_a_driver_that_is_to_end_is_not_forgotten_while_ray_is_away(scene, verb,
     scene.cluster.away, scene.watcher.tell = True, back
     getattr(scene.queue, verb)(scene.job.id)
     assert scene.ends().state == state
-    assert "is ended when Ray answers again" in scene.told[-1]
+    assert "will be stopped when Ray answers again" in scene.told[-1]
     assert scene.cluster.stopped == [scene.job.submission]
 
 
