@@ -1,4 +1,4 @@
-"""Command lines that are printed for people to paste: quoted, and with all that they depend on."""
+"""Command lines printed for users to paste: quoted, and with all options they depend on."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def command(*words: object, storage: Path | None = None, service: str | None = N
 
     Args:
         words: The verb and its arguments.
-        storage: Folder of the results; named unless it is the default. None: the verb has none.
-        service: URL of the service, likewise.
+        storage: Folder of the results; left out if it is the default. None: the verb has none.
+        service: URL of the service; left out if it is the default. None: the verb has none.
 
     Example:
         >>> found = command("study", "status", "my study.yaml", storage=Path("/runs"))
@@ -44,7 +44,7 @@ def command(*words: object, storage: Path | None = None, service: str | None = N
 
 
 def program() -> list[str]:
-    """Return how this installation of handssl is called from a shell."""
+    """Return the command that calls this installation of handssl from a shell."""
     script = Path(sys.executable).with_name("handssl")
     found = shutil.which("handssl")
     if found and Path(found).resolve() == script.resolve():

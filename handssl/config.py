@@ -1,4 +1,4 @@
-"""Strict configuration: frozen pydantic models whose mistakes are all told at once.
+"""Strict configuration: frozen pydantic models whose mistakes are all reported at once.
 
 Every mistake comes with its dotted path, the value received, the rule it broke and, for a name,
 the nearest valid one. A configuration is data, never code.
@@ -46,13 +46,14 @@ class Config(BaseModel):
 
         Args:
             values: A mapping of the fields.
-            where: What the message calls the source, e.g. a file name; default: the class name.
+            where: Name of the source in the message, e.g. a file name; default: the class name.
 
         Returns:
             The validated, immutable configuration.
 
         Raises:
-            InputError: One message that lists every mistake; or a text holds a password.
+            InputError: The values have mistakes, all listed in one message, or a text holds a
+                password.
         """
         for path, text in _texts(values):
             if has_secret(text):
@@ -73,7 +74,7 @@ class Config(BaseModel):
             The validated configuration.
 
         Raises:
-            InputError: The file is missing, is no YAML, or has mistakes; all are listed.
+            InputError: The file is missing, is not YAML, or has mistakes; all are listed.
         """
         return cls.parse(read_yaml(path), where=str(path))
 
@@ -99,14 +100,14 @@ class Config(BaseModel):
             for name in parents:
                 child = node.setdefault(name, {})
                 if not isinstance(child, dict):
-                    raise InputError(f"{dotted}: {name!r} holds a value, it has no keys inside")
+                    raise InputError(f"{dotted}: {name!r} is a single value and has no keys")
                 node = child
             node[leaf] = value
         return self.parse(values)
 
 
 def read_yaml(path: Path) -> Any:
-    """Read one YAML document, which is data.
+    """Read one YAML document as plain data.
 
     Raises:
         InputError: The file cannot be read, is not YAML, or has a key twice.
@@ -115,7 +116,7 @@ def read_yaml(path: Path) -> Any:
         return load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:  # that it is no UTF-8 is one too
+    except ValueError as error:  # also raised for a file that is not UTF-8
         raise InputError(f"{path}: not valid YAML: {error}") from None
 
 
@@ -134,7 +135,7 @@ def nearest(name: str, valid: typing.Iterable[str]) -> str:
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
-    """Rewrite a pydantic error for people: one line a mistake, with path, value and rule."""
+    """Rewrite a pydantic error as text: one line per mistake, with path, value and rule."""
     lines = [masked(f"  {_explain_one(item, model)}") for item in error.errors()]
     count = f"{len(lines)} mistake{'s' if len(lines) > 1 else ''}"
     return "\n".join([f"{count} in {where}:", *lines])
@@ -144,7 +145,7 @@ _TOLD = "told"
 
 
 def told(location: tuple[int | str, ...], rule: str) -> InitErrorDetails:
-    """Return a mistake that a rule over several fields has found, for a ValidationError.
+    """Return a mistake found by a rule over several fields, for a ValidationError.
 
     Args:
         location: Path as written in YAML.

@@ -20,43 +20,43 @@ class InputError(HandsslError):
 
 
 class DataError(HandsslError):
-    """A dataset on disk is not what its layout promises. Exit code 3."""
+    """A dataset on disk does not match its layout. Exit code 3."""
 
     exit_code = 3
 
 
 class DatabaseAwayError(DataError):
-    """The server of a database is away; the same command goes on once it is back. Exit code 69."""
+    """The database server is not reachable; run the command again once it is. Exit code 69."""
 
     exit_code = 69
 
 
 class NoClusterError(InputError):
-    """No Ray cluster answers at an address, which may be for a moment. Exit code 69."""
+    """No Ray cluster answers at an address, possibly only for a moment. Exit code 69."""
 
     exit_code = 69
 
 
 class ClusterLostError(HandsslError):
-    """Ray has ended under a run; the same command goes on from what is kept. Exit code 69."""
+    """Ray stopped during a run; the same command resumes from what is kept. Exit code 69."""
 
     exit_code = 69
 
 
 class OtherCodeError(InputError):
-    """A node of a Ray cluster has other code or libraries than the driver. Exit code 2."""
+    """A node of a Ray cluster has different code or libraries from the driver. Exit code 2."""
 
 
 class BusyStudyError(InputError):
-    """Another driver runs the study; the same command goes on after its end. Exit code 69."""
+    """Another driver runs the study; run the command again after its end. Exit code 69."""
 
     exit_code = 69
 
 
 class TakenOverError(BusyStudyError):
-    """Another driver has taken a study or a trial over, this one having been silent. Exit code 69.
+    """Another driver has taken a study or trial over, as this one's lease expired. Exit code 69.
 
-    Whoever gets it has lost the right to write, and ends.
+    A process that receives it may no longer write, and ends.
     """
 
 
@@ -73,6 +73,6 @@ class InterruptedStudyError(HandsslError):
 
 
 class PausedStudyError(InterruptedStudyError):
-    """SIGTERM or the end of its time stopped a run; the same command goes on. Exit code 75."""
+    """SIGTERM or the time limit stopped a run; the same command resumes it. Exit code 75."""
 
     exit_code = 75

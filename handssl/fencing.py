@@ -1,9 +1,9 @@
-"""A fence around a folder: whoever has claimed it last may write, and nobody before.
+"""Fencing tokens for folders: only the process with the latest claim may write.
 
-A lease that has expired stops no process. A worker that stood still, or was cut off from its
-driver, goes on as if nothing had happened. So the folder itself holds the token of its last claim,
-and every write compares it with its own under a lock of the file system: between the comparison
-and the write nobody can claim the folder.
+An expired lease does not stop a process. A worker that was suspended, or was cut off from its
+driver, continues as if nothing had happened. So the folder itself holds the token of its last
+claim, and every write compares it with its own under a file system lock: no other process can
+claim the folder between the comparison and the write.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 @dataclass(frozen=True)
 class Fence:
-    """A claim on a folder, as its workers see it, on whichever node they run.
+    """A claim on a folder, shared with its workers on any node.
 
     Args:
-        folder: All nodes see it.
-        token: Of one claim; another claim has another.
+        folder: The folder, visible from all nodes.
+        token: Identifies this claim; every claim has a different one.
 
     Example:
         >>> import tempfile
@@ -45,13 +45,13 @@ class Fence:
     token: str
 
     def take(self, may: Callable[[], bool] = lambda: True) -> bool:
-        """Write the token into the folder, from when on earlier ones are worth nothing.
+        """Write the token into the folder, which makes earlier tokens invalid.
 
         Args:
-            may: Asked under the lock whether this claim is still the last one.
+            may: Called under the lock; returns whether this claim is still the last one.
 
         Returns:
-            Whether it was written; not where a writer stands still in the middle of a write.
+            Whether it was written; False if another process holds the lock for too long.
 
         Raises:
             DataError: The folder cannot be written.
@@ -71,9 +71,9 @@ class Fence:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep others from claiming the folder for as long as the block takes: a rename, a line.
+        """Prevent other claims of the folder during the block, which should be short.
 
-        On a file system without locks the token is compared before the block and after it.
+        On a file system without locks the token is compared before and after the block.
 
         Raises:
             TakenOverError: Another claim has been made since.
@@ -100,7 +100,7 @@ class Fence:
             pass
 
     def is_lost(self) -> bool:
-        """Say whether another claim has been made, without a lock: for those who only look."""
+        """Return whether another claim has been made, without taking the lock (for readers)."""
         try:
             return self._file.read_bytes() != self.token.encode()
         except FileNotFoundError:
@@ -127,18 +127,18 @@ class Fence:
 
     def _lost(self) -> TakenOverError:
         return TakenOverError(
-            f"{self.folder}: expected to be the only one who writes there, another process has "
-            "claimed it since; what this one was about to write is left out"
+            f"{self.folder}: expected to be the only writer, but another process has claimed the "
+            "folder since; what this process was about to write is discarded"
         )
 
 
 def held(fence: Fence | None) -> AbstractContextManager[None]:
-    """Return the block of a fence; without one anybody may write."""
+    """Return the context of a fence; without a fence any process may write."""
     return nullcontext() if fence is None else fence.held()
 
 
 def _lock(descriptor: int, kind: int, limit_s: float) -> bool | None:
-    """Lock a file; False where another keeps it for too long, None where there are no locks."""
+    """Lock a file; return False on a timeout, None if the file system has no locks."""
     until_s = time.monotonic() + limit_s
     while True:
         try:

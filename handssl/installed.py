@@ -1,4 +1,4 @@
-"""Which handssl is installed here: version and commit as labels, its content as a digest."""
+"""The installed handssl: version and commit as labels, content as a digest."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGES = ("handssl", "tune_spaces")
-# Written into wheels alone, by hatch_build.py; a digest that counted it would tell a wheel from the
-# checkout that it was built from.
+# Only wheels contain it, written by hatch_build.py; a digest that included it would differ between
+# a wheel and the checkout it was built from.
 COMMIT_FILE = "_commit.json"
 _PACKAGE = Path(__file__).parent
 
 
 def version_label() -> str:
-    """Return the version that was installed, `none` where only the files are there.
+    """Return the installed version, `none` if handssl is used without being installed.
 
-    In an editable installation it is the version at the time of the installation, whatever has
-    been changed since: show it, compare `code_digest`.
+    In an editable installation it is the version at the time of the installation, even if the code
+    has changed since: use it for display, and `code_digest` for comparisons.
     """
     try:
         return version("handssl")
@@ -33,9 +33,9 @@ def version_label() -> str:
 
 @cache
 def git_state() -> dict[str, str]:
-    """Return tags with the commit, and whether files differ from it; empty where nobody knows.
+    """Return tags with the commit, and whether files differ from it; empty if unknown.
 
-    In a checkout git says it, elsewhere what was written into the wheel when it was built.
+    In a checkout they come from git, elsewhere from a file written when the wheel was built.
     """
     if _git("ls-files", "--error-unmatch", "errors.py") is None:
         return _built_from()
@@ -64,9 +64,9 @@ def _git(*arguments: str) -> str | None:
 
 @cache
 def code_digest() -> str:
-    """Return 16 hexadecimal characters that stand for the content of the installed packages.
+    """Return a digest of the content of the installed packages, 16 hexadecimal characters.
 
-    It is computed once in a process. A wheel and the checkout it was built from have the same.
+    It is computed once per process. A wheel and the checkout it was built from have the same.
 
     Example:
         >>> len(code_digest())
@@ -76,14 +76,14 @@ def code_digest() -> str:
 
 
 def digest_of(packages: tuple[str, ...]) -> str:
-    """Return the digest of packages, wherever this process would import them from.
+    """Return the digest of packages, found where this process would import them from.
 
     Args:
         packages: Names of top-level packages; one that is missing counts as empty.
 
     Returns:
         16 hexadecimal characters; they depend on the names and contents of all files of the
-        packages, not on the folder that these are in. Caches and hidden files are left out.
+        packages, not on the folder they are in. Caches and hidden files are left out.
     """
     total = hashlib.blake2b(digest_size=8)
     for package in packages:

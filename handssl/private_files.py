@@ -18,10 +18,10 @@ _OTHERS = 0o077
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that no other user can look into; one that is there becomes such a folder.
+    """Create a folder that no other user can read, or restrict an existing one.
 
     Raises:
-        DataError: It cannot be made.
+        DataError: It cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -31,10 +31,10 @@ def make_private(folder: Path) -> None:
 
 
 def ensure_secret(file: Path) -> None:
-    """Make a secret in a file that no other user can read, unless there is one.
+    """Write a new secret to a file that no other user can read, unless the file exists.
 
     Raises:
-        DataError: It cannot be written; no empty file, which would be taken for one, is left.
+        DataError: It cannot be written; no empty file, which would look like a secret, is left.
     """
     try:
         with _new(file) as stream:
@@ -47,29 +47,29 @@ def ensure_secret(file: Path) -> None:
 
 @contextlib.contextmanager
 def new_secret(file: Path) -> Iterator[Callable[[str], object]]:
-    """Open a new file that no other user can read, before the secret for it is made.
+    """Open a new file that no other user can read, before its secret is created.
 
     Args:
-        file: Where there is none yet.
+        file: Path, which must not exist yet.
 
     Yields:
-        Function that writes the secret. Where the block fails no file is left.
+        Function that writes the secret. If the block fails, no file is left.
 
     Raises:
-        InputError: There is a file.
+        InputError: The file exists.
         DataError: It cannot be written.
     """
     try:
         with _new(file) as stream:
             yield stream.write
     except FileExistsError:
-        raise InputError(f"{file}: expected no file, there is one; choose another name") from None
+        raise InputError(f"{file}: expected no file, but it exists; choose another name") from None
     except OSError as error:
         raise _unwritable(file, error) from None
 
 
 def is_exposed(place: Path) -> bool:
-    """Say whether other users of the machine have rights on a file or folder that is there."""
+    """Return whether other users of the machine have any permission on a file or folder."""
     try:
         return bool(place.stat().st_mode & _OTHERS)
     except OSError:
@@ -89,7 +89,7 @@ def _new(file: Path) -> Iterator[TextIO]:
 
 def _take_rights(place: Path, mode: int) -> None:
     if is_exposed(place):
-        with contextlib.suppress(OSError):  # another user's, say: `handssl doctor` shows it
+        with contextlib.suppress(OSError):  # e.g. another user's file: `handssl doctor` reports it
             place.chmod(mode)
 
 

@@ -1,4 +1,4 @@
-"""Work divided among processes that never outlive their parent."""
+"""Work distributed over processes that never outlive their parent."""
 
 from __future__ import annotations
 
@@ -18,29 +18,30 @@ from handssl.errors import DataError
 
 Result = TypeVar("Result")
 
-_QUEUED = 2  # items a process has before it: it never waits for this one
+_QUEUED = 2  # items queued per process, so that no process waits for this one
 _shared: Any = None
 
 
 def completed(
     work: Callable[..., Result], items: Iterable[tuple[Any, ...]], *, shared: Any, workers: int
 ) -> Generator[Result, None, None]:
-    """Call `work(shared, *item)` for every item and yield the results as they come.
+    """Call `work(shared, *item)` for every item and yield the results as they are completed.
 
-    This process works too, so there is something to do while the others start. Close the generator
-    (`contextlib.closing`) to end early: the rest is not begun, and no process is left.
+    This process works too, so that work starts while the others are still starting. Close the
+    generator (`contextlib.closing`) to end early: remaining items are not started, and no process
+    is left.
 
     Args:
-        work: A function of a module.
-        items: Further arguments, each small.
+        work: A module-level function.
+        items: Further arguments of each call; they should be small.
         shared: First argument of every call, sent to each process once.
-        workers: Processes, this one included.
+        workers: Number of processes, this one included.
 
     Yields:
         Results, in any order.
 
     Raises:
-        DataError: A process died.
+        DataError: A worker process ended before the work was done.
     """
     if workers == 1:
         for item in items:
@@ -54,8 +55,8 @@ def completed(
         yield from _divided(pool, work, deque(items), shared, _QUEUED * (workers - 1))
     except BrokenProcessPool:
         raise DataError(
-            "the processes that share the work ended before it was done; a script must call this "
-            "below `if __name__ == '__main__':`, else memory may have run out"
+            "worker processes ended before the work was done; a script must call this below "
+            "`if __name__ == '__main__':`, otherwise memory may have run out"
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -69,7 +70,7 @@ def _divided(
     shared: Any,
     queued: int,
 ) -> Generator[Result, None, None]:
-    """Keep the pool supplied, do one item here, yield what is done; repeat."""
+    """Keep the pool supplied, process one item here, yield finished results; repeat."""
     running: set[Future[Result]] = set()
     while items or running:
         while items and len(running) < queued:
@@ -87,16 +88,16 @@ def _divided(
 def _prepare(shared: Any) -> None:
     global _shared
     _shared = shared
-    # Ctrl-C reaches the whole process group; the parent alone decides, workers end with it.
+    # Ctrl-C reaches the whole process group; only the parent decides, workers end with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
 
 
 def _end_with_parent() -> None:
-    """Leave when the parent is gone: a killed one cannot tell, and the pool would wait for work."""
+    """Exit when the parent is gone: a killed parent cannot end its pool, which would wait."""
     parent = parent_process()
-    assert parent is not None  # noqa: S101  a worker has one
+    assert parent is not None  # noqa: S101  a worker has a parent
     connection.wait([parent.sentinel])
     os._exit(1)
 

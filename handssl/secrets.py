@@ -1,9 +1,8 @@
-"""Secrets: where they may come in, and how texts that may hold one are shown.
+"""Secrets: allowed sources, and masking of texts that may hold one.
 
-At every entrance: a URL that is typed or written down holds no password. Passwords come from the
-environment or from files of mode 0600, such as `~/.pgpass`; the URL of a database may hold one
-where it is a variable of the environment. At every exit: what is printed, logged, written or sent
-is `masked`.
+Input: a URL in an option or a file holds no password. Passwords come from the environment or from
+files of mode 0600, such as `~/.pgpass`; only a database URL in an environment variable may hold
+one. Output: text that is printed, logged, written or sent is `masked`.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _VALUES = (
 )
 _DATABASES = ("HANDSSL_SERVICE_DATABASE", "HANDSSL_LEDGER")
 SERVICE_ONLY = ("HANDSSL_SERVICE_DATABASE", "HANDSSL_TOKEN")
-_SHORTEST = 8  # a shorter secret may be a part of ordinary words
+_SHORTEST = 8  # a shorter secret may be part of ordinary words
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _URL = re.compile(rf"({_SCHEME.pattern})://([^\s\"'`<>]+)")
@@ -42,10 +41,10 @@ _TOKEN = re.compile(r"\bhandssl_[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
 
 
 def masked(text: str) -> str:
-    """Return a text as it may be shown: without passwords of URLs, tokens and known secrets.
+    """Return a text with passwords in URLs, tokens and known secrets replaced by `***`.
 
     Args:
-        text: A URL, a message that quotes one, a line of a log.
+        text: A URL, a message that quotes one, or a line of a log.
 
     Example:
         >>> masked("no answer of postgresql://ada:pw@db/x?sslpassword=pw and http://ada:pw@m:5000")
@@ -58,7 +57,7 @@ def masked(text: str) -> str:
 
 
 def masked_url(url: str) -> str:
-    """Return what was meant to be a URL, and may be none, as it may be shown.
+    """Return a URL with its secrets masked, even if it is malformed.
 
     Example:
         >>> masked_url("postgresql://ada:a b'c@db/x"), masked_url("postgres:/ada:pw@db/x")
@@ -72,13 +71,13 @@ def masked_url(url: str) -> str:
 
 
 def has_secret(text: str) -> bool:
-    """Say whether a text holds a password or token that can be recognised.
+    """Return whether a text holds a password or token that can be recognised.
 
     Example:
         >>> has_secret("postgresql://ada@db/x"), has_secret("postgresql://ada:pw@db/x")
         (False, True)
     """
-    if not _SIGNS.search(text):  # most texts, and quickly
+    if not _SIGNS.search(text):  # a fast test that rules out most texts
         return False
     scheme, slashes, rest = text.partition("://")
     is_url = slashes and _SCHEME.fullmatch(scheme)
@@ -86,14 +85,14 @@ def has_secret(text: str) -> bool:
 
 
 def require_no_secret(what: str, text: str) -> None:
-    """Refuse a text with a secret: the list of processes, pages, logs and files would show it.
+    """Refuse a text with a secret: the process list, pages, logs and files would show it.
 
     Args:
         what: The option or argument.
         text: Its value.
 
     Raises:
-        InputError: The text holds a secret. The message says where it belongs.
+        InputError: The text holds a secret. The message says where to put it instead.
 
     Example:
         >>> require_no_secret("--mlflow", "http://m:5000")
@@ -153,18 +152,18 @@ def _hidden(scheme: str, rest: str) -> str:
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if not at or rest.startswith("/"):
         return rest
-    # Drivers of databases take `/` within a password; elsewhere host and path look just like that.
+    # Database drivers accept `/` in a password; elsewhere host and path look just like that.
     if "@" not in authority and not _DATABASE.match(scheme) and _HOST.fullmatch(authority):
         return rest
     name, colon, _ = person.partition(":")
     if colon:
         return f"{name}:{MASK}@{place}"
-    # To a web server a name alone is a token; to a database it is the user.
+    # For a web server a name alone is a token; for a database it is the user.
     return f"{MASK}@{place}" if scheme.lower() in ("http", "https") else rest
 
 
 def _known() -> Iterator[str]:
-    """Yield the secrets of this process's environment, as they are and as URLs have them."""
+    """Yield the secrets of this process's environment, plain and URL-encoded."""
     values = {os.environ.get(name, "") for name in _VALUES}
     values |= {_password(os.environ.get(name, "")) for name in _DATABASES}
     for secret in sorted(values, key=len, reverse=True):
@@ -178,10 +177,10 @@ def _password(url: str) -> str:
 
 
 def without_service_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a program that the service starts, without what it does not need.
+    """Return the environment for a program started by the service, without unneeded secrets.
 
     Args:
-        environment: Of the service.
+        environment: The service's environment variables.
 
     Example:
         >>> without_service_secrets({"HANDSSL_TOKEN": "t", "PGPASSWORD": "p", "HOME": "/home/ada"})

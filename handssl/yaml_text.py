@@ -1,4 +1,4 @@
-"""YAML as data that means one thing: no tags of Python, and no key twice in a mapping."""
+"""YAML as unambiguous data: no Python tags, and no key twice in a mapping."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import yaml
 
 
 class _Once:
-    """A loader of PyYAML, which alone would take the last of several equal keys."""
+    """Mixin that rejects duplicate keys, of which PyYAML silently keeps the last."""
 
     def construct_document(self, node: yaml.Node) -> Any:
-        # Before anything is made of it: merged keys (<<) may well be there a second time.
+        # Checked before construction: merged keys (<<) may legitimately occur twice.
         _require_each_key_once(node)
-        return super().construct_document(node)  # type: ignore[misc]  # of the loader beside it
+        return super().construct_document(node)  # type: ignore[misc]  # of the other base class
 
 
 class _Loader(_Once, yaml.SafeLoader):
-    """In Python, which ends a nesting without end by an exception."""
+    """Loader in Python, which raises an exception on unbounded nesting."""
 
 
 class _FastLoader(_Once, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """In C where PyYAML was built with it: several times as fast, and such a nesting ends it."""
+    """Loader in C if PyYAML was built with it: several times as fast, deep nesting crashes it."""
 
 
 def load_yaml(text: str, *, is_shallow: bool = False) -> Any:
     r"""Read one YAML document.
 
     Args:
-        text: Of the document.
-        is_shallow: Its nesting was looked at, so that it can be read fast.
+        text: Text of the document.
+        is_shallow: Whether its nesting was already checked, so that the fast loader can be used.
 
     Raises:
-        ValueError: It is none, or says something twice; the message is one line.
+        ValueError: It is not YAML, or has a key twice; the message is one line.
 
     Example:
         >>> load_yaml("epochs: 4")
@@ -52,7 +52,7 @@ def _require_each_key_once(root: yaml.Node) -> None:
     waiting, seen = [root], set[int]()
     while waiting:
         node = waiting.pop()
-        if id(node) in seen:  # an alias of one that was looked at
+        if id(node) in seen:  # an alias of a node that was already checked
             continue
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
@@ -73,7 +73,7 @@ def _require_once(keys: list[yaml.Node]) -> None:
 
 
 def reason_of(error: Exception) -> str:
-    """Return in one line why a text could not be read, with the place in it."""
+    """Return in one line why a text could not be read, and where in it."""
     if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
         problem = ", ".join(filter(None, (error.context, error.problem)))
         return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"

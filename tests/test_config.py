@@ -82,7 +82,7 @@ def test_dotted_changes_are_validated_as_a_whole():
     assert Outer().merged({"inner.side_px": 5}).inner.side_px == 5
     with pytest.raises(InputError, match=r"inner\.side: unknown key"):
         Outer().merged({"inner.side": 5})
-    with pytest.raises(InputError, match="holds a value"):
+    with pytest.raises(InputError, match="is a single value"):
         Outer().merged({"count.deep": 5})
 
 

@@ -76,7 +76,7 @@ def test_who_has_lost_the_folder_changes_nothing_in_it(tmp_path, write):
     save_checkpoint_of_epoch_1(tmp_path, first)
     claimed(tmp_path, "second")
     before = files(tmp_path)
-    with pytest.raises(TakenOverError, match="another process has claimed it"):
+    with pytest.raises(TakenOverError, match="another process has claimed the folder"):
         write(tmp_path, first)
     assert files(tmp_path) == before
 

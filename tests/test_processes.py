@@ -44,7 +44,7 @@ def test_an_error_arrives_with_its_message(workers):
 
 
 def test_a_process_that_dies_is_told():
-    with pytest.raises(DataError, match="ended before it was done"):
+    with pytest.raises(DataError, match="ended before the work was done"):
         list(completed(leave, [(1,)], shared=None, workers=2))
 
 

@@ -1,7 +1,7 @@
-"""Sec. 4.3: with each transformation on its better objective, which composition is best?
+"""Study of Sec. 4.3: the best composition, with each transformation on its better objective.
 
 First Sec. 4.2, whose winners decide the objective of each transformation; then all 2^k subsets,
-mixed in one pretraining where a subset has transformations on both objectives.
+mixed in one pretraining if a subset has transformations on both objectives.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ def study(
     """Return Sec. 4.2 and 4.3 as a study of two stages.
 
     Args:
-        transformations: Which to compose; the paper's seven give 10 and 128 cells.
+        transformations: Names of those to compose; the paper's seven give 10 and 128 cells.
         blocks: Seeds; every cell runs once with each.
         data: The images; default: procedural hands.
-        pretrain: What all cells share; default: the paper's settings.
-        halving: When cells may stop; default: a third goes on at each rung.
-        skeleton: Cells of the orthogonal fraction that never stops early; 0: none.
-        name: Of the study.
+        pretrain: Settings that all cells share; default: the paper's.
+        halving: When cells may stop; default: a third continues at each rung.
+        skeleton: Number of cells of the orthogonal fraction, which never stop early; 0: none.
+        name: Name of the study.
 
     Returns:
         The study.

@@ -1,11 +1,11 @@
-"""Sec. 4.4: does pretraining on more unlabelled hands carry over to another dataset?"""
+"""Stage of Sec. 4.4: transfer of pretraining on more unlabelled hands to another dataset."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# FreiHAND has 130,240 images, InterHand2.6M's single hands 688,000: as many updates in fewer
-# passes, as the published code has it.
+# FreiHAND has 130,240 images, InterHand2.6M's single hands 688,000: the same number of updates in
+# fewer passes, as in the published code.
 EPOCHS_INTERHAND = 35
 
 

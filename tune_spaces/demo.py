@@ -1,4 +1,4 @@
-"""The demo: Sec. 4.2, or 4.2 and 4.3, in a size that two cores can do while one waits.
+"""The demo: Sec. 4.2, or 4.2 and 4.3, small enough for two cores while the user waits.
 
 All numbers that set its size are in `SIZES`, and nowhere else.
 """
@@ -21,26 +21,26 @@ from tune_spaces import compositions, objectives
 
 @dataclass(frozen=True)
 class Size:
-    """What one size of the demo costs.
+    """Parameters of one size of the demo.
 
     Attributes:
         blocks: Seeds.
-        pretrain: Unlabelled images.
-        probe: Labelled images.
-        select: Labelled images that choose.
-        test: Labelled images that are reported.
-        image_px: Side of rendered images and stored crops.
-        input_px: Side of the network's input.
+        pretrain: Number of unlabelled images.
+        probe: Number of labelled images that fit the probe.
+        select: Number of labelled images used for selection.
+        test: Number of labelled images used for reported results.
+        image_px: Side of rendered images and stored crops in pixels.
+        input_px: Side of the network's input in pixels.
         width: Channels of the encoder's first stage.
         epochs: Passes over the unlabelled images.
-        batch: Images of one update.
-        lr_base: Learning rate for a batch of one. The paper's 1e-4 is made for thousands of
-            updates; in the few hundred of a demo a supervised network hardly leaves the start.
-        grace_epochs: First rung.
-        reduction_factor: One in so many goes on at each rung.
-        transformations: Which are compared.
+        batch: Images per update.
+        lr_base: Learning rate for a batch of one. The paper's 1e-4 is meant for thousands of
+            updates; in the few hundred of a demo a supervised network would barely train.
+        grace_epochs: Epoch of the first rung.
+        reduction_factor: At each rung, one in this many cells continues.
+        transformations: Names of those compared.
         composes: Whether Sec. 4.3 follows: all subsets, each transformation on the objective
-            that it has won.
+            with which it was better.
     """
 
     blocks: tuple[int, ...]
@@ -135,7 +135,7 @@ def build(size: Size, *, name: str) -> Study:
         optimizer=OptimizerConfig(lr_base=size.lr_base, warmup_epochs=1),
     )
     halving = Halving(grace_epochs=size.grace_epochs, reduction_factor=size.reduction_factor)
-    # Eight subsets are too few for a fraction of them to tell anything.
+    # Eight subsets are too few for a fraction of them to be informative.
     space = partial(compositions.study, skeleton=0) if size.composes else objectives.study
     return space(
         transformations=size.transformations,

@@ -1,8 +1,8 @@
-"""Sec. 4.1: the random grid search, off unless asked for.
+"""Stage of Sec. 4.1: the random grid search, off by default.
 
-As many points for each objective, among the options that it reads, on one fixed composition, in
-seeds that no stage reports, all trained to the end and scored on `select`; the values chosen hold
-in the stages after it.
+The same number of points for each objective, among the options that it reads, on one fixed
+composition, with seeds that no stage reports, all trained to the end and scored on `select`; the
+chosen values apply to the stages after it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ GRID: dict[str, tuple[Any, ...]] = {
     "optimizer.lr_base": (3e-5, 1e-4, 3e-4, 1e-3),
     "optimizer.weight_decay": (0.0, 1e-6, 1e-4),
     "global_batch": (512, 1024, 2048),
-    # Eq. 1 alone has a temperature, Eq. 3 alone a sigma to learn or to fix.
+    # Only Eq. 1 has a temperature, only Eq. 3 a sigma to learn or to fix.
     "temperature": (0.1, 0.5, 1.0),
     "relative.weighting": ("learned", "fixed"),
 }
@@ -30,10 +30,10 @@ def stage(
     """Return the stage, to be put before others.
 
     Args:
-        composition: On which points are compared.
-        grid: Dotted keys of the pretraining to their values.
-        points: How many of the grid for each objective.
-        seeds: Of its blocks.
+        composition: Transformations with which points are compared.
+        grid: Dotted keys of the pretraining configuration to their values.
+        points: Number of points drawn from the grid for each objective.
+        seeds: Seeds of its blocks.
 
     Example:
         >>> from handssl import Study

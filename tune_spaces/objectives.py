@@ -1,4 +1,4 @@
-"""Sec. 4.2: which transformation to be invariant to, which to be equivariant to.
+"""Study of Sec. 4.2: invariance or equivariance for each transformation.
 
 Every transformation alone with the contrastive objective (Eq. 1), those with parameters also with
 the relative objective (Eq. 2, 3). The two arms of one transformation are rivals: they are compared
@@ -27,12 +27,12 @@ def study(
     """Return the cells of Sec. 4.2 as a study.
 
     Args:
-        transformations: Which to compare; default: the paper's seven, ten cells.
+        transformations: Names of those to compare; default: the paper's seven, ten cells.
         blocks: Seeds; every cell runs once with each.
         data: The images; default: procedural hands.
-        pretrain: What all cells share; default: the paper's settings.
-        halving: When cells without a rival may stop; default: a third goes on at each rung.
-        name: Of the study.
+        pretrain: Settings that all cells share; default: the paper's.
+        halving: When cells without a rival may stop; default: a third continues at each rung.
+        name: Name of the study.
 
     Returns:
         The study, with mean pose, random encoder and supervised as references.

@@ -1,4 +1,4 @@
-"""The compositions that were published later: four transformations, every subset, each pure.
+"""Study of the compositions published later: every subset of four transformations, each pure.
 
 Two separate searches of 15 compositions, all on the contrastive or all on the relative objective,
 and the five transformations that have no relative form, alone.
@@ -24,14 +24,14 @@ def study(
     data: ProceduralData | PackedData | None = None,
     pretrain: PretrainConfig | None = None,
 ) -> Study:
-    """Return the 15 + 15 compositions and the five others alone; no cell is ever stopped.
+    """Return the 15 + 15 compositions and the five other transformations; no cell stops early.
 
-    rotate, scale and translate together look 2.13 box sides far: pack with `--context 2.15`.
+    rotate, scale and translate together reach 2.13 box sides: pack with `--context 2.15`.
 
     Args:
         blocks: Seeds.
         data: The images; default: procedural hands with that context.
-        pretrain: What all cells share; default: the paper's settings.
+        pretrain: Settings that all cells share; default: the paper's.
 
     Returns:
         The study.

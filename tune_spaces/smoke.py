@@ -1,4 +1,4 @@
-"""The smallest study that goes every way a large one goes; ends in seconds."""
+"""The smallest study that covers every code path of a large one; ends in seconds."""
 
 from __future__ import annotations
 

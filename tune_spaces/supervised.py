@@ -1,4 +1,4 @@
-"""Sec. 4.5: how does it compare with a fully supervised model?"""
+"""Stage of Sec. 4.5: comparison with fully supervised models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def stage(*, after: str = "compositions") -> dict[str, Any]:
-    """Return the stage: the best cell beside supervised ones, with and without augmentation.
+    """Return the stage: the best cell and supervised ones, with and without augmentation.
 
     Args:
         after: The stage whose best cell it takes.

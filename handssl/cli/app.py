@@ -1,4 +1,4 @@
-"""The verbs of `handssl` and what they have in common. Heavy imports happen inside the verbs."""
+"""The commands of `handssl` and their common options; heavy imports happen inside the commands."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def cli() -> None:
 
     \b
     Start here:
-      handssl demo                              five minutes on two cores, needs nothing
+      handssl demo                              five minutes on two cores, needs no data
       handssl data pack freihand --root ROOT    your own data, once
       handssl study run STUDY.yaml              a study of your own
       handssl study run objectives --set pretrain.epochs=20
-      handssl report handssl-runs               table and page of what a storage holds
-      handssl serve                             a queue of studies, with a page to look at
+      handssl report handssl-runs               table and page of the results in a storage
+      handssl serve                             a queue of studies, with a web page
 
-    Every command says more with --help. Results go to --storage, else $HANDSSL_HOME, else
-    ./handssl-runs. A command that was interrupted continues when it is run again.
+    Every command has its own --help. Results go to --storage, else $HANDSSL_HOME, else
+    ./handssl-runs. An interrupted command continues when it is run again.
     """  # noqa: D301  (click's mark for a block it must not wrap)
 
 
@@ -70,7 +70,7 @@ def _show_version(context: click.Context) -> None:
 @cli.command()
 @click.argument("shell", type=click.Choice(sorted(_COMPLETION)), default="bash")
 def completion(shell: str) -> None:
-    """Print the script that completes handssl's words in a SHELL.
+    """Print the completion script of handssl for a SHELL.
 
     \b
     Example:
@@ -92,7 +92,7 @@ def invoke(arguments: list[str] | None = None) -> int:
     """Run one command line.
 
     Args:
-        arguments: Without the program's name; default: those of this process.
+        arguments: Arguments without the program's name; default: those of this process.
 
     Returns:
         The exit code.
@@ -112,7 +112,7 @@ def invoke(arguments: list[str] | None = None) -> int:
         click.echo("handssl: interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader, say `head`, has gone: nothing is left to tell it, also not at exit.
+        # The reader, e.g. `head`, has closed the pipe: print nothing more, also not at exit.
         sys.stdout = None
         return 0
     return code if isinstance(code, int) else 0

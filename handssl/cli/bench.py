@@ -1,4 +1,4 @@
-"""`handssl bench`: measurements, as ratios to what the machine can do."""
+"""`handssl bench`: measurements, as ratios to the limits of the machine."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from handssl.errors import InputError
 
 @click.group(cls=Group)
 def bench() -> None:
-    """Measure how fast things are here, against what the machine can do."""
+    """Measure the speed of handssl on this machine, relative to the machine's limits."""
 
 
 def outputs(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a measurement the options that all have."""
+    """Add the options common to all measurements to a command."""
     file = click.Path(dir_okay=False, path_type=Path)
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
         click.option("--quiet", "-q", is_flag=True, help="No live progress; results only."),
-        click.option("--markdown", type=file, help="Also to a file."),
+        click.option("--markdown", type=file, help="Also write the results to this file."),
     ):
         command = option(command)
     return command
@@ -78,7 +78,7 @@ def bench_data_command(
     "--composition",
     "compositions",
     multiple=True,
-    help="What is measured, e.g. rotate+translate; several times for several. Default: all "
+    help="Composition to measure, e.g. rotate+translate; may be repeated. Default: all "
     "transformations, and color_jitter+rotate+translate.",
 )
 @outputs
@@ -90,7 +90,7 @@ def bench_augment_command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Measure how fast views are made here, against other libraries and the bare OpenCV calls.
+    """Measure the speed of making views, against other libraries and the bare OpenCV calls.
 
     \b
     Example:
@@ -123,7 +123,7 @@ def _composition(text: str) -> tuple[str, ...]:
 
 
 def deliver(document: Any, text: str, markdown: Path | None, *, as_json: bool) -> None:
-    """Print what was measured, and keep the page where asked for."""
+    """Print the results, and write them to a file if requested."""
     if markdown is not None:
         markdown.write_text(text, encoding="utf-8")
     click.echo(json.dumps(document, indent=2) if as_json else text)
@@ -154,13 +154,13 @@ def bench_optim_command(rounds: int, markdown: Path | None, quiet: bool, as_json
 @click.option("--precision", default="auto", show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="torch.compile the encoder.")
 @click.option(
-    "--threads", default=1, show_default=True, type=click.IntRange(1), help="Of the host."
+    "--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads on the CPU."
 )
 @click.option("--steps", default=8, show_default=True, type=click.IntRange(1))
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100))
-@click.option("--workers", default="", metavar="N,N", help="Also with so many processes: 1,2.")
+@click.option("--workers", default="", metavar="N,N", help="Also with these numbers of processes.")
 @click.option(
-    "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="A row each."
+    "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also a CSV file."
 )
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="For the data.")
 @outputs
@@ -180,9 +180,9 @@ def bench_train_command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Measure training steps against the same network on views that are there already.
+    """Measure training steps against the same network on views that are already in memory.
 
-    Without a CONFIG, which is as for `handssl pretrain`, the demo's run is measured.
+    CONFIG is a file as for `handssl pretrain`; default: the demo's run.
 
     \b
     Examples:
@@ -228,7 +228,7 @@ def _demo_run() -> Any:
 
 @contextmanager
 def phases(quiet: bool) -> Iterator[Any]:
-    """Give each phase a bar of its own."""
+    """Show a separate progress bar for each phase."""
     from contextlib import ExitStack
 
     from handssl.cli.progress import progress_bar

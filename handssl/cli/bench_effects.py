@@ -15,11 +15,11 @@ from handssl.cli.bench import bench, deliver, outputs, phases
     "--curves",
     "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Recorded curves, see benchmarks/record_curves.py; default: made up.",
+    help="Recorded curves, see benchmarks/record_curves.py; default: synthetic ones.",
 )
 @click.option("--repeats", default=300, show_default=True, type=click.IntRange(1, 100_000))
 @click.option(
-    "--grace", "graces", multiple=True, type=int, help="First rung; again for several. Default: 1."
+    "--grace", "graces", multiple=True, type=int, help="First rung; may be repeated. Default: 1."
 )
 @outputs
 def bench_effects_command(
@@ -32,7 +32,7 @@ def bench_effects_command(
 ) -> None:
     """Replay whole curves under the full grid, plain halving, and halving with a skeleton.
 
-    Each repetition draws the fraction's columns, its coset and the cohorts anew.
+    Each repetition draws new columns of the fraction, a new coset and new cohorts.
 
     \b
     Example:
@@ -62,10 +62,10 @@ def bench_effects_command(
 
 
 def _source(file: Path | None, repeats: int) -> str:
-    of = f"`{file}`" if file else "made-up curves, see `synthetic_curves`"
+    of = f"`{file}`" if file else "synthetic curves, see `synthetic_curves`"
     return (
-        f"Curves: {of}; {repeats} repetitions of each plan, a third goes on from each rung. Cost "
-        "in epochs. The regret is that of the cell with the least mean over seeds, adjusted for "
-        "those in which it was stopped, on `select`, which chooses, and on `test`. "
+        f"Curves: {of}; {repeats} repetitions of each plan, a third continues from each rung. "
+        "Cost in epochs. The regret is that of the cell with the lowest mean over seeds, adjusted "
+        "for those in which it was stopped, on `select`, which chooses, and on `test`. "
         "Effects are compared with those of the full grid in the same seeds."
     )

@@ -1,4 +1,4 @@
-"""`handssl bench queue`: what a long queue of jobs costs."""
+"""`handssl bench queue`: costs of a long queue of jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from handssl.cli.bench import bench, deliver, outputs, phases
 @click.option(
     "--database",
     metavar="URL",
-    help="An empty PostgreSQL to be measured too; what it holds of a queue is in the way.",
+    help="Also measure this PostgreSQL database; it must not hold a queue.",
 )
 @outputs
 def bench_queue_command(

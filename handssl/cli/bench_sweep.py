@@ -1,4 +1,4 @@
-"""`handssl bench sweep`: what running a trial costs beside its work."""
+"""`handssl bench sweep`: overhead of running a trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`handssl data`: pack a dataset, look into a store, check it, write one to try things with."""
+"""`handssl data`: pack a dataset, inspect and verify a store, write a procedural dataset."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _QUIET = click.option("--quiet", "-q", is_flag=True, help="No live progress; res
 
 @click.group(cls=Group)
 def data() -> None:
-    """Turn datasets on disk into packed stores, and look into them.
+    """Convert datasets on disk to packed stores, and inspect them.
 
     \b
     Datasets:
@@ -40,10 +40,10 @@ def data() -> None:
 
 @data.command("pack")
 @click.argument("name")
-@click.option("--root", type=click.Path(path_type=Path), help="Where the dataset lies.")
+@click.option("--root", type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option("--out", type=_FOLDER, help="Folder of the store; default: stores/ of the storage.")
 @click.option(
-    "--crop-px", default=192, show_default=True, type=click.IntRange(16, 1024), help="Side."
+    "--crop-px", default=192, show_default=True, type=click.IntRange(16, 1024), help="Crop side."
 )
 @click.option(
     "--context",
@@ -59,17 +59,17 @@ def data() -> None:
     type=click.IntRange(0),
     help="Damaged images that may be left out; they are counted and listed.",
 )
-@click.option("--workers", type=click.IntRange(1, 1024), help="Processes; default: one a core.")
-@click.option("--dry-run", is_flag=True, help="Say size and time, and stop.")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Processes; default: one per core.")
+@click.option("--dry-run", is_flag=True, help="Print size and time, and stop.")
 @_CHANGES
 @_STORAGE
 @_QUIET
 @_JSON
 def pack_dataset(name: str, root: Path | None, changes: tuple[str, ...], **rest: Any) -> None:
-    """Convert the dataset NAME once into the store that studies read.
+    """Convert the dataset NAME once to the packed store that studies read.
 
-    A packing that was interrupted or killed continues when the command is run again. So does one
-    of a dataset that was incomplete or damaged: what was repaired, replaced or has arrived since is
+    A packing that was interrupted or killed continues when the command is run again. If the dataset
+    was incomplete or damaged, run it again too: images repaired, replaced or added since are
     packed, the rest is kept.
 
     \b
@@ -98,7 +98,7 @@ def pack_dataset(name: str, root: Path | None, changes: tuple[str, ...], **rest:
 @_STORAGE
 @_JSON
 def info(store: Path, storage: Path | None, as_json: bool) -> None:
-    """Say what a STORE holds: a folder, the name of a dataset, or the start of a fingerprint.
+    """Describe a STORE: a folder, the name of a dataset, or the start of a fingerprint.
 
     \b
     Examples:
@@ -117,10 +117,10 @@ def info(store: Path, storage: Path | None, as_json: bool) -> None:
 
 @data.command()
 @click.argument("store", type=click.Path(path_type=Path), required=False)
-@click.option("--transformations", is_flag=True, help="Each over its range, and pairs of views.")
+@click.option("--transformations", is_flag=True, help="Show transformations and pairs of views.")
 @click.option("--split", default="probe", show_default=True)
 @click.option("--count", default=24, show_default=True, type=click.IntRange(1, 400))
-@click.option("--seed", default=0, show_default=True, help="Which images are drawn.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the choice of images.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A PNG file.")
 @_STORAGE
 def show(
@@ -134,8 +134,8 @@ def show(
 ) -> None:
     """Draw a contact sheet of a STORE, with skeletons.
 
-    With --transformations the sheet shows what each of them does over its range, then pairs of
-    views with their relative targets; without a STORE on procedural hands.
+    With --transformations the sheet shows each transformation over its range, then pairs of views
+    with their relative targets; without a STORE on procedural hands.
 
     \b
     Examples:
@@ -149,7 +149,7 @@ def show(
     from handssl.cli.packing import draw_sheet
 
     if store is None:
-        raise InputError("expected a STORE to show, or --transformations, which needs none.")
+        raise InputError("expected a STORE to show, or --transformations, which needs none")
     opened = _open(store, storage)
     path = out or Path(f"{opened.folder.name}-{split}.png")
     draw_sheet(opened, split, count, seed, path)
@@ -167,8 +167,8 @@ def verify(
 ) -> None:
     """Read every byte of a STORE and compare it with what was packed.
 
-    With --root every image of the dataset is read again and compared too, also those that were left
-    out. Exit code 3 if anything differs.
+    With --root every image of the dataset is read and compared too, also those that were left out.
+    Exit code 3 if anything differs.
 
     \b
     Examples:
@@ -192,7 +192,7 @@ def verify(
 
 @data.command("write")
 @click.argument("layout", type=click.Choice(["freihand", "interhand"]))
-@click.option("--root", type=_FOLDER, required=True, help="The folder to make.")
+@click.option("--root", type=_FOLDER, required=True, help="The folder to create.")
 @_CHANGES
 @_QUIET
 def write_imitation(layout: str, root: Path, changes: tuple[str, ...], quiet: bool) -> None:

@@ -1,4 +1,4 @@
-"""`handssl demo`: Sec. 4.2, and 4.3 if asked for, on the embedded procedural hands."""
+"""`handssl demo`: Sec. 4.2, optionally 4.3, on the built-in procedural hands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from handssl.cli.options import parse_changes, running
     show_default=True,
     help="small: one block, about five minutes on two cores; order: three blocks, about an hour; "
     "compositions: three transformations, and then all subsets of them, each on the objective "
-    "that it has won.",
+    "with which it was better.",
 )
 @click.option("--blocks", type=click.IntRange(1, 1000), help="Seeds to repeat every cell with.")
 @running
@@ -35,8 +35,8 @@ def demo(
 
     Every transformation alone with the contrastive objective; translate, rotate and color_jitter
     with the relative objective too. Cells without a rival may be stopped early. Ends with a
-    table, a page and the command that opens the MLflow UI. Interrupt it with Ctrl-C and run it
-    again: it continues.
+    table, a page and the command that opens the MLflow UI. If it is interrupted with Ctrl-C, it
+    continues when it is run again.
 
     \b
     Examples:
@@ -48,7 +48,7 @@ def demo(
     from handssl.cli.execute import execute
     from tune_spaces import demo as spaces
 
-    if blocks is not None:  # first, so that --set has the last word
+    if blocks is not None:  # first, so that --set takes precedence
         changes = (f"blocks={list(range(1, blocks + 1))}", *changes)
     planned = spaces.study(size).merged(parse_changes(changes))
     return execute(

@@ -1,4 +1,4 @@
-"""`handssl doctor`: is this machine fit for studies?"""
+"""`handssl doctor`: checks of whether this machine can run studies."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 _PATIENCE_S = 2.0
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
 _LAST = {
-    "ok": "All is well.",
-    "warning": "Studies can run; the warnings say what would work better.",
-    "failed": "Something has to be mended before studies can run.",
+    "ok": "All checks passed.",
+    "warning": "Studies can run; the warnings say what could be improved.",
+    "failed": "Fix the failures before running studies.",
 }
 
 
@@ -32,7 +32,7 @@ _LAST = {
 )
 @click.option("--tracking-uri", help="MLflow store; default: SQLite in the storage.")
 @click.option("--ray", "ray_address", metavar="ADDRESS", help="A cluster; default: start one here.")
-@click.option("--quick", is_flag=True, help="Make the ten steps once, not twice.")
+@click.option("--quick", is_flag=True, help="Run the ten steps once, not twice.")
 @click.option("--quiet", "-q", is_flag=True, help="No live progress; results only.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def doctor(
@@ -45,7 +45,7 @@ def doctor(
 ) -> int:
     """Check versions, devices, disk, MLflow, Ray, several processes, and ten training steps.
 
-    Exit code 0, with or without warnings; 1 if something failed. Each failure comes with a fix.
+    Exit code 0, with or without warnings; 1 if a check failed. Each failure comes with a fix.
 
     \b
     Examples:
@@ -84,7 +84,7 @@ def _tell(finding: Finding) -> None:
 
 @contextmanager
 def _waiting(name: str, *, quiet: bool) -> Iterator[None]:
-    """Say on stderr what is being waited for, once that takes more than two seconds."""
+    """Show the name of a check on stderr if it takes more than two seconds."""
     from handssl.cli.terminal import Terminal
 
     console = Terminal(stderr=True)

@@ -1,4 +1,4 @@
-"""Run a study for a person: live progress, then what came out and what to do next."""
+"""Run a study in the terminal: live progress, then the results and the next commands."""
 
 from __future__ import annotations
 
@@ -48,23 +48,24 @@ def execute(
     """Run a study and print its results.
 
     Args:
-        study: What to run.
+        study: The study to run.
         storage: Folder of the results, or None for the default.
         tracking_uri: MLflow store, or None for the default.
         quiet: No live progress.
-        as_json: One JSON document instead of the table.
-        markdown: A file that gets the results too.
-        source: How the study was named, for commands that are printed.
-        changes: And what `--set` has changed.
-        how: What trials are given.
+        as_json: Print one JSON document instead of the table.
+        markdown: A file to which the results are also written.
+        source: The STUDY argument as typed, for commands that are printed.
+        changes: The values of `--set` as typed, for the same commands.
+        how: Execution options of the trials.
 
     Returns:
         Exit code: 0, or 1 if a trial failed.
 
     Raises:
-        InterruptedStudyError: It was interrupted; the message says how to go on.
-        PausedStudyError: Likewise, by SIGTERM or because its time was over.
-        TakenOverError: Another driver has taken it over and goes on with it.
+        InterruptedStudyError: It was interrupted; the message says how to continue.
+        PausedStudyError: It was stopped by SIGTERM, a pause or its time limit; the message says how
+            to continue.
+        TakenOverError: Another driver has taken the study over and continues it.
     """
     errors, folder = Terminal(stderr=True), resolve_storage(storage)
     resume = _resuming(sys.argv, source, changes, folder)
@@ -91,12 +92,12 @@ def execute(
 
 @contextmanager
 def _as_typed(name: str, storage: Path, **commands: str) -> Iterator[None]:
-    """Have errors name a study as it was typed: by its name it is known once it was run.
+    """Replace commands in errors by those with the study as typed instead of its name.
 
     Args:
-        name: Of the study.
+        name: Name of the study.
         storage: Folder of the results.
-        commands: By the verb of `handssl study`.
+        commands: Replacement by subcommand of `handssl study`.
     """
     try:
         yield
@@ -114,28 +115,28 @@ _KINDS: dict[str, type[HandsslError]] = {
 
 
 def interruption(result: StudyResult, resume: str = "") -> HandsslError:
-    """Return the error of a run that was interrupted; what stopped it decides the exit code.
+    """Return the error of an interrupted run; its cause determines the exit code.
 
     Args:
-        result: Of the run.
+        result: Result of the run.
         resume: The command that ends a pause.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the message is left to be said
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the message is left to be printed
     kind = _KINDS.get(result.stopped_by, PausedStudyError)
     return kind(interruption_message(result, sys.argv, resume))
 
 
 _VERBS = {
     "pause": "paused",
-    "another driver": "another driver has taken the study over and goes on with it",
+    "another driver": "another driver has taken the study over and continues it",
 }
 
 
 def interruption_message(result: StudyResult, argv: list[str], resume: str = "") -> str:
-    """Say what was kept and which command goes on.
+    """Return a message with what was kept and the command that continues.
 
     Args:
-        result: Of the interrupted run.
+        result: Result of the interrupted run.
         argv: The command line that was interrupted.
         resume: The command that ends a pause.
     """
@@ -157,18 +158,18 @@ def interruption_message(result: StudyResult, argv: list[str], resume: str = "")
 
 def _then(result: StudyResult) -> str:
     taken = result.stopped_by == "another driver"
-    return "Once the other has ended, see what is there with" if taken else "Continue with"
+    return "Once the other driver has ended, see the results with" if taken else "Continue with"
 
 
 def _resuming(argv: list[str], source: str, changes: tuple[str, ...], storage: Path) -> str:
-    """Return the command that ends a pause, with the options of this command where it has them."""
+    """Return the command that ends a pause, with the options of this command if they apply."""
     if argv[1:3] in (["study", "run"], ["study", "resume"]):
         return continuing_command([*argv[:2], "resume", *argv[3:]], storage)
     return study_command("resume", source, changes, storage)
 
 
 def continuing_command(argv: list[str], storage: Path) -> str:
-    """Return the command that continues, from any folder: program and storage in full.
+    """Return the command that continues, with absolute paths so that it works in any folder.
 
     Example:
         >>> found = continuing_command(["handssl", "demo", "--quiet"], Path("/my runs"))
@@ -192,7 +193,7 @@ def print_summary(summary: Summary) -> None:
 
 
 def tell_failures(result: StudyResult, errors: Terminal) -> None:
-    """Say of every trial that failed why, and where the details are."""
+    """Print the reason of every failed trial, and where the details are."""
     for record in result.failed:
         errors.print(
             _failure(record, result.storage),

@@ -1,4 +1,4 @@
-"""Keeps secrets out of command lines, messages, logs and tracebacks."""
+"""Protection of secrets in command lines, messages, logs and tracebacks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def refuse_secrets(arguments: Sequence[str]) -> None:
     """Refuse a command line with a password or token, which every user of the machine can read.
 
     Args:
-        arguments: Without the program's name.
+        arguments: Arguments without the program's name.
 
     Raises:
         InputError: One of them holds a secret.
@@ -33,7 +33,7 @@ def refuse_secrets(arguments: Sequence[str]) -> None:
 
 
 def mask_outputs() -> None:
-    """Mask what this process logs, through whatever logger, and its tracebacks."""
+    """Mask all log messages of this process, from any logger, and its tracebacks."""
     make_record = logging.getLogRecordFactory()
 
     def factory(*words: Any, **values: Any) -> logging.LogRecord:
@@ -49,7 +49,7 @@ def _masked_record(record: logging.LogRecord) -> logging.LogRecord:
     if (shown := masked(text)) != text:
         record.msg, record.args = shown, ()
     if record.exc_info and record.exc_info[0]:
-        # Formatters take this text where it is there already.
+        # Formatters use this text if it is already set.
         record.exc_text = masked("".join(traceback.format_exception(*record.exc_info)).rstrip())
     return record
 

@@ -1,4 +1,4 @@
-"""`handssl jobs`: look at the queue, and change it, from any machine."""
+"""`handssl jobs`: view and change the queue from any machine."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _STATES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
 
 @click.group(cls=Group)
 def jobs() -> None:
-    """Look at the queue of `handssl serve`, and change it."""
+    """View and change the queue of `handssl serve`."""
 
 
 @jobs.command("list")
-@click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only these.")
-@click.option("--user", default="", help="Only theirs.")
+@click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only this one.")
+@click.option("--user", default="", help="Only jobs of this user.")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
 @click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True)
 @service_options
@@ -48,14 +48,14 @@ def list_jobs(
     else:
         Terminal().print(table(found["jobs"]))
         if found["total"] > offset + limit:
-            click.echo(f"{found['total']} in all; the next ones: --offset {offset + limit}")
+            click.echo(f"{found['total']} in total; next page: --offset {offset + limit}")
 
 
 @jobs.command("show")
 @click.argument("job")
 @service_options
 def show_job(job: str, service: str | None, as_json: bool) -> None:
-    """Show a JOB: how far it is, the best so far, its history and links."""
+    """Show a JOB: its progress, best result so far, history and links."""
     from handssl.cli.jobs_view import lines
 
     known = _job(job, service)
@@ -65,15 +65,15 @@ def show_job(job: str, service: str | None, as_json: bool) -> None:
 
 @jobs.command("logs")
 @click.argument("job")
-@click.option("--follow", "-f", is_flag=True, help="As it is written, until the job is over.")
+@click.option("--follow", "-f", is_flag=True, help="Follow it until the job has ended.")
 @service_options
 def show_log(job: str, follow: bool, service: str | None, as_json: bool) -> None:
-    """Print the log of a JOB, of all its attempts."""
+    """Print the log of all attempts of a JOB."""
     found = _job(job, service)
     if as_json:
         click.echo(json.dumps({"job": job, "log": found.logs()}))
     elif follow:
-        found.status()  # what nobody knows is told at once
+        found.status()  # an unknown job or service is reported at once
         with waiting(job, found.client.url):
             found.wait(show=show, tell=tell)
     else:
@@ -87,7 +87,7 @@ def show_log(job: str, follow: bool, service: str | None, as_json: bool) -> None
 def wait_for(job: str, timeout_s: float | None, service: str | None, as_json: bool) -> int:
     """Wait for the end of a JOB; exit code 0, 1 (failed), 3 (cancelled), 124 (timeout)."""
     found = _job(job, service)
-    found.status()  # what nobody knows is told at once
+    found.status()  # an unknown job or service is reported at once
     try:
         with waiting(job, found.client.url):
             state = found.wait(timeout_s, tell=tell)
@@ -98,19 +98,19 @@ def wait_for(job: str, timeout_s: float | None, service: str | None, as_json: bo
     return CODES[state]
 
 
-@jobs.command("reprioritise", context_settings={"ignore_unknown_options": True})  # -7 is none
+@jobs.command("reprioritise", context_settings={"ignore_unknown_options": True})  # allows -7
 @click.argument("job")
 @click.argument("priority", type=click.IntRange(-100, 100))
 @service_options
 def reprioritise(job: str, priority: int, service: str | None, as_json: bool) -> None:
-    """Give a JOB another PRIORITY; higher goes first."""
+    """Change the PRIORITY of a JOB; higher goes first."""
     _print(job, _job(job, service).reprioritise(priority), as_json=as_json)
 
 
 @jobs.command("retry")
 @click.argument("job")
 @click.option("--time-limit", "time_limit_s", type=click.FloatRange(min=1), metavar="SECONDS")
-@click.option("--gpu-hours", type=click.FloatRange(min=0.001), help="A larger budget.")
+@click.option("--gpu-hours", type=click.FloatRange(min=0.001), help="New, larger budget.")
 @service_options
 def retry(
     job: str,
@@ -119,7 +119,7 @@ def retry(
     service: str | None,
     as_json: bool,
 ) -> None:
-    """Queue a JOB again that failed or was cancelled; finished trials are not run again."""
+    """Queue a failed or cancelled JOB again; finished trials are not run again."""
     limits = {"time_limit_s": time_limit_s, "gpu_hours": gpu_hours}
     given = {name: value for name, value in limits.items() if value is not None}
     _print(job, _job(job, service).retry(**given), as_json=as_json)
@@ -131,16 +131,16 @@ def _verb(name: str, text: str) -> click.Command:
     @service_options
     def command(job: str, service: str | None, as_json: bool) -> None:
         state = getattr(_job(job, service), name)()
-        # What runs is asked, and does it when its epoch has ended.
+        # A running job receives a request, and acts on it after its epoch.
         asked = f", asked to {name}" if state == "running" and not as_json else ""
         _print(job, state + asked, as_json=as_json)
 
     return command
 
 
-_verb("cancel", "End a JOB; what its trials have done is kept.")
-_verb("pause", "Stop a JOB after its epoch, or keep it from starting, until it is resumed.")
-_verb("resume", "Queue a paused JOB again; its trials go on where they were.")
+_verb("cancel", "Cancel a JOB; results of its trials are kept.")
+_verb("pause", "Stop a JOB after its epoch, or prevent its start, until it is resumed.")
+_verb("resume", "Queue a paused JOB again; its trials continue where they stopped.")
 
 
 def _job(name: str, service: str | None) -> Job:

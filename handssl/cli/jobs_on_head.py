@@ -1,4 +1,4 @@
-"""`handssl jobs drain` and `backup`: what is done where the queue is kept."""
+"""`handssl jobs drain` and `backup`: commands for the machine with the queue's database."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from handssl.cli.queue_options import database_option, existing_database_url
 
 @jobs.command("drain")
 @click.option("--off", is_flag=True, help="Start jobs again.")
-@click.option("--wait", "waits", is_flag=True, help="Until nothing runs.")
+@click.option("--wait", "waits", is_flag=True, help="Wait until no job runs.")
 @storage_option
 @database_option
 def drain(off: bool, waits: bool, storage: Path | None, database: str | None) -> None:
-    """Start nothing more, on the head, e.g. before an upgrade; what runs ends, the rest is kept."""
+    """Stop starting jobs, for example before an upgrade (on the head); running jobs finish."""
     import time
 
     from handssl.service.queue import Queue
@@ -36,7 +36,7 @@ def drain(off: bool, waits: bool, storage: Path | None, database: str | None) ->
 @storage_option
 @database_option
 def back_up(folder: Path, storage: Path | None, database: str | None) -> None:
-    """Copy queue, ledger and MLflow's runs into FOLDER, on the head, while all is running.
+    """Copy queue, ledger and MLflow's runs to FOLDER while all are in use (on the head).
 
     \b
     Example:

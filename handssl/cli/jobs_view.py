@@ -1,4 +1,4 @@
-"""Jobs as people read them in a terminal."""
+"""Text views of jobs in a terminal."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def table(jobs: list[dict[str, Any]]) -> Table:
 
 
 def lines(detail: dict[str, Any], service: str) -> list[str]:
-    """Return what is shown of one job.
+    """Return the lines that describe one job.
 
     Args:
-        detail: As the service tells it.
-        service: URL under which the service was asked; its own links begin with `/`.
+        detail: The service's document on the job.
+        service: URL of the service, for its own links, which begin with `/`.
     """
     job, progress = detail["job"], detail["progress"]
     said = [f"{job['study']} ({job['id']}): {job['state']}"]

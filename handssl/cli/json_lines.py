@@ -1,4 +1,4 @@
-"""One run as JSON lines on stdout, for programs; docs/training.md describes them."""
+"""Events of one run as JSON lines on stdout, for programs; described in docs/training.md."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _PERIOD_IMAGES = 0.1  # of the images of a phase between two lines
 
 
 class JsonLines:
-    """Writes an object for everything of a run that a program may want to know.
+    """Writes a JSON object for each event of a run that is relevant to programs.
 
-    A reader that goes away ends nothing: the rest is dropped.
+    If the reader closes the pipe, the run continues and the rest is dropped.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class JsonLines:
             self._say("error", message=masked(str(error)), exit_code=error.exit_code)
 
     def __call__(self, event: Event) -> None:
-        """Take in one event."""
+        """Process one event."""
         self._progress.apply(event)
         match event:
             case Preparing():
@@ -75,14 +75,14 @@ class JsonLines:
                 self._told = ("", 0)
 
     def stopped(self, result: StudyResult, command: str) -> None:
-        """Say that it was stopped, and which command goes on."""
+        """Report that the run was stopped, with the command that continues it."""
         for record in result.records:
             done = {"epoch": record.epoch, "epochs": record.epochs}
             by = {"by": result.stopped_by, "continue": command}
             self._say("stopped", trial_id=record.trial_id, **done, **by)
 
     def ended(self, result: StudyResult, summary: Summary) -> None:
-        """Say what came out, also of a run that had ended before."""
+        """Report the results, also of a run that had ended before."""
         shown = {name: summary.document[name] for name in ("storage", "page", "tracking_uri")}
         for record in result.records:
             values = record.model_dump(mode="json", include=set(_ENDED))
@@ -90,7 +90,7 @@ class JsonLines:
             self._say("ended", **values, message=message, **shown)
 
     def _prepare(self, event: Preparing) -> None:
-        """Tell every tenth of a phase: it has thousands of images."""
+        """Report every tenth of a phase, as it has thousands of images."""
         part = int(event.done / max(1, event.total) / _PERIOD_IMAGES)
         if self._told != (event.phase, part):
             self._told = (event.phase, part)
@@ -126,5 +126,5 @@ _ENDED = ("trial_id", "cell", "outcome", "epoch", "epochs", "metrics", "mlflow_r
 
 
 def _number(value: float | None) -> float | None:
-    """Return a number that JSON has."""
+    """Return a number that JSON can represent, None if it is not finite."""
     return value if value is not None and math.isfinite(value) else None

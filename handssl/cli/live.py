@@ -1,4 +1,4 @@
-"""Live progress on the terminal: one line that changes, or a plain line every few seconds."""
+"""Live progress on the terminal: one updated line, or a plain line every few seconds."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LiveProgress:
     """Shows a study's events on stderr, so that stdout holds results only.
 
     Args:
-        console: Where to; a terminal gets one live line, anything else plain lines.
+        console: Console to print to; a terminal gets one live line, anything else plain lines.
         quiet: Show nothing.
     """
 
@@ -64,7 +64,7 @@ class LiveProgress:
             self._live.stop()
 
     def __call__(self, event: Event) -> None:
-        """Take in one event and show what is new."""
+        """Process one event and show the change."""
         self._progress.apply(event)
         if self._quiet:
             return
@@ -73,7 +73,7 @@ class LiveProgress:
         elif isinstance(event, Selected):
             self._tell_choices(event)
         elif isinstance(event, Stopping):
-            self._console.print("Stopping: ending the workers, one moment.", highlight=False)
+            self._console.print("Stopping the workers, one moment.", highlight=False)
         elif isinstance(event, Note | Notice):
             said = event.message if isinstance(event, Note) else event.text
             self._console.print(masked(said), style="yellow", highlight=False, soft_wrap=True)
@@ -81,12 +81,12 @@ class LiveProgress:
             self._speak(event)
 
     def _tell_choices(self, event: Selected) -> None:
-        """Say what a stage has chosen, for the stages that follow from it."""
+        """Print what a stage has chosen for the stages that depend on it."""
         for said in choices(event.selection):
             self._console.print(said, style="bold", highlight=False, soft_wrap=True)
 
     def _speak(self, event: Event) -> None:
-        """Say where it stands, where there is no live line."""
+        """Print the progress if there is no live line."""
         now_s = time.monotonic()
         if now_s - self._spoke_s >= PLAIN_PERIOD_S:
             self._spoke_s = now_s
@@ -97,12 +97,12 @@ class LiveProgress:
 
 
 class RunProgress(LiveProgress):
-    """Shows one run: on a terminal a live line, elsewhere a plain line an epoch."""
+    """Shows one run: on a terminal a live line, elsewhere a plain line per epoch."""
 
     _planned = False
 
     def _tell_choices(self, event: Selected) -> None:
-        """Say nothing: of one run nothing is chosen."""
+        """Print nothing: a single run chooses nothing."""
 
     def _speak(self, event: Event) -> None:
         self._planned = self._planned or isinstance(event, Planned)
@@ -113,7 +113,7 @@ class RunProgress(LiveProgress):
 
 
 def _is_new(event: Event) -> bool:
-    """Say whether an epoch was made just now; those of an earlier run are not said again."""
+    """Return whether an epoch was run now; those of an earlier run are not printed again."""
     return isinstance(event, EpochEnded) and math.isfinite(event.seconds)
 
 

@@ -1,4 +1,4 @@
-"""MLflow's pages in a browser, with a server of our own where the store is a file."""
+"""MLflow's pages in a browser, with a local server if the store is a file."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ _START_S = 120.0
 
 
 def page(tracking_uri: str, url: Callable[[str], str]) -> None:
-    """Open a page; with a server of our own wait until Ctrl-C.
+    """Open a page; if a local server is needed, run it until Ctrl-C.
 
     Args:
         tracking_uri: A server's address, or a store.
-        url: Gives the page's address on a server.
+        url: Returns the page's address for a server's address.
     """
     if tracking_uri.startswith("http"):
         _show(url(tracking_uri))
         return
     with mlflow_server(tracking_uri) as (address, process), contextlib.suppress(KeyboardInterrupt):
         _show(url(address))
-        click.echo("Ctrl-C ends the server")
+        click.echo("Ctrl-C stops the server")
         process.wait()
 
 
 @contextlib.contextmanager
 def mlflow_server(tracking_uri: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run MLflow on a free port of this machine; nobody else can reach it.
+    """Run MLflow on a free port of this machine, reachable only from it.
 
     Args:
-        tracking_uri: Of the store.
+        tracking_uri: URI of the store.
 
     Yields:
-        Its address, and the process.
+        Address of the server, and its process.
 
     Raises:
         InputError: It did not start.
@@ -80,10 +80,10 @@ def _await(address: str, process: subprocess.Popen[bytes]) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise InputError(f"MLflow's server did not start at {address}; try `mlflow server` by hand")
+    raise InputError(f"MLflow's server did not start at {address}; try `mlflow server` yourself")
 
 
 def _show(url: str) -> None:
     if not webbrowser.open(url):
-        click.echo("no browser was found; open the page yourself")
+        click.echo("no browser found; open the page yourself")
     click.echo(f"Page: {url}")

@@ -1,4 +1,4 @@
-"""Options that several verbs share, and how their texts are read."""
+"""Options that several commands share, and their parsing."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def running(command: Command) -> Command:
-    """Add the options of every verb that runs a study."""
+    """Add the options of every command that runs a study."""
     for option in reversed(_RUNNING):
         command = option(command)
     return command
 
 
 def recording(command: Command) -> Command:
-    """Add what is common to them, without the options of what is shown."""
+    """Add the options of `running` except those of the output."""
     for option in reversed(_RECORDING):
         command = option(command)
     return command
@@ -61,13 +61,13 @@ def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
     """Read KEY=VALUE texts; values are YAML.
 
     Args:
-        changes: As typed.
+        changes: The texts as typed.
 
     Returns:
-        Dotted key to value.
+        Values by dotted key.
 
     Raises:
-        InputError: A text has no `=`, or its value is no YAML; all of them are listed.
+        InputError: A text has no `=`, or its value is not YAML; all mistakes are listed.
 
     Example:
         >>> parse_changes(("pretrain.epochs=4", "blocks=[1, 2]"))
@@ -92,14 +92,14 @@ def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
 def study_command(
     verb: str, source: str, changes: tuple[str, ...], storage: Path, *options: str
 ) -> str:
-    """Return the command that does something else with a study that a command was given.
+    """Return another `handssl study` command line for a study as the user typed it.
 
     Args:
-        verb: Of `handssl study`.
-        source: As it was given.
-        changes: Likewise.
+        verb: Subcommand of `handssl study`.
+        source: The STUDY argument as typed.
+        changes: The values of `--set` as typed.
         storage: Folder of the results.
-        options: Further words.
+        options: Further arguments.
 
     Example:
         >>> study_command("run", "a b.yaml", ("blocks=[1]",), Path("/r")).split(" study ")[1]
@@ -118,14 +118,14 @@ def parse_size(text: str, option: str) -> int:
     """Read a number of bytes with its unit.
 
     Args:
-        text: E.g. 2GB, 500 MiB, 4096.
-        option: What the message calls it.
+        text: The size, e.g. 2GB, 500 MiB, 4096.
+        option: Name of the option, for the message.
 
     Returns:
-        Bytes, at least 1.
+        Number of bytes, at least 1.
 
     Raises:
-        InputError: It is no size.
+        InputError: The text is not a size.
 
     Example:
         >>> parse_size("2GB", "--keep-bytes"), parse_size("1.5 KiB", "--keep-bytes")

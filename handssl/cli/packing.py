@@ -1,4 +1,4 @@
-"""Pack a dataset for a person: size and time first, then a bar, then what to do with the store."""
+"""Packing in the terminal: estimated size and time, a progress bar, then how to use the store."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def pack_and_tell(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Pack a dataset and say what was made of it.
+    """Pack a dataset and describe the store.
 
     Args:
         reader: The dataset.
         out: Folder of the store; default: below the storage, named after dataset and recipe.
         storage: Root of all results.
-        crop_px: Side of the crops.
+        crop_px: Side of the crops in pixels.
         context: Side of a crop in box sides.
-        max_damaged: Damaged images that may be left out.
-        workers: Processes; default: one a core.
-        dry_run: Stop after size and time.
+        max_damaged: Maximum number of damaged images to leave out.
+        workers: Number of processes; default: one per core.
+        dry_run: Stop after printing size and time.
         quiet: No live progress.
-        as_json: One JSON document at the end.
+        as_json: Print one JSON document at the end.
     """
     place = packing_place(reader, resolve_storage(storage), crop_px=crop_px, context=context)
     folder = (out or place).expanduser().resolve()
@@ -93,8 +93,8 @@ def _say_replaced(store: PackedStore, known: str) -> None:
     click.echo(
         f"{store.folder}: its sources have changed, so it was packed again: fingerprint "
         f"{known[:12]} is now {store.manifest.fingerprint[:12]}\n"
-        "  Trials of the old data keep their results; a study that names its fingerprint no longer "
-        "finds it.",
+        "  Trials of the old data keep their results; a study that names the old fingerprint no "
+        "longer finds it.",
         err=True,
     )
 
@@ -116,14 +116,14 @@ def _announce(reader: Reader, folder: Path, crop_px: int, context: float, worker
 
 
 def _seconds_an_image(reader: Reader, crop_px: int, context: float) -> float:
-    """Cut some crops, spread over the dataset, and throw them away."""
+    """Measure the time per image on some crops, spread over the dataset."""
     tried = np.linspace(0, len(reader) - 1, min(_TRIED, len(reader))).astype(int).tolist()
     start_s = time.perf_counter()
     for position in tried:
         try:
             crop_sample(reader[position], crop_px, context)
         except DataError:
-            continue  # packing will say so, or leave it out
+            continue  # packing will report it, or leave it out
     return (time.perf_counter() - start_s) / len(tried)
 
 
@@ -140,11 +140,11 @@ def _next_step(store: PackedStore) -> str:
     data = yaml.safe_dump(named, default_flow_style=True, sort_keys=False).strip()
     if not labelled:
         data = f"{{name: freihand, pretrain: {data}}}   # labels come from a labelled store"
-    return f"\nIn a study:\n  data: {data}\nLook at it:\n  {command('data', 'show', store.folder)}"
+    return f"\nIn a study:\n  data: {data}\nView it:\n  {command('data', 'show', store.folder)}"
 
 
 def print_description(described: dict[str, Any]) -> None:
-    """Print what `describe` returned, for people."""
+    """Print the result of `describe` as text."""
     console = Console()
     share = 100 * described["outside_share"]
     lines = {
@@ -188,7 +188,7 @@ def _ranges(ranges: dict[str, list[float]]) -> Table:
 
 def draw_sheet(store: PackedStore, split: str, count: int, seed: int, path: Path) -> None:
     """Write a contact sheet of random crops of a split."""
-    packed = store.split(split)  # type: ignore[arg-type]  # it names what it does not know
+    packed = store.split(split)  # type: ignore[arg-type]  # it reports an unknown split
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(packed))[:count])
     uv = packed.label("uv")[chosen] if store.manifest.labelled else None

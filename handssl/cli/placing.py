@@ -1,4 +1,4 @@
-"""Options that say how a sweep is run, gathered into one value."""
+"""Execution options of a sweep, collected into one value."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _OPTIONS = (
     click.option(
         "--address",
         metavar="HOST:PORT",
-        help="A Ray cluster whose nodes see the storage; `auto` finds one on this machine, `local` "
-        "starts one. Default: $RAY_ADDRESS, else local.",
+        help="Address of a Ray cluster whose nodes see the storage; `auto` finds one on this "
+        "machine, `local` starts one. Default: $RAY_ADDRESS, else local.",
     ),
     click.option(
         "--workers",
         type=click.IntRange(min=1),
         default=1,
         show_default=True,
-        help="Ray Train workers of each trial; the numbers do not depend on it.",
+        help="Ray Train workers of each trial; results do not depend on it.",
     ),
     click.option(
         "--at-once", type=click.IntRange(min=1), help="Trials at the same time; default: all fit."
@@ -40,7 +40,7 @@ _OPTIONS = (
         type=click.IntRange(min=0),
         default=2,
         show_default=True,
-        help="How often a trial whose process was lost is given to another.",
+        help="How often a trial whose process was lost is started again.",
     ),
     click.option(
         "--silence",
@@ -49,7 +49,7 @@ _OPTIONS = (
         default=3600.0,
         show_default=True,
         metavar="SECONDS",
-        help="A trial that ends no epoch for as long is ended and tried again.",
+        help="A trial that completes no epoch for this long is killed and retried.",
     ),
     click.option(
         "--patience",
@@ -57,18 +57,18 @@ _OPTIONS = (
         type=click.FloatRange(min=0),
         default=0.0,
         metavar="SECONDS",
-        help="How long to wait where another process runs the study; default: not at all.",
+        help="How long to wait if another process runs the study; default: not at all.",
     ),
     click.option(
         "--checkpoint-bytes",
         metavar="SIZE",
-        help="What checkpoints of all trials may take, e.g. 50GB; default: anything.",
+        help="Limit on the checkpoints of all trials together, e.g. 50GB; default: no limit.",
     ),
 )
 
 
 def placing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options, and their values as `how`, a `Running`."""
+    """Add the options to a command, which receives their values as `how`, a `Running`."""
 
     @functools.wraps(command)
     def with_running(**values: Any) -> Any:

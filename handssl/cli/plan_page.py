@@ -1,4 +1,4 @@
-"""A plan for people, on the terminal."""
+"""Text view of a study's plan in the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from handssl.sweep.planning.hours import Hours
 from handssl.sweep.planning.study_plan import StudyPlan
 from handssl.sweep.planning.work import StageWork
 
-# Epochs, views and hours are those that are left.
+# Epochs, views and hours are the remaining ones.
 _NUMERIC = ("cells", "blocks", "trials", "finished", "exempt", "epochs", "views", "hours")
 
 
@@ -20,9 +20,9 @@ def print_plan(plan: StudyPlan, bounded: str, *, cells: bool, measured: bool) ->
 
     Args:
         plan: The plan.
-        bounded: The command that runs it with fewer checkpoints.
+        bounded: The command that runs it with a limit on checkpoints.
         cells: Whether to list all cells.
-        measured: Whether steps were to be made.
+        measured: Whether training steps were to be measured.
     """
     console = Terminal()
     console.print(f"Study {plan.study.name}, plan {plan.hash}", style="bold", highlight=False)
@@ -48,7 +48,7 @@ def _deviations(plan: StudyPlan) -> list[str]:
     if not plan.deviations:
         return []
     lines = [f"  {line}" for line in plan.deviations]
-    return [f"Deviates from plan {plan.first_hash}, which it was first run under:", *lines]
+    return [f"Deviates from plan {plan.first_hash} of its first run:", *lines]
 
 
 def _stages(plan: StudyPlan) -> Table:
@@ -77,9 +77,9 @@ def _of_stage(plan: StudyPlan, work: StageWork) -> list[str]:
     one, lines = work.foreseen, []
     if not one.known:
         needs = ", ".join(plan.study.needs(one.stage))
-        lines.append(f"cells or their settings follow from what {needs} will choose")
+        lines.append(f"cells or their settings depend on what {needs} will choose")
     if work.shared:
-        lines.append(f"{work.shared} trials are those of an earlier stage and run once")
+        lines.append(f"{work.shared} trials are shared with an earlier stage and run once")
     about = "about " if plan.study.halving and plan.study.halving.order == "arrival" else ""
     reached = ", ".join(f"{about}{count:.0f} reach epoch {e}" for e, count in work.rungs.items())
     lines.append(f"of {len(one.trained)} trained: {reached}")
@@ -88,14 +88,14 @@ def _of_stage(plan: StudyPlan, work: StageWork) -> list[str]:
 
 
 def _cells(work: StageWork) -> list[str]:
-    supposed = "" if work.foreseen.known else " (objectives are supposed until they are chosen)"
+    supposed = "" if work.foreseen.known else " (objectives are assumed until they are chosen)"
     return [f"Cells of {work.foreseen.stage.name}{supposed}:", *(f"  {c}" for c in work.cells)]
 
 
 def _time(plan: StudyPlan, *, measured: bool) -> list[str]:
     total, slots, found = plan.hours(*plan.work), plan.slots, plan.measured
     if total is None or found is None:
-        nothing = "nothing is left to be trained" if measured else "not measured (--no-measure)"
+        nothing = "nothing is left to train" if measured else "not measured (--no-measure)"
         return [f"Time: {nothing}"]
     wall = Hours(*(value / slots.devices for value in (total.mean, total.low, total.high)))
     steps = [timing.steps for timing in found.timings]
@@ -103,10 +103,10 @@ def _time(plan: StudyPlan, *, measured: bool) -> list[str]:
     return [
         f"Time: {_interval(total)} of a {slots.device}; {_interval(wall)} on this machine "
         f"({slots.devices} {slots.device}s, {slots.trials} trials at once, if they do not slow "
-        "each other)",
+        "each other down)",
         f"  measured on {found.data}: {len(steps)} cells, {_range(steps)} steps of "
-        f"{' or '.join(map(str, batches))} images on {found.device}, then a probe; time taken to "
-        "be proportional to views",
+        f"{' or '.join(map(str, batches))} images on {found.device}, then a probe; time is "
+        "assumed proportional to views",
         "  90 % interval from the spread of steps, of cells about a line over the number of "
         "transformations, and 10 % for what is not measured",
         f"  most memory used while measuring: {_bytes(found.peak_bytes)}",
@@ -114,15 +114,15 @@ def _time(plan: StudyPlan, *, measured: bool) -> list[str]:
 
 
 def _memory(plan: StudyPlan) -> list[str]:
-    """Say what a step takes of a GPU; on a machine without one it may run on another."""
+    """Describe the GPU memory of a step; without a GPU here the study may run elsewhere."""
     own = plan.memory
     if own.step_bytes is None:
         return []
-    step = f"GPU memory: about {_bytes(own.step_bytes)} for the largest step, as reckoned"
+    step = f"GPU memory: about {_bytes(own.step_bytes)} for the largest step (estimated)"
     if own.gpu_bytes is None:
         return [step]
     if not own.fits:
-        return [f"{step}, of {_bytes(own.gpu_bytes)}: NOT ENOUGH; --workers divides it among GPUs"]
+        return [f"{step}, of {_bytes(own.gpu_bytes)}: NOT ENOUGH; --workers splits it over GPUs"]
     shared = f"{own.trials_per_gpu} trials share a GPU" if own.trials_per_gpu > 1 else "a GPU each"
     return [f"{step}, of {_bytes(own.gpu_bytes)}: {shared}"]
 
@@ -132,11 +132,11 @@ def _disk(plan: StudyPlan, bounded: str) -> list[str]:
     parts = {
         "checkpoints": disk.checkpoints + disk.writing,
         "encoders": disk.encoders,
-        "data to be made": disk.data,
+        "data to prepare": disk.data,
         "records": disk.records,
     }
     listed = ", ".join(f"{name} {_bytes(count)}" for name, count in parts.items() if count)
-    advice = f"NOT ENOUGH; this would bound checkpoints: {bounded}"
+    advice = f"NOT ENOUGH; limit the checkpoints with: {bounded}"
     room = f"{_bytes(disk.free)} free" + ("" if disk.fits else f": {advice}")
     return [f"Disk: {_bytes(disk.peak)} at most, {room}" + (f" ({listed})" if listed else "")]
 

@@ -1,4 +1,4 @@
-"""`handssl pretrain`: one run, alone or on several workers."""
+"""`handssl pretrain`: one run, in one process or on several workers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from handssl.errors import InputError
     "--workers",
     default="1",
     show_default=True,
-    help="A number, MIN..MAX, or auto: all there are. It goes on with fewer if some are lost, and "
-    "waits below MIN.",
+    help="A number, MIN..MAX, or auto: all available. It continues with fewer if some are lost, "
+    "and waits below MIN.",
 )
 @click.option(
     "--address",
-    help="Ray cluster, e.g. auto, whose nodes see the storage; local is one of its own. Default: "
+    help="Ray cluster, e.g. auto, whose nodes see the storage; local starts one. Default: "
     "$RAY_ADDRESS, else local.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
@@ -33,20 +33,20 @@ from handssl.errors import InputError
     type=click.Choice(["auto", "float32", "bf16", "float64"]),
     default="auto",
     show_default=True,
-    help="Of the encoder; auto is bf16 on a GPU that has it.",
+    help="Precision of the encoder; auto is bf16 on a GPU that supports it.",
 )
 @click.option("--compile", "compiled", is_flag=True, help="torch.compile the encoder.")
-@click.option("--deterministic", is_flag=True, help="Kernels that repeat to the bit on a GPU too.")
+@click.option("--deterministic", is_flag=True, help="Use bitwise reproducible kernels on GPUs too.")
 @click.option("--time", "until", metavar="HH:MM", help="Stop cleanly at this time of day, exit 75.")
-@click.option("--checkpoints", metavar="URL", help="Copy checkpoints there too: s3://, gs://, ...")
+@click.option("--checkpoints", metavar="URL", help="Also copy checkpoints to s3://, gs://, ...")
 @click.option(
     "--keep", type=click.IntRange(1), default=2, show_default=True, help="Newest checkpoints kept."
 )
-@click.option("--keep-bytes", metavar="SIZE", help="Older ones go beyond this sum, e.g. 2GB.")
+@click.option("--keep-bytes", metavar="SIZE", help="Delete older ones beyond this sum, e.g. 2GB.")
 @click.option("--resume", "resumed", metavar="RUN", help="Trial id, its folder, or MLflow run id.")
 @recording
 @click.option("--quiet", "-q", is_flag=True, help="Nothing but errors.")
-@click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout, one an event.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout, one per event.")
 def pretrain(
     config: Path | None,
     workers: str,
@@ -67,10 +67,10 @@ def pretrain(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Pretrain one encoder as the YAML file CONFIG says; without a file, as --set says.
+    """Pretrain one encoder with the settings of the YAML file CONFIG and --set.
 
-    A run that was stopped goes on, at the very step, when the command is run again, or by its
-    name with --resume. Exit codes: 0 done, 75 stopped by SIGTERM or --time, 130 by Ctrl-C.
+    A stopped run continues at the exact step when the command is run again, or by its name with
+    --resume. Exit codes: 0 done, 75 stopped by SIGTERM or --time, 130 by Ctrl-C.
 
     \b
     Examples:
@@ -108,7 +108,7 @@ def pretrain(
 
 
 def _workers(text: str) -> int | tuple[int, int] | None:
-    """Return how many workers, or least and most, None for all there are."""
+    """Return the number of workers, or (least, most), None for all available."""
     if text == "auto":
         return None
     if ".." in text:

@@ -30,7 +30,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--store",
     type=click.Path(path_type=Path),
-    help="Packed data to probe on; default: what the trial was trained with.",
+    help="Packed data to probe on; default: the data of the trial.",
 )
 @click.option(
     "--probe",
@@ -38,14 +38,14 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     type=click.Choice(["ridge", "sgd"]),
     default="ridge",
     show_default=True,
-    help="Closed form, or the paper's: Adam over a grid of rates and decays.",
+    help="ridge: closed form; sgd: the paper's Adam over a grid of rates and decays.",
 )
 @click.option(
     "--augmentation",
     type=click.Choice(["off", "geometric"]),
     default="off",
     show_default=True,
-    help="Fit on moved views too; part of the protocol's id (_aug).",
+    help="Also fit on transformed views; part of the protocol's id (_aug).",
 )
 @_SET
 @click.option(
@@ -67,11 +67,11 @@ def probe(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Probe the encoder of a finished TRIAL: its id, or the start of it.
+    """Probe the encoder of a finished TRIAL, given by its id or the start of it.
 
-    The probe is fitted on the split probe, its free setting chosen on select; errors are told for
-    select and test, and for FreiHAND's evaluation images where the store has them. The encoder is
-    frozen, the trial's own record stays as it is, features are kept for the next probe.
+    The probe is fitted on the split probe, its free setting chosen on select; errors are reported
+    for select and test, and for FreiHAND's evaluation images if the store has them. The encoder is
+    frozen, the trial's own record is not changed, features are cached for the next probe.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Probe a finished trial for a person: find it, fit, tell errors, export predictions."""
+"""Probing of a finished trial in the terminal: fit, print errors, export predictions."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ _REPORTED: tuple[Split, ...] = ("select", "test", "evaluation")
 
 @dataclass(frozen=True, eq=False)
 class Probed:
-    """A fitted probe and what it says.
+    """Result of a fitted probe.
 
     Attributes:
-        trial_id: Of the encoder.
-        probe_id: Of this result.
-        data: What it was probed on.
+        trial_id: Id of the encoder's trial.
+        probe_id: Id of this result.
+        data: Data on which it was probed.
         columns: Predictions (N, 63) of every reported split.
-        errors: By split, then `<protocol>/<statistic>_<unit>`.
-        chosen: What was chosen on `select`.
+        errors: Errors by split, then `<protocol>/<statistic>_<unit>`.
+        chosen: Settings chosen on `select`, by name.
     """
 
     trial_id: str
@@ -65,8 +65,8 @@ def probe_trial(
     Args:
         name: Start of the trial's id.
         storage: Root of all results.
-        store: Packed data, by folder, name or fingerprint; None takes the trial's own.
-        config: Which probe; default: ridge.
+        store: Packed data, by folder, name or fingerprint; None: the trial's own.
+        config: Configuration of the probe; default: ridge.
 
     Raises:
         InputError: No trial or store, or more than one, has that name.
@@ -95,7 +95,7 @@ def probe_trial(
 
 
 def _errors(columns: torch.Tensor, split: PackedSplit, config: ProbeConfig) -> dict[str, float]:
-    """Return errors by protocol, its id with what the probe's conditions add to it."""
+    """Return errors by protocol id, with the suffix of the probe's conditions."""
     suffix = config.suffix(split.manifest.box)
     found = protocol_metrics(columns, split, [*PROTOCOLS, *OFFICIAL])
     parts = ((name.partition("/"), value) for name, value in found.items())
@@ -103,7 +103,7 @@ def _errors(columns: torch.Tensor, split: PackedSplit, config: ProbeConfig) -> d
 
 
 def export_freihand(probed: Probed, path: Path) -> dict[str, Any]:
-    """Write the official prediction file of the evaluation images; return what to say about it.
+    """Write the official prediction file of the evaluation images; return facts to print.
 
     Raises:
         InputError: The store has no evaluation split.
@@ -135,7 +135,7 @@ def export_freihand(probed: Probed, path: Path) -> dict[str, Any]:
 
 
 def print_errors(probed: Probed) -> None:
-    """Print a table of errors by split, and what cannot be told."""
+    """Print a table of errors by split, and the scores that cannot be computed."""
     table = Table("protocol", "statistic", box=None, header_style="bold", pad_edge=False)
     for split in probed.errors:
         table.add_column(split, justify="right")
@@ -158,7 +158,7 @@ def _record(name: str, store: Ledger) -> TrialRecord:
     hint = nearest(name, known) if known else "; there are none"
     raise InputError(
         f"trial {name!r}: expected the start of one trial's id in {store.storage}, found "
-        f"{len(found)} that fit{hint}"
+        f"{len(found)} matching ones{hint}"
     )
 
 
@@ -166,14 +166,14 @@ def _weights(folder: Path) -> Path:
     path = folder / "encoder.safetensors"
     if not path.is_file():
         raise DataError(
-            f"{path}: expected the encoder of a finished trial, found none; references and trials "
-            "that were stopped have none"
+            f"{path}: expected the encoder of a finished trial, found none; references and stopped "
+            "trials have none"
         )
     return path
 
 
 def _folder(record: TrialRecord, storage: Path) -> Path:
-    """Return the store a trial's labels came from."""
+    """Return the store of a trial's labels."""
     dataset, _, fingerprint = record.tags.get("data_labelled", "").partition(" ")
     if not fingerprint:
         raise InputError(f"trial {record.trial_id}: name the packed data to probe on with --store")

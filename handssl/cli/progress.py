@@ -1,4 +1,4 @@
-"""A bar for work of known length: on stderr, with rate and time left."""
+"""Progress bar on stderr for work of known length, with rate and time left."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def progress_bar(what: str, *, quiet: bool = False) -> Iterator[OnProgress]:
     """Show a bar on a terminal, a plain line every ten seconds elsewhere, or nothing.
 
     Args:
-        what: What is being done, e.g. `packing`.
+        what: Name of the work, e.g. `packing`.
         quiet: Show nothing.
 
     Yields:
-        What to call with (done, total).
+        Function to call with (done, total).
     """
     console = Console(stderr=True)
     if quiet:

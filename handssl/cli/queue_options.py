@@ -1,4 +1,4 @@
-"""What the commands of the queue have in common: options, and exit codes."""
+"""Options and exit codes common to the commands of the queue."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ database_option = click.option(
     "--database",
     envvar="HANDSSL_SERVICE_DATABASE",
     metavar="URL",
-    help="Of the queue: postgresql://USER@HOST/NAME; default: $HANDSSL_SERVICE_DATABASE, else "
-    "SQLite in the storage.",
+    help="Database of the queue, postgresql://USER@HOST/NAME; default: "
+    "$HANDSSL_SERVICE_DATABASE, else SQLite in the storage.",
 )
 
 
 def database_url(database: str | None, storage: Path | None) -> str:
-    """Return where the queue is kept.
+    """Return the URL of the queue's database.
 
     Args:
-        database: What was asked for.
+        database: The value of --database.
         storage: Folder of the results, for the default.
     """
     from handssl.sweep.storage import resolve_storage
@@ -35,14 +35,14 @@ def database_url(database: str | None, storage: Path | None) -> str:
 
 
 def existing_database_url(database: str | None, storage: Path | None) -> str:
-    """Return where a queue is kept that is there; looking for one does not make one.
+    """Return the URL of an existing queue's database, without creating one.
 
     Args:
-        database: What was asked for.
+        database: The value of --database.
         storage: Folder of the results, for the default.
 
     Raises:
-        InputError: It would be a file that does not exist.
+        InputError: It is a file that does not exist.
     """
     from handssl.tracking.sqlite_url import sqlite_path
 
@@ -50,8 +50,8 @@ def existing_database_url(database: str | None, storage: Path | None) -> str:
     file = sqlite_path(url)
     if file is not None and not file.is_file():
         raise InputError(
-            f"queue: expected one in {file}, found none; give --storage or --database as "
-            "`handssl serve` has it"
+            f"queue: expected one in {file}, found none; give the same --storage or --database as "
+            "`handssl serve`"
         )
     return url
 
@@ -62,8 +62,8 @@ def service_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--service",
         envvar="HANDSSL_SERVICE",
         metavar="URL",
-        help="Of the service; default: $HANDSSL_SERVICE, else this machine's. The token is "
-        "taken from $HANDSSL_TOKEN.",
+        help="URL of the service; default: $HANDSSL_SERVICE, else this machine's. The token is "
+        "read from $HANDSSL_TOKEN.",
     )
     json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
     return option(json_option(command))

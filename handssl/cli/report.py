@@ -1,4 +1,4 @@
-"""`handssl report`: table and page of what a storage holds."""
+"""`handssl report`: table and page of the results in a storage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 @click.command()
 @click.argument("storage", required=False, type=click.Path(file_okay=False, path_type=Path))
-@click.option("--study", "name", help="Which study; needed if the storage holds several.")
+@click.option("--study", "name", help="Name of the study; needed if the storage holds several.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def report(storage: Path | None, name: str | None, as_json: bool) -> int:
     """Print the table of a finished or interrupted study in STORAGE and write its page.

@@ -1,4 +1,4 @@
-"""Runs one pretraining for a person or a program: what is shown while it runs, and at its end."""
+"""Runs one pretraining and shows its progress and results, as text or as JSON lines."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shown:
-    """What is shown of a run.
+    """Output options of a run.
 
     Attributes:
-        quiet: Nothing but errors.
-        as_json: JSON lines on stdout.
-        markdown: A file that gets the results too.
+        quiet: Show only errors.
+        as_json: Write JSON lines to stdout.
+        markdown: A file to which the results are also written.
     """
 
     quiet: bool = False
@@ -35,10 +35,10 @@ class Shown:
 
 
 class Text(RunProgress):
-    """For a person: progress on stderr, the table on stdout."""
+    """Text view: progress on stderr, the table on stdout."""
 
     def stopped(self, result: StudyResult, command: str) -> None:
-        """Say nothing: the error that follows does."""
+        """Print nothing: the error that follows reports it."""
 
     def ended(self, result: StudyResult, summary: Summary) -> None:
         """Print the table."""
@@ -47,19 +47,20 @@ class Text(RunProgress):
 
 
 def train(run: RunConfig, shown: Shown, **options: Any) -> int:
-    """Run one pretraining and tell of it.
+    """Run one pretraining and show it.
 
     Args:
-        run: What to run.
-        shown: What is told.
+        run: The run's configuration.
+        shown: Output options.
         options: Further arguments of `handssl.sweep.pretrain.pretrain`.
 
     Returns:
         Exit code: 0, or 1 if it failed.
 
     Raises:
-        InterruptedStudyError: It was interrupted; the message says how to go on.
-        PausedStudyError: Likewise, by SIGTERM or because its time was over.
+        InterruptedStudyError: It was interrupted; the message says how to continue.
+        PausedStudyError: It was stopped by SIGTERM or its time limit; the message says how to
+            continue.
     """
     from handssl.sweep.pretrain import pretrain
 
@@ -74,7 +75,7 @@ def train(run: RunConfig, shown: Shown, **options: Any) -> int:
 
 
 def show_finished(resumed: Resumed, shown: Shown) -> int:
-    """Say of a run that had ended that it has, and what came out.
+    """Report that a run had already ended, and its results.
 
     Returns:
         Exit code 0.
@@ -86,7 +87,7 @@ def show_finished(resumed: Resumed, shown: Shown) -> int:
     if not shown.quiet:
         Terminal(stderr=True).print(
             f"{record.cell}, block {record.block}: {record.outcome} earlier, after epoch "
-            f"{record.epoch} of {record.epochs}; nothing is left to be done",
+            f"{record.epoch} of {record.epochs}; nothing is left to do",
             highlight=False,
             soft_wrap=True,
         )

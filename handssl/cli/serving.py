@@ -1,4 +1,4 @@
-"""`handssl serve`: what runs on the head."""
+"""`handssl serve`: the service on the head node."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from handssl.secrets import masked
 @click.command()
 @storage_option
 @database_option
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8642, show_default=True)
 @click.option(
     "--ray",
     default="local",
     show_default=True,
     metavar="local|auto|URL",
-    help="Start a Ray here, find one on this machine, or use the one with this dashboard.",
+    help="Start a Ray here, find one on this machine, or use the one with this dashboard URL.",
 )
 @click.option(
     "--mlflow",
@@ -38,24 +38,24 @@ from handssl.secrets import masked
     "--mlflow-host",
     default="127.0.0.1",
     show_default=True,
-    help="Where our own MLflow listens; away from this machine it asks for a password.",
+    help="Address of the local MLflow; other than on loopback it requires a password.",
 )
 @click.option(
     "--mlflow-port",
     type=click.IntRange(1, 65535),
-    help="Of our own MLflow; default: the one it had before, at first one above --port.",
+    help="Port of the local MLflow; default: the one it had before, at first --port + 1.",
 )
 @click.option(
     "--public-mlflow",
     default="",
     metavar="URL",
-    help="Where people's browsers find MLflow; default: where it listens.",
+    help="URL under which browsers reach MLflow; default: the one it listens on.",
 )
 @click.option(
     "--public-ray",
     default="",
     metavar="URL",
-    help="Where people's browsers find Ray's dashboard; default: where it listens.",
+    help="URL under which browsers reach Ray's dashboard; default: the one it listens on.",
 )
 @click.option(
     "--queue",
@@ -64,7 +64,7 @@ from handssl.secrets import masked
     metavar="NAME=N",
     help="A queue, and how many of its jobs run at once; default: default=1. May be repeated.",
 )
-@click.option("--per-user", type=click.IntRange(min=1), help="Running jobs of one user.")
+@click.option("--per-user", type=click.IntRange(min=1), help="Maximum of running jobs per user.")
 @click.option(
     "--root",
     "roots",
@@ -86,9 +86,9 @@ from handssl.secrets import masked
     default=15.0,
     show_default=True,
     metavar="SECONDS",
-    help="A stand-by takes over so long after the dispatcher has died.",
+    help="A standby takes over this long after the dispatcher has failed.",
 )
-@click.option("--cpus", type=click.IntRange(min=1), help="Of our own Ray; default: all.")
+@click.option("--cpus", type=click.IntRange(min=1), help="CPUs of the local Ray; default: all.")
 def serve(
     storage: Path | None,
     database: str | None,
@@ -100,8 +100,8 @@ def serve(
 ) -> None:
     """Serve a queue of studies: HTTP API, web page and dispatcher in one process.
 
-    Ends with Ctrl-C or SIGTERM; whatever is queued or was running goes on when it is started
-    again. A second one on the same database stands by and takes over.
+    Ends with Ctrl-C or SIGTERM; queued and running jobs continue when it is started again. A
+    second service on the same database is a standby, which takes over if the first one fails.
 
     \b
     Examples:
@@ -131,14 +131,14 @@ def serve(
     )
     code = serve_queue(options, lambda text: click.echo(masked(text), err=True))
     sys.stdout.flush()
-    os._exit(code)  # threads that look at attempts have no end of their own
+    os._exit(code)  # threads that watch attempts do not end by themselves
 
 
 def parse_queues(texts: tuple[str, ...]) -> dict[str, int]:
     """Read NAME=N texts.
 
     Raises:
-        InputError: One is none.
+        InputError: A text is not NAME=N.
 
     Example:
         >>> parse_queues(("day=2", "night=1")), parse_queues(())
@@ -151,8 +151,8 @@ def parse_queues(texts: tuple[str, ...]) -> dict[str, int]:
         name, _, count = text.partition("=")
         if not re.match(QUEUE_NAME, name) or not count.isdecimal() or int(count) < 1:
             raise InputError(
-                "--queue: expected NAME=N with N at least 1 and a name of up to 32 small letters, "
-                f"digits and hyphens, which jobs can ask for; got {text!r}"
+                "--queue: expected NAME=N with N at least 1 and a name of up to 32 lower-case "
+                f"letters, digits and hyphens, got {text!r}"
             )
         if name in found:
             raise InputError(f"--queue: expected each queue once, got {name} twice")

@@ -1,4 +1,4 @@
-"""How a study stands, for people and for scripts."""
+"""Views of a study's status, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def show(status: StudyStatus, resuming: str, *, as_json: bool) -> None:
     """Print a status once.
 
     Args:
-        status: Of a study.
+        status: Status of the study.
         resuming: The command that ends a pause.
-        as_json: As one JSON document.
+        as_json: Print one JSON document.
     """
     if as_json:
         click.echo(json.dumps(document(status), indent=2))
@@ -42,7 +42,7 @@ def watch_status(look: Callable[[], StudyStatus], resuming: str) -> None:
     """Show a status until Ctrl-C.
 
     Args:
-        look: Returns it.
+        look: Returns the current status.
         resuming: The command that ends a pause.
     """
     with Live(rendered(look(), resuming), console=Terminal(), auto_refresh=False) as live:
@@ -52,7 +52,7 @@ def watch_status(look: Callable[[], StudyStatus], resuming: str) -> None:
 
 
 def rendered(status: StudyStatus, resuming: str) -> RenderableType:
-    """Return the page: a row a stage, then what runs, what is best, and how long it takes."""
+    """Return the view: a row per stage, then running trials, the best one, and time left."""
     return Group(_table(status), *(Text(line) for line in _lines(status, resuming)))
 
 
@@ -70,7 +70,7 @@ def _table(status: StudyStatus) -> Table:
 
 
 def document(status: StudyStatus) -> dict[str, Any]:
-    """Return a status as values that JSON can hold."""
+    """Return a status as JSON values."""
     best = status.best
     return {
         "study": status.study.name,
@@ -84,11 +84,11 @@ def document(status: StudyStatus) -> dict[str, Any]:
 
 
 def said_cost(now: StudyStatus, larger: Study) -> str:
-    """Say what a larger study costs, from the epochs that were measured.
+    """Return the cost of extending a study, estimated from the epochs measured so far.
 
     Args:
-        now: The study as it stands.
-        larger: With what is to be added.
+        now: Current status of the study.
+        larger: The extended study.
     """
     epochs = 0
     for stage in larger.all_stages:
@@ -100,21 +100,21 @@ def said_cost(now: StudyStatus, larger: Study) -> str:
             new = (t for t in trials if (t.cell, t.block, t.epochs) not in known)
             epochs += sum(trial.epochs for trial in new)
     if now.epoch_device_s is None:
-        return f"up to {epochs} epochs more; no epoch was measured yet, so their time is unknown"
-    return f"up to {epochs} epochs more, about {_span(epochs * now.epoch_device_s)} on one device"
+        return f"up to {epochs} more epochs; no epoch was measured yet, so their time is unknown"
+    return f"up to {epochs} more epochs, about {_span(epochs * now.epoch_device_s)} on one device"
 
 
 def _lines(status: StudyStatus, resuming: str) -> list[str]:
-    lines = [f"run by {status.driver}" if status.driver else "nobody runs it"]
+    lines = [f"run by {status.driver}" if status.driver else "not running"]
     if status.paused:
-        lines[0] += f", paused; it goes on with: {resuming}"
+        lines[0] += f", paused; resume it with: {resuming}"
     lines += [
         f"{one.trial.cell}, block {one.trial.block}: epoch {one.epoch}/{one.trial.epochs}"
         for one in status.trials.values()
         if one.state == "running"
     ]
     lines += [
-        f"stage {stage.name} follows from {stage.waits_for}, which is not over"
+        f"stage {stage.name} depends on {stage.waits_for}, which has not ended"
         for stage in status.stages
         if stage.waits_for
     ]
@@ -148,7 +148,7 @@ def _stage(stage: StageStatus) -> dict[str, Any]:
 
 
 def _span(seconds: float) -> str:
-    """Write a span of time as people say it.
+    """Format a duration in seconds.
 
     Example:
         >>> _span(40), _span(300), _span(7200)

@@ -38,7 +38,7 @@ def study() -> None:
 @click.argument("source", metavar="STUDY")
 @running
 @placing
-@click.option("--outcome", type=click.Path(path_type=Path), hidden=True)  # of a job: the service's
+@click.option("--outcome", type=click.Path(path_type=Path), hidden=True)  # used by the service
 def run_study(
     source: str,
     storage: Path | None,
@@ -50,11 +50,11 @@ def run_study(
     how: Running,
     outcome: Path | None,
 ) -> int:
-    """Run STUDY, a YAML file or one of those that have a name.
+    """Run STUDY, a YAML file or the name of a built-in study.
 
     objectives is Sec. 4.2 of the paper, compositions 4.2 and 4.3, paper all of it, published its
     15 + 15 compositions; demo, demo-order and demo-compositions are small, smoke takes seconds.
-    Trials that an earlier run finished, of this or another study, are not run again.
+    Trials finished by an earlier run, of this or another study, are not run again.
 
     \b
     Examples:
@@ -83,7 +83,7 @@ def run_study(
 
 @study.command("schema")
 def print_schema() -> None:
-    """Print the JSON schema of a study file, for editors that complete and check YAML.
+    """Print the JSON schema of a study file, for completion and checks in editors.
 
     \b
     Example:
@@ -105,11 +105,11 @@ def load_study(source: str, storage: Path | None = None) -> Study:
     """Return a study by file or by name.
 
     Args:
-        source: Path of a YAML file, a name from `tune_spaces`, or of a study that was run.
+        source: Path of a YAML file, a name from `tune_spaces`, or the name of a study that was run.
         storage: Folder of the results.
 
     Raises:
-        InputError: There is neither, or the file has mistakes.
+        InputError: There is no such file or name, or the file has mistakes.
     """
     from handssl.sweep.study import Study
 
@@ -125,7 +125,7 @@ def load_study(source: str, storage: Path | None = None) -> Study:
 
 
 def load_run_study(source: str, storage: Path | None) -> Study:
-    """Return a study that is there, by its name as it was last run; else as `load_study` does."""
+    """Return an existing study by its name, as it was last run; else as `load_study` does."""
     known = None if Path(source).is_file() else _known(source, storage)
     return known or load_study(source, storage)
 

@@ -1,4 +1,4 @@
-"""`handssl study compare`: the best cells of a study, here and on MLflow's page."""
+"""`handssl study compare`: the best cells of a study, in the terminal and on MLflow's page."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 @click.command("compare")
 @click.argument("source", metavar="STUDY")
 @storage_option
-@click.option("--tracking-uri", metavar="URI", help="MLflow; default: a store beside the results.")
-@click.option("--stage", metavar="NAME", help="Cells of one stage; default: of all.")
+@click.option("--tracking-uri", metavar="URI", help="MLflow store; default: SQLite in the storage.")
+@click.option("--stage", metavar="NAME", help="Only cells of this stage; default: all stages.")
 @click.option(
-    "--best", type=click.IntRange(min=1), default=20, show_default=True, help="How many cells."
+    "--best", type=click.IntRange(min=1), default=20, show_default=True, help="Number of cells."
 )
 @click.option(
-    "--open", "opened", is_flag=True, help="Open the page; without a server one runs until Ctrl-C."
+    "--open", "opened", is_flag=True, help="Open the page; starts a server if there is none."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def compare_study(
@@ -71,13 +71,13 @@ def compare_study(
     _print(found.cells)
     if found.without_result:
         lacking = ", ".join(found.without_result)
-        click.echo(f"Not compared, since no seed was completed: {lacking}; see `handssl report`")
+        click.echo(f"Not compared, as no seed was completed: {lacking}; see `handssl report`")
     if opened:
         page(uri, found.url)
     else:
         click.echo(f"\nPage: {found.url(server)}")
         if not uri.startswith("http"):
-            click.echo(f"once this runs: {ui_command(uri)} --port {PORT}   (or: --open)")
+            click.echo(f"while this runs: {ui_command(uri)} --port {PORT}   (or use --open)")
     return 0
 
 

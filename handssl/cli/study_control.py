@@ -20,14 +20,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _of_study(command: Command) -> Command:
-    """Add what names a study and its results."""
+    """Add the argument and options that name a study and its results."""
     for option in (
         click.option(
             "--set",
             "changes",
             multiple=True,
             metavar="KEY=VALUE",
-            help="As given to `study run`; may be repeated.",
+            help="The same as for `study run`; may be repeated.",
         ),
         storage_option,
         click.argument("source", metavar="STUDY"),
@@ -45,11 +45,11 @@ def _load(source: str, changes: tuple[str, ...], storage: Path | None) -> Study:
 @click.command("status")
 @_of_study
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--watch", is_flag=True, help="Show it again every few seconds; Ctrl-C ends it.")
+@click.option("--watch", is_flag=True, help="Update it every few seconds until Ctrl-C.")
 def study_status(
     source: str, storage: Path | None, changes: tuple[str, ...], as_json: bool, watch: bool
 ) -> int:
-    """Show how STUDY stands, whether or not somebody runs it.
+    """Show the status of STUDY, running or not.
 
     \b
     Examples:
@@ -72,9 +72,9 @@ def study_status(
 @click.command("pause")
 @_of_study
 def pause_study(source: str, storage: Path | None, changes: tuple[str, ...]) -> int:
-    """Have STUDY stop within seconds, trials keeping their last epoch, until it is resumed.
+    """Stop STUDY within seconds until it is resumed; trials keep their last completed epoch.
 
-    Whoever runs it ends with exit code 75. Nothing is lost but the epochs under way.
+    The process that runs it ends with exit code 75. Only unfinished epochs are lost.
 
     \b
     Example:
@@ -85,9 +85,9 @@ def pause_study(source: str, storage: Path | None, changes: tuple[str, ...]) -> 
 
     study = _load(source, changes, storage)
     runs = pause(study, storage)
-    stops = "whoever runs it stops within seconds" if runs else "nobody runs it now"
+    stops = "its driver stops within seconds" if runs else "it is not running now"
     go_on = study_command("resume", source, changes, resolve_storage(storage))
-    click.echo(f"{study.name} is paused; {stops}. Go on with: {go_on}")
+    click.echo(f"{study.name} is paused; {stops}. Resume it with: {go_on}")
     return 0
 
 
@@ -105,7 +105,7 @@ def resume_study(
     as_json: bool,
     how: Running,
 ) -> int:
-    """Let STUDY go on after a pause, and run what is left of it here.
+    """End the pause of STUDY, and run the rest of it here.
 
     \b
     Example:
@@ -136,9 +136,9 @@ def resume_study(
 def cancel_cell(
     source: str, storage: Path | None, changes: tuple[str, ...], cell: str, block: int | None
 ) -> int:
-    """Leave CELL out of STUDY: running trials stop after their epoch, others never begin.
+    """Leave CELL out of STUDY: running trials stop after their epoch, others are not started.
 
-    What it is compared with goes on without it. Trials that are over stay as they are.
+    Cells compared with it continue without it. Trials that have ended are not changed.
 
     \b
     Example:
@@ -156,7 +156,7 @@ def cancel_cell(
 @_of_study
 @click.option("--seeds", metavar="N,N,...", help="Seeds to add, each a block of all cells.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of a trial, more than now.")
-@click.option("--yes", is_flag=True, help="Do not ask; for scripts.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation; for scripts.")
 def extend_study(
     source: str,
     storage: Path | None,
@@ -165,9 +165,10 @@ def extend_study(
     epochs: int | None,
     yes: bool,
 ) -> int:
-    """Add seeds or epochs to STUDY, for the next time it is run; says what that costs first.
+    """Add seeds or epochs to STUDY for its next run; prints the cost first.
 
-    Under the schedule `wsd` more epochs go on from checkpoints; under `cosine` they are new trials.
+    With the schedule `wsd` further epochs continue from checkpoints; with `cosine` they are new
+    trials.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`handssl study plan`: what a study will run, what that costs, and what it can show."""
+"""`handssl study plan`: trials of a study, their cost, and the effects it can detect."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from handssl.cli.options import storage_option, study_command
     help="Change one value, e.g. --set pretrain.epochs=4; may be repeated.",
 )
 @click.option("--cells", is_flag=True, help="List the cells of every stage.")
-@click.option("--no-measure", is_flag=True, help="Make no steps; say nothing of the time.")
+@click.option("--no-measure", is_flag=True, help="Measure no steps; estimate no time.")
 @click.option(
     "--measure-s",
     type=click.FloatRange(min=1),
     default=60.0,
     show_default=True,
-    help="Seconds that may go into making steps.",
+    help="Seconds to spend on measuring steps.",
 )
 @click.option(
     "--sd-mm",
@@ -47,10 +47,10 @@ def plan_study(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Print what STUDY will run, how long that takes, its disk, and the effects it can detect.
+    """Print the trials of STUDY, their time and disk space, and the effects it can detect.
 
-    Nothing is written. Exit code 0; 1 if data are missing that only you can make, or the disk is
-    too small.
+    Nothing is written. Exit code 0; 1 if data are missing that must be packed first, or the disk
+    is too small.
 
     \b
     Examples:

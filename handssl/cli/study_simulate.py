@@ -1,4 +1,4 @@
-"""`handssl study simulate`: what halving would run, without training anything."""
+"""`handssl study simulate`: simulation of a study's halving without training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--curves",
     "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Recorded curves, see benchmarks/record_curves.py; default: made up from the seed.",
+    help="Recorded curves, see benchmarks/record_curves.py; default: synthetic ones.",
 )
 @click.option(
     "--workers",
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Trials at the same time.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of made-up curves.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of synthetic curves.")
 @click.option(
     "--set",
     "changes",
@@ -47,11 +47,11 @@ def simulate_study(
     changes: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Rehearse STUDY's halving on curves, recorded or made up, by the code that decides real ones.
+    """Simulate STUDY's halving on recorded or synthetic curves, with the code of real studies.
 
-    Says how many trials come to each rung, what share of the full cost that is, how long it takes
-    with so many workers, and how much worse the cell it picks is than the best. Thousands of
-    trials take seconds; nothing is trained and nothing is written.
+    Prints how many trials reach each rung, which share of the full cost that is, how long it takes
+    with this number of workers, and how much worse the cell it picks is than the best. Thousands
+    of trials take seconds; nothing is trained and nothing is written.
 
     \b
     Examples:
@@ -69,7 +69,7 @@ def simulate_study(
     if as_json:
         click.echo(json.dumps([_document(one) for one in found], indent=2))
     else:
-        made_up = "" if file else f" on made-up curves (seed {seed})"
+        made_up = "" if file else f" on synthetic curves (seed {seed})"
         _show(found, f"{study.name}: {workers} trials at once{made_up}")
     return 0
 
@@ -93,15 +93,15 @@ def _show(found: list[Rehearsal], title: str) -> None:
         )
     Terminal().print(table)
     for one in found:
-        rungs = ", ".join(f"{n} to epoch {epoch}" for epoch, n in one.simulated.reached.items())
-        click.echo(f"{one.stage}: trials come to rungs: {rungs or 'there are none'}")
+        rungs = ", ".join(f"{n} at epoch {epoch}" for epoch, n in one.simulated.reached.items())
+        click.echo(f"{one.stage}: trials that reach each rung: {rungs or 'no rungs'}")
         if one.assumed:
             click.echo(f"{one.stage}: earlier stages are assumed to choose {one.assumed}")
-    click.echo("In brackets: trials that are never stopped; shares of running every trial whole.")
+    click.echo("In brackets: trials that are never stopped; shares of running all trials in full.")
     click.echo("Regret: how much worse the cell it picks is than the best, by mean over seeds.")
 
 
-_COLUMNS = ("stage", "trials", "epochs of training", "epochs that pass", "regret")
+_COLUMNS = ("stage", "trials", "epochs of training", "makespan in epochs", "regret")
 
 
 def _document(one: Rehearsal) -> dict[str, Any]:

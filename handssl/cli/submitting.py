@@ -1,4 +1,4 @@
-"""`handssl submit`: hand a study to the queue."""
+"""`handssl submit`: submit a study to the queue."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def _how(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--workers", type=click.IntRange(min=1), help="Of each trial."),
+        click.option("--workers", type=click.IntRange(min=1), help="Workers of each trial."),
         click.option("--at-once", type=click.IntRange(min=1), help="Trials at the same time."),
-        click.option("--trials-per-gpu", type=click.IntRange(1, 64), help="That share a GPU."),
+        click.option("--trials-per-gpu", type=click.IntRange(1, 64), help="Trials per GPU."),
     ):
         command = option(command)
     return command
@@ -30,11 +30,11 @@ def _how(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("source", metavar="STUDY")
 @click.option("--priority", type=click.IntRange(-100, 100), default=0, help="Higher goes first.")
-@click.option("--queue", default="default", show_default=True, help="Which queue.")
-@click.option("--retries", type=click.IntRange(0, 20), default=3, help="After a loss.")
+@click.option("--queue", default="default", show_default=True, help="Name of the queue.")
+@click.option("--retries", type=click.IntRange(0, 20), default=3, help="Restarts after a loss.")
 @click.option("--time-limit", "time_limit_s", type=click.FloatRange(min=1), metavar="SECONDS")
 @click.option("--gpu-hours", type=click.FloatRange(min=0.001), help="Budget of its trials.")
-@click.option("--again", is_flag=True, help="Also where the same study is there already.")
+@click.option("--again", is_flag=True, help="Even if the same study has a job already.")
 @click.option("--wait", "waits", is_flag=True, help="Show its log and wait for its end.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change one value.")
 @_how
@@ -50,10 +50,10 @@ def submit(
     trials_per_gpu: int | None,
     **rest: Any,
 ) -> int:
-    """Hand STUDY, a YAML file or a name, to the queue of `handssl serve`.
+    """Submit STUDY, a YAML file or a name, to the queue of `handssl serve`.
 
-    The same study again returns the job that is there. With --wait the exit code is 0 if the job
-    succeeded, 1 if it failed, 3 if it was cancelled; Ctrl-C ends the waiting, not the job.
+    For a study that has a job already, that job is returned. With --wait the exit code is 0 if the
+    job succeeded, 1 if it failed, 3 if it was cancelled; Ctrl-C ends the waiting, not the job.
 
     \b
     Examples:
@@ -81,7 +81,7 @@ def submit(
 def _waited(job: Job, *, quiet: bool) -> tuple[str, dict[str, Any]]:
     """Wait for the end of a job; return how it ended, and the job, which may be queued again."""
     if not quiet:
-        click.echo(f"{job.id}: {'queued' if job.is_new else 'was there already'}", err=True)
+        click.echo(f"{job.id}: {'queued' if job.is_new else 'existed already'}", err=True)
     with waiting(job.id, job.client.url):
         state = job.wait(show=(lambda _: None) if quiet else show, tell=tell)
         found = job.document(tell=tell)["job"]
@@ -95,10 +95,10 @@ def _say(job: Job, found: dict[str, Any], *, as_json: bool) -> None:
         click.echo(json.dumps(found | {"is_new": job.is_new}, indent=2))
         return
     place = f", place {found['position']}" if found["position"] else ""
-    known = "" if job.is_new else " (the same study was there; --again queues it once more)"
+    known = "" if job.is_new else " (the same study has a job already; --again queues another)"
     click.echo(f"{job.id}: {found['state']}{place}{known}")
     logs = command("jobs", "logs", job.id, service=job.client.url)
-    click.echo(f"look at it: {job.client.url}/jobs/{job.id}   {logs}")
+    click.echo(f"view it: {job.client.url}/jobs/{job.id}   {logs}")
 
 
 def _why(job: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What came out of a study, put together for the terminal, for scripts and as a page."""
+"""Summary of a study's results for the terminal, for scripts and as a page."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from handssl.tracking.ledger import Ledger, has_results
 
 @dataclass(frozen=True)
 class Summary:
-    """A study's results, ready to be shown.
+    """A study's results in several output formats.
 
     Attributes:
-        table: For the terminal.
-        lines: What follows the table: the order, the choices, the effects, the page, the MLflow UI.
-        document: The same for scripts, as JSON values.
-        markdown: The same for a repository: table, order, settings, hardware, versions, date.
+        table: Table for the terminal.
+        lines: Lines after the table: the order, the choices, the effects, the page, the MLflow UI.
+        document: The results as JSON values, for scripts.
+        markdown: The results as Markdown: table, order, settings, hardware, versions, date.
     """
 
     table: RenderableType
@@ -46,17 +46,17 @@ class Summary:
 
 
 def summarise(result: StudyResult) -> Summary:
-    """Sum up a finished run and write its page, `<study>.html` in the storage."""
+    """Summarise a finished run and write its page, `<study>.html` in the storage."""
     name, uri = result.study.name, result.tracking_uri
     return _summarise(study_report(name, result.storage, uri, result.records))
 
 
 def summarise_storage(storage: Path, name: str | None) -> Summary:
-    """Sum up what a storage holds of one study and write its page.
+    """Summarise the results of one study in a storage and write its page.
 
     Args:
         storage: Folder of the results.
-        name: Of the study; None if the storage holds one only.
+        name: Name of the study; None if the storage holds only one.
 
     Raises:
         InputError: There is no such study, or several to choose from.
@@ -66,7 +66,7 @@ def summarise_storage(storage: Path, name: str | None) -> Summary:
 
 
 def _studies(storage: Path) -> list[str]:
-    """Return the studies of a storage, also those whose every trial another one ran first."""
+    """Return the studies of a storage, also those whose trials were all run first by others."""
     if not has_results(storage):
         return []
     ledger = Ledger(storage)

@@ -1,4 +1,4 @@
-"""A terminal whose reader may go."""
+"""Console that tolerates a closed pipe."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from rich.console import Console
 
 
 class Terminal(Console):
-    """A console whose reader may go, say `head`: the rest is dropped, and nothing ends."""
+    """Console that drops further output if its reader, e.g. `head`, closes the pipe."""
 
     def on_broken_pipe(self) -> None:
-        """Send what follows nowhere, also what the file still holds at exit."""
+        """Discard further output, also what is still buffered at exit."""
         self.quiet = True
         to_nowhere(self.file.fileno())
 
 
 def to_nowhere(descriptor: int) -> None:
-    """Let everything that is written to a file descriptor vanish."""
+    """Redirect a file descriptor to the null device."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""`handssl token`: who may use the service."""
+"""`handssl token`: access tokens of the service."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def token() -> None:
-    """Make and end tokens, on the head: whoever holds one may use the service."""
+    """Create and revoke access tokens of the service (on the head)."""
 
 
 @token.command("create")
@@ -29,7 +29,7 @@ def token() -> None:
     type=click.Choice(["viewer", "submitter"]),
     default="viewer",
     show_default=True,
-    help="A viewer looks; a submitter also submits, and controls jobs of their own.",
+    help="A viewer may read; a submitter may also submit jobs and control their own.",
 )
 @click.option(
     "--output",
@@ -41,7 +41,7 @@ def token() -> None:
 def create_token(
     name: str, role: str, output: Path | None, storage: Path | None, database: str | None
 ) -> None:
-    """Make a token for NAME and print it; it cannot be shown again.
+    """Create a token for NAME and print it; it cannot be shown again.
 
     \b
     Example:
@@ -77,7 +77,7 @@ def list_tokens(storage: Path | None, database: str | None, as_json: bool) -> No
 @storage_option
 @database_option
 def revoke_token(name: str, storage: Path | None, database: str | None) -> None:
-    """End the token of NAME, at once."""
+    """Revoke the token of NAME, with immediate effect."""
     _tokens(existing_database_url(database, storage)).revoke(name)
     click.echo(f"{name}: revoked")
 

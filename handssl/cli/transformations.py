@@ -1,4 +1,4 @@
-"""Draw what the transformations do, on hands of a store or on procedural ones."""
+"""Contact sheet of the transformations, on hands of a store or on procedural ones."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def draw_transformations(
     """Write the sheet of transformations.
 
     Args:
-        store: Whose crops are shown; None: procedural hands, without any data.
-        split: Of the store.
-        seed: Which hands are shown and what is drawn.
+        store: Store of the shown crops; None: procedural hands, without any data.
+        split: Split of the store.
+        seed: Seed of the choice of hands and of the drawn transformations.
         path: The PNG file.
-        cell_px: Side of a view on the sheet.
+        cell_px: Side of a view on the sheet in pixels.
     """
     hands = _procedural(seed) if store is None else _stored(store, split, seed)
     write_sheet(path, transformation_sheet(hands, relative_target, cell_px=cell_px, seed=seed))
 
 
 def _procedural(seed: int) -> Hands:
-    # The first hand of subjects 4 is open, so that every finger is seen to move.
+    # With seed 4 the first hand is open, so that the motion of every finger is visible.
     spec = ProceduralSpec(pretrain=STEPS, probe=0, select=0, test=0, image_px=224, seed=4 + seed)
     reader = ProceduralReader(spec)
     packed = [crop_sample(reader[index], CROP_PX, CONTEXT) for index in range(STEPS)]
@@ -45,7 +45,7 @@ def _procedural(seed: int) -> Hands:
 
 
 def _stored(store: PackedStore, split: str, seed: int) -> Hands:
-    packed = store.split(split)  # type: ignore[arg-type]  # it names what it does not know
+    packed = store.split(split)  # type: ignore[arg-type]  # it reports an unknown split
     chosen = np.sort(np.random.default_rng(seed).permutation(len(packed))[:STEPS])
     uv = packed.label("uv")[chosen].astype(np.float64) if store.manifest.labelled else None
     return Hands(packed.crops(chosen), uv, packed.label("valid")[chosen], store.manifest.context)

@@ -1,4 +1,4 @@
-"""Waiting for jobs in a terminal: what is told meanwhile; Ctrl-C ends the waiting alone."""
+"""Waiting for jobs in a terminal: messages meanwhile, and Ctrl-C, which ends only the waiting."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from handssl.errors import HandsslError
 
 
 class StoppedWaitingError(HandsslError):
-    """Ctrl-C while waiting for a job, which goes on. Exit code 130."""
+    """Ctrl-C while waiting for a job, which continues. Exit code 130."""
 
     exit_code = 130
 
 
 @contextmanager
 def waiting(job: str, service: str) -> Iterator[None]:
-    """Say of Ctrl-C that the job goes on.
+    """Convert Ctrl-C to an error that says that the job continues.
 
     Args:
-        job: Its id.
+        job: Id of the job.
         service: URL of the service.
 
     Raises:
-        StoppedWaitingError: Ctrl-C came.
+        StoppedWaitingError: Ctrl-C was pressed.
     """
     try:
         yield
@@ -35,13 +35,13 @@ def waiting(job: str, service: str) -> Iterator[None]:
             command("jobs", verb, job, service=service) for verb in ("show", "wait", "cancel")
         )
         raise StoppedWaitingError(
-            f"stopped waiting; job {job} goes on. Look at it with `{show}`, wait again with "
-            f"`{wait}`, end it with `{cancel}`"
+            f"stopped waiting; job {job} continues. Show it with `{show}`, wait again with "
+            f"`{wait}`, cancel it with `{cancel}`"
         ) from None
 
 
 def tell(text: str) -> None:
-    """Say something beside what is printed."""
+    """Print a message to stderr."""
     click.echo(f"handssl: {text}", err=True)
 
 

@@ -1,7 +1,7 @@
-"""Is this machine fit for studies? Small checks, each with a verdict and a way to mend it.
+"""Checks of whether this machine can run studies, each with a verdict and a suggested fix.
 
-What may hang, or take its process down, is asked in a process of its own and ended after a bounded
-time; so a torch, Ray or MLflow that is broken is a finding, not a traceback.
+A check that may hang or crash runs in a separate process with a timeout, so that a broken torch,
+Ray or MLflow is a finding, not a traceback.
 """
 
 from handssl.doctor.finding import Finding, Verdict, overall

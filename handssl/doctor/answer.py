@@ -1,6 +1,6 @@
-"""The process that is asked something: `python -m handssl.doctor.answer MODULE:FUNCTION ARGUMENTS`.
+"""Child process of a check: `python -m handssl.doctor.answer MODULE:FUNCTION ARGUMENTS`.
 
-The arguments are written in JSON; the last line on stdout is the answer.
+The arguments are JSON; the last line on stdout is the result in JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CHARACTERS = 400
 
 
 def main(function: str, arguments: str) -> None:
-    """Call, and print the answer or the error in one line."""
+    """Call the function, and print its result or the error as one line of JSON."""
     threading.Thread(target=_end_with_asker, daemon=True).start()
     module, _, name = function.partition(":")
     try:
@@ -32,15 +32,15 @@ def main(function: str, arguments: str) -> None:
 
 
 def echo(text: str) -> dict[str, Any]:
-    """Answer with what was asked."""
+    """Return the text that was passed, for tests."""
     return {"said": text}
 
 
 def _end_with_asker() -> None:
-    """Leave, with all that was started, when the asker is gone, who holds the end of stdin."""
+    """Exit and kill all descendants when the parent, which holds the end of stdin, is gone."""
     # Not through sys.stdin, whose lock would be held when the interpreter ends.
     os.read(0, 1)
-    with contextlib.suppress(Exception):  # whatever is wrong here, nothing may stay
+    with contextlib.suppress(Exception):  # whatever fails here, this process must exit
         import psutil
 
         for descendant in psutil.Process().children(recursive=True):

@@ -1,4 +1,4 @@
-"""Questions that may hang or take their process down are asked in a process of their own."""
+"""Calls of functions that may hang or crash, in a separate process."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ _CHARACTERS = 400
 
 
 class NoAnswerError(HandsslError):
-    """The process failed, died, or took too long; the message is one line."""
+    """The process failed, was killed, or took too long; the message is one line."""
 
 
 def ask(function: str, *arguments: Any, timeout_s: float) -> dict[str, Any]:
-    """Call a function in a process of its own, and end that process and all it has started.
+    """Call a function in a separate process, and end that process and all its descendants.
 
     Args:
-        function: `module:name`; returns what JSON can hold.
-        arguments: Likewise.
-        timeout_s: For all of it.
+        function: `module:name` of a function that returns a JSON object.
+        arguments: Its arguments, JSON values.
+        timeout_s: Timeout of the whole call, seconds.
 
     Returns:
-        What the function returned.
+        The function's result.
 
     Raises:
-        NoAnswerError: The function raised, the process died, or the time was over.
+        NoAnswerError: The function raised, the process was killed, or the timeout expired.
 
     Example:
         >>> ask("handssl.doctor.answer:echo", "here", timeout_s=60)
         {'said': 'here'}
     """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
-        # Files, not pipes: a grandchild that holds a pipe open could not be waited for.
+        # Files, not pipes: a grandchild that holds a pipe open would block reading.
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-P", "-m", _PROGRAM, function, json.dumps(arguments)],
             stdin=subprocess.PIPE,
@@ -61,7 +61,7 @@ def ask(function: str, *arguments: Any, timeout_s: float) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, str]:
-    # The same handssl as here, whatever the current folder holds.
+    # Have the child import the same handssl as this process, whatever the current folder holds.
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
@@ -72,10 +72,10 @@ def _text(file: IO[str]) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of a process and its descendants, by number."""
+    """Kill the process and its descendants, by pid, if it is still running."""
     if process.poll() is None:
         _kill_family(process)
-    assert process.stdin is not None  # noqa: S101  it was asked for
+    assert process.stdin is not None  # noqa: S101  it was requested as a pipe
     process.stdin.close()
 
 
@@ -85,7 +85,7 @@ def _kill_family(process: subprocess.Popen[bytes]) -> None:
     root = psutil.Process(process.pid)
     family = [*root.children(recursive=True), root]
     for member in family:
-        # Stopped first, so that none starts another while the rest are ended.
+        # Suspended first, so that none starts another process while the rest are killed.
         _signal(member, "suspend")
     for member in family:
         _signal(member, "kill")
@@ -110,6 +110,6 @@ def _answer(code: int, out: str, errors: str) -> dict[str, Any]:
         if "error" in answer:
             raise NoAnswerError(str(answer["error"]))
         return answer
-    reason = errors.splitlines()[-1][:_CHARACTERS] if errors else "it said nothing"
-    how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+    reason = errors.splitlines()[-1][:_CHARACTERS] if errors else "no output"
+    how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
     raise NoAnswerError(f"its process {how}: {reason}")

@@ -1,4 +1,4 @@
-"""The storage: room, rename, fsync, locks, speed, clock, and the kind of file system."""
+"""Checks of the storage: space, rename, fsync, locks, speed, clock, and file system type."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ LEAST_INODES = 10_000
 SPEED_BYTES = 64 * 1024**2
 SLOW_BYTES_PER_S = 20e6
 SKEW_S = 5.0
-# Where SQLite's locks, or those of other hosts, cannot be relied on.
+# File systems on which SQLite's locks, or those of other hosts, are not reliable.
 _NETWORK = ("nfs", "cifs", "smb", "lustre", "beegfs", "gpfs", "ceph", "glusterfs", "fuse.", "9p")
 _VOLATILE = ("tmpfs", "ramfs")
 
 
 def check_storage(settings: Settings) -> Finding:
-    """Write, replace, make durable and lock a file where results go."""
+    """Check that a file in the storage can be written, replaced, synced and locked."""
     try:
         with _scratch(settings.storage) as folder:
             wrong = _replaces(folder) or _locks(folder)
     except OSError as error:
-        fix = "choose a folder that can be written with --storage, or change its rights"
+        fix = "choose a writable folder with --storage, or change the folder's permissions"
         detail = f"{settings.storage} cannot be written: {error.strerror}"
         return Finding("storage", "failed", detail, fix)
     if wrong:
         return Finding("storage", "failed", wrong, "choose a local disk with --storage")
-    state = "" if settings.storage.exists() else " (not there yet)"
-    detail = f"{settings.storage}{state}: files can be replaced, made durable and locked"
+    state = "" if settings.storage.exists() else " (does not exist yet)"
+    detail = f"{settings.storage}{state}: files can be replaced, synced and locked"
     return Finding("storage", "ok", detail)
 
 
 def check_space(settings: Settings) -> Finding:
-    """Compare free bytes and files with what a study needs."""
+    """Compare free bytes and inodes with what a study needs."""
     found = os.statvfs(_existing(settings.storage))
     free, files = found.f_frsize * found.f_bavail, found.f_favail
     need = (
@@ -55,14 +55,14 @@ def check_space(settings: Settings) -> Finding:
     )
     fix = "free some space, or choose another disk with --storage"
     if found.f_files and files < LEAST_INODES:
-        return Finding("space", "failed", f"only {files} more files can be made; {need}", fix)
+        return Finding("space", "failed", f"only {files} more files can be created; {need}", fix)
     if free < LEAST_BYTES:
         return Finding("space", "failed", need, fix)
     return Finding("space", "ok" if free >= STUDY_BYTES else "warning", need, _unless(free, fix))
 
 
 def check_file_system(settings: Settings) -> Finding:
-    """Name the file system, and say where databases and locks are not to be trusted to it."""
+    """Name the file system, and warn if databases and locks are not safe on it."""
     kind, where = _kind(_existing(settings.storage), settings.mounts)
     detail = f"{kind} mounted at {where}"
     if kind.startswith(_NETWORK):
@@ -74,22 +74,22 @@ def check_file_system(settings: Settings) -> Finding:
         return Finding("file system", "warning", detail, fix)
     if kind in _VOLATILE:
         fix = "choose a disk with --storage"
-        return Finding("file system", "warning", f"{detail}: gone at the next start", fix)
+        return Finding("file system", "warning", f"{detail}: lost at the next restart", fix)
     return Finding("file system", "ok", detail)
 
 
 def check_write_speed(settings: Settings) -> Finding:
-    """Write 64 MiB and make them durable; compare the clock of the disk with that of this host."""
+    """Write and sync 64 MiB; compare the clock of the storage with that of this host."""
     try:
         with _scratch(settings.storage) as folder:
             rate, skew_s = _write(folder / "speed")
     except OSError as error:
         fix = "free some space, or choose another disk with --storage"
         return Finding("write speed", "failed", f"64 MiB: {error.strerror}", fix)
-    detail = f"{size(rate)}/s for 64 MiB made durable"
+    detail = f"{size(rate)}/s for 64 MiB synced to disk"
     if abs(skew_s) > SKEW_S:
-        detail = f"the clock of the storage is {skew_s:+.0f} s from the clock here"
-        return Finding("write speed", "warning", detail, "let both hosts follow one time server")
+        detail = f"the clock of the storage differs by {skew_s:+.0f} s from this host's clock"
+        return Finding("write speed", "warning", detail, "let both hosts use one time server")
     if rate < SLOW_BYTES_PER_S:
         detail += f": a checkpoint of a ResNet-18 takes {TRIAL_BYTES / 2 / rate:.0f} s"
         return Finding("write speed", "warning", detail, "choose a local disk with --storage")
@@ -101,7 +101,7 @@ def _unless(free: int, fix: str) -> str:
 
 
 def _existing(folder: Path) -> Path:
-    """Return the folder, or the nearest one above it that is there."""
+    """Return the folder, or its nearest existing parent."""
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     return next(path for path in (folder, *folder.parents) if path.is_dir())
@@ -109,7 +109,7 @@ def _existing(folder: Path) -> Path:
 
 @contextmanager
 def _scratch(storage: Path) -> Iterator[Path]:
-    """Give a folder on the storage's disk, gone afterwards; the storage itself is not made."""
+    """Create a temporary folder on the storage's disk; the storage itself is not created."""
     folder = Path(mkdtemp(prefix=".handssl-doctor-", dir=_existing(storage)))
     try:
         yield folder
@@ -118,7 +118,7 @@ def _scratch(storage: Path) -> Iterator[Path]:
 
 
 def _replaces(folder: Path) -> str:
-    """Replace a file as records and checkpoints are replaced; return what went wrong."""
+    """Replace a file as records and checkpoints are replaced; return the error, empty if none."""
     old, new = folder / "file", folder / "file.partial"
     for path, text in ((old, "old"), (new, "new")):
         with path.open("w", encoding="ascii") as file:
@@ -136,7 +136,7 @@ def _replaces(folder: Path) -> str:
 
 
 def _locks(folder: Path) -> str:
-    """Lock a file twice; return what went wrong."""
+    """Lock a file twice; return the error, empty if none."""
     with (folder / "lock").open("w") as one, (folder / "lock").open("w") as other:
         try:
             fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -150,8 +150,8 @@ def _locks(folder: Path) -> str:
 
 
 def _write(path: Path) -> tuple[float, float]:
-    """Return bytes per second, and the seconds that the file's time is ahead of the clock."""
-    block = os.urandom(1024**2)  # a file system that compresses gains nothing
+    """Return bytes per second, and by how many seconds the file's time is ahead of the clock."""
+    block = os.urandom(1024**2)  # random, so that a compressing file system gains nothing
     start_s = time.perf_counter()
     with path.open("wb") as file:
         for _ in range(SPEED_BYTES // len(block)):
@@ -170,7 +170,7 @@ def _kind(folder: Path, table: Path) -> tuple[str, str]:
     for line in table.read_text(encoding="utf-8").splitlines():
         before, _, after = line.partition(" - ")
         mount = before.split()[4].encode().decode("unicode_escape")
-        # Of two mounts at one point the later one is what is seen.
+        # Of two mounts at one point the later one is visible.
         if folder.is_relative_to(mount) and len(mount) >= len(found[1]):
             found = after.split()[0], mount
     return found

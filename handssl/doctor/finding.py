@@ -1,4 +1,4 @@
-"""What a check has found, and what all findings together say."""
+"""Findings of checks and their overall verdict."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Verdict = Literal["ok", "warning", "failed", "skipped"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check says.
+    """Result of one check.
 
     Attributes:
-        name: Of the check.
-        verdict: `warning`: it works, but not well or not everywhere.
-        detail: What was found, in one line.
-        fix: What to do about a warning or failure: one command or sentence.
+        name: Name of the check.
+        verdict: Verdict; `warning` means that it works, but not well or not everywhere.
+        detail: Description of what was found, in one line.
+        fix: Suggested fix of a warning or failure: one command or sentence.
     """
 
     name: str
@@ -27,10 +27,10 @@ class Finding:
 
 
 def overall(findings: Iterable[Finding]) -> Verdict:
-    """Return the worst verdict; what was skipped says nothing.
+    """Return the worst verdict; skipped checks do not count.
 
     Args:
-        findings: Of all checks.
+        findings: Findings of all checks.
 
     Example:
         >>> overall([Finding("disk", "ok", ""), Finding("ray", "warning", "", "")])
@@ -42,7 +42,7 @@ def overall(findings: Iterable[Finding]) -> Verdict:
 
 
 def size(count: float) -> str:
-    """Return a number of bytes for people.
+    """Return a number of bytes in readable form.
 
     Example:
         >>> size(64 * 1024**2), size(9_000)

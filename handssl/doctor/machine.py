@@ -1,4 +1,4 @@
-"""Devices, threads, open files, shared memory."""
+"""Checks of devices, threads, open files and shared memory."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from handssl.doctor.settings import Settings
 from handssl.doctor.versions import torch_report
 
 OPEN_FILES = 8192  # below 4096 Ray itself warns and recommends this
-RAY_SHARE = 0.3  # of the memory that a Ray takes for its objects, unless it is told a number
-RAY_LIMIT_BYTES = 10**10  # beyond it a Ray that finds too little shared memory does not start
-OWN_RAY_BYTES = 80 * 1024**2  # what the Ray that handssl starts for a study asks for
+RAY_SHARE = 0.3  # of the memory, which Ray reserves for its objects unless configured otherwise
+RAY_LIMIT_BYTES = 10**10  # above it Ray does not start with too little shared memory
+OWN_RAY_BYTES = 80 * 1024**2  # reserved by the Ray that handssl starts for a study
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def check_devices(settings: Settings) -> Finding:
-    """List the GPUs, and compute on each."""
+    """List the GPUs, and compute something on each."""
     report = torch_report(settings.torch_timeout_s)
     if not report["gpus"]:
         return _without_gpu(report)
@@ -33,23 +33,23 @@ def check_devices(settings: Settings) -> Finding:
 
 
 def check_threads(settings: Settings) -> Finding:
-    """Compare the threads that OpenMP will take with the cores this process may use."""
+    """Compare the threads that OpenMP will use with the cores this process may use."""
     cores, asked = usable_cores(), os.environ.get("OMP_NUM_THREADS", "")
-    # OpenMP by itself looks at the affinity, not at a quota.
+    # By default OpenMP uses the affinity and ignores a quota.
     threads = int(asked) if asked.isdecimal() else _affinity()
     told = f"OMP_NUM_THREADS={asked}" if asked else "OMP_NUM_THREADS is not set"
     detail = f"{told}; {cores:g} of {os.cpu_count()} cores may be used"
     if threads > max(1.0, cores):
         fix = f"export OMP_NUM_THREADS={max(1, int(cores))}"
-        return Finding("threads", "warning", f"{detail}: they would wait for each other", fix)
+        return Finding("threads", "warning", f"{detail}: threads would compete for cores", fix)
     return Finding("threads", "ok", detail)
 
 
 def check_open_files(settings: Settings) -> Finding:
-    """Look at how many files a process may have open; Ray raises the soft limit by itself."""
+    """Check how many files a process may have open; Ray raises the soft limit by itself."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     reach = max(soft, min(hard, 65536)) if hard != resource.RLIM_INFINITY else 65536
-    detail = f"{soft} open files, at most {'any number' if hard < 0 else hard}"
+    detail = f"{soft} open files, hard limit {'none' if hard < 0 else hard}"
     if reach >= OPEN_FILES:
         return Finding("open files", "ok", detail)
     fix = f"raise the hard limit (limits.conf, or --ulimit nofile={OPEN_FILES} of a container)"
@@ -57,7 +57,7 @@ def check_open_files(settings: Settings) -> Finding:
 
 
 def check_shared_memory(settings: Settings) -> Finding:
-    """Compare the shared memory with what Ray will ask for, and write to it."""
+    """Compare the shared memory with what Ray will reserve, and write to it."""
     try:
         found = os.statvfs(settings.shm)
     except OSError as error:
@@ -66,8 +66,9 @@ def check_shared_memory(settings: Settings) -> Finding:
     free = found.f_bsize * found.f_bavail
     wanted = int(RAY_SHARE * _memory_bytes())
     detail = (
-        f"{settings.shm}: {size(free)} free; a study of its own takes {size(OWN_RAY_BYTES)}, "
-        f"a Ray started without a number {RAY_SHARE:.0%} of the memory, {size(wanted)}"
+        f"{settings.shm}: {size(free)} free; a study that starts its own Ray takes "
+        f"{size(OWN_RAY_BYTES)}, a Ray with default settings {RAY_SHARE:.0%} of the memory, "
+        f"{size(wanted)}"
     )
     if free < OWN_RAY_BYTES:
         return Finding("shared memory", "warning", f"{detail}: Ray will use files", _larger(wanted))
@@ -81,10 +82,10 @@ def check_shared_memory(settings: Settings) -> Finding:
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> float:
-    """Return the cores this process may use: its affinity, and what its cgroup leaves of them.
+    """Return the number of cores this process may use, by its affinity and its cgroup's quota.
 
     Args:
-        cgroup: Where the process sees its control group, version 1 or 2.
+        cgroup: Path at which the process sees its control group, version 1 or 2.
     """
     return min(float(_affinity()), _quota(cgroup))
 
@@ -100,7 +101,7 @@ def _quota(cgroup: Path) -> float:
     except OSError:
         quota, period = (_number(cgroup / "cpu" / f"cpu.cfs_{what}_us") for what in _V1)
     if not quota.isdecimal() or not period.isdecimal():
-        return float("inf")  # "max", -1 or nothing at all: no limit
+        return float("inf")  # "max", -1 or no value: no limit
     return int(quota) / max(1, int(period))
 
 
@@ -117,9 +118,9 @@ def _number(path: Path) -> str:
 def _without_gpu(report: dict[str, Any]) -> Finding:
     if not _DRIVER.exists():
         return Finding("devices", "ok", "CPU; no GPU driver here")
-    build = f"CUDA {report['cuda']}" if report["cuda"] else "CPU alone"
+    build = f"CUDA {report['cuda']}" if report["cuda"] else "CPU only"
     detail = f"a GPU driver is here{_driver()}, but torch ({build}) finds no GPU"
-    fix = "install a torch for this driver, and look at CUDA_VISIBLE_DEVICES and nvidia-smi"
+    fix = "install a torch for this driver, and check CUDA_VISIBLE_DEVICES and nvidia-smi"
     return Finding("devices", "warning", detail, fix)
 
 

@@ -1,4 +1,4 @@
-"""The processes of the all-reduce check. Imported in a process of its own only."""
+"""Processes of the all-reduce check; imported only in a separate process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _EXPECTED = 3.0
 
 
 def summed(backend: str, timeout_s: float) -> dict[str, Any]:
-    """Let two processes add 1 and 2.
+    """Sum 1 and 2 over two processes.
 
     Args:
         backend: gloo or nccl.
-        timeout_s: For all of it.
+        timeout_s: Timeout of the whole call, seconds.
 
     Raises:
-        RanksError: They did not finish together.
+        RanksError: A process failed or did not finish in time.
         DataError: A sum is wrong.
     """
     start_s = time.perf_counter()

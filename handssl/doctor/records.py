@@ -1,4 +1,4 @@
-"""Every record of a ledger, one by one, so that a damaged one does not hide the others."""
+"""Inspection of a ledger record by record, so that a damaged one does not hide the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from handssl.tracking.ledger.ledger import FILE
 
 
 def inspect(storage: str) -> dict[str, Any]:
-    """Return how many records there are, which are damaged, and checkpoints put aside.
+    """Return the number of records, the damaged ones, and damaged checkpoints that were set aside.
 
     Args:
         storage: Root of all results.
@@ -33,9 +33,9 @@ def inspect(storage: str) -> dict[str, Any]:
 
 
 def _check_file(path: Path) -> None:
-    """Let SQLite check its own file before anything is written to it."""
+    """Let SQLite check its file before anything is written to it."""
     if not path.is_file():
-        return  # the ledger is a server's
+        return  # the ledger is on a database server
     try:
         with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as base:
             (said,) = base.execute("PRAGMA quick_check(1)").fetchone()
@@ -61,6 +61,6 @@ def _is_readable(ledger: Ledger, trial_id: str) -> bool:
     try:
         ledger.load(trial_id)
         ledger.history(trial_id)
-    except (DataError, ValueError):  # a JSON or a value that is none
+    except (DataError, ValueError):  # invalid JSON, or an invalid value
         return False
     return True

@@ -1,4 +1,4 @@
-"""Runs the checks in order; one that crashes is a finding like any other."""
+"""Runner of the checks in order; a check that crashes is a finding like any other."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def diagnose(
     checks: Sequence[str] | None = None,
     waiting: Waiting = lambda name: nullcontext(),
 ) -> Iterator[Finding]:
-    """Yield what each check finds, as it is found.
+    """Yield the finding of each check as soon as it is available.
 
     Args:
-        settings: What is checked.
-        checks: Names, in order; default: all.
-        waiting: Entered around each check, with its name.
+        settings: Settings of the checks.
+        checks: Names of the checks, in order; default: all.
+        waiting: Returns a context that is entered around each check; called with its name.
     """
     for name in CHECKS if checks is None else checks:
         with waiting(name):
@@ -85,4 +85,4 @@ def _line(error: Exception) -> str:
 
 def _look(settings: Settings) -> str:
     again = command("doctor", storage=settings.storage)
-    return f"mend what the message names, then run `{again}` again"
+    return f"fix what the message names, then run `{again}` again"

@@ -1,4 +1,4 @@
-"""Files with secrets: whether other users of this machine can read them."""
+"""Check that other users of this machine cannot read files with secrets."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from handssl.private_files import is_exposed
 
 
 def check_secret_files(settings: Settings) -> Finding:
-    """Look at the rights of the files that libraries and the service keep secrets in."""
+    """Check the permissions of the files in which libraries and the service keep secrets."""
     there = [file for file in _files(settings.storage) if file.exists()]
     exposed = [file for file in there if is_exposed(file)]
     if exposed:
         detail = f"other users can read {', '.join(map(str, exposed))}"
-        fix = f"chmod go= {shlex.join(map(str, exposed))}; then make what they hold anew"
+        fix = f"chmod go= {shlex.join(map(str, exposed))}; then replace the secrets in them"
         return Finding("secret files", "warning", detail, fix)
-    return Finding("secret files", "ok", f"{len(there)} with secrets, of this user alone")
+    return Finding("secret files", "ok", f"{len(there)} with secrets, readable by this user only")
 
 
 def _files(storage: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""The ledger, MLflow and Ray: whether they answer, and can be written."""
+"""Checks that the ledger, MLflow and Ray are reachable and can be written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CONNECT_S = 5.0
 
 
 def check_ledger(settings: Settings) -> Finding:
-    """Open the ledger and read every record; count checkpoints that were put aside."""
+    """Open the ledger and read every record; count damaged checkpoints that were set aside."""
     from handssl.tracking.ledger import has_results
 
     if not has_results(settings.storage):
@@ -31,14 +31,14 @@ def check_ledger(settings: Settings) -> Finding:
         fix = "restore ledger.db from a backup, or move it away and run the study again"
         return Finding("ledger", "failed", detail, fix)
     if found["aside"]:
-        detail = f"{found['records']} records; damaged checkpoints put aside: {found['aside'][0]}"
+        detail = f"{found['records']} records; damaged checkpoints set aside: {found['aside'][0]}"
         detail += f" and {len(found['aside']) - 1} more" if len(found["aside"]) > 1 else ""
-        return Finding("ledger", "warning", detail, "look at the disk; then remove those files")
+        return Finding("ledger", "warning", detail, "check the disk; then remove those files")
     return Finding("ledger", "ok", f"{found['records']} records, all readable")
 
 
 def check_mlflow(settings: Settings) -> Finding:
-    """Ask MLflow, and write: to a server an experiment that is deleted again, to a file nothing."""
+    """Check that MLflow can be written: to a server a temporary experiment, to a file nothing."""
     uri = settings.tracking_uri
     shown = masked_url(uri)
     if uri.startswith("http") and (reason := _silent(uri)) is not None:
@@ -55,7 +55,7 @@ def check_ray(settings: Settings) -> Finding:
     """Run a task in the cluster at an address, or in a Ray started for it with one CPU."""
     address = settings.ray_address
     if address is not None and (reason := _nobody_at(address)) is not None:
-        fix = "ask `ray status` on the head for the address; the port must be open from here"
+        fix = "run `ray status` on the head to get the address; the port must be open from here"
         return Finding("ray", "failed", f"{address}: {reason}", fix)
     try:
         found = ask("handssl.sweep.ray_check:look", address, timeout_s=settings.ray_timeout_s)
@@ -65,12 +65,12 @@ def check_ray(settings: Settings) -> Finding:
 
 
 def _ray(found: dict[str, Any], address: str | None) -> Finding:
-    where = f"cluster at {address}" if address else "starts and ends here"
+    where = f"cluster at {address}" if address else "a local Ray starts and stops"
     detail = f"{where}; Ray {found['ray']}, Python {found['python']}, {found['nodes']} node(s)"
     detail += f", {found['cpus']:g} CPUs, {found['gpus']:g} GPUs"
     if not found["token"]:
         fix = "ray get-auth-token --generate, and unset RAY_AUTH_MODE or set it to token"
-        detail += "; whoever reaches its port can run code, it asks for no token"
+        detail += "; it requires no token, so anyone who can reach its port can run code"
         return Finding("ray", "warning", detail, fix)
     detail += ", token authentication on"
     if listens := found.get("listens"):
@@ -81,7 +81,7 @@ def _ray(found: dict[str, Any], address: str | None) -> Finding:
 
 
 def _nobody_at(address: str) -> str | None:
-    """Return why no connection can be made; None if one can, or the address names no port."""
+    """Return why no connection can be made; None if one can, or the address is `auto`."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not port.isdecimal():
         return None if address == "auto" else "expected HOST:PORT or auto"
@@ -107,10 +107,10 @@ def _unreachable(host: str, port: int) -> str | None:
 
 def _mlflow_fix(uri: str, reason: str) -> str:
     if "schema" in reason or "revision" in reason:
-        return f"back the database up, then run: {mlflow_command('db', 'upgrade', uri)}"
+        return f"back up the database, then run: {mlflow_command('db', 'upgrade', uri)}"
     if uri.startswith("http"):
         return "is it an MLflow server, is it up, and is the address of --tracking-uri right?"
-    return "name a store that can be written with --tracking-uri, or move the file away"
+    return "name a writable store with --tracking-uri, or move the file away"
 
 
 def _ray_fix(address: str | None, error: NoAnswerError) -> str:
@@ -127,6 +127,6 @@ def _ray_fix(address: str | None, error: NoAnswerError) -> str:
     known = ("RAY_ADDRESS", "RAY_TMPDIR", "RAY_AUTH_MODE")
     named = {name: os.environ[name] for name in known if name in os.environ}
     return (
-        "free some memory and room in /dev/shm and /tmp, or name another folder for Ray with "
+        "free some memory and space in /dev/shm and /tmp, or name another folder for Ray with "
         f"RAY_TMPDIR; then run `handssl doctor` again{f'; set here: {named}' if named else ''}"
     )

@@ -1,4 +1,4 @@
-"""The ten steps. Imported in a process of its own only."""
+"""Ten steps of pretraining as a check; imported only in a separate process."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ def run(rounds: int) -> dict[str, Any]:
     """Pretrain for ten steps, once or several times.
 
     Args:
-        rounds: Times.
+        rounds: Number of repetitions.
 
     Returns:
-        Loss and speed of the last round, the device, and a digest of the weights of each.
+        Loss and speed (views/s) of the last round, the device, and the digest of each round's
+        weights.
 
     Raises:
         DivergedError: A loss is not finite.

@@ -1,4 +1,4 @@
-"""What torch says of itself and of the devices. Imported in a process of its own only."""
+"""Report of torch's version and devices; imported only in a separate process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def report() -> dict[str, Any]:
-    """Return versions, whether torchvision's operators are there, and every GPU."""
+    """Return versions, whether torchvision's operators are available, and every GPU."""
     import torch
     import torchvision
 
@@ -36,7 +36,7 @@ def _gpu(index: int) -> dict[str, Any]:
 
 
 def _error_of(index: int) -> str:
-    """Compute something: a GPU can be listed and yet be of no use to this build of torch."""
+    """Compute something and return the error: a listed GPU may not work with this torch build."""
     import torch
 
     try:

@@ -1,4 +1,4 @@
-"""Two processes that sum a number, and ten steps of a real pretraining."""
+"""Checks of an all-reduce over two processes, and of ten steps of a real pretraining."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from handssl.doctor.versions import torch_report
 
 
 def check_ranks(settings: Settings) -> Finding:
-    """Let two processes sum a number: over nccl where there are two GPUs, else over gloo."""
+    """Let two processes sum a number: over nccl if there are two GPUs, else over gloo."""
     several = len(torch_report(settings.torch_timeout_s)["gpus"]) > 1
     backend = "nccl" if several else "gloo"
     limit_s = settings.ranks_timeout_s
     try:
-        # The processes give up first, and say which of them was silent.
+        # The processes time out first, and report which of them did not respond.
         found = ask("handssl.doctor.ranks:summed", backend, limit_s, timeout_s=limit_s + 15)
     except NoAnswerError as error:
         return Finding("all-reduce", "failed", f"{backend}: {error}", _RANKS_FIX[backend])
@@ -23,7 +23,7 @@ def check_ranks(settings: Settings) -> Finding:
 
 
 def check_ten_steps(settings: Settings) -> Finding:
-    """Make ten steps on procedural hands in a temporary folder, and the same ten again."""
+    """Train ten steps on procedural hands in a temporary folder, and repeat the same ten."""
     rounds = 1 if settings.quick else 2
     found = ask("handssl.doctor.ten_steps:run", rounds, timeout_s=settings.steps_timeout_s)
     detail = f"loss {found['loss']:.4f}, {found['views_per_s']:,.0f} images/s on {found['device']}"
@@ -35,7 +35,7 @@ def check_ten_steps(settings: Settings) -> Finding:
         detail += "; a second time gives other bits, as on a GPU without --deterministic"
         return Finding("ten steps", "ok", detail)
     detail += "; a second time gives other bits"
-    fix = "set OMP_NUM_THREADS=1; if it stays, suspect the memory or the processor"
+    fix = "set OMP_NUM_THREADS=1; if it persists, suspect the memory or the processor"
     return Finding("ten steps", "failed", detail, fix)
 
 

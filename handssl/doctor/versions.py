@@ -1,4 +1,4 @@
-"""Python, the packages and their versions, and whether torch and torchvision fit."""
+"""Checks of Python, package versions, and whether torch and torchvision match."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from handssl.doctor.finding import Finding
 from handssl.doctor.settings import Settings
 
 PYTHON = ((3, 11), (3, 14))  # as in pyproject.toml
-# What does not work without a package; all others nothing works without.
+# Features that need an optional package; all other packages are required.
 OPTIONAL = {
     "albumentations": "the backend `albumentations` of the transformations",
     "ijson": "reading InterHand2.6M",
     "matplotlib": "figures",
-    "mlflow": "MLflow: training and the ledger go on without",
+    "mlflow": "MLflow: training and the ledger work without it",
     "pandas": "tables as data frames",
     "psycopg": "a PostgreSQL ledger",
     "ray": "studies, and pretraining on several workers",
@@ -28,17 +28,17 @@ OPTIONAL = {
 
 
 def check_python(settings: Settings) -> Finding:
-    """Compare the interpreter with the versions handssl is made for."""
+    """Compare the interpreter with the versions that handssl supports."""
     least, beyond = (".".join(map(str, bound)) for bound in PYTHON)
     found = ".".join(map(str, sys.version_info[:3]))
     if PYTHON[0] <= sys.version_info[:2] < PYTHON[1]:
         return Finding("python", "ok", found)
     detail = f"expected Python from {least} and below {beyond}, found {found}"
-    return Finding("python", "failed", detail, "make an environment with Python 3.12")
+    return Finding("python", "failed", detail, "create an environment with Python 3.12")
 
 
 def check_packages(settings: Settings) -> Finding:
-    """Compare what is installed with what handssl's own metadata asks for."""
+    """Compare the installed packages with the requirements in handssl's metadata."""
     asked = [Requirement(text) for text in requires("handssl") or ()]
     wanted = [one for one in asked if _applies(one)]
     wrong = [text for one in wanted if (text := _out_of_range(one))]
@@ -55,7 +55,7 @@ def check_packages(settings: Settings) -> Finding:
 
 
 def check_torch(settings: Settings) -> Finding:
-    """Load torch and torchvision together, and look for an operator that is there if they fit."""
+    """Load torch and torchvision together, and check for an operator that exists if they match."""
     pair = f"torch {_installed('torch')}, torchvision {_installed('torchvision')}"
     fix = "install the two in one command: pip install --upgrade torch torchvision"
     try:
@@ -63,7 +63,7 @@ def check_torch(settings: Settings) -> Finding:
     except NoAnswerError as error:
         return Finding("torch", "failed", f"{pair} cannot be loaded: {error}", fix)
     if not report["operators"]:
-        detail = f"{pair}: the operator torchvision::nms is missing, the two do not fit"
+        detail = f"{pair}: the operator torchvision::nms is missing, the versions do not match"
         return Finding("torch", "failed", detail, fix)
     if wrong := _wanted_by_torchvision():
         return Finding(
@@ -74,7 +74,7 @@ def check_torch(settings: Settings) -> Finding:
 
 @cache
 def torch_report(timeout_s: float) -> dict[str, Any]:
-    """Return what torch says of itself and of the devices, asked in a process of its own."""
+    """Return torch's report of its version and the devices, from a separate process."""
     return ask("handssl.doctor.torch_report:report", timeout_s=timeout_s)
 
 

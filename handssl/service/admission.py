@@ -1,4 +1,4 @@
-"""Which job is started next, and that it is started once."""
+"""Choice of the next job to start, within limits, so that each is started once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Start = Callable[[Connection, Job], None]
 
 @dataclass(frozen=True)
 class Limits:
-    """How much runs at the same time.
+    """Limits on jobs that run at the same time.
 
     Attributes:
-        queues: Name of each queue, and how many of its jobs.
-        per_user: Jobs of one user in all queues; None: any number.
+        queues: Maximum number of running jobs of each queue, by its name.
+        per_user: Maximum number of running jobs of one user in all queues; None: any number.
     """
 
     queues: Mapping[str, int] = field(default_factory=lambda: {"default": 1})
@@ -33,7 +33,7 @@ class Limits:
 
 @dataclass
 class _Room:
-    """What is taken, as jobs are admitted."""
+    """Running jobs by queue, user and study, updated as jobs are admitted."""
 
     limits: Limits
     queues: Counter[str] = field(default_factory=Counter)
@@ -54,21 +54,21 @@ class _Room:
 
 
 def admit(queue: Queue, lease: Lease, limits: Limits, start: Start) -> list[Job]:
-    """Take the next jobs out of the queue, as many as there is room for.
+    """Take the next jobs out of the queue, as many as the limits allow.
 
-    The highest priority goes first, whoever's it is; a job whose user or queue is at its limit is
-    passed over, and so is one whose study is being run by another job: two drivers of one study
-    would only be in each other's way.
+    The highest priority goes first, for all users; a job whose user or queue is at its limit is
+    skipped, and so is one whose study is being run by another job: two drivers of one study would
+    only block each other.
 
     Args:
-        queue: Of the service.
-        lease: Without which nobody may do this.
-        limits: How much runs at the same time.
-        start: Called with each job in the transaction that takes it out: what it writes to the
-            database happens if and only if the job is out of the queue.
+        queue: Queue of the service.
+        lease: Lease of the dispatcher, which must be held.
+        limits: Limits on jobs that run at the same time.
+        start: Called with each job in the transaction that takes it out: its writes to the
+            database are committed if and only if the job has left the queue.
 
     Returns:
-        The jobs, as running.
+        The admitted jobs, now running.
 
     Raises:
         LostLeaseError: Another service dispatches.

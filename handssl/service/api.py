@@ -1,4 +1,4 @@
-"""The HTTP API: everything the command line and Python do with the queue."""
+"""The HTTP API of the queue, used by the command line and from Python."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "There is no such job."},
     409: {
         "model": Problem,
-        "description": "The job's state, or whose name it is, forbids this.",
+        "description": "The job's state, or another user's study of that name, forbids this.",
     },
-    413: {"model": Problem, "description": "Larger than any study."},
+    413: {"model": Problem, "description": "The request is too large."},
     422: {"model": Problem, "description": "Mistakes in the request; all are listed."},
-    503: {"model": Problem, "description": "The database is away; ask again."},
+    503: {"model": Problem, "description": "The database is not reachable; try again later."},
 }
 router = APIRouter(prefix="/api", responses=_REFUSALS)
 
@@ -60,12 +60,12 @@ _BODY = {
     }
 }
 _KNOWN: dict[int | str, dict[str, Any]] = {
-    200: {"model": JobView, "description": "The job that has the same study already."}
+    200: {"model": JobView, "description": "The existing job of the same study."}
 }
 
 
 class Batch(Config):
-    """Several jobs, queued all or none."""
+    """Several jobs, all or none of which are queued."""
 
     jobs: Annotated[list[JobRequest], Field(min_length=1, max_length=500)]
 
@@ -77,7 +77,7 @@ class Priority(Config):
 
 
 class Limit(Config):
-    """New limits for a job that met its old ones."""
+    """New limits for a job that reached its old ones."""
 
     time_limit_s: Annotated[float, Field(gt=0, le=1e8)] | None = None
     gpu_hours: Annotated[float, Field(gt=0, le=1e7)] | None = None
@@ -89,7 +89,7 @@ def submit(
 ) -> JobView:
     """Queue a study: JSON as described, or the YAML of a study with options in the query.
 
-    Answers 201 with the new job, or 200 with the job that has the same study already.
+    Returns 201 with the new job, or 200 with the existing job of the same study.
     """
     wanted = parse_request(request, body)
     [(job, is_new)] = submit_all(service, [wanted], caller.user)
@@ -154,10 +154,10 @@ def log(
     service: Here,
     offset: Annotated[int, Query(ge=-(2**40), le=2**40)] = 0,
 ) -> LogView:
-    """Return the log from a byte on, and where it goes on; a negative offset counts from the end.
+    """Return the log from a byte offset on, and the next offset; negative ones count from the end.
 
-    Of all attempts. To follow it, ask again with the offset of the last answer until the job is
-    over and nothing more comes.
+    The log covers all attempts. To follow it, repeat the request with the last returned offset
+    until the job has ended and no more text comes.
     """
     job = service.queue.get(name)
     text, end = read_log(service.home.log(name), offset)
@@ -166,20 +166,20 @@ def log(
 
 @router.patch("/jobs/{name}", tags=["jobs"])
 def reprioritise(name: JobId, change: Priority, caller: Submits, service: Here) -> JobView:
-    """Give a job another priority."""
+    """Change the priority of a job."""
     caller.may_control(service.queue.get(name))
     return _changed(service, service.queue.reprioritise(name, change.priority))
 
 
 @router.post("/jobs/{name}/cancel", tags=["jobs"])
 def cancel(name: JobId, caller: Submits, service: Here) -> JobView:
-    """End a job; what its trials have done is kept."""
+    """Cancel a job; results of its trials are kept."""
     return _asked(service, caller, name, service.queue.cancel)
 
 
 @router.post("/jobs/{name}/pause", tags=["jobs"])
 def pause(name: JobId, caller: Submits, service: Here) -> JobView:
-    """Stop a job after its epoch, or keep it from starting, until it is resumed."""
+    """Stop a job after its current epoch, or prevent its start, until it is resumed."""
     return _asked(service, caller, name, service.queue.pause)
 
 
@@ -195,7 +195,7 @@ def resume(name: JobId, caller: Submits, service: Here) -> JobView:
 def retry(
     name: JobId, caller: Submits, service: Here, limit: Annotated[Limit | None, Body()] = None
 ) -> JobView:
-    """Queue a job again that has failed or was cancelled; finished trials are not run again."""
+    """Queue a failed or cancelled job again; finished trials are not run again."""
     changes = limit.model_dump(exclude_none=True) if limit else {}
     return _asked(service, caller, name, lambda one: service.queue.retry(one, **changes))
 
@@ -212,7 +212,7 @@ def _changed(service: Service, job: Job) -> JobView:
 
 @router.get("/service", tags=["service"])
 def about(caller: Looks, service: Here) -> ServiceView:
-    """Return how the service stands: version, who dispatches, limits, depth of each queue."""
+    """Return the state of the service: version, dispatcher, limits, depth of each queue."""
     depth: dict[str, dict[str, int]] = {name: {} for name in service.limits.queues}
     for (queue, state), count in service.queue.depth().items():
         depth.setdefault(queue, {})[state] = count

@@ -1,4 +1,4 @@
-"""The web application: API, pages and metrics, and what every answer has in common."""
+"""The web application: API, pages and metrics, with headers and errors common to all responses."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def create_app(service: Service) -> FastAPI:
     """Return the application of a service.
 
     Args:
-        service: Which answers.
+        service: The service that handles the requests.
     """
-    # The usual pages fetch their scripts from elsewhere; ours is at /docs too.
+    # FastAPI's own pages load scripts from other sites; ours is at /docs too.
     app = FastAPI(
         title="handssl",
         version=version("handssl"),
@@ -108,7 +108,7 @@ def _answer(
     request: Request, status: int, detail: str, headers: dict[str, str] | None = None
 ) -> Response:
     detail = masked(detail)
-    detail = detail.encode(errors="backslashreplace").decode()  # it may quote half a character
+    detail = detail.encode(errors="backslashreplace").decode()  # it may quote a lone surrogate
     if status == 401 and pages.is_page(request):
         return RedirectResponse("/login", 303)
     if pages.is_page(request):

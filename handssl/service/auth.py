@@ -1,4 +1,4 @@
-"""Who asks: a token in the header or in the page's cookie; before any was made, this machine."""
+"""Authentication: a token in the header or the page's cookie; before any exists, loopback only."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ bearer = HTTPBearer(auto_error=False, description="A token of `handssl token cre
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks.
+    """The user who sends a request.
 
     Attributes:
-        user: Name of the token, or what a client of this machine calls itself.
-        role: What may be done.
-        open: Whether no token is needed, because none was ever made.
+        user: Name of the token, or the name that a client on this machine gives itself.
+        role: Role of the token, which determines the allowed requests.
+        open: Whether no token is needed because none was ever created.
     """
 
     user: str
@@ -39,10 +39,10 @@ class Caller:
     open: bool = False
 
     def may_control(self, job: Job) -> None:
-        """Refuse to touch the job of somebody else.
+        """Refuse changes of another user's job.
 
         Raises:
-            ForbiddenError: It is not the caller's.
+            ForbiddenError: The job is not the caller's.
         """
         if not self.open and job.user != self.user:
             raise ForbiddenError(
@@ -61,11 +61,12 @@ def viewer(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)] = None,
 ) -> Caller:
-    """Return who asks; anybody with a token may look.
+    """Return the caller of a request that only reads; any valid token is enough.
 
     Raises:
-        UnauthorizedError: There is no token, or it is none of ours, or was revoked.
-        ForbiddenError: The request comes from a page of somebody else.
+        UnauthorizedError: There is no token, or it is not valid or was revoked.
+        ForbiddenError: The request comes from another site's page, or from another machine while no
+            token exists.
     """
     tokens = service_of(request).tokens
     require_same_origin(request)
@@ -79,21 +80,21 @@ def viewer(
         raise UnauthorizedError("expected a token, as `Authorization: Bearer TOKEN`")
     if not _comes_from_here(request):
         raise ForbiddenError(
-            "before a token was made only this machine is served, by its own names; make one on "
-            "it with `handssl token create NAME --role submitter` and the --storage or --database "
-            "of the service"
+            "until a token exists, only requests from this machine to its own name are allowed; "
+            "create one on it with `handssl token create NAME --role submitter` and the --storage "
+            "or --database of the service"
         )
     return Caller(_named(request), "submitter", open=True)
 
 
 def submitter(caller: Annotated[Caller, Depends(viewer)]) -> Caller:
-    """Return who asks, if they may submit.
+    """Return the caller of a request that submits or changes jobs.
 
     Raises:
-        ForbiddenError: They may only look.
+        ForbiddenError: The caller's role may only read.
     """
     if caller.role != "submitter":
-        raise ForbiddenError("this token may look and not change; it needs the role submitter")
+        raise ForbiddenError("this token may only read; changes need the role submitter")
     return caller
 
 
@@ -103,8 +104,8 @@ def _named(request: Request) -> str:
 
 
 def _comes_from_here(request: Request) -> bool:
-    # The name is the client's to choose and proves nothing; it is asked for because a page
-    # elsewhere may have a name of its own point here, and so speak from a browser on this machine.
+    # The client chooses the Host header, so it proves nothing; it is checked because a page of
+    # another site may point its own name here (DNS rebinding) and send from a local browser.
     name = _split("//" + request.headers.get("host", "")).hostname
     return name in _HERE and request.client is not None and _is_loopback(request.client.host)
 
@@ -118,10 +119,10 @@ def _is_loopback(text: str) -> bool:
 
 
 def require_same_origin(request: Request) -> None:
-    """Refuse what a page of another site has sent.
+    """Refuse a request that a page of another site has sent.
 
     Raises:
-        ForbiddenError: It comes from one.
+        ForbiddenError: The request's origin is another site.
     """
     origin = request.headers.get("origin")
     if request.method in ("GET", "HEAD", "OPTIONS") or not origin:

@@ -1,4 +1,4 @@
-"""A copy of the queue and the ledger while they are in use."""
+"""Backup of the queue, the ledger and MLflow's store while they are in use."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from handssl.tracking.sqlite_url import sqlite_path
 
 
 def backup(target: Path, *, storage: Path, database: str) -> list[Path]:
-    """Copy the SQLite databases of a service into a folder, each as it is at one moment.
+    """Copy the SQLite databases of a service into a folder, each as a consistent snapshot.
 
-    The ledger is copied after the queue: it then knows at least what the queue says is done.
+    The ledger is copied after the queue, so that it has at least what the queue reports as done.
 
     Args:
         target: A folder that does not exist, or is empty.
@@ -25,8 +25,8 @@ def backup(target: Path, *, storage: Path, database: str) -> list[Path]:
         The copies.
 
     Raises:
-        InputError: The folder holds something, or a database is PostgreSQL's.
-        DataError: One cannot be read, the folder cannot be made, or the disk is full.
+        InputError: The folder is not empty, or a database is in PostgreSQL.
+        DataError: One cannot be read, the folder cannot be created, or the disk is full.
     """
     urls = (database, default_ledger_url(storage), default_tracking_uri(storage))
     files = [_file(url) for url in urls]
@@ -43,14 +43,14 @@ def _make_empty(target: Path) -> None:
             f"{target}: cannot be written ({error.strerror}); choose another folder"
         ) from None
     if not is_empty:
-        raise InputError(f"{target}: expected a folder that is empty, or none")
+        raise InputError(f"{target}: expected a folder that is empty or does not exist")
 
 
 def _file(url: str) -> Path:
     file = sqlite_path(url)
     if file is None:
         raise InputError(
-            "backup: copies SQLite; a PostgreSQL database is saved with `pg_dump`, see "
+            "backup: expected SQLite databases; save a PostgreSQL database with `pg_dump`, see "
             "docs/operations.md"
         )
     return file

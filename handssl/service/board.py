@@ -1,4 +1,4 @@
-"""Progress of jobs, kept fresh without making anybody wait: looking at a large study takes long."""
+"""Cache of the progress of jobs, refreshed in the background, as large studies take seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from handssl.service.job import Job
 from handssl.service.progress import Progress
 
 _FRESH_S = 2.0
-_SHARE = 10.0  # a tenth of a core at most goes into looking
+_SHARE = 10.0  # refreshing takes at most about a tenth of a core
 
 
 @dataclass
@@ -23,7 +23,7 @@ class _Entry:
 
 
 class Board:
-    """Progress by job; old values are given while new ones are made.
+    """Progress by job; old values are returned while new ones are computed.
 
     Args:
         look: Returns the progress of a job; may take seconds.
@@ -35,7 +35,7 @@ class Board:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="handssl-board")
 
     def get(self, job: Job) -> Progress:
-        """Return how far a job is, seconds old at most while it runs."""
+        """Return the progress of a job; it may be some seconds old while the job runs."""
         if job.state == "queued" and not job.attempt:
             return Progress()
         key = (job.id, job.state, job.attempt)
@@ -48,7 +48,7 @@ class Board:
         return entry.progress if entry else self._refresh(key, job)
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop refreshing."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _refresh(self, key: tuple[str, str, int], job: Job) -> Progress:

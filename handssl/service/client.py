@@ -1,4 +1,4 @@
-"""Requests to a service, whose refusals are errors of ours."""
+"""Client of the service's HTTP API, which raises refusals as handssl's errors."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ _NO_URL = (
 
 
 class Client:
-    """Talks to a service.
+    """Client of a service.
 
     Args:
         service: Its URL; default: $HANDSSL_SERVICE, else this machine's.
-        token: Default: $HANDSSL_TOKEN.
+        token: Token to authenticate with; default: $HANDSSL_TOKEN.
     """
 
     def __init__(self, service: str | None = None, token: str | None = None) -> None:
@@ -59,14 +59,14 @@ class Client:
         self._session.headers["X-Handssl-User"] = _me()
 
     def ask(self, method: str, path: str, **values: Any) -> Any:
-        """Send a request and return the document of the answer.
+        """Send a request and return the JSON document of the response.
 
         Raises:
-            UnavailableError: Nobody answers, or the database of who does is away.
-            ServiceError: The answer is none of our service.
-            InputError: The request was refused for what it says, or the URL is none.
+            UnavailableError: The service or its database is not reachable.
+            ServiceError: The response does not come from handssl's service.
+            InputError: The request was refused as invalid, or the URL is not valid.
             UnauthorizedError: The token is missing or not valid.
-            ForbiddenError: It may not do this.
+            ForbiddenError: The token does not allow this request.
         """
         try:
             url = f"{self.url}/api{path}"
@@ -76,7 +76,7 @@ class Client:
         except requests.RequestException as error:
             raise UnavailableError(
                 f"{self.url} does not answer ({_reason(error)}); is it running (`handssl serve`), "
-                "and is --service right?"
+                "and is --service correct?"
             ) from None
         document = self._document(answer)
         if answer.ok:
@@ -87,7 +87,7 @@ class Client:
         raise _REFUSALS.get(answer.status_code, ServiceError)(self._for_here(detail))
 
     def _for_here(self, text: str) -> str:
-        """Have the commands in an answer ask this service, which does not know how it is called."""
+        """Add this service's URL to the commands in a response; the service does not know it."""
 
         def whole(found: re.Match[str]) -> str:
             return f"`{command('jobs', *found[1].split(), service=self.url)}`"
@@ -99,12 +99,12 @@ class Client:
             return answer.json()
         except requests.JSONDecodeError:
             pass
-        if answer.status_code in _AWAY:  # of a proxy, in words of its own
+        if answer.status_code in _AWAY:  # from a proxy, with its own text
             raise UnavailableError(f"{self.url} answers {answer.status_code} {answer.reason}")
-        raise ServiceError(f"{self.url}: expected handssl's service, this is another")
+        raise ServiceError(f"{self.url}: expected handssl's service, got another server")
 
     def submit(self, requests_: list[JobRequest]) -> list[dict[str, Any]]:
-        """Queue studies, all or none; return the jobs as documents."""
+        """Queue studies, all or none; return the jobs as JSON documents."""
         jobs = [one.model_dump(mode="json") for one in requests_]
         found: list[dict[str, Any]] = self.ask("POST", "/jobs/batch", json={"jobs": jobs})
         return found
@@ -113,8 +113,8 @@ class Client:
 def _checked(token: str) -> str:
     if not _TOKEN.fullmatch(token):
         raise InputError(
-            "HANDSSL_TOKEN: expected a token as `handssl token create` prints it, got one with "
-            "characters that no token has"
+            "HANDSSL_TOKEN: expected a token as printed by `handssl token create`, got one with "
+            "invalid characters"
         )
     return token
 

@@ -1,4 +1,4 @@
-"""A program that the service needs beside it: found again after a restart, ended with it."""
+"""Management of a subprocess of the service: found again after a restart, stopped with it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from handssl.secrets import without_service_secrets
 
 _END_S = 20.0
 _SAME_S = 2.0
-_BOOT_S = 60.0  # a clock that is set right moves it a little
+_BOOT_S = 60.0  # tolerance, as a clock adjustment shifts the boot time
 
 
 @dataclass(frozen=True)
 class Command:
-    """How a program is started.
+    """Command that starts a program.
 
     Attributes:
         words: The command line.
-        url: Where it answers then.
-        env: Added to the environment.
+        url: URL at which the program then answers.
+        env: Variables added to the environment.
     """
 
     words: Sequence[str]
@@ -38,17 +38,17 @@ class Command:
 
 
 class Companion:
-    """A program in a session of its own, so that it outlives a service that is killed.
+    """A program in its own session, so that it survives a service that is killed.
 
     Its process id and address are kept in a file: the next service on the same storage finds it
-    there. A program that has died is started anew.
+    there. A program that has ended is started again.
 
     Args:
-        name: Of the files it leaves in the folder.
-        folder: Of the service.
-        command: Makes the command line for a free port.
-        health: Path of its URL that answers when it is ready.
-        on_end: Called when it has been ended.
+        name: Name of the program, and of its files in the folder.
+        folder: Folder of the service.
+        command: Returns the command for a free port.
+        health: URL path that answers when the program is ready.
+        on_end: Called after the program was stopped.
     """
 
     def __init__(
@@ -68,24 +68,24 @@ class Companion:
 
     @property
     def url(self) -> str:
-        """Where it answers, empty if it has not been started."""
+        """URL of the program, empty if it has not been started."""
         return str(self._known().get("url", ""))
 
     def ensure(self) -> bool:
-        """Start it where it does not run; say whether it answers now."""
+        """Start the program unless it runs; return whether it answers now."""
         if self._process() is None:
             self._start()
         return self.answers()
 
     def answers(self) -> bool:
-        """Say whether it is ready."""
+        """Return whether the program is ready."""
         with contextlib.suppress(requests.RequestException):
             found = requests.get(self.url + self._health, timeout=2.0)
             return bool(self.url) and found.status_code < 500
         return False
 
     def end(self) -> None:
-        """End it and all that it has started."""
+        """Stop the program and all its descendants."""
         process = self._process()
         self._file.unlink(missing_ok=True)
         if process is not None:
@@ -94,7 +94,7 @@ class Companion:
 
     @property
     def process(self) -> psutil.Process | None:
-        """It, while it runs."""
+        """The running process, None if there is none."""
         return self._process()
 
     def _end(self, process: psutil.Process) -> None:
@@ -110,9 +110,9 @@ class Companion:
             self._started.wait(_END_S)
 
     def _bury(self) -> None:
-        """End what is left of one that has died: all of its session.
+        """Kill the remaining processes of a program that has ended: all of its session.
 
-        Its number may be another's by now, on a machine that was started again for one.
+        Its process id may belong to another process by now, e.g. after a reboot.
         """
         known = self._known()
         leader, born_s = int(known.get("pid", 0)), float(known.get("born_s", 0.0))
@@ -137,7 +137,7 @@ class Companion:
             )
         try:
             self._remember(self._started.pid, command.url)
-        except OSError:  # a full disk, for one: unknown, it would be started again and again
+        except OSError:  # e.g. a full disk: without the file it would be started again and again
             os.killpg(self._started.pid, signal.SIGKILL)
             self._started.wait(_END_S)
             raise
@@ -150,7 +150,7 @@ class Companion:
         new.rename(self._file)
 
     def _known(self) -> dict[str, float | str]:
-        """Return what is remembered; in a copy of the storage it is of another service."""
+        """Return the stored state; nothing if the storage is a copy, as it is another service's."""
         try:
             known = dict(json.loads(self._file.read_text()))
         except (OSError, ValueError):
@@ -159,7 +159,7 @@ class Companion:
 
     def _process(self) -> psutil.Process | None:
         if self._started is not None:
-            self._started.poll()  # one that has ended is not left as a zombie
+            self._started.poll()  # reaps it if it has ended, so that no zombie is left
         known = self._known()
         try:
             process = psutil.Process(int(known["pid"]))
@@ -170,13 +170,13 @@ class Companion:
 
 
 def _is_left(process: psutil.Process, leader: int, born_s: float) -> bool:
-    """Say whether a process of the session came with its leader, or after it."""
+    """Return whether a process of the session is its leader, or was started after it."""
     since_s = process.create_time() - born_s
     return bool(abs(since_s) < _SAME_S if process.pid == leader else since_s > -_SAME_S)
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
+    """Return a free port of this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

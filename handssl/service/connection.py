@@ -1,4 +1,4 @@
-"""A connection of a client, which has to send its request in time."""
+"""HTTP connections with time limits for the client's requests."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ BODY_S = 60.0
 
 
 class Connection(H11Protocol):
-    """HTTP/1.1 as uvicorn speaks it, but closed where a request stops half way.
+    """HTTP/1.1 connection of uvicorn that is closed if a request remains incomplete.
 
-    The head has to be there `HEAD_S` after the connection was made or the last answer was given,
-    the body `BODY_S` after its head. How long an answer takes is not limited.
+    The head must arrive within `HEAD_S` seconds after the connection was made or the last response
+    was sent, the body within `BODY_S` seconds after its head. The time for a response is not
+    limited.
     """
 
     def __init__(self, *arguments: Any, **rest: Any) -> None:
@@ -26,32 +27,32 @@ class Connection(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for the first request."""
+        """Start the timer for the first request."""
         super().connection_made(transport)
         self._look()
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come."""
+        """Receive data, and restart the timer if the next part of a request is expected."""
         super().data_received(data)
         self._look()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
+        """Start the timer for the next request."""
         super().on_response_complete()
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing more."""
+        """Stop the timer."""
         self._stop()
         super().connection_lost(exc)
 
     def abort(self) -> None:
-        """Close it at once; what was not sent yet is dropped."""
+        """Close the connection at once; unsent data are dropped."""
         self._stop()
         self.transport.abort()
 
     def _look(self) -> None:
-        """Set the timer anew where something else is expected of the client than before."""
+        """Restart the timer if a different part of a request is expected than before."""
         expects = self.conn.their_state
         if expects is self._expects:
             return
@@ -63,7 +64,7 @@ class Connection(H11Protocol):
             self._timer = self.loop.call_later(limit_s, self._close_late, limit_s)
 
     def _close_late(self, limit_s: float) -> None:
-        self.logger.warning("A connection was closed: no whole request within %g s", limit_s)
+        self.logger.warning("A connection was closed: no complete request within %g s", limit_s)
         self.abort()
 
     def _stop(self) -> None:

@@ -1,4 +1,4 @@
-"""File descriptors: how many connections there can be so that enough are left for the rest."""
+"""Limit of connections by the number of file descriptors, with enough left for everything else."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import resource
 
 from handssl.errors import InputError
 
-RESERVED = 128  # of the dispatcher, the databases, logs, Ray and MLflow
+RESERVED = 128  # for the dispatcher, the databases, logs, Ray and MLflow
 _FEWEST, _MOST = 32, 1000
 _ENOUGH = 65_536
 
 
 def most_connections() -> int:
-    """Raise the limit of open files as far as may be; return how many may be connections.
+    """Raise the limit of open files as far as allowed; return how many may be connections.
 
     Raises:
-        InputError: So few files can be opened that the service could not work.
+        InputError: Too few files can be open for the service to work.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
@@ -25,10 +25,13 @@ def most_connections() -> int:
 
 
 def connections_of(files: int) -> int:
-    """Return how many of the files that can be open may be connections.
+    """Return how many of the open files may be connections.
+
+    Args:
+        files: Limit of open files.
 
     Raises:
-        InputError: Too few are left for them.
+        InputError: The limit leaves too few for connections.
 
     Example:
         >>> connections_of(200), connections_of(1024), connections_of(65536)

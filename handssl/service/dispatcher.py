@@ -1,4 +1,4 @@
-"""The dispatcher: starts what comes next, for as long as this service holds the lease."""
+"""The dispatcher: starts the next jobs while this service holds the lease."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _END_S = 10.0
 
 
 class Dispatcher:
-    """Holds the lease or waits for it, in a thread of its own.
+    """Holds the lease or waits for it, and dispatches, in a background thread.
 
     Args:
-        queue: Of the service.
-        lease: Whose holder dispatches.
-        limits: How much runs at the same time.
-        watcher: Starts and looks at attempts.
-        url: Of the queue's database.
-        on_lead: Called when this one begins to dispatch; returns at once.
-        on_lost: Called when another service has taken over: what this one has under way is the
-            other's now, so the process has to begin anew.
+        queue: Queue of the service.
+        lease: Lease whose holder dispatches.
+        limits: Limits on jobs that run at the same time.
+        watcher: Starts and watches attempts.
+        url: URL of the queue's database.
+        on_lead: Called when this service begins to dispatch; must return at once.
+        on_lost: Called when another service has taken over: the attempts of this one are now the
+            other's, so the process has to restart.
         tell: Called with each message for the operator.
     """
 
@@ -57,14 +57,14 @@ class Dispatcher:
         self._thread = threading.Thread(target=self._work, daemon=True, name="handssl-dispatcher")
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Start the thread; returns at once."""
         self._thread.start()
 
     def stop(self, end: Callable[[], None]) -> None:
-        """Start nothing more and let a stand-by take over; what runs in Ray runs on.
+        """Stop dispatching and let a standby take over; drivers in Ray keep running.
 
         Args:
-            end: Called where this one dispatches, before another one may.
+            end: Called if this service dispatches, before another one may.
         """
         self._closing.set()
         self.wake.set()
@@ -84,7 +84,7 @@ class Dispatcher:
                 self._tell(f"{error}; this one stands by")
                 self._on_lost()
                 return
-            except Exception as error:  # the database is away, or says no: it is tried again
+            except Exception as error:  # e.g. the database is not reachable: tried again
                 text = str(error) if isinstance(error, HandsslError) else repr(error)
                 if text != told:
                     self._tell(text)
@@ -109,14 +109,14 @@ class Dispatcher:
         admit(self._queue, self._lease, self._limits, self.attempts.enqueue)
 
     def _look_after_forgotten(self) -> None:
-        """Have attempts go on that nobody works on: a service had taken them, and has ended.
+        """Resume attempts that no service works on because the service that had them has ended.
 
-        One that was just taken out of the queue may not have begun: only who is alone twice is.
+        A new attempt may not have begun yet, so only one that is found twice in a row counts.
         """
         running = {job.submission: job for job in self._queue.running()}
         alone = {name for name in running if not self.attempts.are_here(name)}
         for name in alone & self._alone:
             if not self.attempts.go_on(name):
-                lost = Outcome("lost", message="nobody looked after it any more")
+                lost = Outcome("lost", message="no service was watching it any more")
                 finish(self._queue, running[name].id, running[name].attempt, lost)
         self._alone, self._looked_s = alone, time.monotonic()

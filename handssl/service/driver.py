@@ -1,4 +1,4 @@
-"""How an attempt is started: the study as a file, and the command line of its driver."""
+"""Start of an attempt: the study as a file, and the command line of its driver."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from handssl.secrets import SERVICE_ONLY
 from handssl.service.credentials import mlflow_export
 from handssl.service.job import How, Job
 
-PATIENCE_S = 120.0  # longer than the claims of a driver that is gone
+PATIENCE_S = 120.0  # longer than the claims of a driver that was killed
 
 
 @dataclass(frozen=True)
 class Home:
-    """Where jobs keep what belongs to them.
+    """Files and settings that jobs use on the head node.
 
     Attributes:
-        storage: Folder of the results, which the head node sees.
-        mlflow: Returns where MLflow is now, without any password.
-        python: The interpreter on the head.
-        secrets: Folder with the password of our own MLflow; None where it is another's.
+        storage: Folder of the results, visible from the head node.
+        mlflow: Returns the current URI of MLflow, without password.
+        python: The Python interpreter on the head.
+        secrets: Folder with the password of the service's own MLflow; None if MLflow is external.
     """
 
     storage: Path
@@ -36,7 +36,7 @@ class Home:
 
     @property
     def tracking_uri(self) -> str:
-        """Where MLflow is now."""
+        """Current URI of MLflow."""
         return self.mlflow()
 
     def folder(self, job: str) -> Path:
@@ -48,18 +48,18 @@ class Home:
         return self.folder(job) / "log.txt"
 
     def outcome(self, job: str, attempt: int) -> Path:
-        """Return the file in which the driver of an attempt says how it has ended."""
+        """Return the file in which the driver of an attempt writes its outcome."""
         return self.folder(job) / f"outcome.{attempt}.json"
 
     def was_begun(self, job: str) -> bool:
-        """Say whether an attempt of a job may have been started, ever."""
+        """Return whether any attempt of a job may have been started."""
         return (self.folder(job) / "study.yaml").exists()
 
     def write(self, job: Job, document: Mapping[str, Any]) -> str:
-        """Write the study, and return the command that runs it.
+        """Write the study to a file, and return the shell command that runs it.
 
         Args:
-            job: With its attempt.
+            job: The job, with its attempt.
             document: Its `study` and `how`.
         """
         folder = self.folder(job.id)
@@ -74,13 +74,13 @@ class Home:
         outcome = self.outcome(job.id, job.attempt)
         outcome.unlink(missing_ok=True)
         words += ["--outcome", str(outcome)]
-        # Of a failed disk or the like the driver's own last words are in Ray's log.
+        # If the log cannot be written, e.g. on a failed disk, the error is in Ray's log.
         known = mlflow_export(self.secrets) if self.secrets else ""
         log = shlex.quote(str(self.log(job.id)))
         return f"{self._unset()}{known}exec {shlex.join(words)} >>{log} 2>&1"
 
     def _unset(self) -> str:
-        """Return shell words that take from a driver the secrets of its Ray that it needs not."""
+        """Return a shell command that unsets secrets of the Ray head a driver does not need."""
         words = f"unset {' '.join(SERVICE_ONLY)}; "
         if self.tracking_uri.startswith("postgres"):
             return words

@@ -1,9 +1,9 @@
-"""Attempts that survive the service: each is a workflow of DBOS with three durable steps.
+"""Attempts that survive the service: each is a DBOS workflow with three durable steps.
 
-DBOS keeps which steps of which workflow are done, and goes on after a kill -9. A step may run
-twice, so each looks first at what is there. What waits in the queue is not given to DBOS: its
-partitions (users) are served in random order whatever the priority, a queued priority is fixed,
-and a workflow that is recovered waits in line again while its driver runs.
+DBOS records which steps of each workflow are done, and resumes them after a kill -9. A step may run
+twice, so each first checks the current state. Queued jobs are not given to DBOS: it serves
+partitions (users) in random order regardless of priority, the priority of a queued workflow is
+fixed, and a recovered workflow waits in line again while its driver runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from handssl.service.job import Job, submission_id
 from handssl.service.outcome import Outcome
 
-# Fixed, so that what is under way is recovered by the next version of this package too.
+# Fixed, so that the next version of this package recovers unfinished workflows too.
 _VERSION = "1"
 _QUEUE = "attempts"
 _WORKFLOW = "attempt"
@@ -34,10 +34,10 @@ class Attempts:
     """Runs attempts, one workflow each.
 
     Args:
-        url: Of the queue's database, where DBOS keeps its own tables beside ours.
+        url: URL of the queue's database, in which DBOS keeps its own tables too.
         submit: Starts an attempt; called again if it is not known to have succeeded.
-        watch: Returns the outcome of an attempt, as a document, when it has ended.
-        finish: Writes it into the queue.
+        watch: Waits for the end of an attempt, and returns its outcome as a JSON document.
+        finish: Writes the outcome to the queue.
     """
 
     def __init__(self, url: str, submit: Submit, watch: Watch, finish: Finish) -> None:
@@ -46,7 +46,7 @@ class Attempts:
         self._here = set[str]()
 
     def launch(self) -> None:
-        """Go on with the attempts that another dispatcher has left, and take new ones."""
+        """Resume the attempts of an earlier dispatcher, and take new ones."""
         try:
             self._launch()
         except Exception:
@@ -73,20 +73,20 @@ class Attempts:
         )
 
     def close(self) -> None:
-        """Take nothing more in this process; what was under way goes on with the next launch."""
+        """Take no more attempts in this process; unfinished ones resume with the next launch."""
         if self._client is not None:
             self._client.destroy()
         DBOS.destroy()
 
     def are_here(self, submission: str) -> bool:
-        """Say whether this process is at work on an attempt."""
+        """Return whether this process works on an attempt."""
         return submission in self._here
 
     def go_on(self, submission: str) -> bool:
-        """Have an attempt go on that a process has taken which is gone.
+        """Resume an attempt whose process has ended.
 
         Returns:
-            Whether it will: an attempt that has ended, or was never begun, does not.
+            Whether it continues: not if it has ended or was never begun.
         """
         client = self._require_client()
         states = [one.status for one in client.list_workflows(workflow_ids=[submission])]
@@ -144,7 +144,7 @@ class Attempts:
 
 
 def dbos_url(url: str) -> str:
-    """Return a database's URL as DBOS takes it.
+    """Return a database's URL in the form that DBOS expects.
 
     Example:
         >>> dbos_url("postgresql://a:b@h/n")

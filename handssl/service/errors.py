@@ -1,4 +1,4 @@
-"""What the service says no to."""
+"""Errors of the service and its client."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from handssl.errors import HandsslError, InputError
 
 
 class NoSuchJobError(InputError):
-    """There is no job of this id."""
+    """There is no job with this id."""
 
     def __init__(self, name: str, look: str = "handssl jobs list") -> None:
         super().__init__(f"job: expected the id of a job, got {name!r}; see `{look}`")
 
 
 class NotNowError(InputError):
-    """A job cannot be asked this in its state."""
+    """The request is not possible in the job's current state."""
 
     def __init__(self, name: str, verb: str, state: str, allowed: Sequence[str]) -> None:
         states = ", ".join(allowed)
@@ -24,31 +24,31 @@ class NotNowError(InputError):
 
 
 class TakenNameError(InputError):
-    """A study's name belongs to another user."""
+    """The study's name belongs to another user."""
 
     def __init__(self, name: str, owner: str, user: str) -> None:
         free = re.sub(r"[^a-z0-9_-]", "-", f"{user.lower()}-{name}")[:64]
         super().__init__(
-            f"study {name!r} belongs to {owner}: another one of that name would share its plan, "
-            f"log and MLflow experiment; expected a name of your own, such as "
+            f"study {name!r} belongs to {owner}: another study of that name would share its plan, "
+            f"log and MLflow experiment; expected a different name, such as "
             f"`handssl submit STUDY --set name={free}`; equal trials are still run only once"
         )
 
 
 class ForbiddenError(HandsslError):
-    """Who asks may not do this. Exit code 2, since 1 is that of a job that failed."""
+    """The caller may not do this. Exit code 2, as 1 is that of a failed job."""
 
     exit_code = 2
 
 
 class ServiceError(HandsslError):
-    """The service cannot be reached, or its answer is none."""
+    """The service cannot be reached, or its response is not valid."""
 
     exit_code = 69
 
 
 class UnavailableError(ServiceError):
-    """Nobody answers for now, as while a service is started again; to be asked again later."""
+    """The service is not reachable at the moment, e.g. during a restart; try again later."""
 
 
 class LostLeaseError(HandsslError):
@@ -56,10 +56,10 @@ class LostLeaseError(HandsslError):
 
 
 class UnauthorizedError(HandsslError):
-    """Who asks is not known. Exit code 2, since 1 is that of a job that failed."""
+    """The caller is not authenticated. Exit code 2, as 1 is that of a failed job."""
 
     exit_code = 2
 
 
 class TooLargeError(InputError):
-    """A request is larger than any study."""
+    """The request is too large."""

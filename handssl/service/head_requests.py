@@ -1,4 +1,4 @@
-"""HEAD is answered as GET: monitors and proxies ask whether a page is there without reading it."""
+"""Support of HEAD requests, with which monitors and proxies check that a page exists."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class HeadRequests:
-    """Has HEAD answered as GET; the web server leaves the body out.
+    """Middleware that handles HEAD as GET; the web server leaves the body out.
 
     Args:
-        app: Behind it.
+        app: The wrapped application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle a request."""
         is_head = scope["type"] == "http" and scope["method"] == "HEAD"
         await self._app({**scope, "method": "GET"} if is_head else scope, receive, send)

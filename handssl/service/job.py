@@ -1,4 +1,4 @@
-"""A job: a study handed to the queue, what may be asked for it, and how it stands."""
+"""A job: a study in the queue, its options, and its state."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ Count = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class How(Config):
-    """What the trials of a job are given; see `handssl.Running`.
+    """Execution options of a job's trials; see `handssl.Running`.
 
     Attributes:
-        workers: Ray Train workers of each trial.
-        at_once: Trials at the same time; None: as many as fit.
-        trials_per_gpu: Trials that share a GPU; None: as many as the study's largest step lets.
-        retries: How often a trial whose process was lost is given to another.
-        silence_s: A trial that ends no epoch for as long is ended and tried again.
-        checkpoint_bytes: What checkpoints of all trials may take together.
+        workers: Number of Ray Train workers of each trial.
+        at_once: Maximum number of trials at the same time; None: as many as fit.
+        trials_per_gpu: Number of trials that share a GPU; None: as many as the memory of the
+            study's largest training step allows.
+        retries: How often a trial whose process was lost is started again.
+        silence_s: A trial that completes no epoch for this long is killed and retried, seconds.
+        checkpoint_bytes: Limit on the checkpoints of all trials together, bytes; None: no limit.
     """
 
     workers: Count = 1
@@ -46,17 +47,17 @@ class How(Config):
 
 
 class JobRequest(Config):
-    """What is asked of the queue.
+    """Request to queue a study.
 
     Attributes:
-        study: As data.
-        queue: Which one.
-        priority: Higher goes first; equal ones in the order in which they came.
+        study: The study as plain data.
+        queue: Name of the queue.
+        priority: Higher goes first; equal priorities in order of submission.
         retries: How often the job is started again after its driver or the cluster was lost.
-        time_limit_s: Running time of all attempts together; None: any.
-        gpu_hours: What its trials may use, of GPUs or, where there are none, of cores.
-        again: Queue it although the same study is there.
-        how: What its trials are given.
+        time_limit_s: Limit on the running time of all attempts together, seconds; None: no limit.
+        gpu_hours: Limit on the GPU hours of its trials, or core hours without GPUs; None: no limit.
+        again: Queue it even if there is a job of the same study.
+        how: Execution options of its trials.
 
     Example:
         >>> JobRequest(study={"name": "x", "cells": [{"composition": []}]}).priority
@@ -78,17 +79,17 @@ class JobRequest(Config):
         Raises:
             InputError: It has mistakes; all are listed.
         """
-        from handssl.sweep.study import Study  # with torch, which looking at a queue needs not
+        from handssl.sweep.study import Study  # imports torch, which viewing a queue does not need
 
         return Study.parse(self.study)
 
 
 def key_of(study: Study, how: How) -> str:
-    """Return what two jobs share that would compute the same.
+    """Return a digest that is equal for two jobs that would compute the same.
 
     Args:
-        study: Of the job; the order of keys in its file does not matter.
-        how: What its trials are given.
+        study: Study of the job; the order of keys in its file does not matter.
+        how: Execution options of its trials.
     """
     document = [study.model_dump(mode="json"), how.model_dump(mode="json")]
     text = json.dumps(document, sort_keys=True)
@@ -97,28 +98,28 @@ def key_of(study: Study, how: How) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """How a job stands.
+    """State of a job. Times are Unix seconds.
 
     Attributes:
-        id: Ours, the same through all attempts.
-        queue: Where it waits.
-        user: Who submitted it.
-        study: Its name.
-        priority: Higher goes first.
+        id: Id of the job, the same for all attempts.
+        queue: Name of its queue.
+        user: Name of the user who submitted it.
+        study: Name of its study.
+        priority: Priority; higher goes first.
         state: One of `STATES`; the last three are final, unless it is retried.
-        wanted: What a running job was asked: `cancel`, `pause`, or nothing.
-        attempt: How often it was started.
+        wanted: Pending request to a running job: `cancel`, `pause`, or empty.
+        attempt: Number of starts so far.
         lost: How often its driver or cluster was lost.
         retries: How often that may happen.
-        time_limit_s: Running time of all attempts.
-        gpu_hours: What its trials may use.
-        submitted_s: Unix time.
-        started_s: Of the last attempt.
-        ended_s: When it came to a final state.
-        used_s: Running time of attempts that are over.
-        cause: Why it failed.
-        message: The same for people.
-        position: In the queue, from 1; 0 elsewhere.
+        time_limit_s: Limit on the running time of all attempts, seconds; None: no limit.
+        gpu_hours: Limit on the GPU or core hours of its trials; None: no limit.
+        submitted_s: Time of submission.
+        started_s: Start of the last attempt; None before the first.
+        ended_s: Time at which it reached a final state; None before.
+        used_s: Running time of ended attempts, seconds.
+        cause: Cause of a failure; empty if none.
+        message: Explanation for users.
+        position: Position in the queue, from 1; 0 if not queued.
     """
 
     id: str
@@ -148,7 +149,7 @@ class Job:
 
     @property
     def submission(self) -> str:
-        """Id of the attempt in Ray, which refuses to start two of the same."""
+        """Id of the attempt in Ray, which refuses a second job with the same id."""
         return submission_id(self.id, self.attempt)
 
     @property
@@ -157,7 +158,7 @@ class Job:
         return self.state in ENDED
 
     def running_s(self, now_s: float) -> float:
-        """Return its running time, of all attempts."""
+        """Return its running time over all attempts, seconds."""
         return self.used_s + (now_s - (self.started_s or now_s) if self.state == "running" else 0)
 
 

@@ -1,4 +1,4 @@
-"""A port that a program has again after every start."""
+"""A port number that a program keeps over restarts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _LOOK_S = 0.1
 
 
 class KeptPort:
-    """The number of a port, in a file.
+    """A port number stored in a file.
 
     Args:
-        file: Where it is kept.
-        host: Where the program listens.
+        file: File with the number.
+        host: Address on which the program listens.
 
     Example:
         >>> import tempfile
@@ -39,17 +39,17 @@ class KeptPort:
         return found if 0 < found < 65536 else None
 
     def keep(self, port: int) -> None:
-        """Have this one from now on."""
+        """Store a port to be used from now on."""
         new = self._file.with_suffix(".new")
         new.write_text(str(port))
         new.rename(self._file)
 
     def take(self, offered: int, *, wait_s: float = _WAIT_S) -> int:
-        """Return the port if it is free, else the one that is offered, which is kept then.
+        """Return the stored port if it is free, else the offered one, which is stored then.
 
         Args:
-            offered: Another that is free.
-            wait_s: So long the program that had it before may hold on to it.
+            offered: Another port, which is free.
+            wait_s: How long to wait for the earlier program to free the port, seconds.
         """
         until_s, port = time.monotonic() + wait_s, self.number
         while port and not self._is_free(port):

@@ -1,4 +1,4 @@
-"""One service at a time dispatches: the one that holds the lease."""
+"""The dispatcher's lease: only the service that holds it dispatches."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from handssl.service.tables import leases
 from handssl.tracking.ledger.database import Database
 
 LEASE_S = 15.0
-_STILL_S = 2.0  # a busy machine may take as long between two statements
+_STILL_S = 2.0  # possible pause between two statements on a busy machine
 _NAME = "dispatcher"
 
 
 class Lease:
-    """The right to dispatch, which ends by itself where it is not renewed.
+    """The right to dispatch, which expires if it is not renewed.
 
-    Time is that of the database. Whoever stood still for longer than the lease finds out before
-    it does anything, because what it does is in one transaction with `holds`.
+    Time is that of the database. A process suspended for longer than the lease finds out before it
+    does anything, as all it does is in one transaction with `holds`.
 
     Args:
-        database: Of the queue.
-        lease_s: A stand-by takes over at most so long after the holder has died.
-        holder: Of this process; default: host, process and a random part.
+        database: Database of the queue.
+        lease_s: Duration of the lease, seconds: a standby takes over at most this long after the
+            holder has failed.
+        holder: Name of this process; default: host, process and a random part.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Lease:
         self.me = holder or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
     def take(self) -> bool:
-        """Take the lease if nobody has it, or renew it; say whether it is held now."""
+        """Take the lease if it is free, or renew it; return whether it is held now."""
         with self._database.begin() as connection:
             now_s = self._database.now_s(connection)
             row = {"name": _NAME, "holder": self.me, "until_s": now_s + self.lease_s}
@@ -50,23 +51,23 @@ class Lease:
             return bool(connection.execute(change).rowcount)
 
     def holds(self, connection: Connection) -> bool:
-        """Say whether the lease is held, until the transaction ends."""
-        # Or one that stands still would keep everybody from taking it over.
+        """Return whether the lease is held; if so, it stays held until the transaction ends."""
+        # Otherwise a suspended process would prevent others from taking it over.
         self._database.ends_when_idle(connection, max(self.lease_s, _STILL_S))
         now_s = self._database.now_s(connection)
         mine = (leases.c.name == _NAME, leases.c.holder == self.me, leases.c.until_s >= now_s)
-        # An update, so that nobody can take it over before the transaction has ended.
+        # An update, so that no other process can take it over before the transaction has ended.
         change = update(leases).where(*mine).values(until_s=now_s + self.lease_s)
         return bool(connection.execute(change).rowcount)
 
     def release(self) -> None:
-        """Let go of it: a stand-by takes over at once."""
+        """Release the lease, so that a standby takes over at once."""
         with self._database.begin() as connection:
             connection.execute(delete(leases).where(leases.c.holder == self.me))
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Renew it for as long as the block takes, and let go of it then."""
+        """Renew the lease during the block, and release it afterwards."""
         over = threading.Event()
         renewing = threading.Thread(target=self._renew, args=(over,), daemon=True)
         renewing.start()
@@ -75,7 +76,7 @@ class Lease:
         finally:
             over.set()
             renewing.join()
-            with suppress(DataError):  # it ends by itself
+            with suppress(DataError):  # it expires by itself
                 self.release()
 
     def _renew(self, over: threading.Event) -> None:
@@ -84,7 +85,7 @@ class Lease:
                 self.take()
 
     def holder(self) -> str:
-        """Return who dispatches, empty if nobody does."""
+        """Return the process that dispatches, empty if there is none."""
         with self._database.begin(reading=True) as connection:
             alive = leases.c.until_s >= self._database.now_s(connection)
             found = select(leases.c.holder).where(leases.c.name == _NAME, alive)

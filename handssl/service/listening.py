@@ -1,4 +1,4 @@
-"""The address a service listens on, taken before anything else is started."""
+"""The address on which a service listens, bound before anything else is started."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import socket
 from handssl.commands import command
 from handssl.errors import InputError
 
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (names no machine)
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (compared with, not bound here)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take an address.
+    """Bind an address and listen on it.
 
     Args:
         host: Name or IP address of this machine.
-        port: 0: any that is free.
+        port: Port number; 0: any free port.
 
     Returns:
-        A socket that listens; clients wait until somebody answers.
+        A listening socket; clients wait until it accepts connections.
 
     Raises:
-        InputError: Another program has it, or it is not of this machine.
+        InputError: Another program uses it, or it is not an address of this machine.
 
     Example:
         >>> with listen("127.0.0.1", 0) as taken:
@@ -36,6 +36,6 @@ def listen(host: str, port: int) -> socket.socket:
         here = "127.0.0.1" if host in EVERYWHERE else host
         look = command("jobs", "list", service=f"http://{here}:{port}")
         raise InputError(
-            f"--port: expected an address that is free, got {host}:{port} ({reason}). Another "
-            f"service may run there, see `{look}`; or name another port"
+            f"--port: expected a free address, got {host}:{port} ({reason}). Another service may "
+            f"run there, see `{look}`; or choose another port"
         ) from None

@@ -1,4 +1,4 @@
-"""What people see of the queue: pages of jobs, the place of each, its history."""
+"""Views of the queue: pages of jobs, the position of each, its history."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Moment:
     """A line of a job's history.
 
     Attributes:
-        time_s: Unix time.
-        state: Since then.
-        attempt: At that time.
-        message: What happened.
+        time_s: Unix time of the event, seconds.
+        state: State of the job since then.
+        attempt: Number of the attempt at that time.
+        message: Description of the event.
     """
 
     time_s: float
@@ -33,13 +33,13 @@ class Moment:
 
 @dataclass(frozen=True)
 class Filter:
-    """Which jobs.
+    """Filter of jobs.
 
     Attributes:
-        states: One of these; none: any.
-        user: Who submitted it; empty: anybody.
-        queue: Where; empty: anywhere.
-        study: Its name; empty: any.
+        states: Allowed states; empty: any.
+        user: Name of the user who submitted it; empty: any.
+        queue: Name of the queue; empty: any.
+        study: Name of the study; empty: any.
     """
 
     states: tuple[State, ...] = ()
@@ -48,7 +48,7 @@ class Filter:
     study: str = ""
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """Return what the rows have to satisfy."""
+        """Return the SQL conditions of the filter."""
         named = ("user", "queue", "study")
         found = [jobs.c[name] == getattr(self, name) for name in named if getattr(self, name)]
         return [*found, *([jobs.c.state.in_(self.states)] if self.states else [])]
@@ -57,13 +57,13 @@ class Filter:
 def page(
     queue: Queue, wanted: Filter | None = None, *, limit: int = PAGE, offset: int = 0
 ) -> tuple[list[Job], int]:
-    """Return a page of jobs and how many there are: running, waiting in order, then the newest.
+    """Return a page of jobs and their total: running, waiting in order, then the newest.
 
     Args:
-        queue: Of the service.
-        wanted: Which jobs.
-        limit: Most of a page.
-        offset: Jobs before it.
+        queue: Queue of the service.
+        wanted: Filter of the jobs; None: all.
+        limit: Maximum number of jobs on the page.
+        offset: Number of jobs before the page.
     """
     conditions = (wanted or Filter()).conditions()
     by_state = select(jobs.c.state, func.count()).where(*conditions).group_by(jobs.c.state)
@@ -85,7 +85,7 @@ _NEWEST = (jobs.c.submitted_s.desc(), jobs.c.id)
 
 
 def placed(queue: Queue, found: list[Job]) -> list[Job]:
-    """Return the jobs with their place in their queue."""
+    """Return the jobs with their positions in their queues."""
     lines: dict[str, list[Job]] = {}
     for job in found:
         if job.state == "queued":
@@ -109,7 +109,7 @@ def _places(connection: Connection, line: list[Job]) -> dict[str, int]:
 
 
 def _turn(job: Job) -> tuple[int, float, str]:
-    return -job.priority, job.submitted_s, job.id  # as `order` has it
+    return -job.priority, job.submitted_s, job.id  # the same as `order`
 
 
 def _is_before(job: Job) -> ColumnElement[bool]:
@@ -119,10 +119,10 @@ def _is_before(job: Job) -> ColumnElement[bool]:
 
 
 def history(queue: Queue, name: str) -> list[Moment]:
-    """Return what has happened to a job, in order.
+    """Return the history of a job, in order.
 
     Raises:
-        NoSuchJobError: There is none of this id.
+        NoSuchJobError: There is no job with this id.
     """
     queue.get(name)
     columns = (events.c.time_s, events.c.state, events.c.attempt, events.c.message)

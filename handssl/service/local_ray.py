@@ -1,4 +1,4 @@
-"""The jobs of our own Ray, which may be started again at another address."""
+"""Jobs of the service's own Ray, which may restart at another address."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from handssl.service.ray_jobs import Attempt, RayJobs, UnreachableError
 
 
 class LocalRay:
-    """Our own Ray, under the address it has now.
+    """The service's own Ray, at its current address.
 
     Args:
-        companion: It.
+        companion: The managed Ray head process.
     """
 
     def __init__(self, companion: Companion) -> None:
@@ -18,11 +18,11 @@ class LocalRay:
 
     @property
     def dashboard(self) -> str:
-        """Its address, empty before it was started."""
+        """URL of its dashboard, empty before it was started."""
         return self._companion.url
 
     def attempt(self, submission: str) -> Attempt:
-        """Return what it knows of a submission."""
+        """Return the state of a submission."""
         return self._now().attempt(submission)
 
     def submit(self, submission: str, entrypoint: str, metadata: dict[str, str]) -> None:
@@ -30,7 +30,7 @@ class LocalRay:
         self._now().submit(submission, entrypoint, metadata)
 
     def stop(self, submission: str) -> None:
-        """Tell a driver to end."""
+        """Ask a driver to stop."""
         self._now().stop(submission)
 
     def _now(self) -> RayJobs:

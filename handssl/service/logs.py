@@ -10,14 +10,14 @@ PIECE = 256 * 1024
 
 
 def read_log(file: Path, offset: int, *, piece: int = PIECE) -> tuple[str, int]:
-    r"""Return text from a byte on, and the byte after it.
+    r"""Return text from a byte offset on, and the offset after it.
 
-    Whole characters only; what is no UTF-8 is shown as a replacement.
+    Bytes that are not valid UTF-8 are shown as replacement characters.
 
     Args:
-        file: May be missing: nothing has been written yet.
-        offset: Byte to begin at; negative: so many before the end.
-        piece: Bytes at most.
+        file: The log file; it may be missing if nothing has been written yet.
+        offset: Byte to start at; a negative one counts from the end.
+        piece: Maximum number of bytes.
 
     Example:
         >>> import tempfile

@@ -1,4 +1,4 @@
-"""What operators watch, in the text that Prometheus reads."""
+"""Metrics for operators, in Prometheus's text format."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WAITS_S = (1, 10, 60, 600, 3_600, 21_600, 86_400)
 
 @router.get("/healthz")
 def healthz(service: Here) -> dict[str, str]:
-    """Say that the service and its database answer."""
+    """Return ok if the service and its database answer."""
     service.queue.now_s()
     return {"status": "ok"}
 
@@ -39,7 +39,7 @@ class _Collector:
         self._service = service
 
     def collect(self) -> Iterator[Metric]:
-        """Read everything when it is asked for: nothing here can be out of date."""
+        """Read everything on each request, so that no value is out of date."""
         yield self._depth()
         yield self._waits()
         yield self._failures()
@@ -58,7 +58,7 @@ class _Collector:
         return found
 
     def _waits(self) -> Metric:
-        """Time from submission to the first start: what follows is no waiting in the queue."""
+        """Return the time from submission to the first start; later waiting does not count."""
         began = select(events.c.job, func.min(events.c.time_s).label("time_s"))
         first = began.where(events.c.state == "running").group_by(events.c.job).subquery()
         waited = first.c.time_s - jobs.c.submitted_s
@@ -79,16 +79,14 @@ class _Collector:
         query = select(jobs.c.cause, func.count()).where(jobs.c.state == "failed")
         with self._service.queue.database.begin(reading=True) as connection:
             rows = connection.execute(query.group_by(jobs.c.cause)).all()
-        found = GaugeMetricFamily(
-            "handssl_jobs_failed", "Jobs that have failed, by cause.", labels=["cause"]
-        )
+        found = GaugeMetricFamily("handssl_jobs_failed", "Failed jobs by cause.", labels=["cause"])
         for cause, count in rows:
             found.add_metric([cause or "unknown"], count)
         return found
 
     def _leading(self) -> Metric:
         holder = self._service.lease.holder()
-        found = GaugeMetricFamily("handssl_dispatches", "1 where this service dispatches.")
+        found = GaugeMetricFamily("handssl_dispatches", "1 if this service dispatches, else 0.")
         found.add_metric([], float(holder == self._service.lease.me))
         return found
 
@@ -101,7 +99,7 @@ class _Collector:
             "handssl_views_per_second", "Views encoded by running trials.", labels=["study"]
         )
         best = GaugeMetricFamily(
-            "handssl_best_median_mm", "Least primary measure so far.", labels=["study"]
+            "handssl_best_median_mm", "Lowest primary measure so far.", labels=["study"]
         )
         for job, found in progress:
             for state, count in found.counts.items():

@@ -1,4 +1,4 @@
-"""How a service is started."""
+"""Options of a service."""
 
 from __future__ import annotations
 
@@ -19,23 +19,26 @@ from handssl.tracking.sqlite_url import sqlite_url
 
 @dataclass(frozen=True)
 class Options:
-    """How a service is started.
+    """Options with which a service is started.
 
     Attributes:
         storage: Folder of the results, on a disk that the head sees.
-        database: URL of the queue.
-        host: Where it listens.
-        port: Likewise.
-        ray: `local` starts one here, `auto` finds one on this machine, else a dashboard's URL.
+        database: URL of the queue's database.
+        host: Address on which the service listens.
+        port: Port on which the service listens; 0: any free port.
+        ray: `local` starts a Ray here, `auto` finds one on this machine, else a dashboard's URL.
         mlflow: `local` starts a server here, else its URL.
-        mlflow_host: Where our own MLflow listens; away from loopback it wants a password.
-        mlflow_port: Likewise; None: where it was before, at first one above the service's.
-        public_mlflow: URL under which people's browsers find MLflow; empty: where it listens.
-        public_ray: Likewise of Ray's dashboard.
-        limits: How much runs at the same time.
-        policy: What studies may name.
-        lease_s: A stand-by takes over at most so long after the dispatcher has died.
-        cpus: Of our own Ray; None: all.
+        mlflow_host: Address on which the service's own MLflow listens; other than on loopback it
+            requires a password.
+        mlflow_port: Port of the service's own MLflow; None: the one it had before, at first the
+            one above the service's.
+        public_mlflow: URL under which browsers reach MLflow; empty: the one it listens on.
+        public_ray: URL under which browsers reach Ray's dashboard; empty: the one it listens on.
+        limits: Limits on jobs that run at the same time.
+        policy: Files and code that studies may name.
+        lease_s: Duration of the dispatcher's lease, seconds: a standby takes over at most this
+            long after the dispatcher has failed.
+        cpus: Number of CPUs of the service's own Ray; None: all.
     """
 
     storage: Path
@@ -55,14 +58,14 @@ class Options:
 
     @property
     def folder(self) -> Path:
-        """Where the service keeps what is its own."""
+        """Folder of the service's own files."""
         return self.storage / "service"
 
     def on_head(self, *words: str) -> str:
-        """Return a command for a shell on the head that works on this queue; no password is in it.
+        """Return a command for a shell on the head that acts on this queue, without password.
 
         Args:
-            words: A verb that takes --storage and --database.
+            words: A subcommand that takes --storage and --database.
         """
         own = self.database == sqlite_url(self.storage / "service.db")
         known = own or self.database == os.environ.get("HANDSSL_SERVICE_DATABASE")
@@ -70,11 +73,18 @@ class Options:
         return command(*words, *where, storage=self.storage)
 
     def ray_page(self, url: str) -> str:
-        """Return where browsers find the dashboard that answers at a URL; empty if none does."""
+        """Return the URL under which browsers reach Ray's dashboard; empty if there is none.
+
+        Args:
+            url: URL at which the dashboard answers; empty if it does not run.
+        """
         return self.public_ray.rstrip("/") or url
 
     def mlflow_page(self, url: str) -> str:
-        """Return where browsers find the MLflow that drivers find at a URL.
+        """Return the URL under which browsers reach MLflow.
+
+        Args:
+            url: URL under which drivers reach it.
 
         Example:
             >>> options = Options(Path("runs"), "sqlite://", public_mlflow="https://example.org/")

@@ -1,4 +1,4 @@
-"""What the end of an attempt means for its job."""
+"""Outcomes of attempts, and the resulting states of their jobs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ SERVICE_ENDS = "service"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended.
+    """Outcome of an attempt.
 
     Attributes:
-        ending: `exited` by itself; `stopped` by us; `lost` without a word.
-        code: Exit code of the driver, None if it has told none.
-        reason: Why we stopped it: what was wanted, the limit it met, or that the service ends.
-        message: For people.
-        ran_s: How long its driver has run.
+        ending: `exited` by itself; `stopped` by the service; `lost` if it was killed or vanished.
+        code: Exit code of the driver, None if unknown.
+        reason: Why the service stopped it: the user's request, the limit it reached, or that the
+            service ends; empty if none.
+        message: Explanation for users.
+        ran_s: Running time of its driver, seconds.
     """
 
     ending: Ending
@@ -35,18 +36,18 @@ class Outcome:
     ran_s: float = 0.0
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON knows it."""
+        """Return the outcome as a JSON document."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What becomes of the job.
+    """Consequence of an outcome for the job.
 
     Attributes:
-        state: Afterwards.
-        cause: Of a failure.
-        message: For people.
+        state: New state of the job.
+        cause: Cause of a failure; empty if none.
+        message: Explanation for users.
         is_lost: Whether it counts as one of the losses that `retries` allows.
     """
 
@@ -60,17 +61,17 @@ _BY_CODE: dict[int, Verdict] = {
     0: Verdict("succeeded"),
     1: Verdict("failed", "trials", "trials have failed; the log names them"),
     2: Verdict("failed", "input", "the study cannot be run; the log says why"),
-    3: Verdict("failed", "input", "its data are not what they should be; the log says why"),
+    3: Verdict("failed", "input", "its data are not valid; the log says why"),
 }
 _LIMITS: dict[str, Cause] = {"time": "time", "budget": "budget"}
 
 
 def verdict(outcome: Outcome, job: Job) -> Verdict:
-    """Return what becomes of a job whose attempt has ended.
+    """Return the consequence for a job whose attempt has ended.
 
     Args:
-        outcome: Of the attempt.
-        job: As it was then.
+        outcome: Outcome of the attempt.
+        job: The job as it was when the attempt ended.
 
     Example:
         >>> verdict(Outcome("exited", 0), None).state
@@ -93,26 +94,26 @@ def verdict(outcome: Outcome, job: Job) -> Verdict:
 
 
 def put_back(queue: Queue) -> None:
-    """Queue the jobs whose drivers have ended with the service; for them nothing was lost.
+    """Queue again the jobs whose drivers ended with the service, without counting a loss.
 
     Args:
-        queue: Of the service.
+        queue: Queue of the service.
     """
     now_s = queue.now_s()
     for job in queue.running():
         ran_s = now_s - (job.started_s or now_s)
-        said = "the service was ended; it goes on when that is back"
+        said = "the service was stopped; the job continues when the service is back"
         finish(queue, job.id, job.attempt, Outcome("stopped", None, SERVICE_ENDS, said, ran_s))
 
 
 def finish(queue: Queue, name: str, attempt: int, outcome: Outcome) -> Job:
-    """Give a job the state that the end of its attempt means; a second call changes nothing.
+    """Set a job's state after its attempt has ended; a second call changes nothing.
 
     Args:
-        queue: Of the service.
+        queue: Queue of the service.
         name: Id of the job.
-        attempt: Which one has ended.
-        outcome: How.
+        attempt: Number of the attempt that has ended.
+        outcome: Outcome of the attempt.
     """
     with queue.database.begin() as connection:
         job = queue.load(connection, name, lock=True)

@@ -1,4 +1,4 @@
-"""The web page: rendered here, works without network and, apart from refreshing, scripts."""
+"""The web pages: rendered on the server; scripts are needed only for refreshing, no other site."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ router = APIRouter(include_in_schema=False, dependencies=[Depends(require_same_o
 
 
 def mount(app: FastAPI) -> None:
-    """Serve style and script from here."""
+    """Serve the stylesheet and the script."""
     app.mount("/static", StaticFiles(directory=_HERE / "static"))
 
 
 def is_page(request: Request) -> bool:
-    """Say whether somebody looks at a page, rather than asking the API."""
+    """Return whether a request is for a page rather than for the API."""
     return not request.url.path.startswith(("/api", "/metrics", "/static", "/healthz"))
 
 
 def problem(request: Request, status: int, detail: str) -> Response:
-    """Return the page that says why a request was refused."""
+    """Return the page with the reason why a request was refused."""
     values = {"status": status, "detail": detail, "title": "Not possible"}
     return templates.TemplateResponse(request, "problem.html", values, status)
 
@@ -107,7 +107,7 @@ def detail(
 
 @router.get("/jobs/{name}/mlflow")
 def mlflow(name: JobId, caller: Looks, service: Here) -> Response:
-    """Go to the job's experiment in MLflow."""
+    """Redirect to the job's experiment in MLflow."""
     job = service.queue.get(name)
     return RedirectResponse(
         experiment_page(service.home.tracking_uri, job.study, service.mlflow_url()), 303
@@ -122,7 +122,7 @@ def do(
     verb: Annotated[str, Form()],
     priority: Annotated[int | None, Form(ge=-100, le=100)] = None,
 ) -> Response:
-    """Do what a button says, and show the job again."""
+    """Perform the action of a button, and show the job again."""
     caller.may_control(service.queue.get(name))
     _do(service, name, verb, priority)
     service.on_change()
@@ -150,14 +150,14 @@ def _do(service: Service, name: str, verb: str, priority: int | None) -> Job:
 
 @router.get("/docs")
 def docs(request: Request, caller: Looks) -> Response:
-    """Show what the API takes and answers, from its own description."""
+    """Show the documentation of the API, from its OpenAPI description."""
     api = request.app.openapi()
     values = {"title": "API", "api": api, "fields": lambda schema: _fields(api, schema)}
     return templates.TemplateResponse(request, "docs.html", values | _common(caller))
 
 
 def _fields(api: dict[str, Any], schema: dict[str, Any]) -> list[str]:
-    """Return the names of what a schema of the document holds."""
+    """Return the field names of a schema in the OpenAPI document."""
     found = schema.get("anyOf", [schema])[0]
     if "$ref" in found:
         found = api["components"]["schemas"][found["$ref"].rpartition("/")[2]]
@@ -172,8 +172,8 @@ def login_page(request: Request) -> Response:
 
 @router.post("/login")
 def login(request: Request, service: Here, token: Annotated[str, Form(max_length=200)]) -> Response:
-    """Keep a token in a cookie that scripts and other sites cannot use."""
-    token = token.strip()  # what was copied from a terminal may bring some space
+    """Store the token in a cookie that scripts and other sites cannot use."""
+    token = token.strip()  # text copied from a terminal may include whitespace
     if service.tokens.find(token) is None:
         values = {"title": "Sign in", "wrong": True}
         return templates.TemplateResponse(request, "login.html", values, 401)
@@ -185,7 +185,7 @@ def login(request: Request, service: Here, token: Annotated[str, Form(max_length
 
 @router.post("/logout")
 def logout() -> Response:
-    """Forget the token."""
+    """Delete the cookie with the token."""
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(COOKIE)
     return answer

@@ -1,4 +1,4 @@
-"""Waiting for a job while its service is away: it may be started again, or another take over."""
+"""Retries of requests while the service is not reachable, e.g. during a restart."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Tell = Callable[[str], object]
 def ask_patiently(
     client: Client, path: str, *, tell: Tell, until_s: float = math.inf, **values: Any
 ) -> Any:
-    """Ask for what is known to be there, again and again while nobody answers.
+    """Send a GET request, and repeat it while the service is not reachable.
 
     Args:
-        client: Of the service.
-        path: Of a GET.
-        tell: Told once when nobody answers.
-        until_s: Of `time.monotonic`; wait no longer.
-        values: Of the request.
+        client: Client of the service.
+        path: Path of the request.
+        tell: Called once with a message when the service is not reachable.
+        until_s: Time of `time.monotonic` at which to stop waiting.
+        values: Further arguments of the request.
 
     Raises:
-        UnavailableError: Nobody has answered for five minutes.
-        TimeoutError: `until_s` has come.
+        UnavailableError: The service was not reachable for five minutes.
+        TimeoutError: `until_s` has passed.
     """
     since_s = math.inf
     while True:
@@ -39,7 +39,7 @@ def ask_patiently(
             now_s = time.monotonic()
             if since_s == math.inf:
                 since_s = now_s
-                tell(f"{client.url} does not answer for now; asking on for {PATIENCE_S / 60:g} min")
+                tell(f"{client.url} does not answer for now; retrying for {PATIENCE_S / 60:g} min")
             if now_s > until_s:
                 raise TimeoutError(str(error)) from None
             if now_s - since_s > PATIENCE_S:
@@ -48,4 +48,4 @@ def ask_patiently(
 
 
 def silent(text: str) -> None:
-    """Tell nobody."""
+    """Ignore a message."""

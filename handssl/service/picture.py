@@ -1,4 +1,4 @@
-"""The curve of the best so far, as a picture within the page."""
+"""Curve of the best result so far, drawn as SVG in the page."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _LEFT, _BOTTOM, _TOP, _RIGHT = 52, 26, 10, 10
 
 @dataclass(frozen=True)
 class Curve:
-    """What a template needs to draw it.
+    """The curve as values for the page's template.
 
     Attributes:
-        points: Of the line, in the picture's units.
-        dots: Where the best changed: x, y, what to say.
-        low: Least error, as text; likewise high, and the end of the time axis.
-        high: See low.
-        end: See low.
+        points: Points of the line, `x,y` pairs in pixels, as text.
+        dots: x, y (pixels) and tooltip of each point at which the best changed.
+        low: Label of the lowest error, mm.
+        high: Label of the highest error, mm.
+        end: Label of the end of the time axis, in minutes.
     """
 
     points: str
@@ -29,10 +29,10 @@ class Curve:
 
 
 def curve(values: Sequence[tuple[float, float]]) -> Curve | None:
-    """Return the picture of a falling error, None where there is nothing to see yet.
+    """Return the curve of a falling error, None if there are no values yet.
 
     Args:
-        values: (minutes, mm), in order.
+        values: (minutes, mm) of each improvement, in order.
 
     Example:
         >>> curve(((0.0, 30.0), (2.0, 20.0))).low

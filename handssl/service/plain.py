@@ -1,4 +1,4 @@
-"""Plain data: what JSON can say, and nothing else that YAML or Python could mean by it."""
+"""Check that a value is plain data, i.e. has only types that JSON has."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ DEEPEST = 40
 MOST_TOLD = 20
 _LARGEST = 2**64
 _LONGEST_NAME = 60
-_HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: no answer and no file can hold it
+_HALF = re.compile("[\ud800-\udfff]")  # a lone surrogate: it cannot be encoded as UTF-8
 
 
 def require_plain(value: Any, where: str = "") -> None:
-    """Refuse all but mappings with texts as keys, lists, texts, finite numbers, yes, no and none.
+    """Refuse all but mappings with text keys, lists, texts, finite numbers, booleans and None.
 
-    To be asked before anything else reads a study. A validator takes a set for a list, or bytes
-    for a text, while a check that looks for texts in lists would not have seen them.
+    Call it before anything else reads a study: a validator accepts a set as a list, or bytes as a
+    text, while a check that searches lists for texts would not have seen them.
 
     Args:
-        value: As it was read.
-        where: Its place in the request.
+        value: The value as it was read.
+        where: Its path in the request.
 
     Raises:
-        InputError: The first 20 such places are listed.
+        InputError: The value is not plain; the first 20 mistakes are listed.
 
     Example:
         >>> require_plain({"epochs": 4, "blocks": [1, 2], "halving": None})
@@ -43,7 +43,7 @@ def require_plain(value: Any, where: str = "") -> None:
 
 
 def walk(value: Any, where: str = "", depth: int = 0) -> Iterator[tuple[str, Any, int]]:
-    """Yield a value and all within it, with dotted path and depth, outer ones first."""
+    """Yield a value and all nested values, each with dotted path and depth, outer ones first."""
     yield where, value, depth
     for name, one in _inner(value):
         yield from walk(one, f"{where}.{name}" if where else name, depth + 1)
@@ -74,7 +74,7 @@ def _key_fault(key: Any) -> str:
 
 
 def _fault(value: Any) -> str:
-    """Return what was expected in place of a single value, nothing where it is plain."""
+    """Return what was expected instead of a single value, empty if it is plain."""
     if isinstance(value, str):
         return f"characters of Unicode, got {_name(value)!a}" if _HALF.search(value) else ""
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""What a submitted study may name: no file outside of configured folders, no code of others."""
+"""Files and code that a submitted study may name: only configured folders and packages."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _IMPORT_PATH = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 
 @dataclass(frozen=True)
 class Policy:
-    """What operators allow.
+    """Files and code that operators allow in studies.
 
     Attributes:
-        roots: Folders that paths in studies must lie in.
+        roots: Folders in which paths in studies must lie.
         modules: Packages whose encoders and transformations may be named by import path.
 
     Example:
@@ -34,27 +34,27 @@ class Policy:
     modules: tuple[str, ...] = ()
 
     def require(self, study: Mapping[str, Any]) -> None:
-        """Refuse a study that names what is not allowed.
+        """Refuse a study that names files or code that are not allowed.
 
-        To be asked before the study is read: reading one that names code imports it.
+        Call it before the study is parsed: parsing one that names code imports it.
 
         Args:
-            study: As it came.
+            study: The study as submitted.
 
         Raises:
-            InputError: The first 20 such places are listed.
+            InputError: It names some; the first 20 mistakes are listed.
         """
         found = (self._mistake(where, value) for where, value, _ in walk(study))
         mistakes = list(islice(filter(None, found), MOST_TOLD))
         if mistakes:
-            raise InputError("\n".join(["the study names what it may not:", *mistakes]))
+            raise InputError("\n".join(["the study names what is not allowed:", *mistakes]))
 
     def _mistake(self, where: str, value: Any) -> str:
-        """Return what is wrong with one value, nothing where it is allowed."""
+        """Return what is wrong with one value, empty if it is allowed."""
         if isinstance(value, Mapping | list | tuple | int | float | None):
             return ""
         if not isinstance(value, str):
-            kind = type(value).__name__  # it may hold texts that nobody has looked at
+            kind = type(value).__name__  # it may hold texts that were not checked
             return f"{where}: expected a text, number, list or mapping, got a {kind}"
         if _IMPORT_PATH.match(value) and not self.allows_module(value):
             allowed = ", ".join(self.modules) or "none"
@@ -71,12 +71,12 @@ class Policy:
         return ""
 
     def allows_module(self, text: str) -> bool:
-        """Say whether an import path lies in an allowed package."""
+        """Return whether an import path lies in an allowed package."""
         module = text.partition(":")[0]
         return any(module == one or module.startswith(one + ".") for one in self.modules)
 
     def allows_path(self, text: str) -> bool:
-        """Say whether a path lies in an allowed folder, links followed."""
+        """Return whether a path lies in an allowed folder, with links resolved."""
         if "\0" in text or "://" in text or not text.startswith("/"):
             return False
         found = Path(text).resolve()

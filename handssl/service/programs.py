@@ -1,4 +1,4 @@
-"""The Ray head and the MLflow server that a service starts where it is not told of others."""
+"""The Ray head and the MLflow server that a service starts unless it uses external ones."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from handssl.tracking.sqlite_url import sqlite_url
 
 
 def ray_head(folder: Path, *, cpus: int | None = None, env: Mapping[str, str]) -> Companion:
-    """Return a Ray of one node, on loopback, with Ray's token authentication as it comes.
+    """Return a Ray of one node on loopback, with Ray's default token authentication.
 
-    Each start has a temporary folder of its own, which the link `ray` in the service's folder
-    names: the drivers of those that share one would find the latest of them.
+    Each start has its own temporary folder, to which the link `ray` in the service's folder points:
+    with a shared one, drivers would find the Ray that was started last.
 
     Args:
-        folder: Of the service.
-        cpus: Default: all that this process may use.
-        env: Of its processes, and so of every driver.
+        folder: Folder of the service.
+        cpus: Number of CPUs; default: all that this process may use.
+        env: Environment variables of its processes, and so of every driver.
     """
     link = folder / "ray"
 
@@ -42,7 +42,7 @@ def ray_head(folder: Path, *, cpus: int | None = None, env: Mapping[str, str]) -
         words = [sys.executable, "-m", "handssl.service.start_ray", "start", "--head", "--block"]
         words += ["--node-ip-address", "127.0.0.1", "--port", str(free_port())]
         words += ["--dashboard-host", "127.0.0.1", "--dashboard-port", str(port)]
-        # One that has just died may still hold the port that all would take.
+        # A Ray that has just ended may still hold the default port.
         words += ["--dashboard-agent-listen-port", str(free_port())]
         words += ["--include-dashboard", "true", "--disable-usage-stats"]
         words += ["--temp-dir", str(ray_temp(renew_ray_folder(link)))]
@@ -65,17 +65,17 @@ def mlflow_server(
     first_port: int | None = None,
     public: str = "",
 ) -> Companion:
-    """Return an MLflow server over the storage's runs.
+    """Return an MLflow server for the storage's runs.
 
-    It has the same port at every start, since drivers that outlive the service know no other.
+    It has the same port at every start, as drivers that outlive the service know no other.
 
     Args:
-        folder: Of the service.
-        storage: With `mlflow.db`.
-        host: Where it listens; anywhere else than on loopback it asks for name and password.
-        port: From now on; None: the one it had before.
-        first_port: Where it never had one.
-        public: URL under which browsers find it, if that is another.
+        folder: Folder of the service.
+        storage: Storage with `mlflow.db`.
+        host: Address on which it listens; other than on loopback it requires name and password.
+        port: Port to use from now on; None: the one it had before.
+        first_port: Port to use if it never had one.
+        public: URL under which browsers reach it, if that is different.
     """
     kept = KeptPort(folder / "mlflow_port", host)
     if wanted := port or (None if kept.number else first_port):
@@ -87,7 +87,7 @@ def mlflow_server(
 
     def command(offered: int) -> Command:
         port = kept.take(offered)
-        with suppress(UnavailableError):  # read-only: MLflow itself says so
+        with suppress(UnavailableError):  # read-only: MLflow itself reports it
             relocate(default_tracking_uri(storage))
         words = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
         words += ["--backend-store-uri", default_tracking_uri(storage), "--serve-artifacts"]
@@ -102,9 +102,9 @@ def mlflow_server(
 
 
 def _called(host: str, port: int, public: str) -> list[str]:
-    """Return what clients may call this machine: MLflow refuses requests under other names.
+    """Return MLflow's options with the allowed names of this machine; it refuses other names.
 
-    It also refuses what its own pages send, unless it is told the addresses that they have.
+    It also refuses requests of its own pages unless their addresses are listed as origins.
     """
     names = {host, socket.gethostname(), socket.getfqdn(), "localhost", "127.0.0.1"}
     origins = {f"http://{name}:{port}" for name in names}
@@ -118,7 +118,7 @@ def _called(host: str, port: int, public: str) -> list[str]:
 
 
 def _artifacts(storage: Path) -> str:
-    """Return where MLflow keeps files, as a URL: of a path it would decode %20 and the like."""
+    """Return MLflow's artifact location as a URL: in a path it would decode %20 and the like."""
     site = find_site(storage)
     place = site.artifacts if site and site.artifacts else str(storage / "mlartifacts")
     return place if "://" in place else Path(place).expanduser().resolve().as_uri()
@@ -128,7 +128,7 @@ def _auth(folder: Path, exposed: bool) -> dict[str, str]:
     if not exposed:
         return {}
     configuration = folder / "mlflow_auth.ini"
-    users = sqlite_url(folder / "mlflow_users.db").replace("%", "%%")  # as this format wants it
+    users = sqlite_url(folder / "mlflow_users.db").replace("%", "%%")  # escaped for the INI format
     configuration.write_text(
         "[mlflow]\ndefault_permission = READ\n"
         f"database_uri = {users}\n"

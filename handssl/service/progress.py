@@ -1,4 +1,4 @@
-"""How far a job's study is, from the ledger alone."""
+"""Progress of a job's study, read from the ledger alone."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _OVER = ("completed", "stopped", "diverged", "failed", "cancelled")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a study is.
+    """Progress of a study.
 
     Attributes:
-        done: Trials that are over.
-        total: Trials of the stages that are known.
-        counts: Trials by state.
-        best_cell: Of the self-supervised trials, by the primary measure; empty before the first.
-        median_mm: Its primary measure on `select`.
-        mpje_mm: The mean of the same errors.
-        curve: (minutes since the first epoch, best median so far in mm), as it fell.
-        used_hours: Of GPUs, or of cores where there are none, by epochs that the job has ended.
-        left_s: Time left at most, None while nothing is known.
-        views_per_s: Of the trials that run now, together.
+        done: Number of trials that have ended.
+        total: Number of trials of the stages known so far.
+        counts: Number of trials by state.
+        best_cell: Label of the best self-supervised cell by the primary measure; empty if none.
+        median_mm: Its primary measure on `select`, mm; None if there is none.
+        mpje_mm: The mean of the same errors, mm; None if there is none.
+        curve: (minutes since the first epoch, best median so far in mm) at each improvement.
+        used_hours: GPU hours, or core hours without GPUs, of the epochs completed by the job.
+        left_s: Upper bound of the remaining time, seconds; None while unknown.
+        views_per_s: Views per second of all running trials together.
     """
 
     done: int = 0
@@ -51,47 +51,47 @@ class Progress:
 
 @dataclass(frozen=True)
 class Span:
-    """When a job ran.
+    """Time span in which a job ran.
 
     Attributes:
         began_s: Unix time of its first start, None if it was never started.
-        ended_s: When it came to its end, None before.
+        ended_s: Unix time of its end, None before.
     """
 
     began_s: float | None = None
     ended_s: float | None = None
 
     def holds(self, time_ms: int | None) -> bool:
-        """Say whether something was recorded then."""
+        """Return whether a time (Unix milliseconds) lies in the span."""
         if self.began_s is None or time_ms is None:
             return False
         return self.began_s * 1000 <= time_ms <= (self.ended_s or math.inf) * 1000
 
 
 def progress(document: Mapping[str, Any], storage: Path, span: Span) -> Progress:
-    """Return how far the study of a job is; nothing at all where none of it has been run.
+    """Return the progress of a job's study; empty if none of it has been run.
 
     Args:
-        document: `study` of the job.
+        document: The job's document, with its `study`.
         storage: Folder of the results.
-        span: When the job ran; what others have used of the same study is not its own.
+        span: Time span in which the job ran; usage outside it belongs to other jobs.
     """
     try:
         study = Study.parse(document["study"])
         if not has_results(storage):
             return Progress()
         return _of(status(study, storage), Ledger(storage), span)
-    except HandsslError:  # the driver tells of it, this page can only be without
+    except HandsslError:  # the driver reports it; the page shows no progress
         return Progress()
 
 
 def is_paused(study: Mapping[str, Any], storage: Path) -> bool:
-    """Say whether somebody has paused the study itself, with `handssl study pause`."""
+    """Return whether the study itself was paused with `handssl study pause`."""
     return has_results(storage) and Ledger(storage).asked(str(study["name"])).paused
 
 
 def resume_study(study: Mapping[str, Any], storage: Path) -> None:
-    """End a pause of the study itself, which would stop every driver at once."""
+    """End a pause of the study itself, as it would stop every new driver at once."""
     if is_paused(study, storage):
         Ledger(storage).ask(str(study["name"]), "resume")
 
@@ -136,11 +136,11 @@ def _rate(trials: Mapping[str, TrialStatus], points: Mapping[str, list[EpochMetr
 
 
 def used_s(histories: Iterable[list[EpochMetrics]], span: Span) -> float:
-    """Return the device time of the epochs that were recorded in a span.
+    """Return the device time in seconds of the epochs that were recorded in a span.
 
     Args:
         histories: The epochs of each trial.
-        span: When the job ran.
+        span: Time span in which the job ran.
 
     Example:
         >>> took = {"time/device_s": 2.0}
@@ -153,7 +153,7 @@ def used_s(histories: Iterable[list[EpochMetrics]], span: Span) -> float:
 
 
 def best_so_far(histories: list[list[EpochMetrics]]) -> tuple[tuple[float, float], ...]:
-    """Return when the least median was undercut, in minutes since the first point.
+    """Return each improvement of the lowest median: (minutes since the first point, mm).
 
     Args:
         histories: The epochs of each trial.

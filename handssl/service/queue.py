@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from handssl.sweep.study import Study
 
 _KEEPS_KEY: tuple[State, ...] = ("queued", "running", "paused", "succeeded")
-_ASKED = ("cancel", "pause")  # of a job that runs: done when its attempt has ended
+_ASKED = ("cancel", "pause")  # requests to a running job, done when its attempt has ended
 BRIEF = [column for column in jobs.c if column.name not in ("document", "key")]
 
 
@@ -27,7 +27,7 @@ class Queue:
 
     Args:
         url: `sqlite:///FILE` or `postgresql://USER@HOST/NAME`.
-        queues: Names of the queues that take jobs.
+        queues: Names of the queues that accept jobs.
 
     Example:
         >>> queue = Queue("sqlite://", queues=("default",))
@@ -43,18 +43,18 @@ class Queue:
         self.database, self.queues = Database(url, SCHEMA), tuple(queues)
 
     def submit(self, requests: Sequence[JobRequest], *, user: str) -> list[tuple[Job, bool]]:
-        """Queue jobs, all or none; one whose study is there already returns that job.
+        """Queue jobs, all or none; for a study that has a job already, return that job.
 
         Args:
-            requests: What is asked for.
-            user: Who asks.
+            requests: Requests to queue studies.
+            user: Name of the user who submits them.
 
         Returns:
             Each job, and whether it is new.
 
         Raises:
-            InputError: A study has mistakes, or a queue has no such name.
-            TakenNameError: A study that is not there yet has the name of another user's.
+            InputError: A study has mistakes, or there is no such queue.
+            TakenNameError: A new study has the name of another user's study.
         """
         checked = [(request, self._checked(request)) for request in requests]
         with self.database.begin() as connection:
@@ -69,7 +69,7 @@ class Queue:
                 if is_new:
                     if (owner := owners.get(study.name, user)) != user:
                         raise TakenNameError(study.name, owner, user)
-                    # Those of one call keep their order.
+                    # Distinct times, so that the jobs of one call keep their order.
                     row = _row(request, study, key, user, now_s + number * 1e-6)
                     known[key] = row["id"]
                 found.append((known[key], row if is_new else None))
@@ -80,13 +80,13 @@ class Queue:
         """Return a job.
 
         Raises:
-            NoSuchJobError: There is none of this id.
+            NoSuchJobError: There is no job with this id.
         """
         with self.database.begin(reading=True) as connection:
             return self.load(connection, name)
 
     def running(self) -> list[Job]:
-        """Return the jobs that run."""
+        """Return the running jobs."""
         query = select(*BRIEF).where(jobs.c.state == "running")
         with self.database.begin(reading=True) as connection:
             return [Job.of(row) for row in connection.execute(query).mappings()]
@@ -100,28 +100,28 @@ class Queue:
         return dict(found)
 
     def cancel(self, name: str) -> Job:
-        """End a job; one that runs ends after its epoch, what its trials have done is kept."""
+        """Cancel a job; a running one ends after its epoch. Results of its trials are kept."""
         return self._ask(name, "cancel", {"queued": "cancelled", "paused": "cancelled"})
 
     def pause(self, name: str) -> Job:
-        """Keep a job from running; one that runs ends after its epoch and gives its place away."""
+        """Pause a job; a running one ends after its epoch and frees its place for others."""
         return self._ask(name, "pause", {"queued": "paused"})
 
     def resume(self, name: str) -> Job:
-        """Queue a paused job again; its trials go on where they were."""
+        """Queue a paused job again; its trials continue where they stopped."""
         return self._ask(name, "resume", {"paused": "queued"})
 
     def retry(self, name: str, **changes: Any) -> Job:
-        """Queue a job again that has failed or was cancelled; finished trials are not run again.
+        """Queue a failed or cancelled job again; finished trials are not run again.
 
         Args:
-            name: Its id.
-            changes: `time_limit_s` or `gpu_hours`, where the old limit was what ended it.
+            name: Id of the job.
+            changes: New `time_limit_s` or `gpu_hours`, if the old limit has ended it.
         """
         return self._ask(name, "retry", {"failed": "queued", "cancelled": "queued"}, **changes)
 
     def reprioritise(self, name: str, priority: int) -> Job:
-        """Give a job another priority; the order within it stays that of submission."""
+        """Change the priority of a job; jobs of equal priority keep the order of submission."""
         allowed: dict[State, State] = {one: one for one in ("queued", "paused", "running")}
         return self._ask(name, "reprioritise", allowed, priority=priority)
 
@@ -162,7 +162,7 @@ class Queue:
         connection.execute(update(jobs).where(jobs.c.id == name).values(**values))
 
     def load(self, connection: Connection, name: str, *, lock: bool = False) -> Job:
-        """Return a job within a transaction, which keeps it as it is if it is locked."""
+        """Return a job within a transaction; with a lock no other transaction can change it."""
         query = select(*BRIEF).where(jobs.c.id == name)
         row = connection.execute(query.with_for_update() if lock else query).mappings().first()
         if row is None:
@@ -176,7 +176,7 @@ class Queue:
         return dict(connection.execute(query.order_by(jobs.c.submitted_s)).all())
 
     def _owners(self, connection: Connection, names: Sequence[str]) -> dict[str, str]:
-        """Return who was the first to submit a study of each name, whatever became of it."""
+        """Return the user who first submitted a study of each name, in any state."""
         query = select(jobs.c.study, jobs.c.user).where(jobs.c.study.in_(names))
         newest_first = query.order_by(jobs.c.submitted_s.desc(), jobs.c.id.desc())
         return dict(connection.execute(newest_first).all())
@@ -201,7 +201,7 @@ class Queue:
             return self.database.now_s(connection)
 
     def depth(self) -> dict[tuple[str, State], int]:
-        """Return how many jobs there are of each queue and state."""
+        """Return the number of jobs of each queue and state."""
         query = select(jobs.c.queue, jobs.c.state, func.count()).group_by(
             jobs.c.queue, jobs.c.state
         )
@@ -209,22 +209,22 @@ class Queue:
             return {(queue, state): count for queue, state, count in connection.execute(query)}
 
     def unserved(self, depth: Mapping[tuple[str, State], int]) -> dict[str, int]:
-        """Return how many jobs wait in queues that this service does not have.
+        """Return the number of jobs waiting in queues that this service does not serve.
 
         Args:
-            depth: As `depth` gave it.
+            depth: Result of `depth`.
         """
         waiting = {name: n for (name, state), n in depth.items() if state == "queued"}
         return {name: n for name, n in sorted(waiting.items()) if name not in self.queues}
 
 
 def _require_room(job: Job, changes: Mapping[str, Any]) -> None:
-    """Refuse to start a job again only to end it at once.
+    """Refuse to retry a job that a limit would end at once.
 
-    It may have run for longer than its limit: its last epoch is not cut off.
+    It may have run for longer than its limit, as its last epoch is not cut off.
 
     Raises:
-        InputError: A limit that it has met is still there.
+        InputError: A limit that it has reached was not raised.
     """
     limits = (
         ("time", "time_limit_s", "--time-limit", job.used_s),
@@ -235,8 +235,8 @@ def _require_room(job: Job, changes: Mapping[str, Any]) -> None:
         met = max(used, old) if old and job.cause == cause else used
         if (limit := changes.get(name, old)) is not None and limit <= met:
             raise InputError(
-                f"job {job.id} has met its limit, {flag} {met:g}: expected a larger one, got "
-                f"{limit:g}; `handssl jobs retry {job.id} {flag} {2 * met:g}` goes on from there"
+                f"job {job.id} has reached its limit, {flag} {met:g}: expected a larger one, got "
+                f"{limit:g}; `handssl jobs retry {job.id} {flag} {2 * met:g}` continues it"
             )
 
 

@@ -1,4 +1,4 @@
-"""Attempts as Ray jobs: submitted once under an id of ours, looked at, stopped."""
+"""Attempts as Ray jobs: submitted once under the attempt's id, queried, stopped."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any, Literal, Protocol
 
 from handssl.errors import HandsslError
 
-# A driver ends after its epoch when it is told to; Ray kills it after so long.
+# A driver that receives SIGTERM ends after its epoch; Ray kills it after this time.
 STOP_WAIT_S = 120
-ANSWER_S = 10.0  # a Ray that keeps silent for longer does not answer
+ANSWER_S = 10.0  # timeout of a request to Ray
 _OVER = ("STOPPED", "SUCCEEDED", "FAILED")
-# Paths alone: secrets are in the environment of Ray's head, and in no job.
+# Only paths: secrets are in the environment of Ray's head, and in no job.
 _PASSED_ON = ("HANDSSL_PLACES",)
 State = Literal["unknown", "running", "stopped", "over"]
 
 
 class UnreachableError(HandsslError):
-    """Ray does not answer now."""
+    """Ray is not reachable at the moment."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What Ray knows of a submission.
+    """State of a submission in Ray.
 
     Attributes:
-        state: `unknown` if it has never heard of it, or has forgotten.
-        code: Exit code of the driver, None while it runs or where it was killed.
-        message: Of Ray.
-        ran_s: How long its driver has run.
+        state: State; `unknown` if Ray has no record of it.
+        code: Exit code of the driver, None while it runs or if it was killed.
+        message: Message of Ray.
+        ran_s: Running time of the driver, seconds.
     """
 
     state: State
@@ -41,23 +41,23 @@ class Attempt:
 
 
 class Cluster(Protocol):
-    """Where attempts run."""
+    """Cluster on which attempts run."""
 
     def attempt(self, submission: str) -> Attempt:
-        """Return what is known of a submission; raise UnreachableError if nobody answers."""
+        """Return the state of a submission; raise UnreachableError if Ray is not reachable."""
 
     def submit(self, submission: str, entrypoint: str, metadata: dict[str, str]) -> None:
-        """Start it; raise UnreachableError if nobody answers, InputError if it is refused."""
+        """Start a driver; raise UnreachableError if Ray is not reachable or refuses it."""
 
     def stop(self, submission: str) -> None:
-        """Tell it to end; returns at once."""
+        """Ask a driver to stop; returns at once."""
 
 
 class RayJobs:
     """The job server of a Ray cluster.
 
     Args:
-        url: Of its dashboard, `http://HOST:8265`. Its token is found as Ray finds it: in
+        url: URL of its dashboard, `http://HOST:8265`, or `auto`. Ray reads the token from
             RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
     """
 
@@ -66,15 +66,15 @@ class RayJobs:
 
     @property
     def dashboard(self) -> str:
-        """Its address, empty while Ray has not been found yet."""
+        """URL of the dashboard, empty while Ray has not been found yet."""
         client = self.__dict__.get("_client")
         return self.url if self.url != "auto" else client.get_address() if client else ""
 
     def attempt(self, submission: str) -> Attempt:
-        """Return what Ray knows of a submission."""
+        """Return the state of a submission."""
         try:
             info = self._client.get_job_info(submission)
-        except Exception as error:  # of its client, of HTTP, of a token
+        except Exception as error:  # errors of its client, of HTTP, or of the token
             if "status code 404" in str(error) and "does not exist" in str(error):
                 return Attempt("unknown")
             raise self._unreachable(error) from None
@@ -85,7 +85,7 @@ class RayJobs:
         return Attempt(state, code, message, _ran_s(info))
 
     def submit(self, submission: str, entrypoint: str, metadata: dict[str, str]) -> None:
-        """Start a driver, unless it was started already."""
+        """Start a driver unless it was started already."""
         variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "PYTHONUNBUFFERED": "1"}
         variables |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         try:
@@ -96,12 +96,12 @@ class RayJobs:
                 metadata=metadata,
             )
         except Exception as error:
-            # Ray answers a second submission with an error; who came first has started it.
+            # Ray rejects a second submission with an error; the first one has started it.
             if self.attempt(submission).state == "unknown":
                 raise self._unreachable(error) from None
 
     def stop(self, submission: str) -> None:
-        """Send SIGTERM to a driver, and SIGKILL when it has not ended in STOP_WAIT_S."""
+        """Send SIGTERM to a driver, and SIGKILL if it has not ended after STOP_WAIT_S."""
         try:
             self._client.stop_job(submission)
         except Exception as error:
@@ -112,7 +112,7 @@ class RayJobs:
         from ray.job_submission import JobSubmissionClient
 
         class Client(JobSubmissionClient):  # type: ignore[misc]
-            """Waits for no answer for ever."""
+            """Client with a request timeout."""
 
             def _do_request(self, *words: Any, **values: Any) -> Any:
                 return super()._do_request(*words, **{"timeout": ANSWER_S, **values})
@@ -126,6 +126,6 @@ class RayJobs:
 
 
 def _ran_s(info: Any) -> float:
-    """Return how long a driver has run, by Ray's clock as far as it tells."""
+    """Return the running time of a driver in seconds, by Ray's clock; 0 if it has not started."""
     start_ms, end_ms = info.start_time, info.end_time or time.time() * 1000
     return max(0.0, (end_ms - start_ms) / 1000) if start_ms else 0.0

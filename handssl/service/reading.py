@@ -1,4 +1,4 @@
-"""Requests that submit a study: JSON, or the YAML of the study itself, as `curl` sends a file."""
+"""Parsing of requests that submit a study: JSON, or the YAML file of the study itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from handssl.yaml_text import load_yaml, reason_of
 
 _NUMBERS = ("priority", "retries", "time_limit_s", "gpu_hours")
 _LONGEST = 10_000
-# Written in C where PyYAML was built with it, several times as fast; both mean the same.
+# The loader in C, if PyYAML was built with it, is several times as fast; both give the same.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -31,13 +31,13 @@ Body = Annotated[bytes, Depends(_read)]
 
 
 def parse_request(request: Request, body: bytes) -> JobRequest:
-    """Return what a request asks for.
+    """Return the job request in an HTTP request.
 
-    It takes time, so not to be called where everybody waits for it.
+    It takes time, so do not call it in the event loop.
 
     Args:
-        request: Its headers and query.
-        body: As it came.
+        request: The HTTP request, for its headers and query.
+        body: Its raw body.
 
     Raises:
         InputError: It cannot be read, or has mistakes; all are listed.
@@ -55,12 +55,12 @@ def study_of_yaml(body: bytes) -> Any:
     """Return the values of a YAML text.
 
     Raises:
-        InputError: It is no YAML, is nested too deep, or has aliases, tags or a key twice.
+        InputError: It is not YAML, is nested too deep, or has aliases, tags or a key twice.
         TooLargeError: It is larger than any study.
     """
     if len(body) > MOST_YAML_BYTES:
         raise TooLargeError(
-            f"study: expected at most {MOST_YAML_BYTES:,} bytes of YAML; larger ones as JSON"
+            f"study: expected at most {MOST_YAML_BYTES:,} bytes of YAML; send larger ones as JSON"
         )
     try:
         text = body.decode()
@@ -71,11 +71,11 @@ def study_of_yaml(body: bytes) -> Any:
 
 
 def _require_simple(text: str) -> None:
-    """Refuse what the loader must not meet, event by event, before it does.
+    """Refuse dangerous YAML, event by event, before the loader reads it.
 
-    With aliases a few lines become gigabytes, 1:1:1... a number that takes minutes; tags name
-    types that no study has; nesting without end overflows the stack of the loader in C, which
-    ends the process.
+    With aliases a few lines become gigabytes; a long scalar such as 1:1:1... is a number that takes
+    minutes; tags name types that no study has; unbounded nesting overflows the stack of the loader
+    in C, which ends the process.
     """
     depth = 0
     for event in yaml.parse(text, _LOADER):
@@ -100,12 +100,12 @@ def _json(body: bytes) -> Any:
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise InputError(
             f"the request: expected JSON, it cannot be read: {error}; "
-            "a study in YAML comes with `Content-Type: application/yaml`"
+            "send a study in YAML with `Content-Type: application/yaml`"
         ) from None
 
 
 def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -120,8 +120,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _require_no_options(query: Mapping[str, str]) -> None:
     if query:
         raise InputError(
-            f"the request: expected options beside `study` in the JSON, got {', '.join(query)} "
-            "in the query, where those of YAML are"
+            f"the request: expected options next to `study` in the JSON, got {', '.join(query)} "
+            "in the query, which is for YAML"
         )
 
 

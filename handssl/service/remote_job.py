@@ -1,4 +1,4 @@
-"""The queue from Python: `handssl.submit(study)`, and the job that it returns."""
+"""Python interface of the queue: `handssl.submit(study)`, and the job that it returns."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Job:
     """A job of the queue.
 
     Attributes:
-        id: Its id.
+        id: Id of the job.
         study: Name of its study.
-        is_new: False where the same study was there already.
-        client: Of the service.
+        is_new: Whether it was queued by this call; False if the same study had a job already.
+        client: Client of the service.
     """
 
     id: str
@@ -37,10 +37,10 @@ class Job:
     client: Client
 
     def document(self, *, tell: Tell | None = None) -> dict[str, Any]:
-        """Return all there is to it: job, progress, history, study, links.
+        """Return all information on the job: job, progress, history, study, links.
 
         Args:
-            tell: As of `wait`; None: if nobody answers, it is not asked again.
+            tell: Called once if the service is not reachable; None: the request is not repeated.
         """
         path = f"/jobs/{self.id}"
         if tell is None:
@@ -54,22 +54,22 @@ class Job:
     def wait(
         self, timeout_s: float | None = None, *, show: Tell = silent, tell: Tell = silent
     ) -> str:
-        """Return its state when it is over.
+        """Wait until the job has ended, and return its state.
 
-        While nobody answers, as when the service is started again, it is asked again, for five
-        minutes of silence at most. Whoever stops waiting does not stop the job.
+        While the service is not reachable, e.g. during a restart, requests are repeated for up to
+        five minutes. To stop waiting does not stop the job.
 
         Args:
-            timeout_s: Wait so long at most; None: for ever.
+            timeout_s: Longest time to wait, seconds; None: without limit.
             show: Called with each piece of its log.
-            tell: Called once when nobody answers.
+            tell: Called once if the service is not reachable.
 
         Returns:
             succeeded, failed or cancelled.
 
         Raises:
-            TimeoutError: It is not over then.
-            UnavailableError: Nobody has answered for too long.
+            TimeoutError: The job has not ended in time.
+            UnavailableError: The service was not reachable for too long.
         """
         state = ""
         for text, now in self._pieces(timeout_s, tell):
@@ -79,15 +79,15 @@ class Job:
         return state
 
     def follow(self, timeout_s: float | None = None, *, tell: Tell = silent) -> Iterator[str]:
-        """Yield its log as it is written, until it is over.
+        """Yield its log as it is written, until the job has ended.
 
         Args:
-            timeout_s: As of `wait`.
-            tell: Likewise.
+            timeout_s: Longest time to wait, seconds; None: without limit.
+            tell: Called once if the service is not reachable.
 
         Raises:
-            TimeoutError: It is not over then.
-            UnavailableError: Nobody has answered for too long.
+            TimeoutError: The job has not ended in time.
+            UnavailableError: The service was not reachable for too long.
         """
         return (text for text, _ in self._pieces(timeout_s, tell) if text)
 
@@ -118,23 +118,23 @@ class Job:
             text, offset = text + piece["text"], piece["offset"]
 
     def cancel(self) -> str:
-        """End it; what its trials have done is kept."""
+        """Cancel the job; results of its trials are kept."""
         return self._ask("cancel")
 
     def pause(self) -> str:
-        """Stop it until it is resumed."""
+        """Stop the job until it is resumed."""
         return self._ask("pause")
 
     def resume(self) -> str:
-        """Queue it again after a pause."""
+        """Queue the job again after a pause."""
         return self._ask("resume")
 
     def retry(self, **limits: float) -> str:
-        """Queue it again after it has failed or was cancelled."""
+        """Queue the job again after it has failed or was cancelled."""
         return self._ask("retry", json=limits)
 
     def reprioritise(self, priority: int) -> str:
-        """Give it another priority."""
+        """Change the priority of the job."""
         change = {"priority": priority}
         return str(self.client.ask("PATCH", f"/jobs/{self.id}", json=change)["state"])
 
@@ -155,26 +155,26 @@ def submit(
     service: str | None = None,
     token: str | None = None,
 ) -> Job:
-    """Hand a study to the queue.
+    """Submit a study to the queue.
 
     Args:
-        study: An object, its values, or a YAML file.
+        study: A study object, its values, or the path of a YAML file.
         priority: -100 to 100; higher goes first.
-        queue: Which one.
+        queue: Name of the queue.
         retries: How often it is started again after its driver or the cluster was lost.
-        time_limit_s: Running time of all attempts.
-        gpu_hours: What its trials may use, of cores where there is no GPU.
-        again: Queue it although the same study is there.
-        how: What its trials are given.
-        service: URL; default: $HANDSSL_SERVICE, else this machine's.
-        token: Default: $HANDSSL_TOKEN.
+        time_limit_s: Limit on the running time of all attempts, seconds; None: no limit.
+        gpu_hours: Limit on the GPU hours of its trials, or core hours without GPU; None: no limit.
+        again: Queue it even if there is a job of the same study.
+        how: Execution options of its trials.
+        service: URL of the service; default: $HANDSSL_SERVICE, else this machine's.
+        token: Token to authenticate with; default: $HANDSSL_TOKEN.
 
     Returns:
-        The job; the existing one where the same study is there.
+        The job; the existing one if there is a job of the same study.
 
     Raises:
-        InputError: The study has mistakes, or what is asked for it.
-        ServiceError: Nobody answers.
+        InputError: The study or an option has mistakes.
+        ServiceError: The service is not reachable.
 
     Example:
         >>> submit({"name": "x"}, service="http://127.0.0.1:9")

@@ -1,4 +1,4 @@
-"""What a service is made of, put together once and handed to all who answer requests."""
+"""Components of a service, created once and passed to all request handlers."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ from handssl.service.tokens import Tokens
 
 @dataclass
 class Service:
-    """A service.
+    """Components of a running service.
 
     Attributes:
-        queue: Its jobs.
-        home: Where their files are.
-        limits: How much runs at the same time.
-        policy: What studies may name.
-        lease: Who dispatches.
-        url: Of this service, for people.
-        ray_url: Returns the URL of the Ray dashboard, empty if there is none.
-        mlflow_url: Returns that of MLflow's pages. Both are what browsers call them.
+        queue: Queue of its jobs.
+        home: Files and settings of the jobs.
+        limits: Limits on jobs that run at the same time.
+        policy: Files and code that studies may name.
+        lease: Lease of the dispatcher.
+        url: URL of this service.
+        ray_url: Returns the URL of the Ray dashboard for browsers, empty if there is none.
+        mlflow_url: Returns the URL of MLflow's pages for browsers, empty if there are none.
         undrain: Command that ends draining.
-        on_change: Called after something was asked that the dispatcher may act on.
+        on_change: Called after a request that the dispatcher may act on.
+        tokens: Tokens of the users.
+        board: Cache of the progress of jobs.
     """
 
     queue: Queue
@@ -53,17 +55,17 @@ class Service:
         self.board = Board(self.look)
 
     def look(self, job: Job) -> Progress:
-        """Return how far a job is, as the ledger says now."""
+        """Return the current progress of a job from the ledger."""
         starts = (one.time_s for one in history(self.queue, job.id) if one.state == "running")
         span = Span(next(starts, None), job.ended_s)
         return progress(self.queue.document(job.id), self.home.storage, span)
 
     def used_hours(self, job: Job) -> float:
-        """Return what a job's trials have used since its first start."""
+        """Return the GPU or core hours that a job's trials have used since its first start."""
         return self.board.get(job).used_hours
 
     def links(self, job: Job) -> dict[str, str]:
-        """Return where else a job can be looked at; `/...` is a page of this service."""
+        """Return links to other pages on a job, by name; `/...` is a page of this service."""
         found = {}
         if self.mlflow_url():
             found["MLflow experiment"] = f"/jobs/{job.id}/mlflow"

@@ -1,4 +1,4 @@
-"""Messages that come again and again are logged now and then."""
+"""Rate limit for repeated log messages."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import logging
 import time
 
 _EACH_S = 60.0
-_MOST = 1000  # different messages that are remembered
+_MOST = 1000  # maximum number of remembered messages
 
 
 class Seldom(logging.Filter):
-    """Lets the same message through once a minute, with the number that was left out.
+    """Passes the same message once a minute, with the number of messages left out.
 
-    Messages are the same if they differ in their arguments alone, and if the exceptions that come
-    with them are of the same kind and text.
+    Messages are the same if they differ only in their arguments, and if their exceptions have the
+    same type and text.
 
     Example:
         >>> seldom, said = Seldom(), logging.LogRecord("a", 30, "", 1, "again", (), None)
@@ -26,7 +26,7 @@ class Seldom(logging.Filter):
         self._known: dict[object, tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether a message is logged."""
+        """Return whether a message is logged."""
         error = record.exc_info[1] if record.exc_info else None
         key, now_s = (record.msg, repr(error)), time.monotonic()
         last_s, left_out = self._known.get(key, (-_EACH_S, 0))

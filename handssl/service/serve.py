@@ -1,4 +1,4 @@
-"""`handssl serve`: one process with API, page and dispatcher, and the programs it needs."""
+"""`handssl serve`: one process with API, pages and dispatcher, and the programs it needs."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def serve(options: Options, tell: Tell) -> int:
     """Serve until SIGTERM or Ctrl-C.
 
     Args:
-        options: How.
+        options: Options of the service.
         tell: Called with each message for the operator.
 
     Returns:
         Exit code.
 
     Raises:
-        InputError: It would be open to a network without tokens, the port is taken, or too few
+        InputError: It would be open to a network without tokens, the port is in use, or too few
             files can be open.
         DataError: The storage cannot be written, or the database cannot be used.
     """
@@ -63,10 +63,10 @@ def serve(options: Options, tell: Tell) -> int:
 
 
 class Server:
-    """Everything a service runs.
+    """The service with all its components.
 
     Args:
-        options: How.
+        options: Options of the service.
         tell: Called with each message for the operator.
     """
 
@@ -105,21 +105,23 @@ class Server:
         if self._options.host not in _HERE and not self.service.tokens.any():
             make = self._options.on_head("token", "create", "NAME", "--role", "submitter")
             raise InputError(
-                f"--host: without tokens only this machine is served, got {self._options.host}; "
-                f"make one with `{make}`"
+                f"--host: expected 127.0.0.1 while there are no tokens, got {self._options.host}; "
+                f"create one with `{make}`"
             )
 
     def run(self, address: socket) -> int:
-        """Serve at an address until a signal."""
+        """Serve at an address until a signal arrives."""
         app = create_app(self.service)
         config = uvicorn.Config(app, ws="none", log_level="warning", timeout_graceful_shutdown=5)
         self._uvicorn = WebServer(config, self._most_connections)
-        for number in (signal.SIGTERM, signal.SIGINT):  # before and after uvicorn's own time too
+        for number in (signal.SIGTERM, signal.SIGINT):  # also before and after uvicorn runs
             signal.signal(number, self._uvicorn.handle_exit)
         self._tell(f"queue: {self.service.url} (storage {self._options.storage})")
         queue = self.service.queue
         for name, count in queue.unserved(queue.depth()).items():
-            self._tell(f"{count} waiting in queue {name}, for which --queue {name}=N is missing")
+            self._tell(
+                f"{count} waiting in queue {name}, which is not served: add --queue {name}=N"
+            )
         with ExitStack() as stack:
             stack.callback(self._end)
             self.dispatcher.start()
@@ -131,13 +133,13 @@ class Server:
         self.dispatcher.stop(self._end_programs)
 
     def _end_programs(self) -> None:
-        self._tell("ending what was started here; studies go on when the service is back")
+        self._tell("stopping programs started here; studies continue when the service is back")
         if self._supervisor.is_alive():  # it might start them again
             self._supervisor.join(_END_S)
         for program in self._programs.values():
             program.end()
         if "ray" in self._programs:
-            with suppress(DataError):  # then the next service finds them lost
+            with suppress(DataError):  # in that case the next service counts them as lost
                 put_back(self.service.queue)
 
     def _supervise(self) -> None:
@@ -156,22 +158,22 @@ class Server:
     def _ensure(self, name: str, program: Companion) -> bool:
         try:
             return program.ensure()
-        except (OSError, InputError) as error:  # a full disk, for one: it is tried again
+        except (OSError, InputError) as error:  # e.g. a full disk: it is tried again
             if str(error) != self._said:
                 self._tell(f"{name} cannot be started: {error}")
             self._said = str(error)
             return False
 
     def _tell_ports(self) -> None:
-        """Say who can reach what was started here."""
+        """Report who can reach the ports of this service and its programs."""
         roots = [program.process for program in self._programs.values()]
         found = listeners(psutil.Process(), *filter(None, roots))
         self._tell(f"listens {described(found)}")
         if close := how_to_close(found):
-            self._tell(f"to close to other machines what is open to the network: {close}")
+            self._tell(f"to close ports that are open to the network: {close}")
 
     def _begin_anew(self) -> None:
-        """Be another process at once: all that this one has under way is another service's now."""
+        """Replace this process at once: all its attempts belong to another service now."""
         os.execv(sys.executable, [sys.executable, "-m", "handssl.cli", *sys.argv[1:]])  # noqa: S606
 
 
@@ -187,8 +189,8 @@ def _programs(options: Options) -> Mapping[str, Companion]:
             public=options.public_mlflow,
         )
         env = mlflow_credentials(options.folder)
-        os.environ.update(env)  # the page of an experiment is asked for here
-    if options.mlflow.startswith("postgres"):  # drivers write there themselves
+        os.environ.update(env)  # this process reads experiments for their pages
+    if options.mlflow.startswith("postgres"):  # drivers write to the database themselves
         env = {name: os.environ[name] for name in ("PGPASSWORD",) if name in os.environ}
     if options.ray == "local":
         found["ray"] = ray_head(options.folder, cpus=options.cpus, env=env)

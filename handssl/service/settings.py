@@ -1,4 +1,4 @@
-"""What operators set for the whole queue, kept in its database."""
+"""Operators' settings of the whole queue, kept in its database."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ _DRAINING = "service draining"
 
 
 def is_draining(database: Database) -> bool:
-    """Say whether nothing is to be started for now."""
+    """Return whether the queue is draining, i.e. no jobs are started."""
     with database.begin(reading=True) as connection:
         return bool(connection.scalar(select(about.c.value).where(about.c.key == _DRAINING)))
 
 
 def set_draining(database: Database, on: bool) -> None:
-    """Let nothing be started from now on, or let things be started again."""
+    """Stop starting jobs, or start them again.
+
+    Args:
+        database: Database of the queue.
+        on: True to start no more jobs, False to start them again.
+    """
     with database.begin() as connection:
         if on:
             database.add(connection, about, {"key": _DRAINING, "value": "yes"})

@@ -1,4 +1,4 @@
-"""Requests have a size: a study is some kilobytes."""
+"""Limit on the size of request bodies; a study has some kilobytes."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from handssl.service.errors import TooLargeError
 
 MOST_BYTES = 2 * 1024 * 1024
-MOST_YAML_BYTES = 256 * 1024  # it takes much longer to read than JSON
+MOST_YAML_BYTES = 256 * 1024  # YAML takes much longer to parse than JSON
 
 
 class SizeLimit:
-    """Refuses larger bodies, also those that do not say how large they are.
+    """Middleware that refuses larger bodies, also without a Content-Length header.
 
     Args:
-        app: Behind it.
-        most_bytes: Of a body.
+        app: The wrapped application.
+        most_bytes: Maximum size of a body, bytes.
     """
 
     def __init__(self, app: ASGIApp, most_bytes: int = MOST_BYTES) -> None:
         self._app, self._most = app, most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""`ray start` without the server of Ray Client, which no option of it switches off."""
+"""`ray start` without the Ray Client server, which none of its options disables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ray.scripts import scripts
 
 
 def main() -> None:
-    """Be `ray start`, for which Ray Client is not installed."""
+    """Run `ray start` as if Ray Client were not installed."""
     scripts.get_ray_client_dependency_error = lambda: "not used by handssl"
     scripts.main()
 

@@ -1,9 +1,9 @@
 """The queue's tables.
 
-jobs     one row a job: a study as data, and how it stands
-events   what has happened to each job, in order, never changed once written
-leases   who is the dispatcher, until when
-tokens   who may use the service, hashed
+jobs     one row per job: a study as data, and its state
+events   history of each job, in order, never changed once written
+leases   the holder of the dispatcher's lease, and until when
+tokens   users of the service, with hashed tokens
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ jobs = Table(
     Column("cause", String(16), nullable=False, default=""),
     Column("message", Text, nullable=False, default=""),
 )
-# What is dispatched next is one seek, however long the queue is.
+# With this index the next job is found by one seek in a queue of any length.
 order = (jobs.c.priority.desc(), jobs.c.submitted_s, jobs.c.id)
 Index("jobs_next", jobs.c.state, *order)
 
@@ -72,5 +72,5 @@ tokens = Table(
     Column("revoked_s", Float),
 )
 
-# Raise the version when a table changes; an older queue is then refused with what to do.
+# Raise the version when a table changes; an older queue is then refused with advice on what to do.
 SCHEMA = Schema("queue", metadata, 1, "service")

@@ -1,4 +1,4 @@
-"""Who may use the service: tokens with a role, made on the head, kept as digests alone."""
+"""Access tokens with a role, created on the head and stored only as digests."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Token:
     """A token without its secret.
 
     Attributes:
-        id: For lists.
-        name: Of whoever holds it; the user of the jobs submitted with it.
-        role: `viewer` looks, `submitter` also submits, and controls jobs of its own.
-        created_s: Unix time.
-        revoked_s: When it ended, None while it holds.
+        id: Short id shown in lists.
+        name: Name of its owner; the user of the jobs submitted with it.
+        role: `viewer` may read, `submitter` may also submit jobs and control its own.
+        created_s: Unix time of creation, seconds.
+        revoked_s: Unix time at which it was revoked, seconds; None while valid.
     """
 
     id: str
@@ -41,10 +41,10 @@ class Token:
 class Tokens:
     """The tokens in a queue's database.
 
-    A token is 256 random bits, so a plain digest of it cannot be guessed back.
+    A token has 256 random bits, so it cannot be recovered from a plain digest.
 
     Args:
-        database: Of the queue.
+        database: Database of the queue.
 
     Example:
         >>> from handssl.service.queue import Queue
@@ -59,16 +59,16 @@ class Tokens:
         self._database = database
 
     def create(self, name: str, role: str) -> str:
-        """Make a token and return it; it cannot be shown again.
+        """Create a token and return its secret, which cannot be shown again.
 
         Raises:
-            InputError: The name is none or taken, or there is no such role.
+            InputError: The name is not valid or was used before, or there is no such role.
         """
         if role not in ROLES:
             raise InputError(f"role: expected {' or '.join(ROLES)}, got {role!r}")
         if not _NAME.fullmatch(name):
             raise InputError(
-                f"name: expected small letters, digits, dots and hyphens, got {name!r}"
+                f"name: expected lower-case letters, digits, dots and hyphens, got {name!r}"
             )
         identity, secret = secrets.token_hex(4), f"handssl_{secrets.token_urlsafe(32)}"
         with self._database.begin() as connection:
@@ -80,10 +80,10 @@ class Tokens:
         return secret
 
     def revoke(self, name: str) -> None:
-        """End a token, at once.
+        """Revoke a token, with immediate effect.
 
         Raises:
-            InputError: Nobody of this name has one.
+            InputError: There is no valid token of this name.
         """
         with self._database.begin() as connection:
             now_s = self._database.now_s(connection)
@@ -92,7 +92,7 @@ class Tokens:
                 raise InputError(f"name: expected one that holds a token, got {name!r}")
 
     def find(self, secret: str) -> Token | None:
-        """Return the token of a secret, None where it is none or was revoked."""
+        """Return the token of a secret, None if it does not exist or was revoked."""
         with self._database.begin(reading=True) as connection:
             query = select(*_SHOWN).where(
                 tokens.c.digest == _digest(secret), tokens.c.revoked_s.is_(None)
@@ -107,9 +107,9 @@ class Tokens:
             return [Token(**row) for row in rows]
 
     def any(self) -> bool:
-        """Say whether one was ever made; once so, nobody gets in without one that holds.
+        """Return whether a token was ever created; if so, every request needs a valid one.
 
-        Revoked ones count: to end the last one is to let nobody in, not everybody.
+        Revoked tokens count: to revoke the last one locks all users out, it does not let all in.
         """
         with self._database.begin(reading=True) as connection:
             return bool(connection.scalar(select(exists().select_from(tokens))))

@@ -1,4 +1,4 @@
-"""What the HTTP API answers with."""
+"""Response models of the HTTP API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from handssl.service.progress import Progress
 
 
 class JobView(BaseModel):
-    """How a job stands. Times are Unix seconds."""
+    """State of a job. Times are Unix seconds."""
 
     id: str
     queue: str
@@ -66,7 +66,7 @@ class MomentView(BaseModel):
 
 
 class ProgressView(BaseModel):
-    """How far a job's study is."""
+    """Progress of a job's study."""
 
     done: int
     total: int
@@ -81,12 +81,12 @@ class ProgressView(BaseModel):
 
     @classmethod
     def of(cls, progress: Progress) -> ProgressView:
-        """Return the view of it."""
+        """Return the view of a study's progress."""
         return cls(**{**vars(progress), "curve": list(progress.curve)})
 
 
 class DetailView(BaseModel):
-    """A job with all there is to it."""
+    """A job with progress, history, study and links."""
 
     job: JobView
     progress: ProgressView
@@ -96,7 +96,7 @@ class DetailView(BaseModel):
 
 
 class ServiceView(BaseModel):
-    """How the service stands."""
+    """State of the service."""
 
     version: str
     dispatcher: str
@@ -115,6 +115,6 @@ class LogView(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why a request was refused."""
+    """Reason why a request was refused."""
 
     detail: str

@@ -1,4 +1,4 @@
-"""Looks at an attempt until it has ended, and ends it where it is no longer wanted."""
+"""Watches an attempt until it has ended, and stops it if requested or over a limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from handssl.service.ray_jobs import Attempt, Cluster, UnreachableError
 from handssl.sweep.outcome_file import told_in
 
 POLL_S = 1.0
-PATIENCE_S = 30.0  # without an answer of Ray an attempt is taken for lost
+PATIENCE_S = 30.0  # if Ray is not reachable for longer, an attempt counts as lost
 _PAUSED = 75
 _AMBIGUOUS = 1  # trials have failed, or Python or Ray has ended the process
 
@@ -28,16 +28,17 @@ Result = TypeVar("Result")
 
 @dataclass
 class Watcher:
-    """The three steps of an attempt.
+    """The three steps of an attempt: submit, watch, finish.
 
     Args:
-        queue: Of the service.
-        cluster: Where it runs.
-        home: Where its files are.
-        used_hours: Returns what a job's trials have used.
+        queue: Queue of the service.
+        cluster: Cluster on which it runs.
+        home: Files and settings of the job.
+        used_hours: Returns the GPU or core hours that a job's trials have used.
         tell: Called with each message for the operator.
-        poll_s: How often it is looked at.
-        patience_s: Ray may be silent so long.
+        poll_s: Interval between two checks, seconds.
+        patience_s: How long Ray may be unreachable, seconds.
+        wake: Event that ends the wait for the next check.
     """
 
     queue: Queue
@@ -50,9 +51,9 @@ class Watcher:
     wake: threading.Event = field(default_factory=threading.Event)
 
     def submit(self, name: str, number: int) -> None:
-        """Start an attempt unless it has been started, or is no longer wanted.
+        """Start an attempt unless it has been started or is no longer wanted.
 
-        A Ray that takes no jobs is waited for: nothing has been lost yet.
+        If Ray accepts no jobs, wait for it: nothing has been lost yet.
         """
         submission, silent_since = submission_id(name, number), time.monotonic()
         while True:
@@ -72,7 +73,7 @@ class Watcher:
             self._pause()
 
     def _is_alone(self, job: Job) -> bool:
-        """Say whether no earlier attempt runs; one that was taken for lost and was not is ended."""
+        """Return whether no earlier attempt runs; stop one that was wrongly considered lost."""
         earlier = [submission_id(job.id, number) for number in range(1, job.attempt)]
         alive = [one for one in earlier if self.cluster.attempt(one).state == "running"]
         for submission in alive:
@@ -106,29 +107,29 @@ class Watcher:
                 if time.monotonic() - silent_since > self.patience_s:
                     if not why or not self.home.was_begun(name):
                         return Outcome("lost", message=str(error), ran_s=ran_s).document()
-                    # Taken for ended, it might run on, and nobody would end it.
-                    self.tell(f"job {name} is ended when Ray answers again: {error}")
+                    # If it were considered ended, it might keep running without being stopped.
+                    self.tell(f"job {name} will be stopped when Ray answers again: {error}")
                     silent_since = time.monotonic()
             self._pause()
 
     def _outcome(self, job: Job, found: Attempt, why: str) -> Outcome:
         said = _SAID.get(why, "").format(job=job)
         if found.state == "unknown":
-            # Where it was to be stopped before it was started, nothing was lost.
+            # If it was to be stopped before it was started, nothing was lost.
             lost = "the cluster it ran on is gone"
             return Outcome("lost", reason=why, message=said or lost)
         if found.state == "stopped":
-            return Outcome("stopped", found.code, why, said or "somebody has stopped its driver")
+            return Outcome("stopped", found.code, why, said or "its driver was stopped in Ray")
         if found.code == _PAUSED and self._study_is_paused(job):
             return Outcome("exited", found.code, "paused", "paused with `handssl study pause`")
         if found.code is None or found.code < 0 or found.code > 128:
             return Outcome("lost", found.code, why, said or "its driver was killed")
         told = told_in(self.home.outcome(job.id, job.attempt))
         if found.code == _AMBIGUOUS and told is None:
-            lost = "its driver ended without a word, as where Ray has ended"
+            lost = "its driver ended without reporting an outcome, e.g. because Ray stopped"
             return Outcome("lost", found.code, why, said or lost)
         ended = told.message.splitlines()[0] if told and told.message else ""
-        said = said or ended or f"its driver ended with {found.code}"
+        said = said or ended or f"its driver exited with code {found.code}"
         return Outcome("exited", found.code, why, said)
 
     def _study_is_paused(self, job: Job) -> bool:
@@ -155,9 +156,9 @@ class Watcher:
         return self._patiently(lambda: self.queue.get(name))
 
     def _patiently(self, call: Callable[[], Result]) -> Result:
-        """Return what a call gives; a database that is away is waited for, however long it is.
+        """Return the result of a call, repeated without limit while the database is unreachable.
 
-        What a step raised would be kept as its result, and the attempt would never end.
+        An exception would be stored as the step's result, and the attempt would never end.
         """
         while True:
             try:

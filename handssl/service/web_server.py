@@ -1,4 +1,4 @@
-"""The web server: uvicorn, with limits of time and number for its connections."""
+"""The web server: uvicorn, with limits on the time and number of connections."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ _log = logging.getLogger("uvicorn.error")
 
 
 class WebServer(uvicorn.Server):
-    """Accepts one connection after the other, and never more than it may have.
+    """Web server with a maximum number of connections.
 
-    Where there is one too many, the one that has kept its request back for the longest is closed.
-    Where all are at work, further clients wait until one of them is done.
+    If there is one too many, the one that has waited longest for its request is closed. If all are
+    being served, further clients wait until one of them is done.
 
     Args:
-        config: Of uvicorn; the protocol is `Connection`, whatever it says.
-        most: Connections at the same time.
+        config: Configuration of uvicorn; its protocol is ignored, `Connection` is used.
+        most: Maximum number of connections at the same time.
     """
 
     def __init__(self, config: uvicorn.Config, most: int) -> None:
         super().__init__(config)
         self._most = most
         self._accepting: list[asyncio.Task[None]] = []
-        for name in ("uvicorn.error", "asyncio"):  # what any client can cause, again and again
+        for name in ("uvicorn.error", "asyncio"):  # any client can cause these repeatedly
             logging.getLogger(name).addFilter(Seldom())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end. However often it is told to: Ctrl-C twice breaks nothing off."""
+        """Shut down gracefully, also after a second Ctrl-C."""
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept: not as asyncio does, which takes all that wait, however many."""
+        """Begin to accept connections one by one; asyncio would accept all waiting ones at once."""
         await super().startup([])
         self._accepting = [asyncio.create_task(self._accept(one)) for one in sockets or []]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept nothing more, and let what is under way end."""
+        """Accept no more connections, and let requests in progress end."""
         for task in self._accepting:
             task.cancel()
         await super().shutdown(sockets)
@@ -59,7 +59,7 @@ class WebServer(uvicorn.Server):
         while True:
             try:
                 connection, _ = await loop.sock_accept(listener)
-            except OSError as error:  # no descriptor is left, or the client has gone
+            except OSError as error:  # no descriptor is left, or the client has disconnected
                 if error.errno in _EXHAUSTED:
                     _log.error("No connection can be accepted: %s", error.strerror)
                     await asyncio.sleep(_RETRY_S)
@@ -72,7 +72,7 @@ class WebServer(uvicorn.Server):
             if hasattr(socket, "TCP_USER_TIMEOUT"):  # for clients that do not read the answer
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
-        except OSError:  # the client has gone
+        except OSError:  # the client has disconnected
             connection.close()
 
     def _protocol(self) -> Connection:

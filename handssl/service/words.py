@@ -1,4 +1,4 @@
-"""Times and numbers as people read them."""
+"""Formatting of times and numbers for the pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 def duration(seconds: float | None) -> str:
-    """Return a length of time.
+    """Format a duration.
 
     Example:
         >>> [duration(s) for s in (None, 7, 75, 4000, 200_000)]
@@ -26,12 +26,12 @@ _UNITS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"
 
 
 def ago(moment_s: float | None, now_s: float) -> str:
-    """Return how long ago a moment was."""
+    """Format how long ago a time was, both in Unix seconds."""
     return f"{duration(now_s - moment_s)} ago" if moment_s else ""
 
 
 def date(moment_s: float | None) -> str:
-    """Return a moment.
+    """Format a Unix time in seconds.
 
     Example:
         >>> date(0.5)
@@ -41,7 +41,7 @@ def date(moment_s: float | None) -> str:
 
 
 def millimetres(value: float | None) -> str:
-    """Return an error.
+    """Format an error in mm.
 
     Example:
         >>> millimetres(12.345), millimetres(None)

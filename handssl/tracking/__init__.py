@@ -1,4 +1,4 @@
-"""MLflow, and the ledger that decides."""
+"""MLflow for display, and the ledger as the authoritative record."""
 
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.record import EpochMetrics, TrialRecord

@@ -1,4 +1,4 @@
-"""The best cells of a study side by side on MLflow's own page."""
+"""Comparison of a study's best cells on MLflow's own page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from handssl.errors import InputError
 from handssl.tracking import mlflow_client
 
-# Where MLflow's page looks for a view that somebody shares, and the name of ours.
+# Prefix of the tags in which MLflow's page keeps shared views, and the name of our view.
 _VIEW_TAG, VIEW = "mlflow.sharedViewState.", "handssl-compare"
 _SHOWN = "compare"
 REFERENCES = ("reference", "supervised")
@@ -23,15 +23,15 @@ _TAGS = ("objective", "composition", "blocks", "outcomes")
 
 @dataclass(frozen=True)
 class ComparedCell:
-    """A cell's run.
+    """A cell's run in MLflow.
 
     Attributes:
-        run_id: In MLflow.
-        label: Of the cell.
-        stage: It belongs to.
-        objective: Likewise; `reference` where nothing is trained.
-        metrics: As MLflow holds them; without those that hold no longer.
-        tags: Likewise.
+        run_id: Id of the run in MLflow.
+        label: Label of the cell.
+        stage: Name of the cell's stage.
+        objective: Name of the cell's objective; `reference` if nothing is trained.
+        metrics: Latest values by name, without those that are no longer valid (NaN).
+        tags: Tags of the run in MLflow.
     """
 
     run_id: str
@@ -43,18 +43,18 @@ class ComparedCell:
 
     @property
     def median_mm(self) -> float:
-        """Mean of the primary measure, infinite where no block was completed."""
+        """Mean of the primary measure in mm, infinite if no block was completed."""
         return self.metrics.get("median_mm", math.inf)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the page shows.
+    """The cells that the page shows.
 
     Attributes:
         experiment: Id of the study's experiment.
-        cells: The best cells and the references, by the primary measure.
-        without_result: Labels of cells that cannot be compared: they were completed in no block.
+        cells: The best cells and the references, ordered by the primary measure.
+        without_result: Labels of cells without a completed block, which cannot be compared.
     """
 
     experiment: str
@@ -65,7 +65,7 @@ class Comparison:
         """Return the address of the page.
 
         Args:
-            server: Of MLflow, as `http://host:port`.
+            server: URL of the MLflow server, `http://host:port`.
 
         Example:
             >>> Comparison("7", ()).url("http://127.0.0.1:5000/")
@@ -78,19 +78,19 @@ class Comparison:
 def compare(
     tracking_uri: str, study: str, *, stage: str | None = None, best: int = 20
 ) -> Comparison:
-    """Choose the cells to be compared, and leave a view of them with the experiment.
+    """Choose the cells to be compared, and store a view of them with the experiment.
 
-    The page filters by a tag that these runs have and others have not: MLflow's filter knows no
-    `or`, and no limit.
+    The page filters by a tag that only these runs have: MLflow's filter supports neither `or` nor
+    a limit.
 
     Args:
-        tracking_uri: Of the store.
+        tracking_uri: URI of the MLflow store.
         study: Name of the experiment.
-        stage: Whose cells; default: of all stages, each cell once.
-        best: How many of them, besides references.
+        stage: Name of the stage; default: all stages, each cell once.
+        best: Number of cells, besides references.
 
     Raises:
-        InputError: There is no such study or stage, or none of its trials is over.
+        InputError: There is no such study or stage, or none of its trials has ended.
         UnavailableError: The store cannot be reached.
     """
     with mlflow_client.sorted_errors():
@@ -130,13 +130,13 @@ def _chosen(
     stages = sorted({cell.stage for cell in cells})
     if not cells:
         raise InputError(
-            f"study {study}: expected cells in MLflow, there are none; a trial has to be over, and "
-            "running the study again brings MLflow up to results of earlier runs"
+            f"study {study}: expected cells in MLflow, there are none; at least one trial must "
+            "have ended, and running the study again uploads results of earlier runs"
         )
     if stage is not None and stage not in stages:
         raise InputError(f"--stage: expected one of {', '.join(stages)}, got {stage}")
     ranked = sorted(cells, key=lambda cell: (cell.median_mm, cell.label))
-    once = {cell.label: cell for cell in reversed(ranked)}  # a cell that two stages have
+    once = {cell.label: cell for cell in reversed(ranked)}  # two stages may share a cell
     own = [cell for cell in ranked if (cell.stage == stage if stage else once[cell.label] is cell)]
     rest = [c for c in own if c.objective not in REFERENCES and math.isfinite(c.median_mm)][:best]
     references = [cell for cell in once.values() if cell.objective in REFERENCES]
@@ -161,7 +161,7 @@ def _mark(
 
 
 def _view() -> dict[str, Any]:
-    """Return what MLflow's page calls its state: filter, order, columns."""
+    """Return the view state of MLflow's page: filter, order, columns."""
     columns = [f"metrics.`{name}`" for name in _METRICS] + [f"tags.`{name}`" for name in _TAGS]
     return {
         "searchFilter": f"tags.{_SHOWN} = 'yes'",

@@ -1,4 +1,4 @@
-"""How configurations and stores are written for MLflow. Needs no MLflow itself."""
+"""Formats of configurations and stores for MLflow; does not import MLflow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
     Args:
         values: E.g. a resolved configuration.
-        prefix: Put before every name.
+        prefix: Prepended to every name.
 
     Example:
         >>> flatten({"encoder": {"width": 64}, "composition": ["rotate"]})
@@ -33,10 +33,10 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def artifact_location(tracking_uri: str) -> str | None:
-    """Return where artifacts of a SQLite store go: beside the database. A server decides itself.
+    """Return the artifact location of a SQLite store, beside it; None for a server, which decides.
 
     Args:
-        tracking_uri: Of the store.
+        tracking_uri: URI of the store.
 
     Example:
         >>> artifact_location("sqlite:////runs/mlflow.db")
@@ -50,7 +50,7 @@ def ui_command(tracking_uri: str) -> str:
     """Return the command that opens the MLflow UI on a store.
 
     Args:
-        tracking_uri: Of the store; for a server it is the page to open.
+        tracking_uri: URI of the store; for a server, the page to open.
 
     Example:
         >>> ui_command("sqlite:////my runs/mlflow.db").split(" ui ")[1]

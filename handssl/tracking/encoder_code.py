@@ -1,6 +1,6 @@
-"""Loads an encoder that was logged to MLflow: builds the network, reads its weights, no pickle.
+"""Loader of encoders logged to MLflow: builds the network and reads its weights, no pickle.
 
-MLflow finds this module by its name, which stands in the model's description.
+MLflow finds this module by its name, which is stored in the model's description.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CONFIG_FILE, WEIGHTS_FILE = "encoder.json", "encoder.safetensors"
 
 
 class LoadedEncoder:
-    """What `mlflow.pyfunc.load_model` wraps: maps images to features, as a frozen encoder does.
+    """A frozen encoder that maps images to features; `mlflow.pyfunc.load_model` wraps it.
 
     Args:
         encoder: The network, with its weights.
@@ -29,10 +29,10 @@ class LoadedEncoder:
         self.encoder = encoder.eval()
 
     def predict(self, images: Any, params: dict[str, Any] | None = None) -> NDArray[np.float32]:
-        """Return features.
+        """Return the features of images.
 
         Args:
-            images: float32 (B, 3, P, P), normalised as the model's metadata say.
+            images: float32 (B, 3, P, P), normalised as in the model's metadata.
             params: Not used.
 
         Returns:
@@ -44,7 +44,7 @@ class LoadedEncoder:
 
 
 def _load_pyfunc(data_path: str) -> LoadedEncoder:
-    """Load what `save_encoder` has put into the model's folder; MLflow asks for this name."""
+    """Load what `save_encoder` wrote to the model's folder; MLflow requires this name."""
     folder = Path(data_path)
     config = (folder / CONFIG_FILE).read_text(encoding="utf-8")
     encoder = build_encoder(EncoderConfig.model_validate_json(config))

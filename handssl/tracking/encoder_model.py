@@ -20,7 +20,7 @@ from handssl.tracking.ledger import Ledger
 from handssl.tracking.record import TrialRecord
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # MLflow 3.17 finds fault with its own type hints
+    warnings.simplefilter("ignore")  # MLflow 3.17 warns about its own type hints
     import mlflow.pyfunc
 
 NAME = "encoder"
@@ -28,7 +28,7 @@ _REQUIRED = ("handssl", "mlflow", "numpy", "safetensors", "torch", "torchvision"
 
 
 def has_encoder(store: Ledger, record: TrialRecord) -> bool:
-    """Return whether a trial is completed and has left its encoder's weights."""
+    """Return whether a trial is completed and its encoder's weights are stored."""
     weights = store.folder(record.trial_id) / WEIGHTS_FILE
     return record.outcome == "completed" and "encoder" in record.config and weights.is_file()
 
@@ -37,8 +37,8 @@ def best_trial(store: Ledger, study: str) -> TrialRecord | None:
     """Return the completed trial of a study with the least median error on `select`.
 
     Args:
-        store: The records.
-        study: Its name; supervised references are passed over, for they are no pretraining.
+        store: The ledger with the records.
+        study: Name of the study; supervised references are skipped: they are not pretrained.
     """
     candidates = [
         record
@@ -55,11 +55,11 @@ def log_encoder(
     """Log the encoder of a completed trial as a model of its run, unless the run has it.
 
     Args:
-        client: Of the store.
-        experiment: Its id.
-        run_id: Of the trial.
-        record: Of the trial; its configuration says how to build the encoder.
-        folder: Holds `encoder.safetensors`.
+        client: Client of the MLflow store.
+        experiment: Id of the experiment.
+        run_id: Id of the trial's run.
+        record: Record of the trial; the encoder is built from its configuration.
+        folder: Folder with `encoder.safetensors`.
 
     Returns:
         The model's id.
@@ -69,7 +69,7 @@ def log_encoder(
     ready = next((model for model in models if str(model.status) == "READY"), None)
     if ready is not None:
         return str(ready.model_id)
-    # One that is not ready is left of an attempt that failed.
+    # A model that is not ready is left over from a failed attempt.
     model = models[0] if models else client.create_logged_model(experiment, NAME, run_id)
     with tempfile.TemporaryDirectory(prefix="handssl-model-") as scratch:
         path = Path(scratch) / NAME
@@ -90,9 +90,9 @@ def save_encoder(path: Path, config: EncoderConfig, weights: Path, model_id: str
 
     Args:
         path: The folder, which must not exist.
-        config: Of the encoder.
-        weights: Its safetensors.
-        model_id: Of the model in MLflow, if it is one.
+        config: Configuration of the encoder.
+        weights: Its safetensors file.
+        model_id: Id of the model in MLflow; empty if it is not logged.
     """
     side_px = config.input_px
     with tempfile.TemporaryDirectory(prefix="handssl-encoder-") as scratch:

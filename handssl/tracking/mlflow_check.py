@@ -1,7 +1,7 @@
-"""Whether an MLflow store can be used, leaving as little behind as it allows.
+"""Check that an MLflow store can be used, leaving as little behind as it allows.
 
 A SQLite file is not changed at all: its tables are copied empty, and MLflow writes to the copy.
-Elsewhere the experiment `handssl-doctor` is made or restored, written, and deleted again.
+Elsewhere the experiment `handssl-doctor` is created or restored, written, and deleted again.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ def look(tracking_uri: str) -> dict[str, Any]:
         tracking_uri: `sqlite:///...` or a server's address.
 
     Returns:
-        state: what was done, in words.
+        `state`: text that describes what was done.
 
     Raises:
-        DataError: It is no MLflow store, or cannot be written.
+        DataError: It is not an MLflow store, or cannot be written.
     """
     try:
         if (file := sqlite_path(tracking_uri)) is not None:
             return {"state": _look_at_file(file)}
         _write(tracking_uri)
     except MlflowException as error:
-        # A server that is none answers with a page, which nobody wants to read.
+        # Another kind of server answers with a web page, which is left out of the message.
         raise DataError(str(error).partition(" Response body")[0]) from None
     return {"state": f"an experiment {EXPERIMENT} could be written and was deleted again"}
 
@@ -54,7 +54,7 @@ def _look_at_file(path: Path) -> str:
             _copy_tables(path, copy)
         _write(sqlite_url(copy))
     if not there:
-        return "not there yet; MLflow can make one"
+        return "does not exist yet; MLflow can create it"
     _check_lock(path)
     return "can be read and written (tried on a copy of its tables)"
 
@@ -86,7 +86,7 @@ def _copy_tables(path: Path, copy: Path) -> None:
 
 
 def _check_lock(path: Path) -> None:
-    """Begin to write, and write nothing."""
+    """Take the lock for writing, and write nothing."""
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as base:
         base.execute(f"pragma busy_timeout = {int(_BUSY_S * 1000)}")
         try:

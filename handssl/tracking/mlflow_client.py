@@ -1,4 +1,4 @@
-"""The way to an MLflow store: an experiment of its own, bounded waiting, two kinds of errors."""
+"""Access to an MLflow store: one experiment per study, bounded waiting, two kinds of errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# stdout is for results; MLflow would put a line there for every run that ends.
+# stdout is for results; MLflow would print a line there for every run that ends.
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import psutil
@@ -26,31 +26,31 @@ from handssl.tracking.outbox import UnavailableError
 from handssl.tracking.relocation import relocate
 from handssl.tracking.sqlite_url import sqlite_path, sqlite_url
 
-# MLflow reads these at every request and takes no argument for them; its own defaults wait for
-# minutes. Whoever has set them is heard.
+# MLflow reads these at every request and has no argument for them; its own defaults wait for
+# minutes. Values that the user has set take precedence.
 _BOUNDS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox tries again, and looks before it does
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox retries, and first checks what arrived
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
 }
-# Which of its two sides MLflow's page shows: that of models, not of language models.
+# Has MLflow's page show its view for model training, not the one for language models.
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")
-# What goes wrong comes as an exception too, and is then said once, not at every attempt.
+# Errors are raised as exceptions too, and then reported once, not at every attempt.
 for _noisy in ("alembic", "mlflow"):
     logging.getLogger(_noisy).setLevel(logging.CRITICAL)
 
 
 class RefusedError(Exception):
-    """The store is there and will not take this, e.g. since somebody has deleted the run."""
+    """The store is reachable but rejects the request, e.g. because the run was deleted."""
 
 
 def connect(tracking_uri: str, experiment: str) -> tuple[MlflowClient, str]:
-    """Open a store; the first time makes its schema and the experiment.
+    """Open a store; the first call creates its schema and the experiment.
 
     Args:
         tracking_uri: `sqlite:///...` or a server's address.
-        experiment: Its name.
+        experiment: Name of the experiment.
 
     Returns:
         The client and the experiment's id.
@@ -67,7 +67,7 @@ def connect(tracking_uri: str, experiment: str) -> tuple[MlflowClient, str]:
 
 
 def open_client(tracking_uri: str) -> MlflowClient:
-    """Return a client that waits for a bounded time; nothing is made.
+    """Return a client with a request timeout; nothing is created.
 
     Args:
         tracking_uri: `sqlite:///...` or a server's address.
@@ -79,15 +79,15 @@ def open_client(tracking_uri: str) -> MlflowClient:
         for name, value in _BOUNDS.items():
             os.environ.setdefault(name, value)
     relocate(tracking_uri)
-    # MLflow keeps by the id of a run where its files go; a copy of a storage has the same ids.
+    # MLflow caches artifact locations by run id; a copy of a storage has the same run ids.
     getattr(service, "_artifact_repos_cache", {}).clear()
     return MlflowClient(tracking_uri)
 
 
 def _make_whole(tracking_uri: str) -> None:
-    """Make a missing SQLite store under another name first.
+    """Create a missing SQLite store under a temporary name first.
 
-    MLflow cannot open a store whose tables a process that was killed has made in part.
+    MLflow cannot open a store whose tables are incomplete because a process was killed.
     """
     path = sqlite_path(tracking_uri)
     if path is None or path.exists():
@@ -110,32 +110,32 @@ def _make(path: Path) -> None:
 
 @contextmanager
 def sorted_errors() -> Iterator[None]:
-    """Turn what MLflow and its stores raise into two kinds.
+    """Convert the errors of MLflow and its stores to two kinds.
 
     Raises:
-        RefusedError: Trying again is no use.
-        UnavailableError: It is worth it.
+        RefusedError: The request would fail again.
+        UnavailableError: A later attempt may succeed.
     """
     try:
         yield
     except MlflowException as error:
         kind = RefusedError if error.error_code in _REFUSALS else UnavailableError
         raise kind(_first_line(error)) from error
-    # A store of another kind needs a driver, whose absence is an ImportError.
+    # A store of another kind needs a driver; if that is missing, ImportError is raised.
     except (SQLAlchemyError, OSError, ImportError) as error:
         raise UnavailableError(_first_line(error)) from error
 
 
 def keep(client: MlflowClient, run: Run, require: Callable[[], None]) -> None:
-    """Keep a run that was just made, or delete it where it was not to be made any more.
+    """Keep a newly created run, or delete it if another driver has taken over meanwhile.
 
     Args:
-        client: Of its store.
-        run: Nobody else knows it yet.
-        require: Raises TakenOverError where another driver has taken over.
+        client: Client of the run's store.
+        run: The new run, not yet known to other processes.
+        require: Raises TakenOverError if another driver has taken over.
 
     Raises:
-        TakenOverError: Likewise; the run is deleted.
+        TakenOverError: Another driver has taken over; the run is deleted.
     """
     try:
         require()

@@ -1,4 +1,4 @@
-"""The data of a trial as dataset inputs of its run, from the tags of its record."""
+"""Data of a trial as dataset inputs of its run, from the tags of its record."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from mlflow.entities import Dataset, DatasetInput, InputTag
 
 SOURCE_TAG = "data_source"
 _ROLES = {"pretrain": "pretrain", "probe": "labelled", "select": "labelled", "test": "labelled"}
-_DIGEST_CHARACTERS = 36  # MLflow takes no more
+_DIGEST_CHARACTERS = 36  # MLflow's limit
 
 
 def source_tag(labelled: Mapping[str, Any], pretrain: Mapping[str, Any]) -> dict[str, str]:
-    """Return the tag that describes where a trial's data come from.
+    """Return the tag that describes the sources of a trial's data.
 
     Args:
-        labelled: Description of the store with probe, select and test, ready for JSON.
-        pretrain: Of the one with pretrain; equal if it is the same.
+        labelled: Description of the store with probe, select and test, as JSON values.
+        pretrain: Description of the store with pretrain; equal if it is the same store.
     """
     described = {"labelled": dict(labelled)}
     if pretrain != labelled:
@@ -30,10 +30,10 @@ def data_inputs(tags: Mapping[str, str]) -> list[DatasetInput]:
     """Return one input for each use of data: pretrain, probe, select, test.
 
     Args:
-        tags: Of a record: `data_labelled` and `data_pretrain` hold name and fingerprint.
+        tags: Tags of a record: `data_labelled` and `data_pretrain` hold name and fingerprint.
 
     Returns:
-        Inputs with the fingerprint as digest; empty if the record does not say.
+        Inputs with the fingerprint as digest; empty if the record has no such tags.
     """
     sources = json.loads(tags.get(SOURCE_TAG, "{}"))
     inputs = []
@@ -50,7 +50,7 @@ def _input(use: str, name: str, fingerprint: str, source: Mapping[str, Any]) -> 
     dataset = Dataset(
         name=f"{name}/{use}",
         digest=fingerprint[:_DIGEST_CHARACTERS],
-        # The one kind of source whose description is free and which MLflow can read back.
+        # The only source type with a free description that MLflow can read back.
         source_type="code",
         source=json.dumps({"tags": {key: str(value) for key, value in source.items()}}),
         profile=None if rows is None else json.dumps({"num_rows": rows}),

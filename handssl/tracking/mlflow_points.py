@@ -1,4 +1,4 @@
-"""What a local record becomes in MLflow: points in batches, tags, parameters."""
+"""Conversion of local records to MLflow: metric points in batches, tags, parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from handssl.tracking.record import EpochMetrics, TrialRecord
 
 _PARAM_CHARACTERS = 6000
 _TAG_CHARACTERS = 5000
-# MLflow takes 1,000 things at once, of which 100 parameters and 100 tags.
+# MLflow accepts 1,000 items per request, at most 100 parameters and 100 tags.
 _METRICS, _OTHERS = 800, 95
 _STATUS = {"running": "KILLED", "failed": "FAILED"}
 _OWN = ("trial_id", "study", "stage", "cell", "composition", "objective", "block", "outcome")
@@ -24,7 +24,7 @@ _OWN = ("trial_id", "study", "stage", "cell", "composition", "objective", "block
 
 @dataclass(frozen=True)
 class Batch:
-    """What is written in one request."""
+    """Metrics, parameters and tags written in one request."""
 
     metrics: list[Metric]
     params: list[Param]
@@ -37,9 +37,10 @@ def batches(
     """Put points, parameters and tags into as few requests as MLflow's limits allow.
 
     Args:
-        entries: An entry is never divided: MLflow writes the points of a request all or none.
-        params: Names and values.
-        tags: Likewise.
+        entries: Epochs or samples. An entry is never split over requests, whose points MLflow
+            writes all or none.
+        params: Parameter values by name.
+        tags: Tag values by name.
     """
     groups = _points(entries)
     named = [Param(name, value[:_PARAM_CHARACTERS]) for name, value in params.items()]
@@ -52,17 +53,17 @@ def batches(
 
 
 def key_of(metrics: Iterable[str]) -> str:
-    """Return the metric that tells whether an entry is there: entries arrive as a whole."""
+    """Return the metric that indicates whether an entry has arrived: entries arrive as a whole."""
     return "median_mm" if "median_mm" in metrics else min(metrics)
 
 
 def params_of(record: TrialRecord) -> dict[str, str]:
-    """Return what has determined a run, under dotted names."""
+    """Return the parameters that determine a run, under dotted names."""
     return flatten(parameters_of(record))
 
 
 def tags_of(record: TrialRecord) -> dict[str, str]:
-    """Return all tags of a run. Where it was computed is in the record, if that is not too old."""
+    """Return all tags of a run; records of early versions get this process's provenance."""
     tags = {name: str(getattr(record, name)) for name in _OWN}
     tags |= {
         "kind": "trial",
@@ -79,8 +80,8 @@ def status_of(record: TrialRecord, *, running: bool, waiting: bool = False) -> s
 
     Args:
         record: The trial.
-        running: Whether this process runs it; else `running` means that it was cut off.
-        waiting: Or that it waits for others to come as far.
+        running: Whether this process runs it; otherwise outcome `running` means interrupted.
+        waiting: Whether it waits for other trials to reach the same epoch.
     """
     if waiting and record.outcome == "running":
         return "SCHEDULED"

@@ -1,7 +1,7 @@
-"""The runs of a study in MLflow: one experiment a study, a parent a stage, one run a trial.
+"""Runs of a study in MLflow: one experiment per study, a parent per stage, one run per trial.
 
-A run is addressed by its id, never by an active run. What a run lacks is found by looking, so that
-every point is there once, whichever writes arrived without an answer.
+A run is addressed by its id, never by an active run. What a run lacks is found by reading it, so
+that every point is stored once, even if the response to an earlier write was lost.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ ENVIRONMENT_FILE = "environment.txt"
 
 @dataclass(frozen=True)
 class Shown:
-    """What a run has to show.
+    """The content that a trial's run should have.
 
     Attributes:
-        record: The trial as it stands.
-        epochs: Its epochs.
+        record: Current record of the trial.
+        epochs: Metrics of its epochs.
         system: Samples of the machine's load.
         running: Whether this process runs it now.
-        waiting: Whether it goes on once others have come as far, in this run of the study.
-        folder: Of the trial's files.
+        waiting: Whether it continues, in this run of the study, once other trials reach its epoch.
+        folder: Folder of the trial's files.
     """
 
     record: TrialRecord
@@ -55,7 +55,7 @@ class Shown:
 
 @dataclass
 class _Known:
-    """What a run is known to have."""
+    """The content that a run is known to have."""
 
     run_id: str
     status: str
@@ -67,13 +67,13 @@ class _Known:
 
 
 class MlflowRuns:
-    """Brings runs up to the local record. Calls wait for the store and raise if it is away.
+    """Updates runs to match the local record; calls wait for the store, and raise if unreachable.
 
     Args:
         tracking_uri: `sqlite:///...` or a server's address.
         study: Name of the experiment.
-        require: Raises TakenOverError where another driver shows the study now. Also asked after
-            each run that was made: that may have taken long, and the other may have made one.
+        require: Raises TakenOverError if another driver has taken over the study. Also called after
+            each run is created: that may take long, and the other driver may have created one.
     """
 
     def __init__(
@@ -87,17 +87,17 @@ class MlflowRuns:
         self._doubtful: set[str] = set()
 
     def bring_up(self, shown: Shown) -> tuple[str, bool]:
-        """Write what a trial's run lacks; the first time open a run or find the one it had.
+        """Write what a trial's run lacks; the first call finds its run or creates one.
 
         Args:
-            shown: What the run has to show.
+            shown: The content that the run should have.
 
         Returns:
             The run's id and whether anything was written.
 
         Raises:
-            UnavailableError: The store is away; what was written is not known.
-            RefusedError: The store does not take it.
+            UnavailableError: The store is not reachable; what was written is not known.
+            RefusedError: The store rejects the request.
         """
         trial_id = shown.record.trial_id
         known = self._known.pop(trial_id, None)  # kept only if everything has arrived
@@ -114,7 +114,7 @@ class MlflowRuns:
 
     @property
     def client(self) -> MlflowClient:
-        """The client, connected when it is first needed."""
+        """The client, connected on first use."""
         return self._connect()[0]
 
     @property
@@ -135,9 +135,9 @@ class MlflowRuns:
         return bool(inputs)
 
     def _write_files(self, known: _Known, shown: Shown) -> dict[str, str]:
-        """Upload files that are missing; return the tags that say so, to be written with others."""
+        """Upload missing files; return the tags that record this, to be written with others."""
         record = shown.record
-        # A trial's can be run again as it is; nothing is run of a reference.
+        # The configuration of a trial must be complete to run it again; a reference is not run.
         whole = record.objective != "reference"
         text = yaml.safe_dump(record.config if whole else parameters_of(record), sort_keys=False)
         own = attach(self.client, known.run_id, known.tags, "config.yaml", text)
@@ -179,7 +179,7 @@ class MlflowRuns:
         return True
 
     def _steps(self, known: _Known, entry: EpochMetrics) -> set[int]:
-        """Return the steps a run has of the metric that stands for an entry."""
+        """Return the steps that a run has of the metric that represents an entry."""
         name = key_of(entry.metrics)
         if name not in known.steps:
             history = self.client.get_metric_history(known.run_id, name)
@@ -201,8 +201,8 @@ class MlflowRuns:
             with mlflow_client.sorted_errors():
                 run = self.client.get_run(run_id)
         except mlflow_client.RefusedError:
-            return None  # another store than the one the record knows
-        # A run that somebody deleted takes no more points; the trial gets a new one.
+            return None  # the recorded run belongs to another store
+        # A deleted run accepts no more points; the trial gets a new one.
         return run if run.info.lifecycle_stage == "active" else None
 
     def _create(self, shown: Shown) -> _Known:
@@ -213,7 +213,7 @@ class MlflowRuns:
         try:
             run = self.client.create_run(self.experiment, started_ms, tags, name)
         except Exception:
-            self._doubtful.add(record.trial_id)  # it may arrive yet, beside the next one
+            self._doubtful.add(record.trial_id)  # it may still be created, besides the next one
             raise
         self._keep(run)
         known = _Known(run.info.run_id, run.info.status, tags=tags, is_new=True)
@@ -221,11 +221,11 @@ class MlflowRuns:
         return known
 
     def _keep(self, run: Any) -> None:
-        """Keep a run that was made, unless another driver has taken the study over meanwhile."""
+        """Keep a new run, unless another driver has taken the study over meanwhile."""
         mlflow_client.keep(self.client, run, self._require)
 
     def _remove_twins(self, run_id: str, record: TrialRecord) -> None:
-        """Delete runs that were created by requests whose answers were lost."""
+        """Delete runs that were created by requests whose responses were lost."""
         for run in self._search(f"tags.trial_id = '{record.trial_id}'", 10):
             if run.info.run_id != run_id:
                 self.client.delete_run(run.info.run_id)
@@ -241,19 +241,19 @@ class MlflowRuns:
         """Write what the run of a stage and those of its cells lack.
 
         Raises:
-            UnavailableError: The store is away.
-            RefusedError: The store does not take it.
+            UnavailableError: The store is not reachable.
+            RefusedError: The store rejects the request.
         """
         with mlflow_client.sorted_errors():
             runs = self._stage_runs
-            self._stage_runs = None  # what was written is not known, unless all of it has arrived
+            self._stage_runs = None  # kept only if all writes succeed, else their state is unknown
             of = (self.client, self.experiment, self.study)
             runs = runs or StageRuns(*of, self.stage_run, self._keep)
             runs.bring_up(view)
             self._stage_runs = runs
 
     def stage_run(self, stage: str) -> str:
-        """Return the parent run of a stage; it is FINISHED, for it computes nothing itself."""
+        """Return the parent run of a stage; it is FINISHED, as it computes nothing itself."""
         if stage not in self._stages:
             run = self._first(f"tags.stage = '{stage}' and tags.kind = 'stage'")
             if run is None:
@@ -266,7 +266,7 @@ class MlflowRuns:
 
 
 def _entries(shown: Shown) -> list[EpochMetrics]:
-    """Return all that is drawn: epochs, the end of a trial that diverged, samples of the load."""
+    """Return all plotted entries: epochs, the end of a diverged trial, samples of the load."""
     record, entries = shown.record, [*shown.epochs]
     if record.outcome == "diverged":
         metrics, time_ms = {"diverged": 1.0}, _last_ms(shown)

@@ -1,4 +1,4 @@
-"""GPUs as NVIDIA's driver sees them, through its own library: no package, no CUDA context."""
+"""GPU information from NVIDIA's driver library (NVML): no package, no CUDA context."""
 
 from __future__ import annotations
 
@@ -97,5 +97,5 @@ def _power(library: Any, handle: ctypes.c_void_p) -> dict[str, float]:
 
 
 def _asked(call: Callable[..., int], handle: ctypes.c_void_p, answer: Any) -> bool:
-    """Have a value filled in; return whether the device tells it."""
+    """Query a value into `answer`; return whether the device supports it."""
     return call(handle, ctypes.byref(answer)) == 0

@@ -1,4 +1,4 @@
-"""A thread that delivers what is due until it has arrived; whoever puts it in never waits."""
+"""Background thread that delivers keys and retries until they arrive; `put` never blocks."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ _LOG = logging.getLogger("handssl")
 
 
 class UnavailableError(Exception):
-    """Nothing can be delivered at the moment; the message says why."""
+    """The receiver is not reachable at the moment; the message says why."""
 
 
 class Outbox:
-    """Keys of what is due, each once; what they stand for is kept elsewhere, e.g. on disk.
+    """Queue of keys to deliver, each once; their content is kept elsewhere, e.g. on disk.
 
     Args:
-        name: Of the receiver, for messages.
+        name: Name of the receiver, for messages.
         deliver: Called in the thread with a key. `UnavailableError` means that the key and all
-            others stay due and are tried again after a pause.
-        flush_s: The longest time something waits that is not urgent, seconds.
-        pauses_s: Between attempts while the receiver is away; the last is repeated.
+            others remain queued and are tried again after a pause.
+        flush_s: Longest time that a key waits if it is not urgent, seconds.
+        pauses_s: Pauses between attempts while the receiver is not reachable, seconds; the last
+            one is repeated.
     """
 
     def __init__(
@@ -50,11 +51,11 @@ class Outbox:
         return self._failures > 0
 
     def put(self, *keys: str, urgent: bool = False) -> None:
-        """Make keys due.
+        """Queue keys for delivery.
 
         Args:
-            keys: What is due; twice is as good as once.
-            urgent: Not to be held back for others to come.
+            keys: Keys to deliver; one that is already queued is delivered once.
+            urgent: Deliver at once instead of waiting for others.
         """
         with self._changed:
             self._due |= dict.fromkeys(keys)
@@ -80,8 +81,8 @@ class Outbox:
         """Try once more, without a pause, and end the thread.
 
         Args:
-            timeout_s: The longest to wait for it.
-            patient: Wait that long for each key, not for all together.
+            timeout_s: Longest time to wait, seconds.
+            patient: Wait that long for each key instead of for all together.
 
         Returns:
             Keys that have not arrived.
@@ -120,10 +121,10 @@ class Outbox:
         self._changed.wait_for(lambda: self._closing or self._urgent, self._flush_s)
 
     def _attempt(self, keys: list[str]) -> bool:
-        """Deliver keys in their order; return whether the receiver is there."""
+        """Deliver keys in their order; return whether the receiver is reachable."""
         for key in keys:
             with self._changed:
-                self._due.pop(key, None)  # now, for it may become due anew meanwhile
+                self._due.pop(key, None)  # before delivery: it may be queued again meanwhile
                 self._under_way = {key: None}
             try:
                 self._deliver(key)
@@ -144,8 +145,8 @@ class Outbox:
         if not self._failures and not self._away_since_s:
             self._away_since_s = time.monotonic()
             _LOG.warning(
-                "%s cannot be written (%s); training goes on, the local record is complete, and "
-                "what is missing is filled in as soon as it is back",
+                "%s cannot be written (%s); training continues, the local record is complete, and "
+                "missing data are written once it is reachable again",
                 *(self._name, reason),
             )
 
@@ -153,4 +154,6 @@ class Outbox:
         if self._away_since_s:
             seconds = time.monotonic() - self._away_since_s
             self._away_since_s = 0.0
-            _LOG.warning("%s is back after %.0f s and gets what it lacks", self._name, seconds)
+            _LOG.warning(
+                "%s is reachable again after %.0f s; missing data are written", self._name, seconds
+            )

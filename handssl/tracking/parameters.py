@@ -1,4 +1,4 @@
-"""The parameters of a run: what its numbers depend on, and no default that nothing has read."""
+"""Parameters of a run: the settings that its numbers depend on, without unused defaults."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from handssl.objectives import ObjectiveName
 from handssl.tracking.record import TrialRecord
 from handssl.training.config import is_read
 
-# Of a reference: the mean pose follows from the data alone.
+# Settings used by each reference: the mean pose depends on the data alone.
 _REFERENCES: dict[str, tuple[str, ...]] = {"mean pose": (), "random encoder": ("encoder", "seed")}
-# Which head an objective has.
+# The heads of each objective.
 _HEADS: dict[ObjectiveName, tuple[str, ...]] = {
     "contrastive": ("projection",),
     "relative": ("relative",),
@@ -22,13 +22,13 @@ _HEADS: dict[ObjectiveName, tuple[str, ...]] = {
 
 
 def parameters_of(record: TrialRecord) -> dict[str, Any]:
-    """Return the part of a record's configuration that has determined its numbers.
+    """Return the part of a record's configuration that determined its numbers.
 
     As in a trial's identity, transformations that are off and options that the objective does not
     read are left out; so are the sizes of heads that it does not have.
 
     Args:
-        record: Of a trial or a reference.
+        record: Record of a trial or a reference.
 
     Example:
         >>> values = {"composition": ["rotate"], "temperature": 0.5, "relative": {}, "epochs": 3}

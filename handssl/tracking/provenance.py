@@ -1,4 +1,4 @@
-"""Which code and machine a result came from: digest, commit, versions, processor, GPUs.
+"""Code and machine that a result came from: digest, commit, versions, processor, GPUs.
 
 None of it is part of a trial's identity: a result stays valid under other code until
 `NUMERICS_VERSION` is raised.
@@ -23,13 +23,13 @@ _OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-hea
 
 
 def provenance() -> dict[str, str]:
-    """Return tags with all that is below: code, versions and machine."""
+    """Return tags with code, versions and machine."""
     return {CODE_TAG: code_digest()} | git_state() | library_versions() | machine()
 
 
 @lru_cache(maxsize=1)
 def library_versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that matter, as tags."""
+    """Return the versions of Python and of the libraries that affect results, as tags."""
     tags = {"version.python": platform.python_version()}
     for name in (*_LIBRARIES, *_OPENCV):
         try:
@@ -41,7 +41,7 @@ def library_versions() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def machine() -> dict[str, str]:
-    """Return tags with system, processor, its cores, GPUs and CUDA; what is absent is left out."""
+    """Return tags with system, processor, cores, GPUs and CUDA; absent ones are left out."""
     tags = {
         "machine.platform": platform.platform(),
         "machine.cpu": processor(),
@@ -53,7 +53,7 @@ def machine() -> dict[str, str]:
 
 
 def processor() -> str:
-    """Return the processor's name where Linux tells it, else its architecture."""
+    """Return the processor's name if Linux reports it, else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -73,12 +73,12 @@ def environment_text() -> str:
 
 
 def environment_digest(path: Path) -> str:
-    """Return 16 hex characters that stand for an environment file."""
+    """Return a digest of an environment file, 16 hexadecimal characters."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _torch_build() -> list[str]:
-    """Return torch's own description of its build; importing it for that alone is too dear."""
+    """Return torch's description of its build if imported; importing it just for this is slow."""
     torch = sys.modules.get("torch")
     return [] if torch is None else str(torch.__config__.show()).splitlines()
 

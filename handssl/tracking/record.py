@@ -1,4 +1,4 @@
-"""A trial as it stands, and what one of its epochs gave."""
+"""Record of a trial's current state, and metrics of one of its epochs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ Outcome = Literal["running", "completed", "stopped", "diverged", "failed", "canc
 
 
 class TrialRecord(Config):
-    """A trial as it stands.
+    """Current state of a trial.
 
     Attributes:
-        trial_id: Hash of what determines its result.
-        study: Name of the study that ran it first; likewise stage.
+        trial_id: Hash of all that determines the trial's result, 8 to 64 hexadecimal characters.
+        study: Name of the study that ran it first.
+        stage: Name of the stage that ran it first.
         cell: Label of the cell, or of the reference.
-        composition: In canonical order, `none` if empty.
-        objective: What the encoder is trained for, or `reference` where nothing is trained.
+        composition: Transformations in canonical order, `none` if empty.
+        objective: Name of the training objective, or `reference` if nothing is trained.
         block: The seed.
         outcome: `running` also after an interruption, until the trial is continued.
-        epoch: The last one recorded, 0 before the first.
-        epochs: Planned.
-        metrics: Of that epoch.
-        mlflow_run_id: Of its run, once there is one.
-        tags: Anything else worth keeping, e.g. why it failed.
+        epoch: The last recorded epoch, 0 before the first.
+        epochs: Number of planned epochs.
+        metrics: Metrics of the last recorded epoch, by name.
+        mlflow_run_id: Id of its MLflow run; None before there is one.
+        tags: Other information, e.g. why it failed.
         config: The resolved configuration.
     """
 
@@ -47,13 +48,13 @@ class TrialRecord(Config):
 
 
 class EpochMetrics(Config):
-    """What one epoch gave, or one sample of the machine's load.
+    """Metrics of one epoch, or one sample of the machine's load.
 
     Attributes:
         epoch: Counts from 1, references have a single epoch 0; samples count from 0.
-        metrics: By name.
-        time_ms: When it was recorded, since 1970. With it a point is the same however often it is
-            sent to MLflow, which keeps equal points once. Absent in records of early versions.
+        metrics: Values by name.
+        time_ms: Time of recording, Unix milliseconds. It makes a point identical each time it is
+            sent to MLflow, which keeps equal points once. None in records of early versions.
     """
 
     epoch: int

@@ -1,4 +1,4 @@
-"""Artifact locations of an MLflow file that was moved or copied."""
+"""Correction of artifact locations in an MLflow file that was moved or copied."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from handssl.tracking.outbox import UnavailableError
 from handssl.tracking.sqlite_url import sqlite_path
 
 _BUSY_S = 20.0
-# Where MLflow keeps absolute locations below that of an experiment.
+# Columns in which MLflow keeps absolute locations below that of an experiment.
 _COLUMNS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -23,14 +23,14 @@ _COLUMNS = (
 
 
 def relocate(tracking_uri: str) -> bool:
-    """Have the artifacts of a SQLite store beside it again, after its folder was moved or copied.
+    """Point the artifacts of a SQLite store beside it again after its folder was moved or copied.
 
-    MLflow keeps absolute locations alone: without this a copy writes into the folder that it was
+    MLflow keeps only absolute locations: without this a copy writes into the folder that it was
     copied from, and models of a moved storage cannot be loaded. Only experiments whose artifacts
-    were beside the store are changed; a server's are its own matter.
+    were beside the store are changed; those of a server are left alone.
 
     Args:
-        tracking_uri: Of the store.
+        tracking_uri: URI of the store.
 
     Returns:
         Whether anything was changed.
@@ -54,7 +54,7 @@ def _open(file: Path) -> sqlite3.Connection:
 
 
 def _elsewhere(base: sqlite3.Connection, here: str) -> list[str]:
-    """Return other locations that experiments have in the form that only `connect` gives them."""
+    """Return other artifact locations of experiments that have the form set by `connect`."""
     if "experiments" not in _tables(base):
         return []
     query = "select distinct artifact_location from experiments where artifact_location like ?"
@@ -63,7 +63,7 @@ def _elsewhere(base: sqlite3.Connection, here: str) -> list[str]:
 
 
 def _change(base: sqlite3.Connection, here: str) -> bool:
-    """Change all locations in one transaction; another process may have been faster."""
+    """Change all locations in one transaction; return whether any was still to be changed."""
     base.execute("begin immediate")
     places = _elsewhere(base, here)
     tables = _tables(base)

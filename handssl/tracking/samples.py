@@ -1,4 +1,4 @@
-"""Samples of the machine's load, in a file beside each trial: one lost in a crash is no loss."""
+"""Samples of the machine's load in a file of each trial; losing one in a crash is acceptable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FILE = "system.jsonl"
 
 
 def now_ms() -> int:
-    """Return the time in milliseconds since 1970."""
+    """Return the current time in Unix milliseconds."""
     return time.time_ns() // 1_000_000
 
 
@@ -25,7 +25,7 @@ def append_sample(folder: Path, number: int, metrics: dict[str, float]) -> None:
 
 
 def read_samples(folder: Path) -> list[EpochMetrics]:
-    """Return the samples of a trial in order; a line that a crash cut off is left out."""
+    """Return the samples of a trial in order; a line truncated by a crash is left out."""
     path = folder / FILE
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()

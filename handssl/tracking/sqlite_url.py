@@ -1,4 +1,4 @@
-"""URLs of SQLite files: one function that makes them, one that reads them."""
+"""URLs of SQLite files: one function that builds them, one that parses them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def sqlite_url(path: Path) -> str:
     """Return the URL under which SQLAlchemy, MLflow and DBOS open a SQLite file.
 
     Args:
-        path: Of the file; any characters that a file system takes.
+        path: Path of the file; may have any characters that the file system allows.
 
     Example:
         >>> sqlite_url(Path("/runs/mlflow.db"))
@@ -22,17 +22,17 @@ def sqlite_url(path: Path) -> str:
     """
     url = URL.create("sqlite", database=str(path))
     if "%" in url.render_as_string():
-        # Of a URL that begins with sqlite:/// MLflow makes the folder as it is spelled there, with
+        # For a URL that begins with sqlite:/// MLflow creates the folder as spelled there, with
         # its %25, before it opens the file.
         url = url.set(drivername="sqlite+pysqlite")
     return str(url.render_as_string())
 
 
 def sqlite_path(url: str) -> Path | None:
-    """Return the file that a URL names, None where it names no SQLite file.
+    """Return the file that a URL names, None if it names no SQLite file.
 
     Args:
-        url: Of a database or of an MLflow store; also one that nobody can read.
+        url: URL of a database or an MLflow store; it may be malformed.
 
     Example:
         >>> sqlite_path("sqlite+pysqlite:////50%25/mlflow.db")
@@ -42,7 +42,7 @@ def sqlite_path(url: str) -> Path | None:
     """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the latter of a port that is no number
+    except (ArgumentError, ValueError):  # ValueError if the port is not a number
         return None
     if not parsed.drivername.startswith("sqlite") or parsed.database in (None, "", ":memory:"):
         return None

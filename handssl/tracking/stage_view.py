@@ -1,7 +1,7 @@
-"""What a stage shows in MLflow besides its trials: files on its run, and one run for each cell.
+"""MLflow runs of a stage and its cells: files on the stage's run, one run for each cell.
 
-A trial is measured once for each seed; its cell's run holds the mean over them, so that 128
-compositions stay comparable, whoever has run their trials.
+A cell has one trial for each seed; the cell's run holds the mean over them, so that 128
+compositions remain comparable, no matter which study ran their trials.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ FILE_TAG, STEP = "file.", "updates"
 
 @dataclass(frozen=True)
 class CellRow:
-    """A cell over its blocks.
+    """Summary of a cell over its blocks.
 
     Attributes:
-        label: Of the cell.
-        tags: What it is, and how its trials stand.
-        metrics: Means over completed blocks, their spread, counts.
+        label: Label of the cell.
+        tags: Description of the cell, and the state of its trials.
+        metrics: Means over completed blocks, their spread, counts, by name.
     """
 
     label: str
@@ -36,12 +36,12 @@ class CellRow:
 
 @dataclass(frozen=True)
 class StageView:
-    """A stage as it is to be shown; asked anew each time something has changed.
+    """Content of a stage's runs; the functions are called again after each change.
 
     Attributes:
-        stage: Its name.
-        cells: Gives the cells that have a trial that is over.
-        files: Gives name and text of what is attached to the stage's run.
+        stage: Name of the stage.
+        cells: Returns the cells with at least one trial that has ended.
+        files: Returns the text of each file attached to the stage's run, by file name.
     """
 
     stage: str
@@ -51,7 +51,7 @@ class StageView:
 
 @dataclass
 class _CellRun:
-    """What a cell's run is known to show; each step is an update of its metrics."""
+    """Known content of a cell's run; each step is an update of its metrics."""
 
     run_id: str
     tags: dict[str, str] = field(default_factory=dict)
@@ -63,15 +63,15 @@ class _CellRun:
 
 
 class StageRuns:
-    """Brings the run of a stage, and those of its cells, up to what they should show.
+    """Updates the run of a stage and those of its cells.
 
     Args:
-        client: Of the store.
-        experiment: Its id.
+        client: Client of the MLflow store.
+        experiment: Id of the experiment.
         study: Name of the study.
-        parent: Gives the run of a stage.
-        keep: Called with each run that was made; deletes it and raises where it is another
-            driver's to make.
+        parent: Returns the run id of a stage.
+        keep: Called with each new run; if another driver has taken over, it deletes the run and
+            raises.
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class StageRuns:
         self._files: dict[str, dict[str, str]] = {}
 
     def bring_up(self, view: StageView) -> None:
-        """Write what is missing; a second time nothing.
+        """Write what is missing; a second call writes nothing.
 
         Args:
-            view: What is to be shown.
+            view: Content of the runs.
         """
         parent = self._parent(view.stage)
         self._attach(parent, view.files())
@@ -143,8 +143,8 @@ class StageRuns:
 
 
 def _news(known: _CellRun, row: CellRow) -> dict[str, float]:
-    """Return all values of a row if the run's latest are others, else nothing."""
-    # MLflow forgets no metric: one that no longer holds, as after a retry, is no number from then.
+    """Return all values of a row if they differ from the run's latest, else nothing."""
+    # MLflow cannot delete a metric: one that is no longer valid, e.g. after a retry, becomes NaN.
     gone = dict.fromkeys(known.metrics.keys() - row.metrics.keys() - {STEP}, math.nan)
     wanted = gone | dict(row.metrics)
     if all(_is_same(known.metrics.get(name), value) for name, value in wanted.items()):
@@ -162,14 +162,14 @@ def attach(
     """Upload a file unless the run's tags hold its digest.
 
     Args:
-        client: Of the store.
-        run_id: Of the run.
-        tags: That the run has.
-        name: Of the file.
+        client: Client of the MLflow store.
+        run_id: Id of the run.
+        tags: Tags of the run.
+        name: Name of the file.
         text: Its content.
 
     Returns:
-        The tag to be set, so that a second time nothing is done; empty where it is there.
+        The tag to set, so that a second call does nothing; empty if the run has it.
     """
     digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
     if tags.get(FILE_TAG + name) == digest:

@@ -1,4 +1,4 @@
-"""How busy the machine is while trials run, under the names MLflow shows on a page of their own."""
+"""Samples of the machine's load while trials run, under MLflow's names for system metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sample(folder: Path) -> dict[str, float]:
     """Return the load of this machine and of this process.
 
     Args:
-        folder: On the disk whose room matters.
+        folder: Folder on the disk whose free space is measured.
 
     Returns:
         `system/...`: CPUs since the last call and GPUs in percent, memory in MB and percent.
@@ -39,10 +39,10 @@ def sample(folder: Path) -> dict[str, float]:
 
 
 def period_s(running_s: float) -> float:
-    """Return the pause before the next sample.
+    """Return the pause before the next sample, seconds.
 
     Args:
-        running_s: Since the first one.
+        running_s: Time since the first sample, seconds.
 
     Example:
         >>> period_s(60.0), period_s(100_000.0)
@@ -52,11 +52,11 @@ def period_s(running_s: float) -> float:
 
 
 class Sampler:
-    """Calls something with a sample every few seconds, in a thread of its own.
+    """Takes a sample every few seconds in a background thread.
 
     Args:
-        folder: On the disk whose room matters.
-        take: Is given each sample.
+        folder: Folder on the disk whose free space is measured.
+        take: Called with each sample.
     """
 
     def __init__(self, folder: Path, take: Callable[[dict[str, float]], None]) -> None:
@@ -65,14 +65,14 @@ class Sampler:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, unless it has begun."""
+        """Start the thread unless it is running."""
         if self._thread is None:
             psutil.cpu_percent()  # the first call has nothing to compare with
             self._thread = threading.Thread(target=self._run, name="system", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the thread."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(PERIOD_S)

@@ -1,4 +1,4 @@
-"""MLflow shows what the local record holds; nobody waits for it, and nothing fails with it."""
+"""Asynchronous copy of the local record to MLflow: training never waits for it or fails with it."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _LOG = logging.getLogger("handssl")
 class MlflowTracker:
     """Shows one study's trials in MLflow. The record on disk is the queue.
 
-    Calls only note which trials have news; a thread writes what their runs lack. While MLflow is
-    away it tries again with growing pauses. What has not arrived at the end arrives with the next
-    run of the study.
+    Calls only note which trials have changed; a thread writes what their runs lack. While MLflow
+    is not reachable it retries with growing pauses. Data that have not arrived at the end are
+    written by the next run of the study.
 
     Args:
         tracking_uri: `sqlite:///...` or a server's address.
         study: Name of the experiment.
         store: The local record.
-        models: Whose encoders become MLflow models: of the best completed trial when the study is
-            complete, of all, of none. A model is a copy of the weights and takes a moment.
-        samples_system: Record the load of this machine with every trial that is running.
+        models: Trials whose encoders become MLflow models: the best completed trial when the study
+            is complete, all, or none. A model is a copy of the weights and takes a moment.
+        samples_system: Record the load of this machine with every running trial.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class MlflowTracker:
         self._lock = threading.Lock()
         self._open: dict[str, str | None] = {}
         self._samples: dict[str, int] = {}
-        self._started: set[str] = set()  # here, so that this is the environment they run in
+        self._started: set[str] = set()  # started by this process, in this environment
         self._waiting: set[str] = set()
         self._views: dict[str, StageView] = {}
         self._written = 0
@@ -69,7 +69,7 @@ class MlflowTracker:
         """Show a trial as running.
 
         Args:
-            record: The trial, as it was saved.
+            record: The trial's saved record.
             config: Its resolved configuration; the record holds it too.
 
         Returns:
@@ -88,7 +88,7 @@ class MlflowTracker:
     def log_epoch(
         self, record: TrialRecord, epoch: int, metrics: Mapping[str, float]
     ) -> str | None:
-        """Show an epoch that was recorded.
+        """Show a recorded epoch.
 
         Returns:
             The run's id, None if it is not known yet.
@@ -97,16 +97,16 @@ class MlflowTracker:
         return self._open.get(record.trial_id) or record.mlflow_run_id
 
     def wait(self, record: TrialRecord) -> None:
-        """Show that a trial waits for others to come as far."""
+        """Show that a trial waits for others to reach the same epoch."""
         self._leave(record)
         self._waiting.add(record.trial_id)
         self._outbox.put(record.trial_id)
 
     def show_stage(self, view: StageView) -> None:
-        """Show what belongs to a stage as a whole, now and each time a trial of it ends.
+        """Show what belongs to a stage as a whole, now and each time one of its trials ends.
 
         Args:
-            view: What its runs have to show; it takes the place of an earlier one.
+            view: Content of its runs; replaces an earlier view of the stage.
         """
         self._views[view.stage] = view
         self._outbox.put(_STAGE + view.stage)
@@ -126,19 +126,19 @@ class MlflowTracker:
             self._samples.pop(record.trial_id, None)
 
     def catch_up(self) -> None:
-        """Have all runs of this study compared with the local records."""
+        """Queue a comparison of all runs of this study with the local records."""
         due = [record.trial_id for record in self._store.all() if record.study == self._study]
         if due:
             self._outbox.put(*due, urgent=True)
 
     def sync(self, *, timeout_s: float = CLOSE_S) -> int:
-        """Catch up and wait for it.
+        """Call `catch_up` and wait until all runs are up to date.
 
         Args:
-            timeout_s: The longest to wait.
+            timeout_s: Longest time to wait, seconds.
 
         Returns:
-            How many runs had to be changed.
+            Number of runs that were changed.
         """
         before = self._written
         self.catch_up()
@@ -146,11 +146,11 @@ class MlflowTracker:
         return self._written - before
 
     def close(self, *, complete: bool = False, timeout_s: float = CLOSE_S) -> None:
-        """Write what is due and end; say what could not be written.
+        """Write what is queued and end; warn about what could not be written.
 
         Args:
-            complete: Whether all trials of the study have an outcome; then nobody is in a hurry.
-            timeout_s: The longest to wait; of a complete study, for each trial.
+            complete: Whether all trials of the study have an outcome; then there is time to wait.
+            timeout_s: Longest time to wait, seconds; for a complete study, per trial.
         """
         self._sampler.stop()
         if complete and self.models == "best":
@@ -158,8 +158,8 @@ class MlflowTracker:
         missing = self._outbox.close(timeout_s, patient=complete)
         if missing:
             _LOG.warning(
-                "MLflow at %s lacks news of %d trials (%s, ...); the local record is complete, and "
-                "the next run of the study fills MLflow in",
+                "MLflow at %s lacks updates of %d trials (%s, ...); the local record is complete, "
+                "and the next run of the study writes them",
                 *(self._runs.tracking_uri, len(missing), missing[0]),
             )
 
@@ -173,20 +173,20 @@ class MlflowTracker:
             else:
                 self._show(key)
         except TakenOverError:
-            pass  # the one that has taken over shows it
+            pass  # the driver that has taken over shows it
         except RefusedError as error:
             _LOG.warning("MLflow at %s refuses %s: %s", self._runs.tracking_uri, key, error)
 
     def _show(self, trial_id: str) -> None:
         with self._lock:
             running = trial_id in self._open
-        record = self._store.load(trial_id)  # after that, or an outcome could be missed
+        record = self._store.load(trial_id)  # after the line above, or an outcome could be missed
         if record is None:
             return
         shown = self._shown(record, running=running)
         try:
             run_id, changed = self._runs.bring_up(shown)
-        except RefusedError:  # the run was deleted while it was open: the second time a new one
+        except RefusedError:  # the run was deleted while open: the second call creates a new one
             run_id, changed = self._runs.bring_up(shown)
         self._written += changed
         self._keep_id(trial_id, run_id)
@@ -224,7 +224,7 @@ class MlflowTracker:
             log_encoder(self._runs.client, self._runs.experiment, run_id, record, folder)
 
     def _sampled(self, metrics: dict[str, float], *trial_ids: str) -> None:
-        """Record a sample with the trials given, else with all that are running."""
+        """Record a sample for the given trials, by default for all that are running."""
         with self._lock:
             for trial_id in trial_ids or tuple(self._open):
                 with suppress(TakenOverError):

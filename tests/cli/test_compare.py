@@ -68,7 +68,7 @@ def test_the_command_prints_a_table_or_a_document_with_the_address(storage, caps
     shown = capsys.readouterr().out
     assert re.search(r"1 +relative rotate +70\.0", shown)
     assert "viewStateShareKey=handssl-compare" in shown
-    assert "Not compared, since no seed was completed: stopped everywhere;" in shown
+    assert "Not compared, as no seed was completed: stopped everywhere;" in shown
     arguments = ["study", "compare", "smoke", "--storage", str(storage), "--best", "2", "--json"]
     assert invoke(arguments) == 0
     document = json.loads(capsys.readouterr().out)

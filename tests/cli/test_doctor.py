@@ -40,7 +40,7 @@ def test_every_finding_is_a_line_and_the_last_one_says_how_it_is(capsys, checks)
     lines = out.splitlines()
     assert lines[0].split() == ["ok", "disk", "runs", "looked", "at"]
     assert lines[1].split()[:2] == ["skipped", "ray"]
-    assert lines[2:] == ["All is well."]
+    assert lines[2:] == ["All checks passed."]
     assert err == ""
 
 

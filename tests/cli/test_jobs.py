@@ -81,7 +81,7 @@ def test_a_study_goes_into_the_queue_and_is_found_there(queue, file, capsys):
     first = capsys.readouterr().out
     assert "queued, place 1" in first
     assert invoke(["submit", file]) == 0
-    assert "the same study was there" in capsys.readouterr().out
+    assert "the same study has a job already" in capsys.readouterr().out
     listed = told(capsys, "jobs", "list")
     assert [(job["study"], job["priority"]) for job in listed["jobs"]] == [("mine", 5)]
     name = listed["jobs"][0]["id"]
@@ -229,7 +229,7 @@ def test_an_outage_while_waiting_is_told_once(queue, file, capsys, eager, away, 
     run_next(queue, 0, "first line\n")
     away(3)
     assert invoke(waiting(words, file, told_id(queue))) == 0
-    assert capsys.readouterr().err.count("does not answer for now; asking on for 5 min") == 1
+    assert capsys.readouterr().err.count("does not answer for now; retrying for 5 min") == 1
 
 
 def test_waiting_ends_after_five_minutes_of_silence(queue, file, capsys, eager, away, monkeypatch):
@@ -258,7 +258,7 @@ def test_ctrl_c_while_waiting_leaves_the_job_alone(queue, file, capsys, monkeypa
     )
     assert invoke(waiting(words, file, name)) == 130
     told = capsys.readouterr().err
-    assert f"job {name} goes on" in told
+    assert f"job {name} continues" in told
     assert f"handssl jobs show {name}" in told
     assert queue.queue.get(name).state == "queued"
 
@@ -386,7 +386,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path, monkeypa
         assert invoke(words) == 2
     told = capsys.readouterr().err
     assert f"127.0.0.1:{port}" in told
-    assert "name another port" in told
+    assert "choose another port" in told
     assert not (tmp_path / "new").exists()
 
 
@@ -414,7 +414,7 @@ def test_a_queue_that_is_not_there_is_told_and_not_made(tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HANDSSL_SERVICE_DATABASE", raising=False)
     assert invoke([*words, "--storage", str(tmp_path / "typo")]) == 2
-    assert "typo/service.db, found none; give --storage" in capsys.readouterr().err
+    assert "typo/service.db, found none; give the same --storage" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -436,8 +436,8 @@ def test_a_storage_that_cannot_be_made_is_told_when_a_service_is_started(tmp_pat
 @pytest.mark.parametrize(
     ("queues", "said"),
     [
-        (["GPU=2"], "small letters"),
-        (["a_b=2"], "small letters"),
+        (["GPU=2"], "lower-case letters"),
+        (["a_b=2"], "lower-case letters"),
         (["x" * 33 + "=1"], "up to 32"),
         (["day=2", "day=3"], "day twice"),
         (["day=0"], "at least 1"),

@@ -213,7 +213,7 @@ def test_a_finished_run_says_so_prints_its_numbers_and_computes_nothing(finished
     before = {path: path.stat().st_mtime_ns for path in trial.rglob("*") if path.is_file()}
     code, out, err = finished.run("--resume", name)
     assert code == 0
-    assert "completed earlier, after epoch 4 of 4; nothing is left to be done" in err
+    assert "completed earlier, after epoch 4 of 4; nothing is left to do" in err
     assert f"{record.metrics['median_mm']:.1f}" in out
     assert before == {path: path.stat().st_mtime_ns for path in trial.rglob("*") if path.is_file()}
 

@@ -18,9 +18,9 @@ from tests.doctor.faults import ROOT
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("die", "its process was ended by signal 9: it said nothing"),
+        ("die", "its process was killed by signal 9: no output"),
         ("refuse", "ValueError: not today"),
-        ("leave", "its process ended with code 3: it said nothing"),
+        ("leave", "its process exited with code 3: no output"),
         ("absent", "AttributeError: module 'tests.doctor.faults' has no attribute 'absent'"),
     ],
 )

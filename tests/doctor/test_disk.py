@@ -18,8 +18,8 @@ def test_a_storage_that_is_not_there_is_checked_without_making_it(tmp_path):
     storage = tmp_path / "deep" / "runs"
     found = findings(Settings(storage, ""), "storage", "write speed")
     assert found["storage"].verdict == "ok"
-    assert "not there yet" in found["storage"].detail
-    assert "/s for 64 MiB made durable" in found["write speed"].detail
+    assert "does not exist yet" in found["storage"].detail
+    assert "/s for 64 MiB synced to disk" in found["write speed"].detail
     assert list(tmp_path.iterdir()) == []
 
 
@@ -31,14 +31,14 @@ def test_a_full_disk_fails_with_a_fix(tmp_path):
     assert "a study of 40 trials" in by_name["space"]["detail"]
     assert by_name["write speed"]["detail"] == "64 MiB: No space left on device"
     assert by_name["file system"]["verdict"] == "warning"
-    assert "gone at the next start" in by_name["file system"]["detail"]
+    assert "lost at the next restart" in by_name["file system"]["detail"]
     assert all(finding["fix"] for finding in found if finding["verdict"] != "ok")
 
 
 def test_a_disk_without_room_for_more_files_fails(tmp_path):
     (found,) = found_on_small_disk(tmp_path / "few", {}, ["space"], mount="nr_inodes=100")
     assert found["verdict"] == "failed"
-    assert "more files can be made" in found["detail"]
+    assert "more files can be created" in found["detail"]
 
 
 def test_a_folder_that_cannot_be_written_fails_with_a_fix(tmp_path):
@@ -89,7 +89,7 @@ def test_a_storage_whose_clock_is_off_is_a_warning(tmp_path, monkeypatch):
     monkeypatch.setattr("handssl.doctor.disk._write", lambda path: (1e9, -90.0))
     found = findings(Settings(tmp_path, ""), "write speed")["write speed"]
     assert found.verdict == "warning"
-    assert "-90 s from the clock here" in found.detail
+    assert "-90 s from this host's clock" in found.detail
     assert found.fix
 
 

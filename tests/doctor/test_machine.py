@@ -59,7 +59,7 @@ def test_a_low_limit_of_open_files_is_a_warning(hard, verdict):
     )
     (finding,) = json.loads(done.stdout)
     assert finding["verdict"] == verdict, done.stderr
-    assert f"512 open files, at most {hard}" in finding["detail"]
+    assert f"512 open files, hard limit {hard}" in finding["detail"]
 
 
 def test_a_system_without_shared_memory_fails(tmp_path):

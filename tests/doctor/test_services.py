@@ -172,7 +172,7 @@ def test_a_file_is_tried_without_changing_a_byte(file, tmp_path):
     assert digest(file) == before
     assert list(tmp_path.iterdir()) == [file]
     new = mlflow_check.look(f"sqlite:///{tmp_path}/new.db")["state"]
-    assert new == "not there yet; MLflow can make one"
+    assert new == "does not exist yet; MLflow can create it"
     assert list(tmp_path.iterdir()) == [file]
 
 

@@ -92,7 +92,7 @@ def test_a_torchvision_for_another_torch_fails(tmp_path, monkeypatch):
     ("text", "detail"),
     [
         ("raise RuntimeError('operator torchvision::nms does not exist')", "RuntimeError: oper"),
-        ("import os; os.abort()", "its process was ended by signal 6"),
+        ("import os; os.abort()", "its process was killed by signal 6"),
     ],
 )
 def test_a_torch_that_cannot_be_loaded_is_a_finding_of_every_check(

@@ -127,7 +127,7 @@ def test_a_driver_that_is_to_end_is_not_forgotten_while_ray_is_away(scene, verb,
     scene.cluster.away, scene.watcher.tell = True, back
     getattr(scene.queue, verb)(scene.job.id)
     assert scene.ends().state == state
-    assert "is ended when Ray answers again" in scene.told[-1]
+    assert "will be stopped when Ray answers again" in scene.told[-1]
     assert scene.cluster.stopped == [scene.job.submission]
 
 
@@ -169,7 +169,7 @@ def test_jobs_whose_drivers_end_with_the_service_have_lost_nothing(scene):
     put_back(scene.queue)
     job = scene.queue.get(scene.job.id)
     assert (job.state, job.lost, job.attempt) == ("queued", 0, 1)
-    assert "goes on when that is back" in job.message
+    assert "continues when the service is back" in job.message
     # The attempt that DBOS finds again at the next start is over, and says nothing.
     outcome = Outcome(**scene.watcher.watch(job.id, 1))
     assert finish(scene.queue, job.id, 1, outcome).state == "queued"

@@ -209,7 +209,7 @@ def test_a_store_that_breaks_says_so_once_and_is_filled_in_later(uri, client, tm
     run_id = trial.close(entry)
     assert run_id is None  # not known to the record, found by the tag
     messages = [r.getMessage() for r in caplog.records]
-    assert [("training goes on" in m, "lacks news of 1 trial" in m) for m in messages] == [
+    assert [("training continues" in m, "lacks updates of 1 trial" in m) for m in messages] == [
         (True, False),
         (False, True),
     ]

@@ -76,8 +76,8 @@ def test_an_absence_is_said_once_and_so_is_the_return(receiver, caplog):
     assert outbox.close(WAIT_S) == ()
     assert sorted(receiver.taken) == ["a", "b"]
     gone, back = (record.getMessage() for record in caplog.records)
-    assert "MLflow cannot be written (connection refused); training goes on" in gone
-    assert "MLflow is back after 0 s" in back
+    assert "MLflow cannot be written (connection refused); training continues" in gone
+    assert "MLflow is reachable again after 0 s" in back
 
 
 def test_closing_ends_a_pause_at_once_and_tells_what_is_left(receiver):

@@ -1,6 +1,7 @@
-"""The ledger: what was claimed, reported and decided, in one transactional database.
+"""The ledger: claims, reported metrics and decisions in one transactional database.
 
-SQLite in the storage on one machine, PostgreSQL by URL for a cluster. It decides; MLflow shows.
+SQLite in the storage on one machine, PostgreSQL by URL for a cluster. The ledger is authoritative;
+MLflow only displays.
 """
 
 from handssl.tracking.ledger.claims import Claims

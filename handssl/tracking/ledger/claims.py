@@ -1,8 +1,8 @@
-"""Claims with a lease: two drivers that want the same trial at once run it once.
+"""Claims with a lease, so that two drivers that want the same trial run it once.
 
-A lease alone stops nobody who was suspended beyond it. So each claim is also looked up in the
-transaction of everything that its owner records, and has a token in the trial's folder, which is
-compared before everything that is written there, see `handssl.fencing`.
+A lease alone does not stop a process that was suspended for longer. So each claim is also checked
+in every transaction in which its owner writes, and has a token in the trial's folder, which is
+compared before each write there, see `handssl.fencing`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _STUDY, _CHANGE = "study:", "claims"
 
 
 def default_lease_s() -> float:
-    """Return how long a claim holds without being renewed: $HANDSSL_LEASE seconds, else 60.
+    """Return how long a claim holds without renewal: $HANDSSL_LEASE seconds, else 60.
 
     Raises:
-        InputError: The variable holds something else.
+        InputError: The variable is not a number of seconds of at least 1.
     """
     text = os.environ.get(VARIABLE) or str(LEASE_S)
     try:
@@ -46,7 +46,7 @@ def default_lease_s() -> float:
 
 
 def study_key(study: str) -> str:
-    """Return what a driver claims to be the only one who runs a study.
+    """Return the key that a driver claims to be the only one that runs a study.
 
     Example:
         >>> len(study_key("demo"))
@@ -56,17 +56,17 @@ def study_key(study: str) -> str:
 
 
 class Claims:
-    """Who works on which trial, until when.
+    """Claims of owners on trials and studies, each until the end of its lease.
 
-    A claim that is not renewed ends by itself, so that the trials of a driver that was killed go
-    to the next. Time is that of the database, where all who claim see the same clock.
+    A claim that is not renewed expires, so that the trials of a killed driver go to the next one.
+    Time is that of the database, so that all owners see the same clock.
 
     Args:
-        database: Of the ledger.
-        owner: Of this process's claims; default: host, process and a random part.
-        lease_s: How long a claim holds without being renewed; default: see `default_lease_s`.
-        trials: Where trials have their folders, which get a token with each claim; None: nobody
-            writes into folders for these claims.
+        database: Database with the table of claims.
+        owner: Owner of this process's claims; default: host, process and a random part.
+        lease_s: How long a claim holds without renewal, seconds; default: `default_lease_s`.
+        trials: Parent folder of the trials' folders, which get a token with each claim; None: no
+            folders belong to these claims.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class Claims:
         self._trials, self._fences = trials, dict[str, Fence | None]()
 
     def take(self, trial_ids: Sequence[str]) -> frozenset[str]:
-        """Claim trials; return those that are this owner's now, the others being held by another.
+        """Claim trials; return those that this owner holds now, the others are held elsewhere.
 
         Args:
-            trial_ids: Which.
+            trial_ids: Ids of trials, or keys of studies (`study_key`).
         """
         if not trial_ids:
             return frozenset()
@@ -106,7 +106,7 @@ class Claims:
             return self._mine(connection, wanted)
 
     def _fenced(self, name: str) -> bool:
-        """Put a token into the folder of a trial that was claimed, unless a writer is in there."""
+        """Write a token into the folder of a claimed trial, unless another writer locks it."""
         fence = None
         if self._trials is not None and not name.startswith(_STUDY):
             fence = Fence(self._trials / name, f"{self.owner}:{uuid.uuid4().hex[:8]}")
@@ -117,20 +117,20 @@ class Claims:
         return True
 
     def fence(self, trial_id: str) -> Fence | None:
-        """Return what is around the folder of a trial that this owner has claimed, else None."""
+        """Return the fence of the folder of a trial that this owner has claimed, else None."""
         return self._fences.get(trial_id)
 
     def require(self, connection: Connection, *trial_ids: str) -> None:
-        """Make sure, until a transaction ends, that what was claimed is this owner's still.
+        """Ensure, until a transaction ends, that this owner still holds its claims.
 
         Args:
-            connection: In a transaction that writes.
-            trial_ids: Trials that are written about; the study is meant always.
+            connection: Connection in a transaction that writes.
+            trial_ids: Trials written in the transaction; the study is always checked too.
 
         Raises:
-            TakenOverError: Another owner has taken the study over, or one of the trials.
+            TakenOverError: Another owner has taken over the study or one of the trials.
         """
-        claimed = tuple(self._fences)  # at once: other threads claim and release
+        claimed = tuple(self._fences)  # copied at once: other threads claim and release
         asked = [name for name in claimed if name in trial_ids or name.startswith(_STUDY)]
         if asked:
             self._database.alone(connection, _CHANGE, shared=True)
@@ -146,13 +146,13 @@ class Claims:
 
     def _require(self, connection: Connection, asked: list[str]) -> None:
         mine = self._mine(connection, asked)
-        # What was released in between is not lost.
+        # A claim that was released meanwhile is not lost.
         lost = [name for name in asked if name not in mine and name in self._fences]
         if lost:
             what = "the study" if any(name.startswith(_STUDY) for name in lost) else min(lost)
             raise TakenOverError(
-                f"another driver has taken {what} over, this one having been silent for longer "
-                f"than its lease of {self.lease_s:g} s"
+                f"another driver has taken {what} over, as this one did not renew its lease of "
+                f"{self.lease_s:g} s in time"
             )
 
     @patient
@@ -168,9 +168,9 @@ class Claims:
 
     @patient
     def renew(self) -> frozenset[str]:
-        """Hold every claim of this owner for another lease; return the trials.
+        """Renew every claim of this owner for another lease; return the trials.
 
-        One that is missing was taken over by another, because this owner was silent too long.
+        A missing trial was taken over by another owner because its lease had expired.
         """
         with self._database.begin() as connection:
             until_s = self._database.now_s(connection) + self.lease_s
@@ -179,7 +179,7 @@ class Claims:
             return frozenset(connection.scalars(select(claims.c.trial_id).where(mine)))
 
     def release(self, trial_ids: Sequence[str] | None = None) -> None:
-        """Let go of trials, or of all."""
+        """Release the given claims, by default all."""
         for name in tuple(self._fences) if trial_ids is None else trial_ids:
             self._fences.pop(name, None)
         self._release(trial_ids)
@@ -194,7 +194,7 @@ class Claims:
 
     @patient
     def release_dead(self) -> None:
-        """End the claims of processes of this machine that are gone: nobody waits for a lease."""
+        """Release the claims of processes of this machine that have ended, before they expire."""
         gone = [owner for owner in set(self.holders().values()) if _is_gone(owner)]
         if gone:
             with self._database.begin() as connection:
@@ -202,7 +202,7 @@ class Claims:
 
     @patient
     def holders(self) -> dict[str, str]:
-        """Return the owner of every trial that is held now."""
+        """Return the owner of every trial that is claimed now, by trial id."""
         with self._database.begin(reading=True) as connection:
             held = claims.c.until_s >= self._database.now_s(connection)
             rows = connection.execute(select(claims.c.trial_id, claims.c.owner).where(held))
@@ -210,7 +210,7 @@ class Claims:
 
 
 def _here() -> str:
-    """Name this machine; containers may share a host's name, but not its processes."""
+    """Return a name of this machine; containers may share a host's name, but not its processes."""
     try:
         space = Path("/proc/self/ns/pid").stat().st_ino
     except OSError:

@@ -1,4 +1,4 @@
-"""The database below ledger and queue: SQLite or PostgreSQL, errors that say what to do."""
+"""Database of the ledger and the queue: SQLite or PostgreSQL, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Schema(NamedTuple):
     """Tables that belong together.
 
     Attributes:
-        what: Their name in messages, and in the row that holds their version.
-        tables: They.
-        version: Raised when one of them changes.
-        key: Under which the version is kept; two schemas may share a database.
+        what: Name of the tables in messages.
+        tables: SQLAlchemy metadata with the tables.
+        version: Version of the tables, raised when one of them changes.
+        key: Key of the version in the table `about`; two schemas may share a database.
     """
 
     what: str
@@ -57,18 +57,19 @@ LEDGER = Schema("ledger", metadata, SCHEMA_VERSION, "schema")
 
 
 class Database:
-    """Opens a database and makes its tables where they are missing.
+    """Opens a database and creates missing tables.
 
     Args:
         url: SQLAlchemy URL, `sqlite:///FILE` or `postgresql://USER@HOST/NAME`.
         schema: Its tables.
 
     Attributes:
-        patience: With methods that are `patient`, when its server goes away; None: none at all.
+        patience: Retry policy of `patient` methods while the server is not reachable; None: no
+            retries.
 
     Raises:
-        InputError: The URL is none, or names another kind of database.
-        DatabaseAwayError: The server does not answer.
+        InputError: The URL is not valid, or names another kind of database.
+        DatabaseAwayError: The server is not reachable.
         DataError: The database cannot be used, is damaged, or is of another version.
     """
 
@@ -76,9 +77,9 @@ class Database:
         self._what = schema.what
         self.patience: Patience | None = None
         self._engine, self.name = _engine(url, schema.what)
-        # Whoever forgets to close it leaves no connection behind.
+        # No connection is left open if `close` is not called.
         self._finalizer = weakref.finalize(self, self._engine.dispose)
-        # Looking comes first: it waits for nobody, also where a writer stands still.
+        # Reading comes first: it does not wait, even if a writer is suspended.
         found = self._version(schema) or self._made(schema)
         if found != str(schema.version):
             raise DataError(
@@ -87,7 +88,7 @@ class Database:
             )
 
     def _version(self, schema: Schema) -> str | None:
-        """Return the version of the tables, None where they are not all there."""
+        """Return the version of the tables, None unless all exist."""
         with self.begin(reading=True) as connection:
             there = set(inspect(connection).get_table_names())
             if not {about.name, *schema.tables.tables} <= there:
@@ -96,9 +97,9 @@ class Database:
             return None if found is None else str(found)
 
     def _made(self, schema: Schema) -> str:
-        """Make the tables that are missing; return their version."""
+        """Create missing tables; return their version."""
         with self.begin() as connection:
-            # What one makes, another neither sees nor may make before this is over.
+            # New tables are invisible to others until this commits; others must wait until then.
             self.alone(connection, "tables")
             about.create(connection, checkfirst=True)
             schema.tables.create_all(connection)
@@ -108,14 +109,14 @@ class Database:
 
     @contextmanager
     def begin(self, *, reading: bool = False) -> Iterator[Connection]:
-        """Give a connection in a transaction of its own: all of it happens, or nothing.
+        """Open a connection with a transaction, committed as a whole or rolled back.
 
         Args:
-            reading: Nothing is written, so nobody has to wait.
+            reading: Whether nothing is written, so that it does not wait for writers.
 
         Raises:
-            DatabaseAwayError: The server does not answer, or not any more.
-            DataError: The database says no; what to do is said.
+            DatabaseAwayError: The server is not reachable, or the connection was lost.
+            DataError: The database returned an error; the message says what to do.
         """
         try:
             with self._engine.execution_options(reading=reading).begin() as connection:
@@ -125,7 +126,7 @@ class Database:
             raise kind(masked(f"{self._what} {self.name}: {_reason(error)}")) from None
 
     def add(self, connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
-        """Insert a row unless one with its key is there.
+        """Insert a row unless one with its key exists.
 
         Returns:
             Whether it was inserted.
@@ -135,29 +136,30 @@ class Database:
     def add_all(
         self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
     ) -> int:
-        """Insert the rows whose keys are not there yet; return how many these were.
+        """Insert the rows whose keys do not exist yet; return how many were inserted.
 
         Args:
-            connection: In a transaction.
-            table: Where.
-            rows: With the same columns each, any number of them.
+            connection: Connection in a transaction.
+            table: Table to insert into.
+            rows: Any number of rows, all with the same columns.
         """
         if not rows:
             return 0
         statement = self._insert(table).on_conflict_do_nothing()
         statement = statement.returning(*table.primary_key.columns)
-        # Rows given beside the statement are sent in batches that the database's limit allows.
+        # Rows passed separately from the statement are sent in batches within the database's limit.
         return len(connection.execute(statement, [dict(row) for row in rows]).all())
 
     def among(self, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
-        """Return the condition that a column has one of some values, however many.
+        """Return the condition that a column has one of any number of values.
 
-        `column.in_(values)` takes a parameter for each, and databases limit those: PostgreSQL
-        65,535, SQLite 32,766 or what it was built with. This takes one: an array, or JSON.
+        `column.in_(values)` needs a parameter for each, and databases limit their number:
+        PostgreSQL 65,535, SQLite 32,766 or what it was built with. This needs one: an array, or
+        JSON.
 
         Args:
-            column: Of text.
-            values: What it may be.
+            column: A text column.
+            values: Allowed values.
         """
         texts = list(values)
         if self._engine.dialect.name == "postgresql":
@@ -173,38 +175,38 @@ class Database:
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
 
     def alone(self, connection: Connection, name: str, *, shared: bool = False) -> None:
-        """Wait until no other transaction that named the same is under way.
+        """Take a named lock until the transaction ends.
 
-        Writers of SQLite are alone anyway.
+        SQLite needs none, as it has a single writer at a time.
 
         Args:
-            connection: In a transaction that writes.
-            name: Of what only one does at a time.
-            shared: Beside others that share it.
+            connection: Connection in a transaction that writes.
+            name: Name of the lock.
+            shared: Whether the lock is shared; the default is exclusive.
         """
         if self._engine.dialect.name == "postgresql":
             lock = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
             connection.execute(select(lock(func.hashtext(name))))
 
     def ends_when_idle(self, connection: Connection, idle_s: float) -> None:
-        """Have the server end this transaction, and its locks, where its process stands still.
+        """Have the server end this transaction, and its locks, if its process is suspended.
 
         Args:
-            connection: In a transaction.
-            idle_s: For how long it may.
+            connection: Connection in a transaction.
+            idle_s: Longest time that the transaction may be idle, seconds.
         """
         if self._engine.dialect.name == "postgresql":
             setting = ("idle_in_transaction_session_timeout", str(round(idle_s * 1000)), True)
             connection.execute(select(func.set_config(*setting)))
 
     def now_s(self, connection: Connection) -> float:
-        """Return the time by the clock that all who use this database share, in Unix seconds."""
+        """Return the time of the clock shared by all clients of this database, in Unix seconds."""
         if self._engine.dialect.name == "sqlite":
             return time.time()
         return float(connection.scalar(select(func.extract("epoch", func.clock_timestamp()))))
 
     def close(self) -> None:
-        """Give connections back."""
+        """Close all connections."""
         self._finalizer()
 
     def _insert(self, table: Table) -> Any:
@@ -215,7 +217,7 @@ class Database:
 def _engine(url: str, what: str) -> tuple[Engine, str]:
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the latter of a port that is no number
+    except (ArgumentError, ValueError):  # ValueError if the port is not a number
         raise InputError(_expected(url, what)) from None
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(url, Path(parsed.database or ""), what), str(parsed.database)
@@ -232,7 +234,7 @@ def _engine(url: str, what: str) -> tuple[Engine, str]:
 
 
 def _expected(url: str, what: str) -> str:
-    advice = "write postgresql://" if url.startswith("postgres:") else "without one it is SQLite"
+    advice = "write postgresql://" if url.startswith("postgres:") else "the default is SQLite"
     return (
         f"{what}: expected sqlite:///FILE or postgresql://USER@HOST/NAME, got {masked_url(url)!r}; "
         f"{advice}"
@@ -251,8 +253,8 @@ def _sqlite(url: str, file: Path, what: str) -> Engine:
 
 
 def _bound_postgresql(connection: Any, _: Any) -> None:
-    # A process that stands still within a transaction keeps its locks no longer than this, and
-    # whoever waits for them waits no longer either.
+    # A process suspended within a transaction keeps its locks no longer than this, and others wait
+    # for them no longer either.
     with connection.cursor() as cursor:
         for name in ("idle_in_transaction_session_timeout", "lock_timeout"):
             cursor.execute(f"SET {name} = {round(_BUSY_S * 1000)}")
@@ -260,10 +262,10 @@ def _bound_postgresql(connection: Any, _: Any) -> None:
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
-    # Readers go on while one writes, and what is committed outlives a power cut.
+    # Readers are not blocked by a writer, and committed data survive a power failure.
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-    # The driver's own transactions begin late: two writers that have read could both fail.
+    # The driver itself begins transactions late: two writers that have read could both fail.
     connection.isolation_level = None
 
 
@@ -273,24 +275,24 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _is_away(error: SQLAlchemyError) -> bool:
-    """Say whether the same may be done again later.
+    """Return whether the same operation may succeed later.
 
-    A connection was broken or could not be made for want of a server, or another keeps a lock. What
-    failed while a connection that still works carried out a statement is a mistake in the
-    statement, or an answer of the database: waiting changes neither.
+    It may if a connection was lost or could not be made because no server answered, or if another
+    process holds a lock. A statement that fails on a working connection is wrong, or is rejected by
+    the database: waiting changes neither.
     """
     if not isinstance(error, DBAPIError):
         return False
     is_busy = "is locked" in str(error.orig) or getattr(error.orig, "sqlstate", "") in _BUSY
     if error.connection_invalidated or is_busy:
         return True
-    # What a server says has a code, except where it refuses a connection.
+    # Errors from a server have a code, except if it refuses a connection.
     connecting = isinstance(error, OperationalError) and error.statement is None
     unmade = connecting and getattr(error.orig, "sqlstate", "") is None
     return unmade and not any(sign in str(error.orig) for sign in _REFUSALS)
 
 
-_BUSY = ("55P03", "40P01", "25P03")  # a lock not got in time, a deadlock, a transaction ended
+_BUSY = ("55P03", "40P01", "25P03")  # lock timeout, deadlock, idle-in-transaction timeout
 _REFUSALS = (
     *("password", "authentication", "does not exist", "pg_hba.conf", "permission denied"),
     *("not permitted to log in", "invalid sslmode", "does not support SSL", "certificate"),
@@ -307,12 +309,12 @@ def _reason(error: SQLAlchemyError) -> str:
 
 _ADVICE = {
     "disk is full": "free some space and run the same command again, nothing recorded is lost",
-    "malformed": "restore it from a backup, or move it away to start anew",
-    "not a database": "restore it from a backup, or move it away to start anew",
+    "malformed": "restore it from a backup, or move it away to start again",
+    "not a database": "restore it from a backup, or move it away to start again",
     "readonly": "choose a storage that can be written",
     "unable to open": "choose a storage that can be written",
-    "locked": "another process keeps it: one that was suspended in the middle of a write goes on "
-    "with `kill -CONT PID`. Is the storage on a network file system? Use PostgreSQL there",
-    "lock timeout": "another process keeps it; the same command goes on once it has ended",
+    "locked": "another process holds the lock: if it was suspended during a write, resume it with "
+    "`kill -CONT PID`. Is the storage on a network file system? Use PostgreSQL there",
+    "lock timeout": "another process holds the lock; run the same command again once it has ended",
     "connection": "is the server up, and is the URL right?",
 }

@@ -1,4 +1,4 @@
-"""Records of trials, their epochs and the log of their study: read and written as one."""
+"""Records of trials, their epochs and the log of their study, in one database."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ FILE = "ledger.db"
 
 
 class Ledger:
-    """The always-on record of every trial below one storage.
+    """The local record of every trial below one storage.
 
     Args:
         storage: Root of all results.
-        url: Of the database; default: SQLite in the storage.
+        url: URL of the database; default: $HANDSSL_LEDGER, else SQLite in the storage.
 
     Attributes:
-        claims: Who works on which trial.
+        claims: Claims of processes on trials and studies.
         studies: The plan of each study.
 
     Raises:
-        InputError: The URL is not one.
+        InputError: The URL is not valid.
         DataError: The database cannot be used.
 
     Example:
@@ -58,14 +58,14 @@ class Ledger:
         """Open the ledger of a storage that has one.
 
         Raises:
-            InputError: It has none; looking does not make one.
+            InputError: The storage has no ledger; none is created.
         """
         if not has_results(storage):
             raise InputError(f"{storage}: expected results of a study, found none; run one first")
         return cls(storage)
 
     def folder(self, trial_id: str) -> Path:
-        """Return where a trial keeps its files."""
+        """Return the folder of a trial's files."""
         return self.storage / "trials" / trial_id
 
     def load(self, trial_id: str) -> TrialRecord | None:
@@ -74,11 +74,11 @@ class Ledger:
         return found[0] if found else None
 
     def load_all(self, trial_ids: Sequence[str]) -> tuple[TrialRecord, ...]:
-        """Return the records of those trials that were started, ordered by trial id."""
+        """Return the records of the given trials that were started, ordered by trial id."""
         return self._select(self._database.among(trials.c.trial_id, trial_ids))
 
     def all(self, study: str | None = None) -> tuple[TrialRecord, ...]:
-        """Return every record, or those that a study was the first to run, by trial id."""
+        """Return all records, or those of trials first run by a study, ordered by trial id."""
         return self._select() if study is None else self._select(trials.c.study == study)
 
     @patient
@@ -86,7 +86,7 @@ class Ledger:
         """Replace a trial's record as a whole.
 
         Raises:
-            TakenOverError: As `report` does.
+            TakenOverError: This process had claimed the study or the trial, and has lost it.
         """
         with self._database.begin() as connection:
             self.claims.require(connection, record.trial_id)
@@ -96,15 +96,15 @@ class Ledger:
     def report(
         self, record: TrialRecord, metrics: Mapping[str, float], *entries: LogEntry
     ) -> TrialRecord:
-        """Add an epoch to a trial and entries to its study's log, all of it or nothing.
+        """Add an epoch to a trial and entries to its study's log in one transaction.
 
         Args:
             record: The trial, with the number of the epoch that has ended.
-            metrics: Of that epoch.
-            entries: For the log.
+            metrics: Metrics of that epoch, by name.
+            entries: Entries for the log.
 
         Returns:
-            The record as it stands now; an epoch that is already there is left as it is.
+            The current record; an epoch that is already stored is not changed.
 
         Raises:
             TakenOverError: This process had claimed the study or the trial, and has lost it.
@@ -123,13 +123,13 @@ class Ledger:
 
     @patient
     def append_epoch(self, trial_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Add an epoch; one that is already there is left as it is."""
+        """Add an epoch; one that is already stored is not changed."""
         with self._database.begin() as connection:
             self.claims.require(connection, trial_id)
             self._database.add(connection, points, _point(trial_id, epoch, metrics))
 
     def append_system(self, trial_id: str, number: int, metrics: dict[str, float]) -> None:
-        """Add a sample of the machine's load, in a file of the trial's folder.
+        """Add a sample of the machine's load to a file in the trial's folder.
 
         Raises:
             TakenOverError: This process had claimed the trial, and has lost it.
@@ -143,7 +143,7 @@ class Ledger:
 
     @patient
     def append(self, *entries: LogEntry) -> None:
-        """Add entries to a study's log; those that are there already are left as they are.
+        """Add entries to a study's log; those already stored are not changed.
 
         Raises:
             TakenOverError: This process had claimed the study, and has lost it.
@@ -169,7 +169,7 @@ class Ledger:
 
     @patient
     def log(self, study: str, stage: str) -> StudyLog:
-        """Return what a stage's scheduler has seen, in order."""
+        """Return the log of a stage's scheduler, in order."""
         query = select(log).where(log.c.study == study, log.c.stage == stage).order_by(log.c.number)
         with self._database.begin(reading=True) as connection:
             rows = connection.execute(query).all()
@@ -180,14 +180,14 @@ class Ledger:
 
     @patient
     def ask(self, study: str, kind: Ask, **detail: Any) -> None:
-        """Ask something of a study; whoever runs it looks every second."""
+        """Store a request to a study; its driver checks for requests every second."""
         row = {"study": study, "kind": kind, "detail": detail, "time_ms": now_ms()}
         with self._database.begin() as connection:
             connection.execute(insert(requests).values(**row))
 
     @patient
     def asked(self, study: str) -> Asked:
-        """Return all that was asked of a study, put together."""
+        """Return all requests to a study, combined."""
         query = select(requests).where(requests.c.study == study).order_by(requests.c.number)
         with self._database.begin(reading=True) as connection:
             rows = connection.execute(query).all()
@@ -195,10 +195,10 @@ class Ledger:
 
     @patient
     def set_run(self, trial_id: str, mlflow_run_id: str) -> None:
-        """Remember the MLflow run of a trial, whatever else has changed meanwhile.
+        """Store the MLflow run of a trial, without changing anything else of its record.
 
         Raises:
-            TakenOverError: As `report` does.
+            TakenOverError: This process had claimed the study or the trial, and has lost it.
         """
         change = update(trials).where(trials.c.trial_id == trial_id)
         with self._database.begin() as connection:
@@ -206,11 +206,11 @@ class Ledger:
             connection.execute(change.values(mlflow_run_id=mlflow_run_id))
 
     def be_patient(self, patience: Patience) -> None:
-        """Wait, from now on, for a database that goes away; before that it is told of at once."""
+        """From now on retry while the database is not reachable; before, errors are raised."""
         self._database.patience = patience
 
     def close(self) -> None:
-        """Give connections back."""
+        """Close all connections."""
         self._database.close()
 
     @patient
@@ -229,12 +229,12 @@ def _records(connection: Any, *conditions: Any) -> tuple[TrialRecord, ...]:
 
 
 def default_ledger_url(storage: Path) -> str:
-    """Return the ledger that belongs to a storage folder: $HANDSSL_LEDGER, else SQLite in it."""
+    """Return the URL of a storage folder's ledger: $HANDSSL_LEDGER, else SQLite in the folder."""
     return os.environ.get("HANDSSL_LEDGER") or sqlite_url(storage / FILE)
 
 
 def has_results(storage: Path) -> bool:
-    """Say whether a storage has a ledger, so that looking does not make one."""
+    """Return whether a storage has a ledger, without creating one."""
     return bool(os.environ.get("HANDSSL_LEDGER")) or (storage / FILE).is_file()
 
 

@@ -1,4 +1,4 @@
-"""The log of a study: what its scheduler has seen, in the order in which it came."""
+"""The log of a study: events seen by its scheduler, in order of arrival."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ Kind = Literal["reported", "diverged", "failed", "retried", "stopped", "cancelle
 
 
 class LogEntry(NamedTuple):
-    """One entry; the same one is kept once.
+    """One entry; equal entries are kept once.
 
     Attributes:
         study: Name of the study.
         stage: Name of the stage.
-        trial_id: Of which trial.
-        kind: What happened to it.
-        epoch: After which epoch; of `failed` and `retried` the number of the attempt that failed or
-            begins, the first being 0; of `diverged` and `cancelled` 0.
-        value: The primary measure on `select` in mm, where there is one.
+        trial_id: Id of the trial.
+        kind: Kind of event.
+        epoch: Epoch after which it happened; for `failed` and `retried` the number of the attempt
+            that failed or begins, the first being 0; for `diverged` and `cancelled` 0.
+        value: The primary measure on `select` in mm, None if there is none.
     """
 
     study: str

@@ -1,4 +1,4 @@
-"""Waiting for a database that went away: a server that is restarted costs minutes, not a study."""
+"""Retries while a database is not reachable: a server restart costs minutes, not a study."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ P = ParamSpec("P")
 
 
 class Patience:
-    """How long, and until when, a database that was there before is waited for.
+    """Retry policy for a database that was reachable before.
 
-    One is shared by all threads that use a database: an outage begins with the first failure and
-    ends with the first success of any of them.
+    All threads that use a database share one: an outage begins with the first failure and ends
+    with the first success of any of them.
 
     Args:
-        say: Told once of each outage, in the thread that has made this one.
-        must_stop: Says whether to wait no longer.
-        limit_s: The longest outage that is waited for.
-        pause_s: Between two attempts.
+        say: Called with a message once per outage, in the thread that created this object.
+        must_stop: Returns whether to stop waiting.
+        limit_s: Longest outage to wait for, seconds.
+        pause_s: Pause between two attempts, seconds.
 
     Example:
         >>> Patience(print).insist(lambda: 3)
@@ -48,14 +48,14 @@ class Patience:
         self._since_s: float | None = None
 
     def insist(self, work: Callable[[], T]) -> T:
-        """Do work again until the database is there.
+        """Call a function, and repeat it until the database is reachable.
 
         Args:
-            work: One transaction that may be done twice: it may have been carried out though the
-                answer was lost.
+            work: One transaction that may safely run twice: it may have been committed although
+                the response was lost.
 
         Raises:
-            DatabaseAwayError: It was away for too long, or the caller must stop.
+            DatabaseAwayError: It was not reachable for too long, or `must_stop` returned True.
         """
         while True:
             try:
@@ -78,9 +78,9 @@ class Patience:
 
 
 def patient(method: Callable[P, T]) -> Callable[P, T]:
-    """Have a method that is one transaction done again, as patient as its `_database` is.
+    """Decorate a method that is one transaction: retry it by the policy of its `_database`.
 
-    What it writes has to be the same the second time, see `Patience.insist`.
+    The method must write the same when it is repeated, see `Patience.insist`.
     """
 
     @functools.wraps(method)

@@ -1,4 +1,4 @@
-"""What people ask of a study while it runs, or before it runs again."""
+"""Requests of users to a study while it runs, or before it runs again."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Ask = Literal["pause", "resume", "cancel", "extend"]
 
 @dataclass(frozen=True)
 class Asked:
-    """All that was asked of a study, put together.
+    """All requests to a study, combined.
 
     Attributes:
-        paused: It is to stop, and not to go on before it is resumed.
-        cancelled: Cells that are to be left out, with their block; None is every block.
-        blocks: Seeds that were added.
-        epochs: Of a trial, if they were changed.
+        paused: Whether the study must stop, and not continue until it is resumed.
+        cancelled: Labels of cells to leave out, each with its block; None means every block.
+        blocks: Added seeds.
+        epochs: New number of epochs per trial; None if unchanged.
     """
 
     paused: bool = False
@@ -26,7 +26,7 @@ class Asked:
     epochs: int | None = None
 
     def is_cancelled(self, cell: str, block: int) -> bool:
-        """Say whether a trial is to be left out.
+        """Return whether a trial is to be left out.
 
         Example:
             >>> asked = Asked(cancelled=frozenset({("contrastive blur", None)}))
@@ -37,10 +37,10 @@ class Asked:
 
 
 def put_together(rows: Iterable[tuple[Ask, Mapping[str, Any]]]) -> Asked:
-    """Fold requests, in the order in which they came.
+    """Combine requests, in the order in which they were made.
 
     Args:
-        rows: What was asked, and its details.
+        rows: Kind and details of each request.
 
     Example:
         >>> put_together([("pause", {}), ("extend", {"blocks": [4]}), ("resume", {})])

@@ -1,4 +1,4 @@
-"""The plan of each study, as it was when the study was first run, and what has changed since."""
+"""The plan of each study at its first run, and changes since then."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Plan = dict[str, Any]
 
 
 class StudyPlans:
-    """What was registered before the first result of a study.
+    """Plans of studies, registered before their first result.
 
     Args:
-        database: Of the ledger.
+        database: Database of the ledger.
     """
 
     def __init__(self, database: Database) -> None:
@@ -30,7 +30,7 @@ class StudyPlans:
 
         Args:
             study: Name of the study.
-            plan: JSON values.
+            plan: The plan as JSON values.
 
         Returns:
             The plan that was kept first.
@@ -41,7 +41,7 @@ class StudyPlans:
 
     @patient
     def add_deviation(self, study: str, plan_hash: str, deviations: list[str]) -> None:
-        """Remember that a study was run under another plan than its first; once for each plan."""
+        """Record that a study was run under a plan other than its first; once for each plan."""
         with self._database.begin() as connection:
             kept = connection.scalar(_plan_of(study))
             if not kept:
@@ -52,7 +52,7 @@ class StudyPlans:
 
     @patient
     def keep_study(self, study: str, values: Mapping[str, Any]) -> None:
-        """Remember, beside its first plan, a study as it was last run.
+        """Store a study as it was last run, next to its first plan.
 
         Args:
             study: Name of the study.
@@ -73,7 +73,7 @@ class StudyPlans:
 
     @patient
     def plan(self, study: str) -> Plan | None:
-        """Return the plan that a study was first run under, None if it never was."""
+        """Return the plan under which a study was first run, None if it has not been run."""
         with self._database.begin(reading=True) as connection:
             found = connection.scalar(_plan_of(study))
         return dict(found) if found else None

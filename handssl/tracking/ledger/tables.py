@@ -1,10 +1,12 @@
 """The ledger's tables.
 
-trials   one row a trial, under its trial_id: how it stands, and who works on it until when
-points   one row an epoch of a trial, never changed once written
-log      what a study's scheduler has seen, in order, never changed once written
-studies  one row a study: its plan
-requests what was asked of a study, in order, never changed once written
+trials   one row per trial, under its trial_id: its current state
+claims   one row per claim on a trial or a study: its owner, and until when it holds
+points   one row per epoch of a trial, never changed once written
+log      events seen by a study's scheduler, in order, never changed once written
+studies  one row per study: its plan
+requests requests to a study, in order, never changed once written
+about    versions of the tables
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-# Raise it when a table changes; an older ledger is then refused with a word on what to do.
+# Raise it when a table changes; an older ledger is then refused with advice on what to do.
 SCHEMA_VERSION = 2
 
 metadata = MetaData()
