@@ -1,4 +1,4 @@
-"""The schema of converted datasets: which arrays a .npz may hold, and what they must be."""
+"""Schema of converted datasets: names, types and shapes of the arrays in a .npz file."""
 
 from __future__ import annotations
 
