@@ -54,7 +54,7 @@ def _require_unchanged(own: Own) -> None:
 
 
 def _probe(own: Own, view_px: int, device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return random images and theta: the lower and upper ends of the ranges, and values between."""
+    """Return random images and theta: lower ends of the ranges, upper ends, and random values."""
     generator = torch.Generator().manual_seed(0)
     images = torch.rand((_IMAGES, 3, view_px, view_px), generator=generator)
     share = torch.rand((_IMAGES, len(own.ranges)), generator=generator)

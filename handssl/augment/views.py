@@ -88,7 +88,7 @@ class ViewMaker:
             theta: From `draw_theta`.
             matrix: (B, 2, 3) from `view_matrix`.
             ids: int64 (B,), sample ids.
-            key: Address of the noise field.
+            key: Key of the noise field.
 
         Returns:
             float32 (B, 3, view_px, view_px), normalised.
