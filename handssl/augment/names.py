@@ -40,9 +40,9 @@ FLIPS = ("flip", "hflip", "horizontal_flip", "mirror", "vertical_flip", "vflip")
 def _no_flip(name: object) -> object:
     if name in FLIPS:
         raise ValueError(
-            f"{name} is no transformation of hands, which are chiral: the mirror image of a right "
-            f"hand is a left hand, so its handedness and the x axis of its pose would be wrong; "
-            f"leave it out"
+            f"{name} is no valid transformation of hands, which are chiral: the mirror image of a "
+            f"right hand is a left hand, so its handedness and the x axis of its pose would be "
+            f"wrong; leave it out"
         )
     return name
 

@@ -79,7 +79,7 @@ class Own(Config):
     @classmethod
     def _is_free(cls, value: str) -> str:
         if not re.match(OWN_NAME, value):
-            raise ValueError("expected up to 40 small letters, digits and _, a letter first")
+            raise ValueError("expected up to 40 lower-case letters, digits and _, a letter first")
         # Heads and weights are stored in a `ModuleDict` under the name.
         if value in _TAKEN or hasattr(torch.nn.ModuleDict, value):
             raise ValueError("expected a name that is not taken; choose another")
@@ -96,7 +96,7 @@ class Own(Config):
     @classmethod
     def _has_parameters(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("ranges") == ():
-            raise ValueError("expected ranges of parameters to predict, there are none")
+            raise ValueError("expected ranges of parameters to predict, found none")
         return value
 
     @property

@@ -33,14 +33,14 @@ def require_sound(own: Own, *, view_px: int, device: torch.device | str = "cpu")
     first = _applied(own, images, theta)
     _require_images(own, first, given)
     if not torch.equal(images, given):
-        raise _refusal(own, "images that are left as they are", "some written to", "copy them")
+        raise _refusal(own, "unchanged input images", "modified ones", "copy them")
     if not torch.equal(first, _applied(own, given.clone(), theta)):
-        how = "draw nothing in apply, theta has all that is random"
-        raise _refusal(own, "equal images for equal arguments", "others", how)
+        how = "draw nothing in apply, theta contains all random values"
+        raise _refusal(own, "equal images for equal arguments", "different ones", how)
     single = torch.cat([_applied(own, given[i : i + 1], theta[i : i + 1]) for i in range(_IMAGES)])
     if not torch.allclose(single, first, rtol=0.0, atol=_ALIKE):
         how = "use no statistics of the batch"
-        raise _refusal(own, "each image changed by its own row alone", "other images alone", how)
+        raise _refusal(own, "images that depend only on their row", "others if alone", how)
 
 
 def _require_unchanged(own: Own) -> None:
@@ -48,8 +48,8 @@ def _require_unchanged(own: Own) -> None:
     if now != own:
         changed = [name for name in Own.model_fields if getattr(now, name) != getattr(own, name)]
         raise InputError(
-            f"transformation {own.path}: expected what the configuration says, got other "
-            f"{', '.join(changed)}; give what changed another name, or read the study again"
+            f"transformation {own.path}: expected the values of the configuration, got different "
+            f"{', '.join(changed)}; rename the changed transformation, or load the study again"
         )
 
 

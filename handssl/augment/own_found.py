@@ -73,8 +73,8 @@ def own_path(transformation: Any) -> str:
     if module == "__main__" or not names:
         raise InputError(
             "transformation: expected an object or a class at the top of a module that workers can "
-            f"import, got {transformation!r} of {module or 'no module'}; give it a name in a file "
-            "of its own"
+            f"import, got {transformation!r} of {module or 'no module'}; give it a name in a "
+            "separate file"
         )
     return f"{module}:{names[0]}"
 

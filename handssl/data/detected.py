@@ -83,7 +83,7 @@ def _read(path: Path) -> tuple[Mapping[int, Box], bytes]:
             mistakes.append(f"  line {rows.line_num}: {found}")
         elif boxes.setdefault(found[0], found[1]) is not found[1]:
             mistakes.append(
-                f"  line {rows.line_num}: id: expected each once, {found[0]} comes again"
+                f"  line {rows.line_num}: id: expected each once, found {found[0]} again"
             )
     if mistakes:
         more = f"\n  and {len(mistakes) - _SHOWN} more" if len(mistakes) > _SHOWN else ""

@@ -109,7 +109,7 @@ def _check_ids(ids: list[int], entries: list[_Entry]) -> None:
     for number, (name, _, _) in zip(ids, entries, strict=True):
         if number in seen:
             raise DataError(
-                f"{name}: expected an id of its own, found that of {seen[number]}; rename it"
+                f"{name}: expected a unique id, found the same as {seen[number]}; rename it"
             )
         seen[number] = name
 

@@ -116,11 +116,11 @@ def _compare(store: PackedStore, source: Reader, first: int, stop: int) -> Itera
             image, row = crop_sample(sample, store.manifest.crop_px, store.manifest.context)
         except DataError as error:
             if packed:
-                yield f"{error} (it was whole when it was packed)"
+                yield f"{error} (it was intact when it was packed)"
             continue
         where = f"{sample.source}: id {sample.id}"
         if not packed:
-            yield f"{where}: it was damaged when the store was packed, and is whole now: pack again"
+            yield f"{where}: it was damaged when packed, but is intact now: pack again"
         elif not np.array_equal(image, store.images.array[slot]):
             yield f"{where}: the image changed after packing"
         else:

@@ -124,7 +124,7 @@ def _finite(check: Check, name: str, values: NDArray[Any], valid: Bools) -> NDAr
 
 
 def _camera(check: Check, heads: Heads) -> NDArray[np.float64]:
-    check.that("camera" in heads, "camera", "it beside xyz", "none")
+    check.that("camera" in heads, "camera", "matrices with xyz", "none")
     camera = np.broadcast_to(heads["camera"].astype(np.float64), (check.count, 3, 3))
     good = np.isfinite(camera).all(axis=(1, 2)) & (camera[:, [0, 1], [0, 1]] > 0).all(axis=1)
     good &= (camera[:, 2] == [0, 0, 1]).all(axis=1) & (camera[:, 1, 0] == 0)
@@ -135,9 +135,9 @@ def _camera(check: Check, heads: Heads) -> NDArray[np.float64]:
 
 def _metres(check: Check, heads: Heads, joints: list[int], valid: Bools) -> NDArray[np.float64]:
     unit = str(heads.get("unit", "none"))
-    check.that(unit in _UNITS, "unit", "m or mm beside xyz", unit)
+    check.that(unit in _UNITS, "unit", "m or mm with xyz", unit)
     xyz = _finite(check, "xyz", heads["xyz"][:, joints], valid) * _UNITS[unit]
-    check.every((xyz[..., 2] > 0) | ~valid, "xyz", "joints before the camera (z > 0)", xyz)
+    check.every((xyz[..., 2] > 0) | ~valid, "xyz", "joints in front of the camera (z > 0)", xyz)
     ends = valid[:, BONE].all(axis=1)
     if ends.any():
         length = float(np.median(np.linalg.norm(xyz[ends, BONE[0]] - xyz[ends, BONE[1]], axis=1)))

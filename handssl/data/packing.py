@@ -174,7 +174,7 @@ def _started(partial: Path, recipes: Sequence[str]) -> Iterator[None]:
         if found not in ("", *recipes):
             raise DataError(
                 f"{partial}: expected nothing or a packing of {recipe}, found one of {found}, with "
-                "other data or settings; remove it or choose another place"
+                "other data or settings; remove it or choose another folder"
             )
         if not found:
             file.write(recipe)
@@ -223,7 +223,7 @@ def _place(partial: Path, folder: Path) -> None:
 def _outdated(error: DataError, store: PackedStore) -> DataError:
     return DataError(
         f"{error}\n{store.folder}: its sources have changed since it was packed, or an earlier "
-        "version did not record them; until they are packed again the store stays as it is"
+        "version did not record them; the store is not changed until they are packed again"
     )
 
 
@@ -237,7 +237,7 @@ def _remove(partial: Path, recipes: Sequence[str]) -> None:
 def _explained(error: OSError, folder: Path, partial: Path) -> DataError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DataError(
-            f"{folder}: expected room on the disk, found it full ({error.strerror}); what is "
-            f"finished is kept in {partial.name}: free space and run the same command again"
+            f"{folder}: expected space on the disk, found it full ({error.strerror}); finished "
+            f"shards are kept in {partial.name}: free space and run the same command again"
         )
     return DataError(f"{folder}: cannot be written: {error.strerror or error}")

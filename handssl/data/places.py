@@ -71,10 +71,10 @@ def find_store(
 def _advice(name: str, storage: Path) -> str:
     if name in _READERS:
         pack = command("data", "pack", name, "--root", "ROOT", storage=storage)
-        return f"Make it with: {pack}"
+        return f"Create it with: {pack}"
     return (
         f"handssl reads some datasets itself{nearest(name, _READERS)}\n"
-        "A dataset of your own is packed in Python: handssl.add_dataset(reader)"
+        "A custom dataset is packed in Python: handssl.add_dataset(reader)"
     )
 
 

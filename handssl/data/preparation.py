@@ -45,7 +45,7 @@ def prepare(
     if isinstance(config, ProceduralData):
         # Two studies on one storage may request the same hands at once.
         lock = storage / "locks" / f"{_name(config)}-{config.crop_px}.lock"
-        waits = _phase(on_progress, "waiting for another process that makes them")
+        waits = _phase(on_progress, "waiting for another process that creates them")
         with one_at_a_time(lock, (lambda: waits(0, 1)) if waits else None):
             return _procedural(config, storage, on_progress, workers)
     labelled = find_store(config.name, config.fingerprint, storage, more)

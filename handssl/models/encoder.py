@@ -53,7 +53,7 @@ def encoder_name(factory: Callable[..., Any]) -> str:
     if module in ("", "__main__") or not name.isidentifier():
         raise InputError(
             "encoder: expected a function or class at the top of a module that workers can import, "
-            f"got {name or factory!r} of {module or 'no module'}; move it into a file of its own"
+            f"got {name or factory!r} of {module or 'no module'}; move it into a separate file"
         )
     return f"{module}:{name}"
 

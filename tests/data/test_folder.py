@@ -164,7 +164,7 @@ def test_a_root_without_images_says_what_it_holds(tmp_path, make, found):
 
 def test_names_that_hash_alike_are_refused(root, monkeypatch):
     monkeypatch.setattr(folder, "_hash", lambda text: len(text) % 3)
-    with pytest.raises(DataError, match=r"expected an id of its own, found that of .*; rename it"):
+    with pytest.raises(DataError, match=r"expected a unique id, found the same as .*; rename it"):
         FolderReader(root)
 
 

@@ -89,7 +89,7 @@ def test_an_image_that_was_left_out_is_packed_once_it_is_repaired(run, few, tmp_
     assert (code, json.loads(out)["images"], json.loads(out)["damaged"]) == (0, 11, 1)
     (few / "0005.jpg").write_bytes(whole)
     code, _, err = run("verify", tmp_path / "s", "--root", few, "-q")
-    assert (code, "0005.jpg" in err, "is whole now" in err) == (3, True, True)
+    assert (code, "0005.jpg" in err, "is intact now" in err) == (3, True, True)
     code, out, err = run(*words)
     assert (code, json.loads(out)["images"], json.loads(out)["damaged"]) == (0, 12, 0)
     assert "its sources have changed, so it was packed again" in err

@@ -134,7 +134,7 @@ def _check_camera(path: Path, camera: Floats) -> None:
 
 def _check_joints(path: Path, xyz: Floats) -> None:
     _refuse(path, ~np.isfinite(xyz).all(axis=(1, 2)), "finite joints", xyz)
-    _refuse(path, ~(xyz[..., 2] > 0).all(axis=1), "joints before the camera, z > 0", xyz)
+    _refuse(path, ~(xyz[..., 2] > 0).all(axis=1), "joints in front of the camera, z > 0", xyz)
 
 
 def _check_scale(path: Path, scale: Floats, xyz: Floats) -> None:

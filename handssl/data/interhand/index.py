@@ -136,8 +136,9 @@ def _check_joints(files: SplitFiles, index: Arrays) -> None:
         if bad.any():
             row, joint = np.argwhere(bad)[0]
             raise DataError(
-                f"{files.joint_3d}: id {index['id'][start + row]}: expected valid joints before "
-                f"the camera (z > 0), found joint {joint} at {xyz[row, joint].round(2).tolist()} mm"
+                f"{files.joint_3d}: id {index['id'][start + row]}: expected valid joints in front "
+                f"of the camera (z > 0), found joint {joint} at "
+                f"{xyz[row, joint].round(2).tolist()} mm"
             )
 
 
