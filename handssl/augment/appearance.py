@@ -24,8 +24,8 @@ def color_jitter(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Shift hue, scale saturation and value, offset value.
 
     Args:
-        images: (B, 3, P, P).
-        theta: (B, 4), as defined by `ColorJitter`.
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: Parameters, (B, 4), as defined by `ColorJitter`.
     """
     hue, saturation, value = rgb_to_hsv(images)
     shift, log_saturation, log_value, offset = (t[:, None, None] for t in theta.unbind(1))
@@ -38,8 +38,8 @@ def color_drop(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Return the grey image on three equal channels.
 
     Args:
-        images: (B, 3, P, P).
-        theta: (B, 0), unused.
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: No parameters, (B, 0).
     """
     red, green, blue = images.unbind(1)
     grey = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
@@ -75,8 +75,8 @@ def blur(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Convolve with a Gaussian of sigma theta_0 view sides, mirrored at the border.
 
     Args:
-        images: (B, 3, P, P).
-        theta: (B, 1).
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: Parameters, (B, 1).
     """
     side_px = images.shape[-1]
     # Three times the largest documented sigma (2 px at 128 px); beyond it the weights vanish.
@@ -103,8 +103,8 @@ def sobel(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Return the gradient magnitude of the grey image on three equal channels, clipped at 1.
 
     Args:
-        images: (B, 3, P, P).
-        theta: (B, 0), unused.
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: No parameters, (B, 0).
     """
     luma = constant(LUMA, images)[None, :, None, None]
     grey = F.pad((images * luma).sum(1, keepdim=True), (1, 1, 1, 1), mode="reflect")
@@ -120,8 +120,8 @@ def noise(
     """Add independent Gaussian noise of sigma theta_0 to every channel of every pixel.
 
     Args:
-        images: (B, 3, P, P).
-        theta: (B, 1).
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: Parameters, (B, 1).
         ids: int64 (B,), sample ids; with `key` they determine the noise.
         key: Key from `noise_key`.
     """
@@ -140,8 +140,8 @@ def cutout(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Cover a square of side theta_0 view sides centred on (theta_1, theta_2) with grey theta_3.
 
     Args:
-        images: (B, 3, P, P).
-        theta: (B, 4), all in [0, 1].
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: Parameters, (B, 4), all in [0, 1].
     """
     side_px = images.shape[-1]
     centres = (torch.arange(side_px, dtype=images.dtype, device=images.device) + 0.5) / side_px

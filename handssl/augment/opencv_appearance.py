@@ -27,7 +27,7 @@ def color_jitter(image: Image, parameters: Sequence[float]) -> Image:
     """Shift hue, scale saturation and value, offset value.
 
     Args:
-        image: uint8 (P, P, 3).
+        image: RGB image, uint8 (P, P, 3).
         parameters: Hue in turns, log saturation factor, log value factor, value offset.
     """
     shift, log_saturation, log_value, offset = parameters
@@ -52,8 +52,8 @@ def color_drop(image: Image, parameters: Sequence[float]) -> Image:
     """Return the grey image on three equal channels.
 
     Args:
-        image: uint8 (P, P, 3).
-        parameters: Empty.
+        image: RGB image, uint8 (P, P, 3).
+        parameters: Empty sequence.
     """
     changed: Image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return changed
@@ -63,7 +63,7 @@ def blur(image: Image, parameters: Sequence[float]) -> Image:
     """Convolve with a Gaussian of sigma parameters[0] view sides, mirrored at the border.
 
     Args:
-        image: uint8 (P, P, 3).
+        image: RGB image, uint8 (P, P, 3).
         parameters: Sigma in view sides.
     """
     side_px = image.shape[0]
@@ -97,8 +97,8 @@ def sobel(image: Image, parameters: Sequence[float]) -> Image:
     """Return the gradient magnitude of the grey image on three equal channels, clipped.
 
     Args:
-        image: uint8 (P, P, 3).
-        parameters: Empty.
+        image: RGB image, uint8 (P, P, 3).
+        parameters: Empty sequence.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     across = cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.25)
@@ -113,7 +113,7 @@ def noise(image: Image, parameters: Sequence[float], sample_id: int, *, key: int
     """Add independent Gaussian noise of sigma parameters[0] to every channel of every pixel.
 
     Args:
-        image: uint8 (P, P, 3).
+        image: RGB image, uint8 (P, P, 3).
         parameters: Sigma, for an image in [0, 1].
         sample_id: Sample id; with `key` it determines the noise.
         key: Key from `appearance.noise_key`.
@@ -127,7 +127,7 @@ def cutout(image: Image, parameters: Sequence[float]) -> Image:
     """Cover a square of side parameters[0] view sides with one grey level.
 
     Args:
-        image: uint8 (P, P, 3).
+        image: RGB image, uint8 (P, P, 3).
         parameters: Side in view sides, centre x, centre y, grey.
     """
     side, x, y, grey = parameters

@@ -44,7 +44,7 @@ def warp(crop: np.ndarray, matrix: np.ndarray, *, view_px: int, border: Border) 
     """Resample a view from a stored crop, bilinearly.
 
     Args:
-        crop: uint8 (3, S, S).
+        crop: RGB crop, uint8 (3, S, S).
         matrix: (2, 3) from `pixel_matrices`.
         view_px: Side of the view in pixels.
         border: Content outside the stored crop.

@@ -59,8 +59,8 @@ def color_jitter(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Multiply hue, saturation and value, offset value.
 
     Args:
-        images: (B, 3, P, P) in [0, 1].
-        theta: (B, 4), as `ColorJitter` defines it; hue_turns in [-0.5, 0.5] gives the factor.
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: Parameters, (B, 4), as `ColorJitter` defines it; hue_turns in [-0.5, 0.5] gives the factor.
     """
     hue, saturation, value = rgb_to_hsv(images)
     turns, log_saturation, log_value, offset = (t[:, None, None] for t in theta.unbind(1))
@@ -73,8 +73,8 @@ def sobel(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Return the sum of both derivatives of the grey image, modulo 256 levels.
 
     Args:
-        images: (B, 3, P, P) in [0, 1].
-        theta: (B, 0), unused.
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: No parameters, (B, 0).
     """
     red, green, blue = images.unbind(1)
     grey = torch.round(255.0 * (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue))
@@ -91,8 +91,8 @@ def noise(
     """Add the positive part of Gaussian noise in whole levels, modulo 256 levels.
 
     Args:
-        images: (B, 3, P, P) in [0, 1].
-        theta: (B, 1), sigma.
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: Sigma, (B, 1).
         ids: int64 (B,), sample ids.
         key: Key from `appearance.noise_key`.
     """

@@ -146,7 +146,7 @@ def text(rates: AugmentRates) -> str:
         "",
         f"Views of {VIEW_PX} px from crops of {CROP_PX} px, procedural hands, batches of "
         f"{rates.images}. Medians of rounds taken in turns; ratios are of one run. `floor`: the "
-        "bare OpenCV calls for the same changes, everything prepared beforehand. albumentations: "
+        "bare OpenCV calls for the same changes, everything prepared in advance. albumentations: "
         f"one Affine, uint8 until Normalize; {rates.cores} cores can at most multiply what one "
         "does.",
         "",

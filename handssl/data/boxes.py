@@ -90,7 +90,7 @@ def _read(path: Path, rows: csv.DictReader[str], files: set[str]) -> dict[str, l
         )
     boxes = _collect(path, rows, files)
     if not boxes:
-        raise DataError(f"{path}: expected a line for each box, found a header alone")
+        raise DataError(f"{path}: expected a line for each box, found only a header")
     return boxes
 
 

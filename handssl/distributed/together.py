@@ -1,4 +1,4 @@
-"""Run a function in several local processes that form one process group, for tests."""
+"""Run a function in several local processes of one process group, for benchmarks and tests."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ def ridge_path(features: torch.Tensor, targets: torch.Tensor) -> list[RidgeProbe
     (X'X / N + lambda I)^-1 X'Y / N, lambda = 10^e times the mean eigenvalue of X'X / N.
 
     Args:
-        features: (N, D).
-        targets: (N, T).
+        features: Features, (N, D).
+        targets: Targets, (N, T).
 
     Returns:
         One probe for each exponent in `LAMBDA_EXPONENTS`.
@@ -94,7 +94,7 @@ def choose_probe(
 
     Args:
         probes: Probes of all points of a grid.
-        features: (M, D), of the split `select`.
+        features: Features of the split `select`, (M, D).
         error: Function that scores predictions (M, T); lower is better.
     """
     return min(reversed(probes), key=lambda probe: error(probe.predict(features)))

@@ -72,8 +72,8 @@ def sgd_probes(
     L = mean |uv - uv'| + 5 mean |z - z'| over joints with a label.
 
     Args:
-        features: (N, D), of the split `probe`.
-        columns: (N, 63), from `as_columns`.
+        features: Features of the split `probe`, (N, D).
+        columns: Targets from `as_columns`, (N, 63).
         valid: bool (N, 21), whether each joint has a label.
         config: Grid, epochs, batch, seed.
 

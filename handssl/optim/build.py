@@ -70,7 +70,7 @@ def adam_larc_chain(
     Args:
         betas: Decay rates of the means of u and u^2.
         eps: Added to Adam's root; the one in the ratio's denominator is 1e-8.
-        trust_coefficient: eta.
+        trust_coefficient: Trust coefficient eta.
     """
     return [
         MeasureNorms(),
@@ -89,8 +89,8 @@ def lars_chain(*, momentum: float, trust_coefficient: float, preset: LarsPreset)
     and for tensors that are not adapted.
 
     Args:
-        momentum: mu.
-        trust_coefficient: eta.
+        momentum: Momentum mu.
+        trust_coefficient: Trust coefficient eta.
         preset: `paper` or `large_batch`.
 
     Reference:

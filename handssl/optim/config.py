@@ -49,8 +49,8 @@ class OptimizerConfig(Config):
         betas: `adam`, `adam_larc`, `lamb`: decay rates of the running means; default 0.9, 0.999.
         eps: Added to Adam's root; default 1e-8, for `lamb` 1e-6.
         momentum: `lars`: momentum; default 0.9.
-        trust_coefficient: Largest share of its norm by which a tensor moves; default 0.02 for
-            `adam_larc`, 0.001 for `lars`.
+        trust_coefficient: Share of its norm by which a tensor moves; default 0.02 for `adam_larc`,
+            0.001 for `lars`.
         preset: `lars`: `paper` (denominator |g| + wd |w|, the default) or `large_batch`
             (|g + wd w|).
     """

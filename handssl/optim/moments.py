@@ -17,7 +17,7 @@ class Momentum:
     """v <- mu v + lr u; u <- v: the buffer includes the rate at the time of each update.
 
     Args:
-        momentum: mu.
+        momentum: Momentum mu, in [0, 1).
     """
 
     momentum: float

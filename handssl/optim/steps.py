@@ -117,7 +117,7 @@ class TrustRatio(Plain):
     """r = eta |w| / (|u| + wd |w| + eps), and 1 where |w| or |u| is 0.
 
     Args:
-        coefficient: eta.
+        coefficient: Trust coefficient eta.
         eps: Added to the denominator.
         decay_below: Whether the denominator includes wd |w|; false if u includes the decay.
     """

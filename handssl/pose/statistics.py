@@ -46,8 +46,8 @@ def auc_50mm(errors: Floats, counted: Mask) -> float:
     PCK(t) = share of errors <= t at 100 thresholds; the area is a trapezoid sum over the range.
 
     Args:
-        errors: (N, J), mm.
-        counted: bool (N, J).
+        errors: Errors in mm, (N, J).
+        counted: Whether each error counts, bool (N, J).
 
     Returns:
         In [0, 1].

@@ -271,7 +271,7 @@ def test_of_many_mistakes_the_first_are_listed_and_the_others_counted(root, boxe
     ("header", "message"),
     [
         ("file,x,y,w,h", "line 1: expected a header with .*, missing width, height"),
-        ("file,x,y,width,height", "expected a line for each box, found a header alone"),
+        ("file,x,y,width,height", "expected a line for each box, found only a header"),
     ],
 )
 def test_a_file_without_boxes_is_named(root, boxes, header, message):

@@ -135,7 +135,7 @@ def test_a_part_or_a_repetition_of_a_tensor_is_kept_without_the_rest(tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.complex128, torch.float8_e4m3fn])
 def test_a_tensor_of_a_type_the_format_has_not_is_named(dtype):
-    with pytest.raises(TypeError, match=r"model\.odd: cannot keep a tensor of torch"):
+    with pytest.raises(TypeError, match=r"model\.odd: cannot store a tensor of torch"):
         encode({"model": {"odd": torch.zeros(2, dtype=dtype)}})
 
 

@@ -2,7 +2,7 @@
 
 <root>/training/rgb/%08d.jpg                image id = unique id + unique ids x version
 <root>/training_{K,xyz,scale}.json          one entry per unique id
-<root or other>/evaluation/rgb/%08d.jpg     image id = unique id, one version
+<root or other>/evaluation/rgb/%08d.jpg     numbered from 0, one version
 <root or other>/evaluation_{K,xyz,scale}.json
 """
 

@@ -55,7 +55,7 @@ def uniformity(features: torch.Tensor) -> float:
     uniform on a high-dimensional sphere.
 
     Args:
-        features: (N, D), N >= 2.
+        features: Features, (N, D), N >= 2.
 
     Example:
         >>> round(uniformity(torch.eye(2)), 6)
@@ -76,7 +76,7 @@ def effective_rank(features: torch.Tensor) -> float:
     """Return exp of the entropy of the normalised singular values of centred features.
 
     Args:
-        features: (N, D).
+        features: Features, (N, D).
 
     Returns:
         From 1 to min(N - 1, D); 0 if all features are equal.
@@ -101,7 +101,7 @@ def dead_share(features: torch.Tensor) -> float:
     """Return the share of features that are constant over all images, in [0, 1].
 
     Args:
-        features: (N, D).
+        features: Features, (N, D).
 
     Example:
         >>> dead_share(torch.tensor([[1.0, 0.0], [2.0, 0.0]]))

@@ -24,8 +24,8 @@ def ridge_readouts(features: torch.Tensor, targets: torch.Tensor) -> list[Readou
     vectors of the few rows are used instead of the eigenvectors of the many columns.
 
     Args:
-        features: (N, D).
-        targets: (N, T).
+        features: Features, (N, D).
+        targets: Targets, (N, T).
 
     Returns:
         One function from (M, D) to (M, T) for each exponent in `LAMBDA_EXPONENTS`.
@@ -49,8 +49,8 @@ def fit_readout(features: torch.Tensor, targets: torch.Tensor, held: torch.Tenso
     """Fit a linear read-out, with lambda chosen by the squared error on held-out rows.
 
     Args:
-        features: (N, D).
-        targets: (N, T).
+        features: Features, (N, D).
+        targets: Targets, (N, T).
         held: bool (N,), the held-out rows that choose lambda; the others are used for fitting.
 
     Returns:

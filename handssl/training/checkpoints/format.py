@@ -95,7 +95,7 @@ def _table(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
     table, end = {}, 0
     for name, tensor in tensors.items():
         if tensor.dtype not in _DTYPES:
-            raise TypeError(f"{name}: cannot keep a tensor of {tensor.dtype}")
+            raise TypeError(f"{name}: cannot store a tensor of {tensor.dtype}")
         begin, end = end, end + tensor.nbytes
         dtype, shape = _DTYPES[tensor.dtype], list(tensor.shape)
         table[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}

@@ -101,7 +101,7 @@ class RunLock:
     def _unusable(self, error: OSError) -> DataError:
         return DataError(
             f"{self.path}: expected a file that can be locked, cannot ({error.strerror}); "
-            "choose a folder on a file system with locks where you may write"
+            "choose a writable folder on a file system with locks"
         )
 
 
