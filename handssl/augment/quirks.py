@@ -60,7 +60,7 @@ def color_jitter(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
 
     Args:
         images: RGB images in [0, 1], (B, 3, P, P).
-        theta: Parameters, (B, 4), as `ColorJitter` defines it; hue_turns in [-0.5, 0.5] gives the factor.
+        theta: (B, 4), as defined by `ColorJitter`; hue_turns in [-0.5, 0.5] gives the factor.
     """
     hue, saturation, value = rgb_to_hsv(images)
     turns, log_saturation, log_value, offset = (t[:, None, None] for t in theta.unbind(1))
