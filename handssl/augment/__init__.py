@@ -1,4 +1,4 @@
-"""Transformations with parameters: drawn once, consumed by image and target alike."""
+"""Transformations with parameters, drawn once and used for both image and target."""
 
 from handssl.augment.backends import Backend, choose_backend, make_views
 from handssl.augment.config import (

@@ -1,4 +1,4 @@
-"""The transformations that change pixel values.
+"""Transformations that change pixel values.
 
 They are color_jitter, color_drop, blur, sobel, noise and cutout.
 
@@ -21,11 +21,11 @@ _EPS = 1e-8
 
 
 def color_jitter(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
-    """Shift hue, scale saturation and value, offset value, as `ColorJitter` defines theta.
+    """Shift hue, scale saturation and value, offset value.
 
     Args:
-        images: (B, 3, P, P).
-        theta: (B, 4).
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: Parameters, (B, 4), as defined by `ColorJitter`.
     """
     hue, saturation, value = rgb_to_hsv(images)
     shift, log_saturation, log_value, offset = (t[:, None, None] for t in theta.unbind(1))
@@ -38,8 +38,8 @@ def color_drop(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Return the grey image on three equal channels.
 
     Args:
-        images: (B, 3, P, P).
-        theta: (B, 0), unused.
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: No parameters, (B, 0).
     """
     red, green, blue = images.unbind(1)
     grey = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
@@ -52,7 +52,7 @@ def rgb_to_hsv(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.
     value, least = images.amax(1), images.amin(1)
     chroma = value - least
     scale = 1.0 / (chroma + _EPS)
-    # Six sectors; a grey pixel has chroma 0 and takes hue 0.
+    # Six sectors; a grey pixel has chroma 0 and gets hue 0.
     hue = torch.where(
         value == red,
         (green - blue) * scale,
@@ -75,8 +75,8 @@ def blur(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Convolve with a Gaussian of sigma theta_0 view sides, mirrored at the border.
 
     Args:
-        images: (B, 3, P, P).
-        theta: (B, 1).
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: Parameters, (B, 1).
     """
     side_px = images.shape[-1]
     # Three times the largest documented sigma (2 px at 128 px); beyond it the weights vanish.
@@ -93,7 +93,7 @@ def _convolve_axis(images: torch.Tensor, weights: torch.Tensor, axis: int) -> to
     radius = weights.shape[1] // 2
     pad = (radius, radius, 0, 0) if axis == 3 else (0, 0, radius, radius)
     padded = F.pad(images, pad, mode="reflect")
-    rows = padded.transpose(0, 1)  # channels become the batch, each image its own group
+    rows = padded.transpose(0, 1)  # channels become the batch, each image a group
     shape = (batch, 1, 1, -1) if axis == 3 else (batch, 1, -1, 1)
     out = F.conv2d(rows, weights.reshape(shape), groups=batch)
     return out.transpose(0, 1).reshape(batch, channels, height, width)
@@ -103,8 +103,8 @@ def sobel(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Return the gradient magnitude of the grey image on three equal channels, clipped at 1.
 
     Args:
-        images: (B, 3, P, P).
-        theta: (B, 0), unused.
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: No parameters, (B, 0).
     """
     luma = constant(LUMA, images)[None, :, None, None]
     grey = F.pad((images * luma).sum(1, keepdim=True), (1, 1, 1, 1), mode="reflect")
@@ -120,14 +120,14 @@ def noise(
     """Add independent Gaussian noise of sigma theta_0 to every channel of every pixel.
 
     Args:
-        images: (B, 3, P, P).
-        theta: (B, 1).
-        ids: int64 (B,), sample ids; with `key` they address the noise.
-        key: From `noise_key`.
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: Parameters, (B, 1).
+        ids: int64 (B,), sample ids; with `key` they determine the noise.
+        key: Key from `noise_key`.
     """
     batch, channels, height, width = images.shape
     field = normal_fields(ids, images[0].numel(), key).reshape(batch, height, width, channels)
-    field = field.permute(0, 3, 1, 2)  # drawn pixel by pixel, as images lie on the host
+    field = field.permute(0, 3, 1, 2)  # drawn in the channels-last layout of images on the host
     return (images + theta[:, :, None, None] * field).clamp(0.0, 1.0)
 
 
@@ -137,11 +137,11 @@ def noise_key(seed: int, epoch: int, view: int) -> int:
 
 
 def cutout(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
-    """Cover a square of side theta_0 view sides centred on (theta_1, theta_2) by grey theta_3.
+    """Cover a square of side theta_0 view sides centred on (theta_1, theta_2) with grey theta_3.
 
     Args:
-        images: (B, 3, P, P).
-        theta: (B, 4), all in [0, 1].
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: Parameters, (B, 4), all in [0, 1].
     """
     side_px = images.shape[-1]
     centres = (torch.arange(side_px, dtype=images.dtype, device=images.device) + 0.5) / side_px

@@ -1,6 +1,6 @@
-"""Which arithmetic makes the views: batched tensors on any device, or OpenCV on the host.
+"""Backends that make views: batched tensors on any device, or OpenCV on the host.
 
-The backend is no part of a trial's identity: both make the same views within small tolerances.
+The backend is not part of a trial's identity: both make the same views within small tolerances.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ def make_views(
     device: torch.device | str = "cpu",
     backend: Backend = "auto",
 ) -> ViewMaker:
-    """Return what makes views of stored crops, with the backend asked for.
+    """Return a view maker for stored crops with the requested backend.
 
     Args:
         config: Ranges and probabilities.
-        composition: The transformations that are on.
+        composition: The enabled transformations.
         seed: The trial's seed.
         view_px: Side of a view in pixels.
         context: Side of a stored crop in box sides.
-        device: Where the crops lie; decides for `auto`.
+        device: Device of the crops; determines the choice of `auto`.
         backend: `auto`, `tensor` or `opencv`.
 
     Raises:
-        InputError: There is no such backend, it has no quirks and some are on, or the
-            composition names a flip.
+        InputError: The backend is unknown or does not support the enabled quirks, or the
+            composition contains a flip.
     """
     if backend not in get_args(Backend):
         raise InputError(f"backend must be one of {', '.join(get_args(Backend))}, got {backend!r}.")

@@ -1,8 +1,8 @@
-"""The transformations: their names, parameters, ranges, units and probabilities.
+"""Configuration of the transformations: parameters, ranges, units and probabilities.
 
-Ranges are symmetric about the identity, so that no view is the reference view. Where the published
-code gives a magnitude it is kept (rotation, noise, blur); where it is one-sided or depends on the
-size of the source image (translation, colour) the range is the symmetric one of similar reach.
+Ranges are symmetric about the identity, so that no view is the reference view. Magnitudes of the
+published code are kept where possible (rotation, noise, blur); where they are one-sided or depend
+on the size of the source image (translation, colour) a symmetric range of similar reach is used.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class _Ranged(Config):
-    """Base of the transformations: every interval must stay within its documented limits."""
+    """Base of the transformations that checks every interval against its documented limits."""
 
     probability: Probability = 0.5
 
@@ -72,7 +72,7 @@ class Translate(_Ranged):
 
 
 class Rotate(_Ranged):
-    """Turn the image about the view's centre; theta = angle in radians, positive from x to y."""
+    """Rotate the image about the view's centre; theta = angle in radians, positive from x to y."""
 
     angle_rad: Interval = Interval(low=-math.pi / 4, high=math.pi / 4)
     probability: Probability = 1.0
@@ -90,10 +90,10 @@ class Scale(_Ranged):
 
 
 class ColorJitter(_Ranged):
-    """Shift hue, scale saturation and value, offset value; all four add up along theta.
+    """Shift hue, scale saturation and value, offset value; all four are additive in theta.
 
-    theta = (hue in turns of the circle, log saturation factor, log value factor, value offset with
-    value in [0, 1]).
+    theta = (hue in turns, log saturation factor, log value factor, value offset with value in
+    [0, 1]).
     """
 
     hue_turns: Interval = Interval(low=-0.1, high=0.1)
@@ -108,7 +108,7 @@ class ColorDrop(_Ranged):
 
 
 class Cutout(_Ranged):
-    """Cover a square by one grey level; theta = (side in view sides, centre x, centre y, grey)."""
+    """Cover a square with a grey level; theta = (side in view sides, centre x, centre y, grey)."""
 
     side_views: Interval = Interval(low=0.1, high=0.4)
 
@@ -130,14 +130,14 @@ class Blur(_Ranged):
 
 
 class AugmentConfig(Config):
-    """Parameters of every transformation, used by those a composition names.
+    """Parameters of every transformation, used by those in a composition.
 
     Attributes:
-        border: What lies where the stored crop ends: mirrored pixels (`reflect`), black, or both
-            views masked to the inscribed disc (`disc`).
-        quirks: What the published code does otherwise; all off, and left out of what is stored.
-        own: Your own transformations, each as `package.module:attribute` of an object as
-            `handssl.OwnTransformation` describes; applied last, in this order.
+        border: Content outside the stored crop: mirrored pixels (`reflect`), black, or both views
+            masked to the inscribed disc (`disc`).
+        quirks: Deviations of the published code; all off by default, and then not stored.
+        own: Custom transformations, each as `package.module:attribute` of an object that
+            implements `handssl.OwnTransformation`; applied last, in this order.
     """
 
     translate: Translate = Translate()
@@ -165,7 +165,7 @@ class AugmentConfig(Config):
         return value
 
     def own_called(self, name: str) -> Own | None:
-        """Return the own transformation of a name, None where it is not one of them."""
+        """Return the custom transformation with a name, or None."""
         return next((one for one in self.own if one.name == name), None)
 
     @property
@@ -180,10 +180,10 @@ class AugmentConfig(Config):
 
     @classmethod
     def preset(cls, name: str) -> Self:
-        """Return `paper`, the defaults, or `paper_code`: its ranges, border and `Quirks`.
+        """Return `paper`, the defaults, or `paper_code`, the ranges, border and quirks of its code.
 
         Raises:
-            InputError: There is no such preset.
+            InputError: The preset is unknown.
 
         Example:
             >>> AugmentConfig.preset("paper") == AugmentConfig()
@@ -195,7 +195,7 @@ class AugmentConfig(Config):
 
     @model_serializer(mode="wrap")
     def _without_what_is_off(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Identities are hashes of this: what came later and is off must not change them.
+        # Identities are hashes of this: later additions that are off must not change them.
         values: dict[str, Any] = handler(self)
         if not self.quirks.on:
             values.pop("quirks", None)
@@ -204,7 +204,7 @@ class AugmentConfig(Config):
         return values
 
 
-# One-sided where the code is; its 0 to 14 px of the source image become the reach of `Translate`.
+# One-sided like the code; its 0 to 14 px of the source image become the reach of `Translate`.
 _PAPER_CODE: dict[str, Any] = {
     "translate": {name: {"low": 0.0, "high": 0.15} for name in ("x_boxes", "y_boxes")},
     "scale": {"log_factor": {"low": math.log(1.25 / 1.5), "high": math.log(1.25 / 0.9)}},
@@ -236,8 +236,8 @@ def regressed_intervals(
     """Return the intervals of the parameters that a relative head regresses, in theta's order.
 
     Args:
-        transformation: One of `REGRESSABLE`, or a regressable one of the configuration's own.
-        config: Where the ranges come from; default: the documented defaults.
+        transformation: One of `REGRESSABLE`, or a regressable custom one of the configuration.
+        config: Configuration with the ranges; default: the documented defaults.
 
     Example:
         >>> [interval.width for interval in regressed_intervals("translate")]
@@ -251,9 +251,9 @@ def regressed_intervals(
 
 
 def may_regress(transformation: str) -> bool:
-    """Say whether a transformation can have parameters to predict, as far as its name tells.
+    """Return whether a transformation can have parameters to predict, judged by its name.
 
-    Whether one of a user's own does is known to the configuration that lists it.
+    For a custom transformation only the configuration that lists it knows.
 
     Example:
         >>> may_regress("rotate"), may_regress("blur"), may_regress("solarize")

@@ -1,4 +1,4 @@
-"""Small constant tensors, carried to each device once: a copy makes the host wait for a GPU."""
+"""Cache of small constant tensors per device: a copy makes the host wait for a GPU."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _KNOWN: dict[tuple[tuple[float, ...], torch.device, torch.dtype], torch.Tensor] 
 
 
 def constant(values: tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
-    """Return a vector with the device and type of another tensor; not to be written to.
+    """Return a vector with the device and dtype of another tensor; it must not be modified.
 
     Args:
-        values: Its numbers.
-        like: Gives device and type.
+        values: Elements of the vector.
+        like: Tensor that determines device and dtype.
 
     Example:
         >>> constant((1.0, 2.0), torch.zeros(1, dtype=torch.float64))

@@ -1,8 +1,8 @@
-"""Draw theta: once per sample and view, from counter-based streams.
+"""Draw theta once per sample and view, from counter-based streams.
 
-The draw of one transformation depends on (seed, epoch, view, transformation, sample id) alone:
-turning another transformation on or off, or moving the sample to another batch or rank, leaves it
-as it is.
+The draw of a transformation depends only on (seed, epoch, view, transformation, sample id):
+enabling or disabling another transformation, or moving the sample to another batch or rank, does
+not change it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from handssl.augment.names import refuse_flips
 from handssl.randomness import derive_key, uniform_sets
 
 Theta = Mapping[str, torch.Tensor]
-# Which draw a view takes: one number for all, or one for each transformation.
+# Number of the draw that a view uses: one for all transformations, or one for each.
 Draw = int | Mapping[str, int]
 
 UNIT = Interval(low=0.0, high=1.0)
@@ -41,11 +41,11 @@ def draw_theta(
 
     Args:
         config: Ranges and probabilities.
-        composition: The transformations that are on.
+        composition: The enabled transformations.
         ids: int64 (B,), sample ids.
         seed: The trial's seed.
-        epoch: Counted from 1.
-        view: 0 or 1; further views of a step take further numbers. A mapping names the number of
+        epoch: Epoch, counted from 1.
+        view: 0 or 1; further views of a step use further numbers. A mapping gives the number for
             each transformation; views with the same number share the transformation's draw.
 
     Returns:
@@ -54,7 +54,7 @@ def draw_theta(
         parameters are 0, the identity.
 
     Raises:
-        InputError: The composition names a flip.
+        InputError: The composition contains a flip.
 
     Example:
         >>> theta = draw_theta(
@@ -69,7 +69,7 @@ def draw_theta(
         return {}
     intervals = [intervals_of(config, name) for name in names]
     keys = [derive_key("theta", seed, epoch, number_of(view, name), name) for name in names]
-    # All at once: a pass over a small batch costs its calls, not its numbers.
+    # All at once: for a small batch the number of calls determines the cost.
     draws = uniform_sets(ids, 1 + max(map(len, intervals)), keys)
     regressable = config.regressable
     return {
@@ -79,7 +79,7 @@ def draw_theta(
 
 
 def number_of(view: Draw, transformation: str) -> int:
-    """Return the number of the draw that a view takes of a transformation.
+    """Return the draw number that a view uses for a transformation.
 
     Example:
         >>> number_of(1, "blur"), number_of({"blur": 2}, "blur")
@@ -113,7 +113,7 @@ def _probability(config: AugmentConfig, transformation: str) -> float:
 def _within(
     intervals: tuple[Interval, ...], probability: float, draws: torch.Tensor, *, keep: bool
 ) -> torch.Tensor:
-    """Return theta from uniform numbers; without `keep` it is 0 where it is not applied."""
+    """Return theta from uniform numbers; without `keep`, parameters are 0 where not applied."""
     low = constant(tuple(interval.low for interval in intervals), draws)
     width = constant(tuple(interval.width for interval in intervals), draws)
     applied = (draws[:, :1] < probability).to(draws.dtype)

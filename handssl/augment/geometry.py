@@ -1,8 +1,8 @@
-"""One geometric warp: translation, scale and rotation as one affine map and one resampling.
+"""Geometric warp: translation, scale and rotation as one affine map with one resampling.
 
 Coordinates are in box sides with the origin at the box centre, x right and y down. A point p of
 the stored crop appears in the view at q = f R(angle) (p - t), so the view's q shows p = t +
-R(-angle) q / f. The same matrix moves keypoints and cameras.
+R(-angle) q / f. The same matrix transforms keypoints and cameras.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def view_matrix(theta: Theta, like: torch.Tensor) -> torch.Tensor:
 
     Args:
         theta: From `draw_theta`; without `translate`, `scale` and `rotate` the map is the identity.
-        like: float (B, ...), gives batch size, dtype and device.
+        like: float (B, ...), determines batch size, dtype and device.
 
     Returns:
         (B, 2, 3): p = matrix @ (q, 1).
@@ -47,7 +47,7 @@ def warp(
         matrix: (B, 2, 3) from `view_matrix`.
         view_px: Side of the view in pixels; it shows one box side.
         context: Side of the stored crop in box sides.
-        border: What lies outside the stored crop.
+        border: Content outside the stored crop.
 
     Returns:
         float (B, 3, view_px, view_px).
@@ -63,7 +63,7 @@ def warp(
 
 
 def move_points(points: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    """Carry keypoints from the stored crop into the view.
+    """Transform keypoints from the stored crop into the view.
 
     Args:
         points: (B, J, 2), box sides from the box centre.
@@ -76,7 +76,7 @@ def move_points(points: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
     # The inverse of R(-angle) / f is its transpose over its determinant.
     (a, b), (c, d) = (row.unbind(-1) for row in matrix[:, :, :2].unbind(1))
     area = a * d - b * c
-    # A pure rotation has one but for rounding; it must not move points by its last bits.
+    # A pure rotation has determinant one up to rounding, which must not move points.
     unscaled = (area - 1.0).abs() <= 4.0 * torch.finfo(area.dtype).eps
     return moved / torch.where(unscaled, torch.ones_like(area), area)[:, None, None]
 
@@ -89,7 +89,7 @@ def visible(
     Args:
         points: (B, J, 2), in the stored crop, box sides from the box centre.
         matrix: (B, 2, 3) from `view_matrix`.
-        valid: bool (B, J), which keypoints are labelled; default: all.
+        valid: bool (B, J), whether each keypoint is labelled; default: all.
 
     Returns:
         bool (B, J).
@@ -101,18 +101,18 @@ def visible(
 def move_camera(
     camera: torch.Tensor, matrix: torch.Tensor, *, view_px: int, crop_px: int, context: float
 ) -> torch.Tensor:
-    """Return the intrinsic matrix of the camera that sees the view, roll included.
+    """Return the intrinsic matrix of the view's camera, including roll.
 
     Args:
-        camera: (B, 3, 3), of the stored crop; pixel (0, 0) has its centre at the origin.
+        camera: (B, 3, 3), of the stored crop; the centre of pixel (0, 0) is the origin.
         matrix: (B, 2, 3) from `view_matrix`.
-        view_px: Side of the view.
-        crop_px: Side of the stored crop.
+        view_px: Side of the view in pixels.
+        crop_px: Side of the stored crop in pixels.
         context: Side of the stored crop in box sides.
 
     Returns:
-        (B, 3, 3), K' = A K with A the map from crop pixels to view pixels. Where the view is
-        turned, K' is not upper triangular: points keep the axes of the source camera.
+        (B, 3, 3), K' = A K with A the map from crop pixels to view pixels. For a rotated view K'
+        is not upper triangular: points keep the axes of the source camera.
     """
     to_boxes = _pixels_to_boxes(crop_px, context / crop_px, camera)
     to_view = torch.linalg.inv(_pixels_to_boxes(view_px, 1.0 / view_px, camera))
@@ -123,7 +123,7 @@ def move_camera(
 
 
 def _pixels_to_boxes(side_px: int, pixel_boxes: float, like: torch.Tensor) -> torch.Tensor:
-    """Return the map (3, 3) from pixels, counted from centres, to box sides from the middle."""
+    """Return the map (3, 3) from pixel coordinates to box sides relative to the centre."""
     offset = -pixel_boxes * (side_px - 1) / 2
     return like.new_tensor(
         [[pixel_boxes, 0.0, offset], [0.0, pixel_boxes, offset], [0.0, 0.0, 1.0]]
@@ -131,7 +131,7 @@ def _pixels_to_boxes(side_px: int, pixel_boxes: float, like: torch.Tensor) -> to
 
 
 def outside_share(matrix: torch.Tensor, *, context: float) -> torch.Tensor:
-    """Return the share of view area that lies outside the stored crop, (B,) in [0, 1].
+    """Return the share of each view's area outside the stored crop, (B,) in [0, 1].
 
     Sampled on 32 x 32 points, accurate to about one percent of the area.
     """
@@ -142,7 +142,7 @@ def outside_share(matrix: torch.Tensor, *, context: float) -> torch.Tensor:
 
 
 def reach_boxes(config: AugmentConfig, composition: tuple[str, ...]) -> float:
-    """Return the side of the stored crop, in box sides, that no view of a composition leaves.
+    """Return the side of the stored crop, in box sides, that contains all views of a composition.
 
     Example:
         >>> reach_boxes(AugmentConfig(), ())

@@ -1,4 +1,4 @@
-"""The range of one parameter."""
+"""Range of one parameter."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ class Interval(Config):
 
     @property
     def width(self) -> float:
-        """Return high - low, what a relative target of this parameter is divided by."""
+        """Return high - low, the divisor of this parameter's relative targets."""
         return self.high - self.low

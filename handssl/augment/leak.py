@@ -1,8 +1,8 @@
-"""Leak test: does the making of one view tell its theta, whatever the image shows?
+"""Leak test: measure how much of theta can be predicted from artefacts of one view.
 
-A relative objective learns theta_b - theta_a from two views. Where one view alone gives theta away
-(a border that turns with the image, noise softened by an amount that depends on the angle), the
-objective is solved without looking at the hand.
+A relative objective learns theta_b - theta_a from two views. If one view alone reveals theta (a
+border that rotates with the image, noise softened by an amount that depends on the angle), the
+objective can be solved without the hand.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from handssl.data.crops import CONTEXT, CROP_PX
 from handssl.errors import InputError
 
 LIMIT_R2 = 0.05
-"""What a read-out may know of theta: five percent of its variance."""
+"""Largest share of theta's variance that a read-out may explain: five percent."""
 
 _FOLDS = 3
-_FARTHEST = 10.0  # deviations
+_FARTHEST = 10.0  # standard deviations
 _PENALTIES = [10.0 ** (power / 2) for power in range(-8, 13)]
 
 
@@ -41,30 +41,29 @@ def leak(
     seed: int = 0,
     backend: Backend = "auto",
 ) -> float:
-    """Return how much of theta a ridge reads from one view of images without cues.
+    """Return how well a ridge regression predicts theta from one view of images without cues.
 
-    R2 = 1 - sum (theta - predicted)^2 / sum (theta - mean)^2 on views the ridge was not fitted
-    on, the mean over the parameters of the transformation. Of theta, of its distance from the
-    middle of its range, and of that folded twice more, what is told best counts. About 0 without
-    a leak, 1 at most.
+    R2 = 1 - sum (theta - predicted)^2 / sum (theta - mean)^2 on held-out views, averaged over the
+    parameters of the transformation. The result is the best R2 of theta, of its distance from the
+    middle of its range, and of that folded twice more. About 0 without a leak, at most 1.
 
     Args:
         transformation: One of `REGRESSABLE`.
-        border: What lies outside the stored crop; replaces the one of `config`.
-        images: From `crops_without_cues`.
+        border: Content outside the stored crop; replaces the one of `config`.
+        images: Kind of images, see `crops_without_cues`.
         readout: `pixels`; or, not linear in pixels, `structure`: edges and directions of the view
-            at 32 x 32; or `statistics` at full resolution, which also see resampling.
+            at 32 x 32; or `statistics` at full resolution, which also detect resampling.
         config: Ranges; default: the documented ones.
         context: Side of the stored crop in box sides.
-        crop_px: Side of the stored crop.
-        view_px: Side of a view.
+        crop_px: Side of the stored crop in pixels.
+        view_px: Side of a view in pixels.
         source_share: Share of the crop that its source covers, in (0, 1].
-        count: Views; half of them fit, half are predicted.
-        seed: Of images and draws.
-        backend: What makes the views.
+        count: Number of views; half of them fit, half are predicted.
+        seed: Seed of images and draws.
+        backend: Backend that makes the views.
 
     Raises:
-        InputError: The transformation has no theta to read, or an argument is out of range.
+        InputError: The transformation has no theta to predict, or an argument is out of range.
 
     Example:
         >>> size = {"crop_px": 48, "view_px": 32, "count": 200}
@@ -88,18 +87,18 @@ def leak(
 
 
 def read_out(views: torch.Tensor, theta: torch.Tensor, readout: Readout) -> float:
-    """Return the held-out R2 of a ridge from views to theta, as `leak` defines it.
+    """Return the held-out R2 of a ridge regression from views to theta, as defined by `leak`.
 
-    The first half of the views fits the ridge; its penalty is the best of a grid by leaving out
-    one view at a time, in closed form.
+    The ridge is fitted on the first half of the views; its penalty is selected from a grid by
+    leave-one-out cross-validation in closed form.
 
     Args:
         views: float (B, C, P, P), B at least 4.
-        theta: (B, k), what one view each was made with.
+        theta: (B, k), parameters of each view.
         readout: From `handssl.augment.leak_features`.
 
     Raises:
-        InputError: There is no such read-out, or there are too few views.
+        InputError: The read-out is unknown, or there are too few views.
     """
     if readout not in get_args(Readout):
         raise InputError(f"readout must be one of {', '.join(get_args(Readout))}, got {readout!r}.")
@@ -107,8 +106,8 @@ def read_out(views: torch.Tensor, theta: torch.Tensor, readout: Readout) -> floa
         raise InputError(f"expected at least 4 views to fit and predict, got {len(views)}.")
     parts = [FEATURES[readout](part.mean(1, keepdim=True)) for part in torch.split(views, 128)]
     features, theta = torch.cat(parts).double(), theta.double()
-    # Softness tells how far a view was turned, not which way; a square border tells the angle
-    # up to quarter turns. Hence theta folded at the middle of its range, again and again.
+    # Softness reveals how far a view was rotated, not in which direction; a square border reveals
+    # the angle up to quarter turns. Hence theta is folded repeatedly at the middle of its range.
     folds = [theta]
     for _ in range(_FOLDS):
         folds.append((folds[-1] - (folds[-1].amax(0) + folds[-1].amin(0)) / 2).abs())
@@ -120,7 +119,7 @@ def _held_out_r2(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Fit on the first half, return the R2 of each target on the second."""
     fit = len(features) // 2
     centre, spread = features[:fit].mean(0), features[:fit].std(0) + 1e-9
-    # What rests in one half and moves in the other would be divided by next to nothing.
+    # A feature that is constant in one half but not in the other would be divided by almost 0.
     x = ((features - centre) / spread).clamp(-_FARTHEST, _FARTHEST)
     mean = targets[:fit].mean(0)
     predicted = mean + x[fit:] @ (x[:fit].T @ _dual_weights(x[:fit], targets[:fit] - mean))
@@ -129,7 +128,7 @@ def _held_out_r2(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 def _dual_weights(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Return (x x' + penalty)^-1 y, each column with the penalty that predicts left-out rows best.
+    """Return (x x' + penalty)^-1 y, each column with its best penalty by leave-one-out error.
 
     A left-out row's error is its residual divided by one minus its leverage.
     """

@@ -1,4 +1,4 @@
-"""What the read-outs of the leak test look at."""
+"""Image features for the read-outs of the leak test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pixels(grey: torch.Tensor) -> torch.Tensor:
 def structure(grey: torch.Tensor) -> torch.Tensor:
     """Return the statistics of the view averaged to 32 x 32.
 
-    They show edges, mirrored halves and directions, not how single pixels were resampled.
+    They capture edges, mirrored halves and directions, but not the resampling of single pixels.
 
     Args:
         grey: float (B, 1, P, P), P at least 32.
@@ -41,12 +41,12 @@ def structure(grey: torch.Tensor) -> torch.Tensor:
 
 
 def statistics(grey: torch.Tensor) -> torch.Tensor:
-    """Return what is not linear in pixels: local sharpness, direction and fine spectra.
+    """Return features that are not linear in pixels: local sharpness, direction and fine spectra.
 
     Log energies and correlations of derivatives of first and second order, at three scales in
     4 x 4 cells; log spectra of the view and of its local energy, averaged over tiles of 16 px.
-    Resampling softens an image in fringes whose period and direction depend on the map: the
-    spectrum of the energy shows them.
+    Resampling softens an image in fringes whose period and direction depend on the map, which
+    appear in the spectrum of the energy.
 
     Args:
         grey: float (B, 1, P, P), P at least 24.
@@ -72,7 +72,7 @@ def _cells(grey: torch.Tensor) -> torch.Tensor:
 
 
 def _spectrum(grey: torch.Tensor) -> torch.Tensor:
-    """Return Welch's estimate: windowed tiles that overlap by half, their power averaged."""
+    """Return Welch's estimate: the mean power of windowed tiles that overlap by half."""
     window = torch.hann_window(_TILE_PX, periodic=False, dtype=grey.dtype, device=grey.device)
     tiles = grey[:, 0].unfold(1, _TILE_PX, _TILE_PX // 2).unfold(2, _TILE_PX, _TILE_PX // 2)
     tiles = (tiles - tiles.mean((3, 4), keepdim=True)) * window * window[:, None]
@@ -90,7 +90,8 @@ def _derivative_kernels() -> torch.Tensor:
 
 
 _DERIVATIVES = _derivative_kernels()
-# Products that, with the squares, tell how energy is spread over directions, to the fourth order.
+# Products that, with the squares, describe the distribution of energy over directions, to the
+# fourth order.
 _PAIRS = ((0, 1), (2, 3), (2, 4), (3, 4))
 FEATURES: dict[Readout, Callable[[torch.Tensor], torch.Tensor]] = {
     "pixels": pixels,

@@ -1,6 +1,6 @@
-"""Random crops in which no direction and no place is special, packed as real ones are.
+"""Random isotropic and homogeneous crops for the leak test, packed like real ones.
 
-Whatever a read-out learns about theta from a view of them, the making of the view has told it.
+Whatever a read-out predicts about theta from a view of them, it learns from view artefacts.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from handssl.randomness import numpy_generator
 Images = Literal["constant", "isotropic", "noise", "sharp"]
 Bytes = NDArray[np.uint8]
 
-# Source pixels to a crop pixel, as hands of 80 to 160 px in images of 224 px have them.
+# Source pixels per crop pixel, as for hands of 80 to 160 px in images of 224 px.
 _SCALES = (0.75, 1.5)
 _GREY, _CONTRAST = 128.0, 40.0
-_SOFT_PX = 1.0  # a lens blurs that much; without it the image would hold the noise tested apart
+_SOFT_PX = 1.0  # blur of a lens; without it the image would contain the noise tested separately
 
 
 def crops_without_cues(
     images: Images, count: int, *, crop_px: int, source_share: float = 1.0, seed: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return stored crops of random images, and which of their pixels the source held.
+    """Return stored crops of random images, and a mask of the pixels that the source covers.
 
     Args:
         images: `constant`: one grey level each; `isotropic`: Gaussian, amplitude 1 / frequency in
-            every direction, slightly soft; `noise`: independent source pixels; all three cut by
-            the packing warp at fractions of a pixel and at random scales. `sharp`: independent
-            crop pixels, what a cut at whole pixels would keep.
-        count: How many.
-        crop_px: Side of a stored crop.
-        source_share: In (0, 1]; the share of a crop, from a side drawn for each, that its source
-            covers. Packing continues the rest by reflection.
-        seed: Of the images.
+            every direction, slightly soft; `noise`: independent source pixels; all three cropped
+            by the packing warp at subpixel offsets and at random scales. `sharp`: independent crop
+            pixels, as after a crop at whole pixels.
+        count: Number of crops.
+        crop_px: Side of a stored crop in pixels.
+        source_share: Share of a crop, from a random side of it, that its source covers, in
+            (0, 1]. Packing fills the rest by reflection.
+        seed: Seed of the images.
 
     Returns:
         uint8 (count, 3, crop_px, crop_px) and bool (count, 1, crop_px, crop_px).
 
     Raises:
-        InputError: There are no such images, or the share is not in (0, 1].
+        InputError: The kind of images is unknown, or the share is not in (0, 1].
 
     Example:
         >>> crops, real = crops_without_cues("noise", 2, crop_px=32, source_share=0.5)
@@ -75,7 +75,7 @@ def _crop(images: Images, crop_px: int, source_share: float, rng: np.random.Gene
     side_px = crop_px * scale
     first = 2.0 + (0.0 if images == "sharp" else rng.uniform())
     height_px = math.ceil(first + side_px) + 3
-    # The crop covers [first - 1/2, first - 1/2 + side) of the pixels, which count from centres.
+    # The crop covers [first - 1/2, first - 1/2 + side) in coordinates of pixel centres.
     width_px = height_px if source_share == 1.0 else round(first + source_share * side_px)
     source = _source(images, height_px, rng)[:, :width_px]
     centre = first + (side_px - 1) / 2
@@ -97,7 +97,7 @@ def _source(images: Images, side_px: int, rng: np.random.Generator) -> Bytes:
 
 def _isotropic(rng: np.random.Generator, side_px: int) -> NDArray[np.float32]:
     """Return a Gaussian field of unit variance whose spectrum is the same in all directions."""
-    # A torus a third larger than the image, so that opposite sides are strangers.
+    # A torus a third larger than the image, so that opposite sides are independent.
     torus_px = 1 << math.ceil(math.log2(side_px * 4 / 3))
     white = torch.from_numpy(rng.standard_normal((torus_px, torus_px), dtype=np.float32))
     field = torch.fft.irfft2(torch.fft.rfft2(white) * _amplitude(torus_px))

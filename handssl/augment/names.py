@@ -1,7 +1,8 @@
-"""Names of transformations, and how a composition is written.
+"""Names of transformations and of compositions.
 
-The nine are known everywhere. One of a user's own is known to the configuration that names its
-import path, and to what is read together with it; what is read alone takes any word in its place.
+The nine built-in names are known everywhere. The name of a custom transformation is known to the
+configuration that gives its import path, and to whatever is read together with it; a composition
+read alone accepts any valid name.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Transformation = Literal[
     "translate",
 ]
 TRANSFORMATIONS: tuple[Transformation, ...] = get_args(Transformation)
-# What the paper compares; the published version of it added color_drop and scale.
+# Transformations compared in the paper; its published version added color_drop and scale.
 PAPER_SEVEN: tuple[Transformation, ...] = tuple(
     name for name in TRANSFORMATIONS if name not in ("color_drop", "scale")
 )
@@ -39,18 +40,18 @@ FLIPS = ("flip", "hflip", "horizontal_flip", "mirror", "vertical_flip", "vflip")
 def _no_flip(name: object) -> object:
     if name in FLIPS:
         raise ValueError(
-            f"{name} is no transformation of hands, which are chiral: the mirror image of a right "
-            f"hand is a left hand, so its handedness and the x axis of its pose would be wrong; "
-            f"leave it out"
+            f"{name} is no valid transformation of hands, which are chiral: the mirror image of a "
+            f"right hand is a left hand, so its handedness and the x axis of its pose would be "
+            f"wrong; leave it out"
         )
     return name
 
 
 def refuse_flips(composition: Iterable[str]) -> None:
-    """Explain why a composition cannot name a flip, wherever it does not pass a configuration.
+    """Reject flips in a composition that was not validated by a configuration.
 
     Raises:
-        InputError: A name means a mirrored image.
+        InputError: A name stands for a mirrored image.
 
     Example:
         >>> refuse_flips(("rotate", "translate"))
@@ -63,15 +64,15 @@ def refuse_flips(composition: Iterable[str]) -> None:
 
 
 OWN_NAME = r"^[a-z][a-z0-9_]{0,39}$"
-# Names of own transformations that a configuration under validation has read so far.
+# Names of custom transformations that a configuration under validation has read so far.
 _READ: ContextVar[list[frozenset[str]] | None] = ContextVar("own_names", default=None)
 
 
 @contextmanager
 def names_in_scope() -> Iterator[None]:
-    """Validate a configuration whose compositions may name its own transformations alone.
+    """Validate a configuration whose compositions may only name its own custom transformations.
 
-    One within another reads for both: the cells of a study name what its pretraining lists.
+    Nested scopes share names: the cells of a study may name what its pretraining lists.
     """
     outer = _READ.get()
     token = _READ.set([] if outer is None else outer)
@@ -82,16 +83,16 @@ def names_in_scope() -> Iterator[None]:
 
 
 def add_names(names: Iterable[str]) -> None:
-    """Tell the configuration under validation what its own transformations are called."""
+    """Register the names of custom transformations of the configuration under validation."""
     read = _READ.get()
     if read is not None:
         read.append(frozenset(names))
 
 
 def _known(name: object) -> object:
-    """Return a name that can stand in a composition.
+    """Return a name that is valid in a composition.
 
-    Without a scope, or where its own transformations have a mistake, any word may be one of them.
+    Without a scope, or if its custom transformations are invalid, any valid name is accepted.
     """
     _no_flip(name)
     read = _READ.get()
@@ -103,7 +104,7 @@ def _known(name: object) -> object:
     raise PydanticKnownError("literal_error", {"expected": expected})
 
 
-# A composition as configurations take it: known names, and a reason where a flip is asked for.
+# Type of compositions in configurations: known names only, with an explanation for flips.
 Composition = tuple[
     Annotated[
         str, BeforeValidator(_known), WithJsonSchema({"type": "string", "pattern": OWN_NAME})

@@ -1,7 +1,7 @@
-"""Views made on the host: per image, one OpenCV warp of the stored bytes, then bytes to bytes.
+"""OpenCV backend: warp and change one 8-bit image at a time on the host.
 
 Draws, matrix and noise are those of `ViewMaker`; only the arithmetic differs. Images are divided
-among as many threads as torch uses (OpenCV lets go of the interpreter lock).
+among as many threads as torch uses (OpenCV releases the GIL).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from handssl.augment.opencv_geometry import pixel_matrices, warp
 from handssl.augment.own_found import change_own
 from handssl.errors import InputError
 
-# Parts of a batch per thread: threads that end early take another.
+# Parts of a batch per thread: threads that finish early take another.
 _PARTS = 4
 
 
 @dataclass(frozen=True)
 class OpenCvViewMaker(views.ViewMaker):
-    """Makes views of stored crops on the host; parameters and results as `ViewMaker`.
+    """View maker for crops on the host, with the parameters and results of `ViewMaker`.
 
     Images agree with `ViewMaker` within 1.5/255 in the mean, and 99.9 % of pixels within 16/255.
     """
@@ -43,14 +43,14 @@ class OpenCvViewMaker(views.ViewMaker):
         *,
         key: int,
     ) -> torch.Tensor:
-        """Make the images of a view from what was drawn.
+        """Render the images of a view from drawn parameters.
 
         Args:
             crops: uint8 (B, 3, S, S) on the host, in either memory layout.
             theta: From `draw_theta`.
             matrix: (B, 2, 3) from `view_matrix`.
             ids: int64 (B,), sample ids.
-            key: Address of the noise field.
+            key: Key of the noise field.
 
         Returns:
             float32 (B, 3, view_px, view_px), normalised.
@@ -79,7 +79,7 @@ class OpenCvViewMaker(views.ViewMaker):
         images = torch.from_numpy(part.images)
         if part.finished:
             return images
-        # Own ones take tensors: all rows at once, by the one definition that both backends have.
+        # Custom ones take tensors: all rows at once, with the same code for both backends.
         return views.normalise(change_own(images, theta, self.config.own))
 
 
@@ -87,11 +87,11 @@ Drawn = list[tuple[str, Sequence[float]]]
 
 
 def drawn_changes(theta: Theta, count: int) -> list[Drawn]:
-    """Return for each sample the changes of appearance that apply, in the fixed order.
+    """Return the appearance changes to apply to each sample, in the fixed order.
 
     Args:
         theta: From `draw_theta`.
-        count: Samples.
+        count: Number of samples.
     """
     drawn: list[Drawn] = [[] for _ in range(count)]
     for name in views.APPEARANCE_ORDER:
@@ -104,9 +104,9 @@ def drawn_changes(theta: Theta, count: int) -> list[Drawn]:
 
 @dataclass(frozen=True)
 class _Part:
-    """What the threads share while they render a batch; each writes its own rows of `images`.
+    """State shared by the threads that render a batch; each writes its own rows of `images`.
 
-    They are normalised where nothing follows (`finished`), else in [0, 1].
+    The images are normalised if no transformation follows (`finished`), else in [0, 1].
     """
 
     crops: np.ndarray
@@ -144,7 +144,7 @@ class _Part:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Keep OpenCV from dividing single images among threads of its own."""
+    """Prevent OpenCV from dividing single images among its own threads."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

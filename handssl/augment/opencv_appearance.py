@@ -1,7 +1,7 @@
-"""The transformations of `appearance` for one image on the host, made of OpenCV calls.
+"""The transformations of `appearance` for one image on the host, implemented with OpenCV.
 
 Each takes an image uint8 (P, P, 3), RGB, and its parameters of theta, and returns an image of the
-same shape; it may change the one it was given. Definitions: `handssl.augment.appearance`.
+same shape; it may modify its input. Definitions: `handssl.augment.appearance`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from handssl.randomness import normal_field
 
 Image = np.ndarray
 Change = Callable[[Image, Sequence[float]], Image]
-_FULL_TURN = 360.0  # OpenCV counts the hue of float images in degrees
+_FULL_TURN = 360.0  # OpenCV represents the hue of float images in degrees
 _UNBOUNDED = 1e9
 
 
@@ -27,14 +27,14 @@ def color_jitter(image: Image, parameters: Sequence[float]) -> Image:
     """Shift hue, scale saturation and value, offset value.
 
     Args:
-        image: uint8 (P, P, 3).
+        image: RGB image, uint8 (P, P, 3).
         parameters: Hue in turns, log saturation factor, log value factor, value offset.
     """
     shift, log_saturation, log_value, offset = parameters
     saturation, value = math.exp(log_saturation), math.exp(log_value)
     # Float, not OpenCV's 8-bit HSV: as fast, and hue has no steps. Value keeps the range [0, 255].
     hsv = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2HSV)
-    # OpenCV's vector code errs on negative hues, not on those beyond a turn.
+    # OpenCV's vectorised code is wrong for negative hues, but not for hues beyond a turn.
     turn = shift % 1.0 * _FULL_TURN
     change = np.array(
         ((1.0, 0.0, 0.0, turn), (0.0, saturation, 0.0, 0.0), (0.0, 0.0, value, offset * 255.0))
@@ -52,8 +52,8 @@ def color_drop(image: Image, parameters: Sequence[float]) -> Image:
     """Return the grey image on three equal channels.
 
     Args:
-        image: uint8 (P, P, 3).
-        parameters: Empty.
+        image: RGB image, uint8 (P, P, 3).
+        parameters: Empty sequence.
     """
     changed: Image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return changed
@@ -63,7 +63,7 @@ def blur(image: Image, parameters: Sequence[float]) -> Image:
     """Convolve with a Gaussian of sigma parameters[0] view sides, mirrored at the border.
 
     Args:
-        image: uint8 (P, P, 3).
+        image: RGB image, uint8 (P, P, 3).
         parameters: Sigma in view sides.
     """
     side_px = image.shape[0]
@@ -71,7 +71,7 @@ def blur(image: Image, parameters: Sequence[float]) -> Image:
     kernel = gaussian(sigma_px, most_px=max(1, math.ceil(3.0 * 2.0 / 128 * side_px)))
     if len(kernel) == 1:
         return image
-    # OpenCV mirrors at the border as `appearance.blur` does unless told otherwise.
+    # The same mirroring at the border as in `appearance.blur`.
     changed: Image = cv2.sepFilter2D(
         image, cv2.CV_8U, kernel, kernel, borderType=cv2.BORDER_REFLECT_101
     )
@@ -79,15 +79,15 @@ def blur(image: Image, parameters: Sequence[float]) -> Image:
 
 
 def gaussian(sigma_px: float, *, most_px: int) -> np.ndarray:
-    """Return the Gaussian as whole 256ths that add up to one, without its vanishing ends.
+    """Return a Gaussian kernel in multiples of 1/256 that sums to one, without zero ends.
 
-    OpenCV filters 8-bit images with weights of 8 bits: rounded one by one, they would not add up,
-    and the image would change its brightness.
+    OpenCV filters 8-bit images with 8-bit weights: rounded individually, they would not sum to
+    one, and the image would change its brightness.
     """
     radius_px = min(most_px, math.ceil(3.0 * sigma_px))
     side = [math.exp(-0.5 * (step / sigma_px) ** 2) for step in range(radius_px, 0, -1)]
     share = 256.0 / (1.0 + 2.0 * sum(side))
-    # The running sum is rounded, so the error of one weight is made good by the next.
+    # The running sum is rounded, so the next weight compensates the error of the last.
     sums = [0, *(round(total * share) for total in accumulate(side))]
     whole = list(dropwhile(operator.not_, (after - before for before, after in pairwise(sums))))
     return np.array([*whole, 256 - 2 * sums[-1], *reversed(whole)]) / 256.0
@@ -97,13 +97,13 @@ def sobel(image: Image, parameters: Sequence[float]) -> Image:
     """Return the gradient magnitude of the grey image on three equal channels, clipped.
 
     Args:
-        image: uint8 (P, P, 3).
-        parameters: Empty.
+        image: RGB image, uint8 (P, P, 3).
+        parameters: Empty sequence.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     across = cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.25)
     down = cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=0.25)
-    # Not cv2.magnitude: its last bit depends on where in memory the image happens to lie.
+    # Not cv2.magnitude: its last bit depends on the memory alignment of the image.
     magnitude = np.sqrt(across * across + down * down)
     changed: Image = cv2.cvtColor(cv2.convertScaleAbs(magnitude), cv2.COLOR_GRAY2RGB)
     return changed
@@ -113,10 +113,10 @@ def noise(image: Image, parameters: Sequence[float], sample_id: int, *, key: int
     """Add independent Gaussian noise of sigma parameters[0] to every channel of every pixel.
 
     Args:
-        image: uint8 (P, P, 3).
+        image: RGB image, uint8 (P, P, 3).
         parameters: Sigma, for an image in [0, 1].
-        sample_id: With `key` it addresses the noise.
-        key: From `appearance.noise_key`.
+        sample_id: Sample id; with `key` it determines the noise.
+        key: Key from `appearance.noise_key`.
     """
     field = normal_field(sample_id, image.size, key).reshape(image.shape)
     changed: Image = cv2.addWeighted(image, 1.0, field, 255.0 * parameters[0], 0.0, dtype=cv2.CV_8U)
@@ -124,10 +124,10 @@ def noise(image: Image, parameters: Sequence[float], sample_id: int, *, key: int
 
 
 def cutout(image: Image, parameters: Sequence[float]) -> Image:
-    """Cover a square of side parameters[0] view sides by one grey level.
+    """Cover a square of side parameters[0] view sides with one grey level.
 
     Args:
-        image: uint8 (P, P, 3).
+        image: RGB image, uint8 (P, P, 3).
         parameters: Side in view sides, centre x, centre y, grey.
     """
     side, x, y, grey = parameters
@@ -144,13 +144,13 @@ def _covered(centre: float, side: float, side_px: int) -> slice:
 
 
 def normalise(image: np.ndarray, out: np.ndarray) -> None:
-    """Write an image uint8 (P, P, 3) into float32 (3, P, P), normalised as `views.normalise`."""
+    """Write an image uint8 (P, P, 3) to float32 (3, P, P), normalised as by `views.normalise`."""
     for plane, target, (scale, offset) in zip(cv2.split(image), out, _SCALES, strict=True):
         cv2.addWeighted(plane, scale, plane, 0.0, offset, dst=target, dtype=cv2.CV_32F)
 
 
 def scale(image: np.ndarray, out: np.ndarray) -> None:
-    """Write an image uint8 (P, P, 3) into float32 (3, P, P) in [0, 1]."""
+    """Write an image uint8 (P, P, 3) to float32 (3, P, P) in [0, 1]."""
     np.divide(image.transpose(2, 0, 1), np.float32(255.0), out=out)
 
 

@@ -1,4 +1,4 @@
-"""The warp of `geometry` for one image on the host, straight from the stored bytes."""
+"""The warp of `geometry` for one stored 8-bit image on the host."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _LINEAR = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 def pixel_matrices(
     matrix: torch.Tensor, *, view_px: int, crop_px: int, context: float
 ) -> np.ndarray:
-    """Return the maps from view pixels to crop pixels, both counted from pixel centres.
+    """Return the maps from view pixels to crop pixels, both in coordinates of pixel centres.
 
     Args:
         matrix: (B, 2, 3) from `view_matrix`.
-        view_px: Side of the view.
-        crop_px: Side of the stored crop.
+        view_px: Side of the view in pixels.
+        crop_px: Side of the stored crop in pixels.
         context: Side of the stored crop in box sides.
 
     Returns:
@@ -34,7 +34,7 @@ def pixel_matrices(
     """
     boxes = matrix.double().numpy()
     turn = boxes[:, :, :2] * (crop_px / context / view_px)
-    # The centres of view and crop are half a side less half a pixel from their first pixels.
+    # The centres of view and crop are half a side minus half a pixel from their first pixels.
     offset = boxes[:, :, 2] * (crop_px / context) + (crop_px - 1) / 2
     offset = offset - turn.sum(2) * ((view_px - 1) / 2)
     return np.concatenate((turn, offset[:, :, None]), axis=2)
@@ -44,10 +44,10 @@ def warp(crop: np.ndarray, matrix: np.ndarray, *, view_px: int, border: Border) 
     """Resample a view from a stored crop, bilinearly.
 
     Args:
-        crop: uint8 (3, S, S).
+        crop: RGB crop, uint8 (3, S, S).
         matrix: (2, 3) from `pixel_matrices`.
-        view_px: Side of the view.
-        border: What lies outside the stored crop.
+        view_px: Side of the view in pixels.
+        border: Content outside the stored crop.
 
     Returns:
         uint8 (view_px, view_px, 3).
@@ -55,8 +55,8 @@ def warp(crop: np.ndarray, matrix: np.ndarray, *, view_px: int, border: Border) 
     pixels = crop.transpose(1, 2, 0)
     if not pixels.flags.c_contiguous:
         pixels = cv2.merge((crop[0], crop[1], crop[2]))
-    # A fourth channel makes OpenCV's warp 2.7 times as fast (measured): it moves whole words. It
-    # is added after `merge`, which writes past the cache: merging four would undo the gain.
+    # A fourth channel makes OpenCV's warp 2.7 times as fast (measured): it moves whole words. It is
+    # added after `merge`, which bypasses the cache: merging four channels would undo the gain.
     words = cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA)
     size = (view_px, view_px)
     words = cv2.warpAffine(words, matrix, size, flags=_LINEAR, borderMode=_BORDER[border])

@@ -1,4 +1,4 @@
-"""Transformations of a user's own: what one has to be, and what a configuration keeps of it."""
+"""Custom transformations: their interface, and their description in a configuration."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from handssl.config import Config
 OWN_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 Ranges = tuple[tuple[float, float], ...]
 MEMBERS = ("name", "ranges", "regressable", "probability", "apply")
-# Words that stand for something else in a composition, a configuration or a table of losses.
+# Names with another meaning in a composition, a configuration or a table of losses.
 _TAKEN = (*TRANSFORMATIONS, *FLIPS, "none", "border", "quirks", "own", "contrastive")
 
 
 @runtime_checkable
 class OwnTransformation(Protocol):
-    """A change of appearance of a user's own; any object with these members will do.
+    """A custom appearance transformation; any object with these members is valid.
 
-    It moves no joints. It is drawn, switched and predicted like the library's transformations and
-    applied after all of them, in the order in which a configuration lists several.
+    It must not move joints. It is drawn, enabled and predicted like the built-in transformations
+    and applied after all of them, in the order of the configuration.
 
     Attributes:
-        name: What compositions call it: small letters, digits and _, no name that is taken.
+        name: Name in compositions: lower-case letters, digits and _, not a reserved name.
         ranges: (low, high) of each of its k parameters, drawn uniformly.
         regressable: Whether the relative objective may predict theta_b - theta_a. Where it is not
-            applied its parameters are then 0, so 0 should leave the image as it is.
-        probability: Of each view to have it applied.
+            applied its parameters are then 0, so 0 should leave the image unchanged.
+        probability: Probability to be applied to a view, 0 to 1.
 
     Example:
         >>> class Dim:
@@ -52,21 +52,21 @@ class OwnTransformation(Protocol):
         """Return images (N, 3, H, W) in [0, 1], each changed by its own row of theta (N, k).
 
         Args:
-            images: float32 (N, 3, H, W) in [0, 1], RGB, on any device; not to be written to.
-            theta: float32 (N, k), on the same device. Equal arguments give equal images.
+            images: float32 (N, 3, H, W) in [0, 1], RGB, on any device; must not be modified.
+            theta: float32 (N, k), on the same device. Equal arguments must give equal images.
         """
         ...
 
 
 class Own(Config):
-    """What a configuration keeps of an own transformation: all that its draws and targets need.
+    """Description of a custom transformation in a configuration, sufficient for draws and targets.
 
     Attributes:
-        path: Where the object or its class is, as `package.module:attribute`.
-        name: See `OwnTransformation`, as the others.
-        ranges: Of its parameters.
-        regressable: Whether it may be predicted.
-        probability: Of each view.
+        path: Import path of the object or its class, as `package.module:attribute`.
+        name: Name in compositions, see `OwnTransformation`.
+        ranges: (low, high) of each of its k parameters.
+        regressable: Whether the relative objective may predict it.
+        probability: Probability to be applied to a view, 0 to 1.
     """
 
     path: Annotated[str, Field(pattern=OWN_PATH)]
@@ -79,8 +79,8 @@ class Own(Config):
     @classmethod
     def _is_free(cls, value: str) -> str:
         if not re.match(OWN_NAME, value):
-            raise ValueError("expected up to 40 small letters, digits and _, a letter first")
-        # Heads and weights are kept in these dictionaries, under the name.
+            raise ValueError("expected up to 40 lower-case letters, digits and _, a letter first")
+        # Heads and weights are stored in a `ModuleDict` under the name.
         if value in _TAKEN or hasattr(torch.nn.ModuleDict, value):
             raise ValueError("expected a name that is not taken; choose another")
         return value
@@ -96,7 +96,7 @@ class Own(Config):
     @classmethod
     def _has_parameters(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("ranges") == ():
-            raise ValueError("expected ranges of parameters to predict, there are none")
+            raise ValueError("expected ranges of parameters to predict, found none")
         return value
 
     @property

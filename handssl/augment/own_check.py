@@ -1,4 +1,4 @@
-"""Try an own transformation on a few images before a trial is trained with it."""
+"""Validate a custom transformation on a few images before a trial is trained with it."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from handssl.errors import InputError
 
 _IMAGES = 4
 _ROUNDING = 1e-5
-# Algorithms may be chosen by the size of the batch; images are shown to the encoder in float32.
+# Algorithms may depend on the batch size; the encoder receives float32 images.
 _ALIKE = 1e-3
 
 
 def require_sound(own: Own, *, view_px: int, device: torch.device | str = "cpu") -> None:
-    """Check that an own transformation does what its protocol says, on a small probe batch.
+    """Check on a small batch that a custom transformation satisfies its protocol.
 
     Args:
-        own: As the configuration has it.
-        view_px: Side of the images.
-        device: Where views are made.
+        own: Description in the configuration.
+        view_px: Side of the images in pixels.
+        device: Device on which views are made.
 
     Raises:
-        InputError: It cannot be imported here, is not what the configuration says any more, or its
-            images have another shape, leave [0, 1], are not finite, differ for equal arguments,
-            overwrite those given, or depend on the rest of the batch.
+        InputError: It cannot be imported here, differs from the configuration, or its images have
+            another shape, leave [0, 1], are not finite, differ for equal arguments, overwrite the
+            input, or depend on the rest of the batch.
     """
     _require_unchanged(own)
     images, theta = _probe(own, view_px, device)
@@ -33,14 +33,14 @@ def require_sound(own: Own, *, view_px: int, device: torch.device | str = "cpu")
     first = _applied(own, images, theta)
     _require_images(own, first, given)
     if not torch.equal(images, given):
-        raise _refusal(own, "images that are left as they are", "some written to", "copy them")
+        raise _refusal(own, "unchanged input images", "modified ones", "copy them")
     if not torch.equal(first, _applied(own, given.clone(), theta)):
-        how = "draw nothing in apply, theta has all that is random"
-        raise _refusal(own, "equal images for equal arguments", "others", how)
+        how = "draw nothing in apply, theta contains all random values"
+        raise _refusal(own, "equal images for equal arguments", "different ones", how)
     single = torch.cat([_applied(own, given[i : i + 1], theta[i : i + 1]) for i in range(_IMAGES)])
     if not torch.allclose(single, first, rtol=0.0, atol=_ALIKE):
         how = "use no statistics of the batch"
-        raise _refusal(own, "each image changed by its own row alone", "other images alone", how)
+        raise _refusal(own, "images that depend only on their row", "others if alone", how)
 
 
 def _require_unchanged(own: Own) -> None:
@@ -48,13 +48,13 @@ def _require_unchanged(own: Own) -> None:
     if now != own:
         changed = [name for name in Own.model_fields if getattr(now, name) != getattr(own, name)]
         raise InputError(
-            f"transformation {own.path}: expected what the configuration says, got other "
-            f"{', '.join(changed)}; give what changed another name, or read the study again"
+            f"transformation {own.path}: expected the values of the configuration, got different "
+            f"{', '.join(changed)}; rename the changed transformation, or load the study again"
         )
 
 
 def _probe(own: Own, view_px: int, device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return random images and theta: the low ends of the ranges, the high ends, and between."""
+    """Return random images and theta: lower ends of the ranges, upper ends, and random values."""
     generator = torch.Generator().manual_seed(0)
     images = torch.rand((_IMAGES, 3, view_px, view_px), generator=generator)
     share = torch.rand((_IMAGES, len(own.ranges)), generator=generator)
@@ -68,7 +68,7 @@ def _applied(own: Own, images: torch.Tensor, theta: torch.Tensor) -> torch.Tenso
     try:
         with torch.no_grad():
             return load_own(own.path).apply(images, theta)
-    except Exception as error:  # whatever a user's code may raise
+    except Exception as error:  # a user's code may raise anything
         words = f"{type(error).__name__}: {error}"
         shapes = f"images {tuple(images.shape)} and theta {tuple(theta.shape)}"
         raise _refusal(own, f"an apply that takes {shapes}", words, "correct it") from error

@@ -1,4 +1,4 @@
-"""From the import path of an own transformation to the object, and to what is kept of it."""
+"""Load custom transformations from their import paths, describe and apply them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from handssl.errors import InputError
 
 
 def load_own(path: str) -> OwnTransformation:
-    """Return the object at an import path, made without arguments where a class is there.
+    """Return the object at an import path; a class is instantiated without arguments.
 
     Args:
-        path: As `package.module:attribute`.
+        path: Import path as `package.module:attribute`.
 
     Raises:
         InputError: It cannot be imported, or lacks members of `OwnTransformation`.
@@ -57,10 +57,10 @@ def _require_members(found: Any, path: str) -> OwnTransformation:
 
 
 def own_path(transformation: Any) -> str:
-    """Return the import path of an object or class at the top of a module.
+    """Return the import path of an object or class at the top level of a module.
 
     Raises:
-        InputError: It is not there under any name.
+        InputError: Its module has no name for it.
 
     Example:
         >>> from handssl.augment import appearance
@@ -73,17 +73,17 @@ def own_path(transformation: Any) -> str:
     if module == "__main__" or not names:
         raise InputError(
             "transformation: expected an object or a class at the top of a module that workers can "
-            f"import, got {transformation!r} of {module or 'no module'}; give it a name in a file "
-            "of its own"
+            f"import, got {transformation!r} of {module or 'no module'}; give it a name in a "
+            "separate file"
         )
     return f"{module}:{names[0]}"
 
 
 def described(path: str) -> Own:
-    """Return what a configuration keeps of the transformation at an import path.
+    """Return the description of the transformation at an import path, for a configuration.
 
     Raises:
-        InputError: It cannot be imported or is none; all that is wrong is listed.
+        InputError: It cannot be imported or is not a transformation; all mistakes are listed.
     """
     found = load_own(path)
     values = {name: getattr(found, name) for name in MEMBERS if name != "apply"}
@@ -105,18 +105,18 @@ def _resolved(value: Any) -> Any:
 
 
 Owns = tuple[Annotated[Own, BeforeValidator(_resolved, json_schema_input_type=str | Own)], ...]
-"""As people write it, an import path or the object itself; as it is kept, all of `Own`."""
+"""Accepts an import path or the object itself; stored as full descriptions `Own`."""
 
 
 def change_own(
     images: torch.Tensor, theta: Mapping[str, torch.Tensor], own: Sequence[Own]
 ) -> torch.Tensor:
-    """Apply the own transformations that were drawn, in the order of the configuration.
+    """Apply the drawn custom transformations in the order of the configuration.
 
     Args:
         images: float (B, 3, P, P) in [0, 1].
-        theta: From `draw_theta`; a sample whose first column is 0 passes unchanged.
-        own: Of the configuration.
+        theta: From `draw_theta`; a sample whose first column is 0 is not changed.
+        own: Custom transformations of the configuration.
     """
     for one in own:
         if one.name in theta:

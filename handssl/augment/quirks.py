@@ -1,12 +1,12 @@
-"""What the published code does and its paper does not say: each a switch, all off by default.
+"""Deviations of the published code from its paper: one switch each, all off by default.
 
-Tensor backend alone. Not reproduced, because a packed crop no longer has what they need: sobel,
-cut-out and blur before the crop, boxes clamped or cut at the border of the source image, offsets
-in pixels of the source image, rotation about the mean joint, cut-out centred on a joint with its
-axes swapped (here the centre is uniform, so a swap changes nothing). Drawn otherwise: factors of
-saturation and value are uniform in their logarithm. Alike without a switch: the window of the blur,
-a tenth of the side. Targets in raw units and modulo 360 degrees are an option of the relative
-objective (`RelativeConfig.targets`).
+Tensor backend only. Not reproduced, because a packed crop lacks the required data: sobel, cut-out
+and blur before the crop, boxes clamped or cut at the border of the source image, offsets in pixels
+of the source image, rotation about the mean joint, cut-out centred on a joint with its axes swapped
+(here the centre is uniform, so a swap changes nothing). Drawn differently: factors of saturation
+and value are uniform in their logarithm. Equal without a switch: the window of the blur, a tenth of
+the side. Targets in raw units and modulo 360 degrees are an option of the relative objective
+(`RelativeConfig.targets`).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Quirks(Config):
     """Switches of `AugmentConfig.preset("paper_code")`.
 
     Attributes:
-        integer_degrees: Angles are rounded down to whole degrees, image and target alike.
+        integer_degrees: Angles are rounded down to whole degrees, for both image and target.
         published_order: Appearance changes in the order sobel, cutout, blur, color_jitter, noise,
             color_drop, all of them after the warp.
         multiplied_hue: Hue is multiplied by 0.505 + 0.99 hue_turns, in [0.01, 1], instead of
-            shifted: it only ever falls, towards red.
-        swapped_channels: color_jitter, color_drop and sobel take red for blue.
-        wrapping_sobel: The sum of both derivatives, of either sign, modulo 256 grey levels.
-        wrapping_noise: Negative noise is dropped; levels beyond 255 start again at 0.
+            shifted: it can only decrease, towards red.
+        swapped_channels: color_jitter, color_drop and sobel swap red and blue.
+        wrapping_sobel: Sobel is the sum of both signed derivatives modulo 256 grey levels.
+        wrapping_noise: Negative noise is dropped; levels beyond 255 wrap around to 0.
     """
 
     integer_degrees: bool = False
@@ -59,8 +59,8 @@ def color_jitter(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Multiply hue, saturation and value, offset value.
 
     Args:
-        images: (B, 3, P, P) in [0, 1].
-        theta: (B, 4), as `ColorJitter` defines it; hue_turns in [-0.5, 0.5] gives the factor.
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: (B, 4), as defined by `ColorJitter`; hue_turns in [-0.5, 0.5] gives the factor.
     """
     hue, saturation, value = rgb_to_hsv(images)
     turns, log_saturation, log_value, offset = (t[:, None, None] for t in theta.unbind(1))
@@ -70,11 +70,11 @@ def color_jitter(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
 
 
 def sobel(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
-    """Return the sum of both derivatives of the grey image, wrapped to bytes.
+    """Return the sum of both derivatives of the grey image, modulo 256 levels.
 
     Args:
-        images: (B, 3, P, P) in [0, 1].
-        theta: (B, 0), unused.
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: No parameters, (B, 0).
     """
     red, green, blue = images.unbind(1)
     grey = torch.round(255.0 * (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue))
@@ -88,13 +88,13 @@ def sobel(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
 def noise(
     images: torch.Tensor, theta: torch.Tensor, ids: torch.Tensor, *, key: int
 ) -> torch.Tensor:
-    """Add the positive part of Gaussian noise in whole levels, wrapped to bytes.
+    """Add the positive part of Gaussian noise in whole levels, modulo 256 levels.
 
     Args:
-        images: (B, 3, P, P) in [0, 1].
-        theta: (B, 1), sigma.
+        images: RGB images in [0, 1], (B, 3, P, P).
+        theta: Sigma, (B, 1).
         ids: int64 (B,), sample ids.
-        key: From `appearance.noise_key`.
+        key: Key from `appearance.noise_key`.
     """
     batch, channels, height, width = images.shape
     field = normal_fields(ids, math.prod(images.shape[1:]), key)

@@ -1,4 +1,4 @@
-"""A picture of the transformations: each over its range, then pairs of views with their targets."""
+"""Draw a sheet of the transformations over their ranges, and of pairs of views with targets."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _BACKGROUND, _INK = (24, 26, 30), (255, 255, 255)
 
 @dataclass(frozen=True)
 class Hands:
-    """Stored crops to show transformations on.
+    """Stored crops for a sheet of transformations.
 
     Attributes:
         crops: uint8 (N, 3, S, S), N at least 1.
-        uv: (N, 21, 2), keypoints in crop pixels; None without labels.
-        valid: bool (N, 21).
+        uv: Keypoints in crop pixels, (N, 21, 2); None without labels.
+        valid: Whether each keypoint is labelled, bool (N, 21).
         context: Side of a crop in box sides.
     """
 
@@ -51,16 +51,17 @@ def transformation_sheet(
 ) -> Image:
     """Draw every transformation over its range, then pairs of views with their relative targets.
 
-    A row steps through one parameter, from low to high, after the view without it; what is not
-    stepped is the identity or, where there is none, drawn. Keypoints are drawn where the
-    transformation moves them: they lie on the hand if image and keypoints share one map.
+    A row steps through one parameter, from low to high, after the view without it; the other
+    parameters are the identity or, if there is none, drawn. Keypoints are shown after the
+    transformation: they lie on the hand if image and keypoints use the same map.
 
     Args:
-        hands: What is shown.
-        target: The relative target of (transformation, theta_a, theta_b), (B, k) each.
+        hands: Crops to show.
+        target: Function of (transformation, theta_a, theta_b), (B, k) each, that returns the
+            relative target.
         config: Ranges and border; default: the documented ones.
-        cell_px: Side of a view on the sheet, 64 or more.
-        seed: Of what is drawn.
+        cell_px: Side of a view on the sheet in pixels, at least 64.
+        seed: Seed of the draws.
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -88,7 +89,7 @@ def transformation_sheet(
 
 
 def _draw(strip: Strip, hands: Hands, config: AugmentConfig, cell_px: int) -> Image:
-    """Draw one strip: a heading, then the views with their captions."""
+    """Draw one strip: a heading, then the views with captions."""
     rows = strip.rows
     matrix = view_matrix(strip.theta, torch.zeros(len(rows)))
     maker = ViewMaker(config, tuple(strip.theta), 0, cell_px, hands.context)
@@ -115,14 +116,14 @@ def _keypoints(
 
 
 def _bytes(views: torch.Tensor) -> Image:
-    """Undo the normalisation; (B, P, P, 3)."""
+    """Undo the normalisation and return uint8 (B, P, P, 3)."""
     mean, std = (views.new_tensor(values)[:, None, None] for values in (MEAN, STD))
     pixels = ((views * std + mean).clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
     return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy())
 
 
 def _heading(text: str, width_px: int) -> Image:
-    """Return a strip with one line of text, smaller where it would be too long."""
+    """Return a strip with one line of text, scaled down if it is too long."""
     strip = np.full((_HEADING_PX, width_px, 3), _BACKGROUND, dtype=np.uint8)
     font, room_px = cv2.FONT_HERSHEY_SIMPLEX, width_px - 2 * _MARGIN_PX
     (length_px, _), _ = cv2.getTextSize(text, font, _LETTERS, 1)

@@ -1,4 +1,4 @@
-"""What the rows of the picture of the transformations show."""
+"""Rows of the sheet of transformations."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from handssl.augment.draws import Theta, draw_theta, intervals_of
 from handssl.augment.sheet_words import parameter_names, parameter_words, value_text
 
 STEPS, PAIRS = 5, 3
-"""Views of a parameter from low to high, after one without it; pairs of views in a row."""
+"""Number of views of a parameter from low to high, and of pairs of views in a row."""
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Views beside each other under one heading.
+    """Row of views under one heading.
 
     Attributes:
-        heading: One line.
-        captions: One for each view.
-        rows: int64 (B,), which hand each view shows.
-        ids: int64 (B,), sample ids, the address of noise.
-        theta: As from `draw_theta`, for B views.
+        heading: One line of text.
+        captions: One text for each view.
+        rows: Index of the hand in each view, int64 (B,).
+        ids: Sample ids that determine the noise, int64 (B,).
+        theta: Parameters as from `draw_theta`, for B views.
     """
 
     heading: str
@@ -37,14 +37,14 @@ class Strip:
 def range_strips(name: str, config: AugmentConfig, hands: int, *, seed: int = 0) -> list[Strip]:
     """Return a strip for each parameter that steps through its range; at least one.
 
-    Of a regressable transformation every parameter steps while the others stay at the identity.
-    Of others the first one steps and the others are drawn; without any, five hands are shown.
+    For a regressable transformation the other parameters stay at the identity; for others they
+    are drawn. A transformation without parameters is shown on five hands.
 
     Args:
         name: One of `TRANSFORMATIONS`.
         config: Ranges and probabilities.
-        hands: How many there are to choose from.
-        seed: Of what is drawn.
+        hands: Number of available hands.
+        seed: Seed of the draws.
     """
     names = parameter_names(name, config)
     if not names:
@@ -83,14 +83,14 @@ def pair_strips(
     *,
     seed: int = 0,
 ) -> list[Strip]:
-    """Return pairs of views of one hand each, with their thetas and their relative target.
+    """Return pairs of views of one hand each, with their thetas and relative target.
 
     Args:
         name: One of `REGRESSABLE`.
         config: Ranges and probabilities.
-        hands: How many there are to choose from.
-        target: The relative target of (transformation, theta_a, theta_b).
-        seed: Of what is drawn.
+        hands: Number of available hands.
+        target: Function of (transformation, theta_a, theta_b) that returns the relative target.
+        seed: Seed of the draws.
     """
     ids = torch.arange(PAIRS)
     a, b = (draw_theta(config, [name], ids, seed=seed, epoch=1, view=view)[name] for view in (0, 1))

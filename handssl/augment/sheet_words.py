@@ -1,4 +1,4 @@
-"""Parameters of the transformations in words and units that people read."""
+"""Format parameters of the transformations in readable words and units."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from handssl.augment.config import AugmentConfig
 
 
 def parameter_names(transformation: str, config: AugmentConfig) -> tuple[str, ...]:
-    """Return the parameters of a transformation that have a range, in theta's order.
+    """Return the names of a transformation's parameters with a range, in theta's order.
 
     Example:
         >>> parameter_names("translate", AugmentConfig())
@@ -21,11 +21,11 @@ def parameter_names(transformation: str, config: AugmentConfig) -> tuple[str, ..
 
 
 def value_text(parameter: str, value: float) -> str:
-    """Write one value of a parameter with its unit.
+    """Format one value of a parameter with its unit.
 
     Args:
-        parameter: From `parameter_names`; its ending names the unit.
-        value: In the unit of theta.
+        parameter: Name from `parameter_names`; its suffix determines the unit.
+        value: Value in the unit of theta.
 
     Example:
         >>> value_text("angle_rad", -0.7853981633974483), value_text("log_value", 0.0)
@@ -49,7 +49,7 @@ def value_text(parameter: str, value: float) -> str:
 
 
 def parameter_words(parameter: str) -> str:
-    """Name a parameter without its unit.
+    """Return a parameter's name in words, without its unit.
 
     Example:
         >>> parameter_words("log_saturation"), parameter_words("x_boxes")

@@ -1,4 +1,4 @@
-"""Make one view of a batch: draw theta once, warp once, then change appearance in a fixed order."""
+"""Make views of a batch: draw theta, warp once, then change appearance in a fixed order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from handssl.augment.draws import Draw, Theta, draw_theta, number_of
 from handssl.augment.geometry import view_matrix, warp
 from handssl.augment.own_found import change_own
 
-# Order of application after the geometric warp, whatever the order in which a study names them.
+# Order of application after the geometric warp, independent of the order in a study.
 APPEARANCE_ORDER = ("color_jitter", "color_drop", "blur", "sobel", "noise", "cutout")
 _NO_QUIRKS = quirks.Quirks()
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -24,9 +24,9 @@ class View:
     """One view of a batch.
 
     Attributes:
-        images: float32 (B, 3, P, P), normalised by the customary ImageNet mean and deviation.
-        theta: What was drawn, from `draw_theta`.
-        matrix: (B, 2, 3), view to stored crop in box sides.
+        images: float32 (B, 3, P, P), normalised by the usual ImageNet mean and standard deviation.
+        theta: Drawn parameters from `draw_theta`.
+        matrix: Map from view to stored crop in box sides, (B, 2, 3).
     """
 
     images: torch.Tensor
@@ -36,11 +36,11 @@ class View:
 
 @dataclass(frozen=True)
 class ViewMaker:
-    """Makes views of stored crops for one trial.
+    """View maker for the stored crops of one trial.
 
     Attributes:
         config: Ranges and probabilities.
-        composition: The transformations that are on.
+        composition: The enabled transformations.
         seed: The trial's seed.
         view_px: Side of a view in pixels.
         context: Side of a stored crop in box sides.
@@ -58,8 +58,8 @@ class ViewMaker:
         Args:
             crops: uint8 (B, 3, S, S).
             ids: int64 (B,), sample ids.
-            epoch: Counted from 1.
-            view: Number of the draw, or one for each transformation of the composition.
+            epoch: Epoch, counted from 1.
+            view: Draw number, or one for each transformation of the composition.
         """
         theta = draw_theta(
             self.config, self.composition, ids, seed=self.seed, epoch=epoch, view=view
@@ -81,14 +81,14 @@ class ViewMaker:
         *,
         key: int,
     ) -> torch.Tensor:
-        """Make the images of a view from what was drawn; the part that backends differ in.
+        """Render the images of a view from drawn parameters; backends override this method.
 
         Args:
             crops: uint8 (B, 3, S, S).
             theta: From `draw_theta`.
             matrix: (B, 2, 3) from `view_matrix`.
             ids: int64 (B,), sample ids.
-            key: Address of the noise field.
+            key: Key of the noise field.
 
         Returns:
             float32 (B, 3, view_px, view_px), normalised.
@@ -105,7 +105,7 @@ class ViewMaker:
 
 
 def plain_view(crops: torch.Tensor, *, view_px: int, context: float) -> torch.Tensor:
-    """Return the untransformed view of stored crops, normalised; what probes look at."""
+    """Return the untransformed, normalised view of stored crops, used by probes."""
     matrix = view_matrix({}, crops.new_empty(len(crops), dtype=torch.float32))
     images = crops.to(torch.float32) / 255.0
     return normalise(warp(images, matrix, view_px=view_px, context=context, border="reflect"))
@@ -123,10 +123,10 @@ def change_appearance(
 
     Args:
         images: float (B, 3, P, P) in [0, 1].
-        theta: From `draw_theta`; a sample whose first column is 0 passes unchanged.
+        theta: From `draw_theta`; a sample whose first column is 0 is not changed.
         ids: int64 (B,), sample ids.
-        key: Address of the noise field.
-        switches: What is done as in the published code.
+        key: Key of the noise field.
+        switches: Enabled deviations of the published code.
     """
     for name in quirks.PUBLISHED_ORDER if switches.published_order else APPEARANCE_ORDER:
         if name in theta:
@@ -158,7 +158,7 @@ def _change(
 
 
 def normalise(images: torch.Tensor) -> torch.Tensor:
-    """Subtract the mean and divide by the deviation of each channel."""
+    """Subtract the mean and divide by the standard deviation of each channel."""
     mean, std = (constant(values, images)[None, :, None, None] for values in (MEAN, STD))
     return (images - mean) / std
 

@@ -1,1 +1,1 @@
-"""Measurements: ratios to a limit of the machine, taken in one run, with hardware and versions."""
+"""Benchmarks: rates relative to a limit of the machine, with hardware and versions."""

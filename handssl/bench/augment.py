@@ -1,4 +1,4 @@
-"""How fast views are made on the host, against other libraries and the bare OpenCV calls."""
+"""Benchmark of making views on the host, against other libraries and bare OpenCV calls."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ COMPOSITIONS: tuple[tuple[str, ...], ...] = (
 
 @dataclass(frozen=True)
 class AugmentRates:
-    """Views a second of every way.
+    """Views per second of every implementation.
 
     Attributes:
-        images: In a batch.
-        cores: Of the machine.
-        one_thread: Composition to way to rate.
-        all_cores: The same for the ways that use threads by themselves.
+        images: Number of images in a batch.
+        cores: Number of cores of the machine.
+        one_thread: Rates with one thread, by composition and implementation.
+        all_cores: Rates with all cores, for implementations that use threads themselves.
     """
 
     images: int
@@ -59,13 +59,13 @@ def bench_augment(
     compositions: Sequence[Sequence[str]] = COMPOSITIONS,
     on_progress: Callable[[str], OnProgress] | None = None,
 ) -> AugmentRates:
-    """Measure views of 128 px from crops of 192 px, all ways in turns.
+    """Measure views of 128 px from crops of 192 px, all implementations in turns.
 
     Args:
-        images: In a batch.
-        rounds: Times that each way is measured.
-        compositions: What is measured.
-        on_progress: Gives each phase its own progress.
+        images: Number of images in a batch.
+        rounds: Number of measurements of each implementation.
+        compositions: Compositions to measure.
+        on_progress: Returns a progress callback for each phase.
 
     Returns:
         Rates with one thread and with all cores.
@@ -93,7 +93,7 @@ def sample_crops(count: int, *, crop_px: int = CROP_PX) -> list[np.ndarray]:
 def _ways(
     crops: list[np.ndarray], composition: tuple[str, ...], *, everything: bool
 ) -> dict[str, Way]:
-    """Return the ways by name; those that use one thread only where everything is asked for."""
+    """Return the implementations by name; single-threaded ones only if `everything`."""
     context = CROP_PX / VIEW_PX
     planes = torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2).copy())
     ids = torch.arange(len(crops))
@@ -120,7 +120,7 @@ def _ways(
 
 
 def _warm(ways: Mapping[str, Way]) -> Mapping[str, Way]:
-    """Run each once: tables are made and memory is taken before anything is timed."""
+    """Run each once: tables and memory are allocated before the measurement."""
     for way in ways.values():
         way()
     return ways
@@ -128,7 +128,7 @@ def _warm(ways: Mapping[str, Way]) -> Mapping[str, Way]:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Give torch and OpenCV this many threads."""
+    """Set the number of threads of torch and OpenCV."""
     before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
@@ -140,13 +140,13 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def text(rates: AugmentRates) -> str:
-    """Return the Markdown page of what was measured."""
+    """Return the results as a Markdown page."""
     lines = [
         "# Making views on the host",
         "",
         f"Views of {VIEW_PX} px from crops of {CROP_PX} px, procedural hands, batches of "
         f"{rates.images}. Medians of rounds taken in turns; ratios are of one run. `floor`: the "
-        "bare OpenCV calls for the same changes, everything prepared beforehand. albumentations: "
+        "bare OpenCV calls for the same changes, everything prepared in advance. albumentations: "
         f"one Affine, uint8 until Normalize; {rates.cores} cores can at most multiply what one "
         "does.",
         "",

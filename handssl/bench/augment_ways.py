@@ -1,8 +1,8 @@
-"""Other ways to make the same kinds of views: albumentations, torchvision v2, bare OpenCV calls.
+"""Alternative implementations of views: albumentations, torchvision v2, bare OpenCV calls.
 
-Each is the fastest formulation we know: one affine warp, one pass of colour, no copies between.
-albumentations has no gradient image, so it gets the bare OpenCV calls; neither it nor torchvision
-makes draws that belong to a sample.
+Each is the fastest formulation we know: one affine warp, one colour pass, no intermediate copies.
+albumentations has no gradient image, so it uses the bare OpenCV calls; neither it nor torchvision
+has draws that depend on the sample.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _SCALES = (0.8, 1.25)
 
 
 def albumentations_way(images: Images, composition: Sequence[str], view_px: int) -> Way:
-    """Return albumentations with one Affine, uint8 until it normalises.
+    """Return albumentations with one Affine, uint8 until normalisation.
 
     Args:
         images: uint8 (S, S, 3) each.
-        composition: The transformations that are on.
-        view_px: Side of a view.
+        composition: The enabled transformations.
+        view_px: Side of a view in pixels.
     """
-    # It asks a server for its newest version when it is imported; measurements need no network.
+    # It checks a server for its newest version on import; benchmarks must not need a network.
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     import albumentations as A  # noqa: N812  the customary name
     from albumentations.pytorch import ToTensorV2
@@ -71,8 +71,8 @@ def torchvision_way(images: Images, composition: Sequence[str], view_px: int) ->
 
     Args:
         images: uint8 (S, S, 3) each.
-        composition: The transformations that are on.
-        view_px: Side of a view.
+        composition: The enabled transformations.
+        view_px: Side of a view in pixels.
     """
     from torchvision.transforms import v2
 
@@ -112,14 +112,14 @@ def torchvision_way(images: Images, composition: Sequence[str], view_px: int) ->
 
 
 def floor_way(images: Images, view: View, *, view_px: int, context: float) -> Way:
-    """Return the bare OpenCV calls for the very changes that were drawn, nothing between them.
+    """Return the bare OpenCV calls for the same drawn changes, without overhead.
 
-    Noise comes from OpenCV's own generator; clipping of colours and all bookkeeping are left out.
+    Noise comes from OpenCV's generator; clipping of colours and all bookkeeping are omitted.
 
     Args:
         images: uint8 (S, S, 3) each.
-        view: Gives matrices and changes.
-        view_px: Side of a view.
+        view: View with the matrices and changes.
+        view_px: Side of a view in pixels.
         context: Side of the stored crop in box sides.
     """
     matrices = opencv_geometry.pixel_matrices(
@@ -146,7 +146,7 @@ def floor_way(images: Images, view: View, *, view_px: int, context: float) -> Wa
 
 
 def _bare(name: str, values: Sequence[float], view_px: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the bare calls of one change with everything prepared that can be."""
+    """Return the bare calls of one change, with as much as possible prepared in advance."""
     if name == "color_jitter":
         return _bare_color(values)
     if name == "blur":

@@ -1,8 +1,8 @@
-"""How fast data is packed and read back, against what the machine can do.
+"""Benchmark of packing and reading data, against the limits of the machine.
 
-The limit of packing: every core decodes, warps once and writes the same bytes with the bare
-library calls, with an fsync as often. The limits of reading: the disk read from end to end, and
-memory copied.
+The limit of packing: every core decodes, warps once and writes the same bytes with bare library
+calls and equally many fsyncs. The limits of reading: a sequential read of the disk, and a memory
+copy.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ REPEATS = 16
 
 @dataclass(frozen=True)
 class DataRates:
-    """Images a second of every way.
+    """Images per second of every measurement.
 
     Attributes:
-        images: Packed.
-        crop_px: Side of the crops.
-        cores: Used.
-        row_bytes: Of a crop.
-        packing: `pack` and `limit`.
-        reading: `cold`, `warm` and `warm, buffer used again`, images; `disk` and `memory`, what
-            the machine reads or copies, in the same unit.
+        images: Number of packed images.
+        crop_px: Side of the crops in pixels.
+        cores: Number of cores used.
+        row_bytes: Size of a crop in bytes.
+        packing: Rates of `pack` and `limit`.
+        reading: Rates of `cold`, `warm` and `warm, buffer used again`; and `disk` and `memory`,
+            the limits of the machine in the same unit.
     """
 
     images: int
@@ -66,11 +66,12 @@ def bench_data(
     """Measure packing and reading on procedural hands in FreiHAND's layout.
 
     Args:
-        folder: Where files are written, on the disk that is measured; left empty.
-        images: Rendered, 224 px as FreiHAND's; each is packed 16 times, for seconds to be measured.
-        crops: Read from; more than the disk reads ahead.
-        rounds: Times that each way is measured.
-        on_progress: Gives a callback of (done, total) for each phase.
+        folder: Folder for files, on the disk to measure; temporary files are removed.
+        images: Number of rendered images, 224 px like FreiHAND's; each is packed 16 times, so that
+            a measurement takes seconds.
+        crops: Number of crops to read from; more than the disk reads ahead.
+        rounds: Number of measurements of each rate.
+        on_progress: Returns a callback of (done, total) for each phase.
 
     Returns:
         The rates.
@@ -106,7 +107,7 @@ def _packing(
         (place / "limit").unlink(missing_ok=True)
 
     threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # every core has images of its own
+    cv2.setNumThreads(1)  # every core processes its own images
     try:
         return in_turns(
             {"limit": limit, "pack": packed}, rounds=rounds, on_progress=on_progress, before=clear
@@ -154,7 +155,7 @@ def _batch(store: PackedStore) -> int:
 
 
 def text(rates: DataRates) -> str:
-    """Return the Markdown page of what was measured."""
+    """Return the results as a Markdown page."""
     pack, limit = rates.packing["pack"], rates.packing["limit"]
     disk, memory = rates.reading["disk"], rates.reading["memory"]
     rows = [

@@ -1,4 +1,4 @@
-"""What the machine's disk can do with the bare calls, and a place to try it."""
+"""Bare disk operations that define the limits of packing and reading, and a scratch folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FILE_BYTES = 2**24
 
 
 def pack_bare(files: list[Path], first: int, descriptor: int) -> None:
-    """Do what packing cannot do without: decode, warp once, write; make durable at the end."""
+    """Do the minimum work of packing: decode, warp once, write, and fsync at the end."""
     side = CROP_PX
     matrix = np.array([[1.1, 0.0, 5.0], [0.0, 1.1, 5.0]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -32,7 +32,7 @@ def pack_bare(files: list[Path], first: int, descriptor: int) -> None:
 
 
 def read_file(path: Path) -> int:
-    """Read a file from end to end; return how many crops it holds."""
+    """Read a whole file sequentially and return the number of crops in it."""
     buffer, size = bytearray(_FILE_BYTES), 0
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(buffer):
@@ -41,7 +41,7 @@ def read_file(path: Path) -> int:
 
 
 def forget(path: Path) -> None:
-    """Take a file out of the system's memory."""
+    """Drop a file from the page cache."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -49,7 +49,7 @@ def forget(path: Path) -> None:
 
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
-    """Give a folder of its own below a folder, and remove it."""
+    """Create a temporary folder below a folder, and remove it at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     place = Path(mkdtemp(prefix="bench-data-", dir=folder))
     try:

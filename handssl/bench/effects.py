@@ -1,4 +1,4 @@
-"""What early stopping costs and spoils: replays of whole curves under several plans."""
+"""Benchmark of cost and errors of early stopping, by replaying complete curves."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ Found = dict[str, Effect]
 
 @dataclass(frozen=True)
 class Plan:
-    """A way to run and to estimate.
+    """A sweep strategy with its estimator.
 
     Attributes:
-        name: Of the row.
-        cells: Of the skeleton, 0 for none.
-        rules: Of the halving, None for the full grid.
-        estimate: `full`, `last`, `finishers` or `difference`.
+        name: Name of the row.
+        cells: Size of the skeleton, 0 for none.
+        rules: Rules of the halving, None for the full grid.
+        estimate: Estimator: `full`, `last`, `finishers` or `difference`.
     """
 
     name: str
@@ -48,18 +48,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Row:
-    """What a plan gave over all repetitions.
+    """Results of a plan over all repetitions.
 
     Attributes:
-        name: Of the plan.
-        share: Epochs, of those of the full grid.
-        regret_mm: Last value of the composition it picks minus that of the best.
-        regret_test_mm: The same on `test` where that is known, else NaN.
-        error_mm: Root mean square error of main effects against those of the full grid.
-        sign_errors: Share of main effects with the wrong sign.
-        coverage: Share of intervals that hold the effect, NaN without intervals.
-        coverage_range: 95 % interval of that share, as if repetitions were independent.
-        width_mm: Mean width of the intervals.
+        name: Name of the plan.
+        share: Trained epochs as a share of those of the full grid.
+        regret_mm: Last value of the chosen composition minus that of the best, in mm.
+        regret_test_mm: The same on `test` in mm; NaN if unknown.
+        error_mm: Root mean square error of main effects against those of the full grid, in mm.
+        sign_errors: Share of main effects with the wrong sign, 0 to 1.
+        coverage: Share of intervals that contain the effect, NaN without intervals.
+        coverage_range: 95 % interval of that share, assuming independent repetitions.
+        width_mm: Mean width of the intervals in mm.
         estimable: Share of repetitions in which all effects could be estimated.
     """
 
@@ -76,7 +76,7 @@ class Row:
 
 
 def plans(epochs: int, grace_epochs: int, reduction_factor: float) -> list[Plan]:
-    """Return the plans that are compared."""
+    """Return the plans to compare."""
     rules = Rules(epochs, grace_epochs, reduction_factor)
     return [
         Plan("full grid", 0, None, "full"),
@@ -97,19 +97,19 @@ def bench_effects(
     seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> list[Row]:
-    """Replay curves under every plan, with cosets, columns and cohorts drawn anew each time.
+    """Replay curves under every plan, with random cosets, columns and cohorts each time.
 
     Args:
-        curves: Of all compositions, whole.
-        grace_epochs: First rung.
-        reduction_factor: Of the halving.
-        blocks: Seeds of one study; None: all together.
-        repeats: Of each plan.
-        seed: Of what is drawn.
-        on_progress: Called with (plans done, in all).
+        curves: Complete curves of all compositions.
+        grace_epochs: Epoch of the first rung.
+        reduction_factor: Reduction factor of the halving.
+        blocks: Seeds of one study; None selects all.
+        repeats: Number of repetitions of each plan.
+        seed: Seed of the random draws.
+        on_progress: Called with (plans done, total plans).
 
     Returns:
-        A row for each plan.
+        One row per plan.
     """
     chosen = tuple(blocks or curves.values)
     truth = full_effects([curves.final(block) for block in chosen])
@@ -149,7 +149,7 @@ class _Study:
         return _Tried(epochs / whole, *self._regret(done), self._effects(done, exempt))
 
     def _skeleton(self, position: int) -> frozenset[Composition]:
-        """Draw which transformation takes which column of the fraction, and which coset."""
+        """Draw the column of the fraction for each transformation, and the coset."""
         if not self.plan.cells:
             return frozenset()
         names, generator = self.curves.names, numpy_generator("skeleton", *self.draw)
@@ -166,7 +166,7 @@ class _Study:
         return simulate(arms, self.plan.rules, curves, epochs=self.curves.epochs)
 
     def _regret(self, done: dict[int, Simulated]) -> tuple[float, float]:
-        """Compare the pick with the best by the mean over blocks, as the study picks."""
+        """Return the regret of the composition that the study would choose, on select and test."""
         means = {
             one: fmean(self.curves.final(block)[one] for block in self.blocks)
             for one in self.curves.values[self.blocks[0]]
@@ -247,11 +247,11 @@ def _summed(plan: Plan, tried: Sequence[_Tried], truth: Found) -> Row:
 
 
 def text(tables: dict[str, list[Row]], source: str) -> str:
-    """Return a Markdown page.
+    """Return the results as a Markdown page.
 
     Args:
-        tables: Rows by the heading they stand under.
-        source: Where the curves are from.
+        tables: Rows by heading.
+        source: Description of the source of the curves.
     """
     lines = ["# Winners and effects under early stopping", "", f"{describe()}.", "", source]
     for heading, rows in tables.items():

@@ -1,4 +1,4 @@
-"""Trials without work: what is left of a sweep is what it costs to run one."""
+"""Trials without work, to measure the overhead of a sweep."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from handssl.sweep.study import Study
 HOOK = "handssl.bench.empty.install"
 EPOCHS = 3
 _NAMES = ("blur", "color_jitter", "cutout", "noise", "rotate", "sobel", "translate")
-_OTHERS = 24  # metrics of an epoch besides the primary ones: as many as a real trial has
+_OTHERS = 24  # metrics of an epoch besides the primary ones, as in a real trial
 
 
 def install() -> None:
-    """Replace training in this process; Ray calls it in every worker it starts."""
+    """Replace training in this process; Ray calls this in every worker that it starts."""
     trainable.trial_results = results
 
 
 def results(trial: Any, data: Any, folder: Path, *_: Any, **__: Any) -> Iterator[Any]:
-    """Yield epochs of a curve that falls, with nothing computed."""
+    """Yield epochs of a decreasing curve without computation."""
     for epoch in range(1, trial.config.epochs + 1):
         yield epoch, metrics(trial.cell, trial.block, epoch)
 
 
 def metrics(cell: str, block: int, epoch: int) -> dict[str, float]:
-    """Return the metrics of an epoch: a level that depends on cell and block, and a fall."""
+    """Return the metrics of an epoch: a level that depends on cell and block, plus a decay."""
     level = float(numpy_generator("empty", cell, block).uniform(60.0, 90.0))
     value = level + 20.0 * math.exp(-epoch)
     return {
@@ -40,12 +40,12 @@ def metrics(cell: str, block: int, epoch: int) -> dict[str, float]:
 
 
 def study(blocks: int, data: dict[str, Any], factors: int = 7) -> Study:
-    """Return all compositions of some of the paper's seven transformations, in so many blocks.
+    """Return a study of all compositions of some of the paper's seven transformations.
 
     Args:
-        blocks: Seeds.
-        data: The images, which nobody reads.
-        factors: How many transformations.
+        blocks: Number of seeds.
+        data: Data of the study, which is not read.
+        factors: Number of transformations.
 
     Example:
         >>> len(study(1, {}).all_stages[0].cells({}))

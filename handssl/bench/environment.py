@@ -1,4 +1,4 @@
-"""Hardware, versions and date, for the rows that benchmarks print."""
+"""Description of hardware, versions and date for benchmark results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 
 def describe() -> str:
-    """Return processor, cores, GPU, versions and date in one line; what is absent is left out."""
+    """Return processor, cores, GPU, versions and date in one line, as far as available."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     parts = [

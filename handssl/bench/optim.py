@@ -1,4 +1,4 @@
-"""How long one update takes, every optimizer on the same parameters, against torch's AdamW."""
+"""Benchmark of one update of every optimizer on the same parameters, against torch's AdamW."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def bench_optim(
     device: str = "cpu",
     on_progress: OnProgress | None = None,
 ) -> dict[str, Rate]:
-    """Measure updates a second of torch's foreach AdamW and of every optimizer, in turns.
+    """Measure updates per second of torch's foreach AdamW and of every optimizer, in turns.
 
     Args:
-        rounds: Times that each is measured, one update each time.
-        width: Of the ResNet-18 whose parameters are updated.
-        device: Where they are.
-        on_progress: Called with (measurements done, in all).
+        rounds: Number of measurements of each, one update each time.
+        width: Width of the ResNet-18 whose parameters are updated.
+        device: Device of the parameters.
+        on_progress: Called with (measurements done, total measurements).
 
     Returns:
-        Updates a second by name, `torch AdamW` first.
+        Updates per second by name, `torch AdamW` first.
     """
     optimizers = {BASELINE: _baseline(_model(width, device))}
     for name in ("adam", "adam_larc", "lars", "lars large_batch", "lamb"):
@@ -48,10 +48,10 @@ def bench_optim(
 
 
 def text(rates: dict[str, Rate]) -> str:
-    """Return the Markdown page of what was measured.
+    """Return the results as a Markdown page.
 
     Args:
-        rates: From `bench_optim`.
+        rates: Rates from `bench_optim`.
     """
     base = rates[BASELINE].per_s
     lines = [
@@ -76,7 +76,7 @@ def text(rates: dict[str, Rate]) -> str:
 
 
 def _model(width: int, device: str) -> nn.Module:
-    """Return a network with gradients of the size that training gives."""
+    """Return a network with gradients of a typical size in training."""
     model = ResNet18(width).to(device)
     for parameter in model.parameters():
         parameter.grad = torch.randn_like(parameter) * 1e-3

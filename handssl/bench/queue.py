@@ -1,4 +1,4 @@
-"""What a long queue costs: submitting, listing, and deciding what is started next."""
+"""Benchmark of a long job queue: submitting, listing, and choosing the next job."""
 
 from __future__ import annotations
 
@@ -35,16 +35,17 @@ LIMITS = {"submissions a second": 200.0, "page, s": 0.1, "decision, s": 1.0}
 
 @dataclass(frozen=True)
 class QueueCost:
-    """What one kind of database gave.
+    """Results for one kind of database.
 
     Attributes:
-        database: Its kind.
-        jobs: Queued.
-        per_second: Submissions over HTTP, in batches.
-        page_s: Median and worst of a page of 50 jobs as JSON: the first, and one in the middle.
-        html_s: The same of the web page.
-        decision_s: Median and worst of taking the next job out of the queue, its durable attempt
-            begun, and writing its end.
+        database: Kind of the database.
+        jobs: Number of queued jobs.
+        per_second: Submissions per second over HTTP, in batches.
+        page_s: Median and worst time in seconds of a page of 50 jobs as JSON, from the start and
+            the middle.
+        html_s: Median and worst time in seconds of the same pages as HTML.
+        decision_s: Median and worst time in seconds to take the next job from the queue, start its
+            durable attempt, and record its end.
     """
 
     database: str
@@ -58,15 +59,15 @@ class QueueCost:
 def bench_queue(
     jobs: int, *, database: str | None = None, on_progress: OnProgress | None = None
 ) -> QueueCost:
-    """Queue so many jobs of four users through a real server, look at them, and start some.
+    """Queue jobs of four users through a real server, list them, and start some.
 
     Args:
-        jobs: How many.
-        database: An empty PostgreSQL; default: SQLite in a temporary folder.
-        on_progress: Called with (jobs submitted, in all).
+        jobs: Number of jobs.
+        database: URL of an empty PostgreSQL database; default: SQLite in a temporary folder.
+        on_progress: Called with (jobs submitted, total jobs).
 
     Returns:
-        The costs.
+        The measured costs.
     """
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         url = database or sqlite_url(Path(folder) / "service.db")
@@ -158,10 +159,10 @@ def _served(service: Service) -> Iterator[str]:
 
 
 def text(costs: list[QueueCost]) -> str:
-    """Return the page for a repository.
+    """Return the results as a Markdown page.
 
     Args:
-        costs: Of one or both kinds of database.
+        costs: Costs of one or both kinds of database.
     """
     rows = [
         f"| {cost.database} | {cost.jobs:,} | {cost.per_second:.0f} | {_ms(cost.page_s)} | "
@@ -183,7 +184,7 @@ def text(costs: list[QueueCost]) -> str:
             "|---|---:|---:|---:|---:|---:|",
             *rows,
             "",
-            "Asked: at least 200 a second, a page in less than 100 ms, a decision in less than "
+            "Required: at least 200 a second, a page in less than 100 ms, a decision in less than "
             "1 s.",
         ]
     )

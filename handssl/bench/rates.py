@@ -1,4 +1,4 @@
-"""Rates measured in turns, so that what else the machine does hits all of them alike."""
+"""Measure rates in turns, so that other load on the machine affects all of them equally."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Rate:
-    """What was measured.
+    """A measured rate.
 
     Attributes:
-        name: Of the way.
-        per_s: Median rate over the rounds.
-        spread: (least, largest) over the rounds.
+        name: Name of the measured function.
+        per_s: Median rate over the rounds in items per second.
+        spread: (smallest, largest) rate over the rounds.
     """
 
     name: str
@@ -32,13 +32,13 @@ def in_turns(
     on_progress: OnProgress | None = None,
     before: Callable[[], None] | None = None,
 ) -> dict[str, Rate]:
-    """Measure several ways of doing things, one after the other, several times over.
+    """Measure several functions in turns, over several rounds.
 
     Args:
-        ways: Name to what is timed; it returns how many items it did.
-        rounds: Times that each is measured.
-        on_progress: Called with (measurements done, in all).
-        before: Called before each, not timed.
+        ways: Functions to measure by name; each returns the number of processed items.
+        rounds: Number of measurements of each.
+        on_progress: Called with (measurements done, total measurements).
+        before: Called before each measurement, not timed.
 
     Returns:
         The rates by name.

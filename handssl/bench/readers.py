@@ -1,4 +1,4 @@
-"""Readers to measure with; in a module of their own, so that processes that pack need no torch."""
+"""Readers for benchmarks, in a separate module so that packing processes need no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from handssl.data.sample import Rows, Sample, Split
 
 
 class Repeated:
-    """A reader several times over: packing is measured over seconds, rendering is slow."""
+    """A reader repeated several times: a measurement takes seconds, and rendering is slow."""
 
     name, split_rule = "repeated", "none"
 
@@ -22,7 +22,7 @@ class Repeated:
         self.splits: Mapping[Split, Rows] = {"pretrain": np.arange(len(self))}
 
     def __reduce__(self) -> tuple[Callable[..., Repeated], tuple[FreihandReader, int]]:
-        # Small, as every reader: who starts a process waits until it has taken what it is sent.
+        # Small, like every reader: starting a process waits until it has received its data.
         return Repeated, (self.reader, self.times)
 
     def __len__(self) -> int:
@@ -33,7 +33,7 @@ class Repeated:
 
 
 class Noise:
-    """Crops that cost nothing to make, as a reader."""
+    """Reader of crops that cost nothing to produce."""
 
     name, split_rule, fingerprint = "noise", "none", "0"
 

@@ -1,4 +1,4 @@
-"""How the rate of training grows with the number of workers, the global batch being the same."""
+"""Benchmark of training with different numbers of workers and the same global batch."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def bench_scaling(
     """Measure whole steps with several numbers of workers, each a process of this machine.
 
     Args:
-        data: Packed splits.
-        config: The run.
-        execution: Device, precision; on GPUs each worker has its own.
-        workers: Numbers of processes.
-        steps: Of one measurement.
-        rounds: Measurements of each number.
-        threads: Of torch in each worker.
-        on_progress: Called with (numbers done, in all).
+        data: Folder of the packed splits.
+        config: Configuration of the run.
+        execution: Device and precision; on GPUs each worker has its own.
+        workers: Numbers of processes to measure.
+        steps: Number of steps of one measurement.
+        rounds: Number of measurements for each number of workers.
+        threads: Number of torch threads in each worker.
+        on_progress: Called with (numbers of workers done, total).
 
     Returns:
-        Views a second of all workers together, by number of workers.
+        Views per second of all workers together, by number of workers.
     """
     backend = "nccl" if execution.torch_device().type == "cuda" else "gloo"
     found = {}
@@ -78,7 +78,7 @@ def _seconds(
 
 
 def text(rates: dict[int, Rate]) -> str:
-    """Return a Markdown table; efficiency is the rate over that of one worker, for each worker."""
+    """Return a Markdown table; efficiency is the rate per worker over that of a single worker."""
     alone = rates[min(rates)].per_s / min(rates)
     lines = ["| workers | views/s | efficiency |", "|---:|---:|---:|"]
     lines += [

@@ -1,4 +1,4 @@
-"""What running a trial costs beside its work, against Ray Tune with its own MLflow callback."""
+"""Benchmark of the overhead of a trial, against Ray Tune with its own MLflow callback."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ LIMIT_S, LIMIT_BYTES = 0.5, 1_500_000_000
 
 @dataclass(frozen=True)
 class Cost:
-    """What one way took.
+    """Cost of one sweep.
 
     Attributes:
-        name: Of the way.
-        trials: Over at the end.
-        seconds: Of all, start of actors included, that of Ray itself not.
-        peak_bytes: Of the driver's memory.
+        name: Name of the sweep.
+        trials: Number of finished trials.
+        seconds: Total time, including the start of actors but not of Ray itself.
+        peak_bytes: Peak memory of the driver in bytes.
     """
 
     name: str
@@ -40,25 +40,25 @@ class Cost:
 
     @property
     def per_trial_s(self) -> float:
-        """Seconds a trial."""
+        """Seconds per trial."""
         return self.seconds / self.trials
 
 
 def bench_sweep(
     folder: Path, *, factors: int = 7, on_progress: OnProgress | None = None
 ) -> list[Cost]:
-    """Run 128 empty trials both ways with MLflow in SQLite on one disk, then 128 x 3.
+    """Run 128 empty trials with handssl and Ray Tune, with MLflow in SQLite, then 128 x 3.
 
     Args:
-        folder: On that disk.
-        factors: Transformations; 2 to the power of them is the number of trials.
-        on_progress: Called with (ways done, in all).
+        folder: Folder for all files, so that all sweeps use the same disk.
+        factors: Number of transformations n; a sweep has 2^n trials per seed.
+        on_progress: Called with (sweeps done, total sweeps).
 
     Returns:
-        A cost for each way.
+        The cost of each sweep.
 
     Raises:
-        HandsslError: One of them failed.
+        HandsslError: A sweep failed.
     """
     found = []
     for done, (side, blocks) in enumerate(WAYS, start=1):
@@ -80,7 +80,7 @@ def _measure(side: str, blocks: int, folder: str, factors: int) -> Cost:
 
 
 def text(costs: list[Cost]) -> str:
-    """Return a Markdown page."""
+    """Return the results as a Markdown page."""
     ours, tune, _ = costs
     rows = [
         f"| {cost.name} | {cost.trials} | {cost.seconds:.1f} | {cost.per_trial_s:.3f} | "
@@ -102,8 +102,8 @@ def text(costs: list[Cost]) -> str:
             *rows,
             "",
             f"A trial costs {ours.per_trial_s / tune.per_trial_s:.2f} of what Ray Tune needs with "
-            f"its own MLflow callback. Asked: at most {LIMIT_S:g} s, at most Ray Tune's, and less "
-            f"than {LIMIT_BYTES / 1e9:g} GB.",
+            f"its own MLflow callback. Required: at most {LIMIT_S:g} s, at most Ray Tune's, and "
+            f"less than {LIMIT_BYTES / 1e9:g} GB.",
             "",
         ]
     )

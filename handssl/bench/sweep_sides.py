@@ -1,4 +1,4 @@
-"""One side of the measurement of sweeps, in a process of its own whose memory is its own.
+"""One side of the sweep benchmark, in a separate process for a separate memory measurement.
 
 python -m handssl.bench.sweep_sides ours FOLDER BLOCKS
 """
@@ -38,7 +38,7 @@ def main(side: str, folder: Path, blocks: int, factors: int) -> None:
         runtime_env={"worker_process_setup_hook": empty.HOOK},
     )
     uri = sqlite_url(folder / "mlflow.db")
-    mlflow.MlflowClient(uri).search_experiments()  # the tables are made before the clock starts
+    mlflow.MlflowClient(uri).search_experiments()  # creates the tables before the measurement
     seconds, trials = {"ours": _ours, "tune": _tune}[side](folder, uri, blocks, factors)
     ray.shutdown()
     peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -58,7 +58,7 @@ def _ours(folder: Path, uri: str, blocks: int, factors: int) -> tuple[float, int
 
 
 class _Empty(tune.Trainable):  # type: ignore[misc]
-    """The same epochs as Ray Tune's users write them."""
+    """The same epochs as a typical Ray Tune trainable."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self.reset_config(config)
@@ -68,7 +68,7 @@ class _Empty(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        # Tune counts the steps of a trial, also in an actor that is used again.
+        # Tune counts the steps of a trial, also in a reused actor.
         epoch = self.training_iteration + 1
         found: dict[str, Any] = empty.metrics(self.config["cell"], self.config["block"], epoch)
         return found | {"done": epoch >= empty.EPOCHS}

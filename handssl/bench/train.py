@@ -1,4 +1,4 @@
-"""How fast a run trains, against the same network on views that are there already."""
+"""Benchmark of training, against the same network on views that were made in advance."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from handssl.data.study_data import StudyData
 from handssl.objectives import PoseTarget
 from handssl.training import Execution, PretrainConfig, Pretraining
 
-_LEAST = 16  # images of a split that is not trained on
+_LEAST = 16  # number of images of a split that is not used
 COMPOSITIONS: tuple[tuple[str, ...], ...] = (
     ("color_jitter", "rotate", "translate"),
     PAPER_SEVEN,
@@ -36,16 +36,16 @@ COMPOSITIONS: tuple[tuple[str, ...], ...] = (
 
 @dataclass(frozen=True)
 class TrainRates:
-    """Views a second of every way.
+    """Views per second of every measurement.
 
     Attributes:
-        config: The run, but for its composition.
-        device: Where.
-        threads: Of the host, for both ways.
-        steps: Of one measurement.
-        ways: Composition to way (step, limit, views, network, update) to rate.
-        peak_bytes: Largest memory of the process on the host, or allocated on the GPU.
-        scaling: Number of workers to rate, of the first composition.
+        config: Configuration of the run, except for its composition.
+        device: Device of the run.
+        threads: Number of threads on the host.
+        steps: Number of steps of one measurement.
+        ways: Rates by composition and part (step, limit, views, network, update).
+        peak_bytes: Peak memory of the process on the host, or peak allocation on the GPU.
+        scaling: Rate by number of workers, for the first composition.
     """
 
     config: dict[str, Any]
@@ -71,19 +71,19 @@ def bench_train(
 ) -> TrainRates:
     """Measure steps of a run on procedural hands.
 
-    The limit is the same network, objective and optimizer on views made beforehand: no crops are
-    read, no view is made, nothing is written down.
+    The limit is the same network, objective and optimizer on views made in advance: no crops are
+    read, no views are made, nothing is logged.
 
     Args:
-        folder: Where the data are made; left empty.
-        config: The run; its composition is replaced.
-        execution: Device, precision.
-        compositions: What is measured.
-        steps: Of one measurement.
-        rounds: Times that each is measured.
-        threads: Of torch on the host.
-        workers: Numbers of processes to measure the first composition with.
-        on_progress: Gives a callback of (done, total) for each phase.
+        folder: Folder for temporary data, which is removed.
+        config: Configuration of the run; its composition is replaced.
+        execution: Device and precision.
+        compositions: Compositions to measure.
+        steps: Number of steps of one measurement.
+        rounds: Number of measurements of each rate.
+        threads: Number of torch threads on the host.
+        workers: Numbers of processes to measure with the first composition.
+        on_progress: Returns a callback of (done, total) for each phase.
 
     Returns:
         The rates.
@@ -135,7 +135,7 @@ def _data(place: Path, config: PretrainConfig, tell: OnProgress) -> Path:
 
 
 def _ways(run: Pretraining, steps: int) -> Mapping[str, Callable[[], int]]:
-    """Return whole steps, the limit, and the parts of a step alone, all of them warm."""
+    """Return functions for whole steps, the limit, and the parts of a step, after a warm-up."""
     bench = _Steps(run, steps)
     ways = {
         "step": bench.step,
@@ -150,7 +150,7 @@ def _ways(run: Pretraining, steps: int) -> Mapping[str, Callable[[], int]]:
 
 
 class _Steps:
-    """The same batches again and again."""
+    """Repeats the same batch."""
 
     def __init__(self, run: Pretraining, steps: int) -> None:
         self._run, self._steps = run, steps
@@ -163,7 +163,7 @@ class _Steps:
         return self._repeat(lambda: self._run.step(self._batch, 1))
 
     def limit(self) -> int:
-        """Make steps on views that are there."""
+        """Make steps on existing views."""
 
         def one() -> None:
             self._run.optimizer.zero_grad(set_to_none=True)
@@ -173,15 +173,15 @@ class _Steps:
         return self._repeat(one)
 
     def views(self) -> int:
-        """Make views alone."""
+        """Only make views."""
         return self._repeat(lambda: self._run.feed(self._batch, 1))
 
     def network(self) -> int:
-        """Go forward and back alone."""
+        """Only run the forward and backward pass."""
         return self._repeat(self._backward)
 
     def update(self) -> int:
-        """Update the weights alone."""
+        """Only update the weights."""
         self._backward()
         return self._repeat(self._run.optimizer.step)
 
@@ -216,7 +216,7 @@ def _peak(device: torch.device) -> int:
 
 
 def text(rates: TrainRates) -> str:
-    """Return the Markdown page of what was measured."""
+    """Return the results as a Markdown page."""
     encoder = rates.config["encoder"]
     lines = [
         "# Training steps",
@@ -247,7 +247,7 @@ def text(rates: TrainRates) -> str:
 
 
 def csv_text(rates: TrainRates) -> str:
-    """Return every rate as a row, for tables and plots elsewhere."""
+    """Return every rate as a CSV row, for external tables and plots."""
     rows = [
         (composition, way, 1, rate)
         for composition, ways in rates.ways.items()

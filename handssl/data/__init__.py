@@ -1,6 +1,6 @@
-"""Datasets and stores: readers give samples, packing turns them into memory-mapped crops.
+"""Datasets and stores: readers return samples, packing turns them into memory-mapped crops.
 
-Names are resolved when they are first used: processes that only render or decode need no torch.
+Names are imported on first use, so processes that only render or decode need no torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Folders of numpy arrays: written whole or not at all, mapped into memory when opened.
+"""Folders of numpy arrays: written atomically, memory-mapped when opened.
 
 Used for the labels of packed stores and for annotations that were parsed once.
 """
@@ -25,11 +25,11 @@ def save_arrays(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write `<folder>/<name>.npy` for every array; the folder appears when all are on disk.
 
     Args:
-        folder: Must not exist.
-        arrays: By name.
+        folder: Folder to create; must not exist.
+        arrays: Arrays by name.
 
     Raises:
-        OSError: The disk is full or cannot be written; nothing is left behind.
+        OSError: The disk is full or not writable; nothing is left behind.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -50,7 +50,7 @@ def open_arrays(folder: Path) -> Arrays:
     """Map every array of a folder, read-only.
 
     Raises:
-        DataError: A file is cut or no array.
+        DataError: A file is truncated or not an array.
     """
     arrays: Arrays = {}
     for path in sorted(folder.glob("*.npy")):
@@ -65,16 +65,16 @@ def open_arrays(folder: Path) -> Arrays:
 def cached_arrays(
     sources: Sequence[Path], kind: str, parse: Callable[[], Mapping[str, NDArray[Any]]]
 ) -> Arrays:
-    """Return what `parse` makes of some files; from the second time on, mapped from a cache.
+    """Return the parsed content of some files; from the second call on, mapped from a cache.
 
-    The cache lies in `$XDG_CACHE_HOME/handssl`, default `~/.cache/handssl`; its key holds path,
-    size, inode and both times of change of each source: unpacking a release again may give a file
-    the time and the size that the damaged one had. Where it cannot be written, things take longer.
+    The cache is in `$XDG_CACHE_HOME/handssl`, default `~/.cache/handssl`; its key contains path,
+    size, inode, mtime and ctime of each source: unpacking a release again may give a file the
+    time and size of the damaged one. If the cache is not writable, the files are parsed each time.
 
     Args:
         sources: The files that determine the result.
-        kind: Names the parser and its version, e.g. `freihand-1`.
-        parse: Reads them; its errors pass through.
+        kind: Name and version of the parser, e.g. `freihand-1`.
+        parse: Parses the sources; its errors are propagated.
 
     Raises:
         OSError: A source is missing.
@@ -88,7 +88,7 @@ def cached_arrays(
     arrays = dict(parse())
     try:
         save_arrays(folder, arrays)
-    except OSError:  # no room, or another process was faster
+    except OSError:  # no space left, or another process was faster
         return arrays
     return open_arrays(folder)
 
@@ -97,7 +97,7 @@ def _cache_root() -> Path:
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     try:
         return Path(home).expanduser() / "handssl"
-    except RuntimeError:  # a user without home: nothing can be kept
+    except RuntimeError:  # a user without a home folder: nothing can be cached
         return Path(os.devnull) / "handssl"
 
 

@@ -1,4 +1,4 @@
-"""Put finished shards together: labels, splits and the manifest that makes a folder a store."""
+"""Assemble finished shards into a store: labels, splits and manifest."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def assemble(reader: Reader, folder: Path, *, recipe: str, crop_px: int, context
     """Write labels, splits and manifest beside the packed crops.
 
     Args:
-        reader: The dataset, for its splits.
-        folder: All shards are finished there.
-        recipe: Of the packing.
-        crop_px: Side of the crops.
+        reader: Dataset that defines the splits.
+        folder: Folder in which all shards are finished.
+        recipe: Recipe fingerprint of the packing.
+        crop_px: Side of the crops in pixels.
         context: Side of a crop in box sides.
 
     Raises:
-        DataError: Nothing is left once damaged samples are.
+        DataError: Every sample is damaged.
         OSError: The disk is full or failed.
     """
     shards = [read_shard(path) for _, path in sorted(finished_shards(folder).items())]
@@ -68,13 +68,13 @@ def assemble(reader: Reader, folder: Path, *, recipe: str, crop_px: int, context
 def content_fingerprint(
     crop_px: int, context: float, shards: tuple[str, ...], splits: Arrays
 ) -> str:
-    """Return 32 hex characters that stand for every pixel, label and split of a store."""
+    """Return a digest (32 hex characters) of every pixel, label and split of a store."""
     members = [f"{name} {digest(splits[name].tolist())}" for name in sorted(splits)]
     return digest((crop_px, float(context), *shards, *members))
 
 
 def _labels(shards: list[Arrays]) -> Arrays:
-    """Join the labels of all shards; what no sample has is left out."""
+    """Concatenate the labels of all shards; poses are left out if no sample is labelled."""
     filled = [shard for shard in shards if "ids" in shard]
     if not filled:
         return {}
@@ -84,7 +84,7 @@ def _labels(shards: list[Arrays]) -> Arrays:
 
 
 def _splits(reader: Reader, positions: Rows) -> Arrays:
-    """Turn positions in the reader into positions among what was kept."""
+    """Map positions in the reader to positions among the samples that were kept."""
     place = np.full(len(reader), -1, dtype=np.int64)
     place[positions] = np.arange(len(positions))
     moved = {name: place[rows] for name, rows in reader.splits.items()}

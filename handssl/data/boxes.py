@@ -1,4 +1,4 @@
-"""Boxes of a hand detector, as CSV."""
+"""Bounding boxes of a hand detector, read from CSV."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from handssl.errors import DataError
 
 COLUMNS = ("file", "x", "y", "width", "height")
 BOX_MARGIN = 1.25
-"""As around labelled joints: a detector's box ends at the hand."""
+"""Same margin as around labelled joints: a detector's box is tight around the hand."""
 
 _SHOWN = 20
 
@@ -24,11 +24,11 @@ class Box:
     """One detected hand.
 
     Attributes:
-        x: Left edge in pixels; likewise y, the upper edge.
-        y: See x.
-        width: In pixels; likewise height.
-        height: See width.
-        side: Which hand it is.
+        x: Left edge in pixels.
+        y: Upper edge in pixels.
+        width: Width in pixels.
+        height: Height in pixels.
+        side: Handedness, right or left.
     """
 
     x: float
@@ -41,19 +41,19 @@ class Box:
         """Return (centre x, centre y, side) of the crop box in pixels.
 
         Args:
-            width_px: Of the image.
-            height_px: Of the image.
-            where: Names the image.
+            width_px: Width of the image in pixels.
+            height_px: Height of the image in pixels.
+            where: Name of the image for messages.
 
         Raises:
-            DataError: The box does not touch its image.
+            DataError: The box lies outside its image.
         """
         inside_x = self.x < width_px and self.x + self.width > 0
         if not (inside_x and self.y < height_px and self.y + self.height > 0):
             raise DataError(
                 f"{where}: expected a box inside {width_px} x {height_px} pixels, found {self}"
             )
-        # Edges lie between pixels, which are counted from the centre of the first.
+        # Edges lie between pixels; coordinates count from the centre of the first pixel.
         centre_x, centre_y = self.x + self.width / 2 - 0.5, self.y + self.height / 2 - 0.5
         return centre_x, centre_y, BOX_MARGIN * max(self.width, self.height)
 
@@ -61,12 +61,12 @@ class Box:
 def read_boxes(path: Path, files: Collection[str]) -> dict[str, list[Box]]:
     """Read a CSV of boxes: a header, then one line for each hand.
 
-    Columns: `file` (relative to the folder of the images), `x`, `y` (left upper corner), `width`,
+    Columns: `file` (relative to the folder of the images), `x`, `y` (upper left corner), `width`,
     `height`, all in pixels, and optionally `side`, `right` or `left`. Others are ignored.
 
     Args:
-        path: The CSV.
-        files: The images there are.
+        path: The CSV file.
+        files: Names of the existing images.
 
     Returns:
         The boxes of each file, in the order of the lines.
@@ -90,7 +90,7 @@ def _read(path: Path, rows: csv.DictReader[str], files: set[str]) -> dict[str, l
         )
     boxes = _collect(path, rows, files)
     if not boxes:
-        raise DataError(f"{path}: expected a line for each box, found a header alone")
+        raise DataError(f"{path}: expected a line for each box, found only a header")
     return boxes
 
 
@@ -111,7 +111,7 @@ def _collect(path: Path, rows: csv.DictReader[str], files: set[str]) -> dict[str
 
 
 def _box(row: dict[str, str], files: set[str], *, hint: bool) -> Box | str:
-    """Return the box of a line, or what is wrong with it; a hint searches all names."""
+    """Return the box of a line, or an error message; with `hint`, it suggests a close name."""
     if row["file"] not in files:
         close = nearest(row["file"], sorted(files))[:200] if hint and len(files) < 1000 else ""
         return f"file: expected an image, found none named {row['file']!r}{close}"

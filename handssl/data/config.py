@@ -1,4 +1,4 @@
-"""Which data a study runs on: procedural hands, or packed stores by name."""
+"""Data of a study: procedural hands, or packed stores by name."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class ProceduralData(Config):
     """Procedural hands, rendered when they are first needed.
 
     Attributes:
-        name: The dataset.
-        pretrain: Images without labels.
-        probe: Labelled images the probe is fitted on.
-        select: Labelled images every choice is made on.
-        test: Labelled images that are only reported.
-        image_px: Side of the rendered images.
-        crop_px: Side of the stored crops.
+        name: Name of the dataset.
+        pretrain: Number of images without labels.
+        probe: Number of labelled images for fitting the probe.
+        select: Number of labelled images for model selection.
+        test: Number of labelled images for the final report.
+        image_px: Side of the rendered images in pixels.
+        crop_px: Side of the stored crops in pixels.
         context: Side of a stored crop in box sides.
         level: `cone` of views around the palm, back and side, or `hard`: any view.
-        seed: Of subjects, poses, lights and backgrounds.
+        seed: Seed of subjects, poses, lights and backgrounds.
     """
 
     name: Literal["procedural"] = "procedural"
@@ -44,7 +44,7 @@ class ProceduralData(Config):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
     def procedural(self) -> ProceduralSpec:
-        """Return what the procedural writer is asked for."""
+        """Return the specification for the procedural writer."""
         return ProceduralSpec(
             pretrain=self.pretrain,
             probe=self.probe,
@@ -58,12 +58,12 @@ class ProceduralData(Config):
 
 
 class Pretraining(Config):
-    """A store whose images are pretrained on, labelled or not.
+    """A store whose images, labelled or not, are used for pretraining.
 
     Attributes:
-        name: Of the dataset it was packed from.
-        fingerprint: Of the store, at least its first eight characters; needed where several
-            stores have that name.
+        name: Name of the dataset that the store was packed from.
+        fingerprint: Fingerprint of the store, at least its first eight characters; required if
+            several stores have that name.
     """
 
     name: Literal["freihand", "interhand", "npz", "folder"]
@@ -71,13 +71,13 @@ class Pretraining(Config):
 
 
 class PackedData(Config):
-    """A packed store, found by name and fingerprint; a study never names a path.
+    """A packed store, found by name and fingerprint; a study never contains a path.
 
     Attributes:
-        name: Of the dataset it was packed from.
-        fingerprint: Of the store, at least its first eight characters; needed where several
-            stores have that name.
-        pretrain: Another store whose images are pretrained on; default: the store's own.
+        name: Name of the dataset that the store was packed from.
+        fingerprint: Fingerprint of the store, at least its first eight characters; required if
+            several stores have that name.
+        pretrain: Another store for pretraining; default: the images of this store.
     """
 
     name: StoreName
@@ -97,4 +97,4 @@ DataConfig = Annotated[
     Annotated[ProceduralData, Tag("procedural")] | Annotated[PackedData, Tag("packed")],
     Discriminator(_kind),
 ]
-"""Either; told apart by `name`, without which it is procedural."""
+"""Procedural or packed data, distinguished by `name`; without a name it is procedural."""

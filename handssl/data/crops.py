@@ -1,8 +1,8 @@
-"""Cut the crop of one sample out of its image, and carry labels and camera along.
+"""Crop one sample's image and transform its labels and camera with it.
 
-A crop is centred on the box around the labelled joints (margin 1.25), or on the box the sample
-brings; an image with neither is its own box. Pixel coordinates count from the centre of the first
-pixel, as the datasets do.
+A crop is centred on the box around the labelled joints (margin 1.25), or on the sample's own box;
+without either, the largest central square is the box. Pixel coordinates count from the centre of
+the first pixel, as in the datasets.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ Row = dict[str, Any]
 
 
 def crop_sample(sample: Sample, crop_px: int, context: float) -> tuple[NDArray[np.uint8], Row]:
-    """Cut the crop of one sample and carry its labels along.
+    """Crop one sample and transform its labels with it.
 
     Args:
-        sample: From a reader.
-        crop_px: Side S of the crop.
+        sample: Sample of a reader.
+        crop_px: Side S of the crop in pixels.
         context: Side of the crop in box sides.
 
     Returns:
         The crop, uint8 (S, S, 3), and its row of labels: ids, groups, valid, mirrored, uv (crop
-        pixels), xyz (m), camera, and `outside`, the share of the crop that no image covers.
-        Labels are 0 and `valid` is false where there are none.
+        pixels), xyz (m), camera, and `outside`, the share of the crop outside the image.
+        Missing labels are 0 with `valid` false.
 
     Raises:
         DataError: The box has no area.
@@ -59,9 +59,9 @@ def crop_sample(sample: Sample, crop_px: int, context: float) -> tuple[NDArray[n
 def box_of(sample: Sample) -> tuple[Floats, float]:
     """Return centre (x, y) and side of a sample's crop box in pixels of its image.
 
-    The box is the square of 1.25 times the larger extent of the valid joints, centred on their
-    bounding box; without labels, or where a detector's box comes first, it is the sample's own,
-    else the largest square at the centre.
+    The box is a square with 1.25 times the larger extent of the valid joints, centred on their
+    bounding box; without labels, or if a detector's box has priority, it is the sample's own box,
+    or else the largest central square.
 
     Raises:
         DataError: The joints coincide, or none is valid.
@@ -88,7 +88,7 @@ def box_of(sample: Sample) -> tuple[Floats, float]:
 def _warp(
     image: NDArray[np.uint8], origin: Floats, scale: float, crop_px: int
 ) -> NDArray[np.uint8]:
-    """Resample; what would alias is averaged over whole pixels first."""
+    """Resample; for a reduction by 2 or more, blocks of pixels are averaged first."""
     factor = int(scale)
     if factor > 1:
         height, width = image.shape[:2]

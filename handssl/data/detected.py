@@ -1,4 +1,4 @@
-"""A labelled dataset whose crops are cut around a detector's boxes instead of its labels."""
+"""Labelled dataset whose crops are centred on a detector's boxes instead of its labels."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SHOWN = 20
 
 
 class DetectedReader:
-    """A reader, its samples with boxes from a CSV; errors on it are what a deployed system makes.
+    """Reader that adds boxes from a CSV; errors measured on it are those of a deployed system.
 
     Args:
         reader: A labelled dataset.
-        boxes: CSV with a header `id,x,y,width,height`: the sample's id, left upper corner and size
-            in pixels of its image. A sample without a line is a damaged one.
+        boxes: CSV with a header `id,x,y,width,height`: the sample's id, upper left corner and size
+            in pixels of its image. A sample without a line counts as damaged.
 
     Raises:
         DataError: The file cannot be read or has mistakes; all of them are listed.
@@ -83,7 +83,7 @@ def _read(path: Path) -> tuple[Mapping[int, Box], bytes]:
             mistakes.append(f"  line {rows.line_num}: {found}")
         elif boxes.setdefault(found[0], found[1]) is not found[1]:
             mistakes.append(
-                f"  line {rows.line_num}: id: expected each once, {found[0]} comes again"
+                f"  line {rows.line_num}: id: expected each once, found {found[0]} again"
             )
     if mistakes:
         more = f"\n  and {len(mistakes) - _SHOWN} more" if len(mistakes) > _SHOWN else ""
@@ -93,7 +93,7 @@ def _read(path: Path) -> tuple[Mapping[int, Box], bytes]:
 
 
 def _box(row: Mapping[str, str]) -> tuple[int, Box] | str:
-    """Return id and box of a line, or what is wrong with it."""
+    """Return id and box of a line, or an error message."""
     try:
         number = int(row["id"])
         x, y, width, height = (float(row[name]) for name in COLUMNS[1:])

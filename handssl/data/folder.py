@@ -1,4 +1,4 @@
-"""A folder of images without labels, with or without a detector's boxes."""
+"""Reader of a folder of unlabelled images, with or without a detector's boxes."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from handssl.errors import DataError
 class FolderReader:
     """Every image below a folder, in the order of their relative names; one split, `pretrain`.
 
-    `id` is a hash of the relative name, so that images that are added renumber none; `group` is
-    one of the folder an image lies in. With boxes there is a sample for each box and images
-    without a box are left out; a left hand is mirrored. Hidden files and folders are passed over.
+    `id` is a hash of the relative name, so added images do not change existing ids; `group` is a
+    hash of the image's folder. With boxes there is one sample per box and images without a box are
+    left out; a left hand is mirrored. Hidden files and folders are ignored.
 
     Args:
         root: The folder.
         boxes: CSV, see `read_boxes`.
-        pattern: Only relative names that fit: `*` is within a name, `**` any number of folders,
-            e.g. `session1/**/*.png`.
+        pattern: Glob that relative names must match: `*` matches within a name, `**` any number of
+            folders, e.g. `session1/**/*.png`.
 
     Attributes:
-        notes: Remarks for people.
-        recipe_fingerprint: Of names and boxes alone, without the sizes of the files.
+        notes: Remarks for the user.
+        recipe_fingerprint: Fingerprint of names and boxes only, without the sizes of the files.
 
     Raises:
-        DataError: There is no image, the boxes have mistakes, or two names hash alike.
+        DataError: There is no image, the boxes have mistakes, or two names have the same hash.
 
     Example:
         >>> import cv2, tempfile
@@ -97,7 +97,7 @@ def _entries(names: list[str], boxes: dict[str, list[Box]] | None) -> list[_Entr
 
 
 def _hash(text: str) -> int:
-    """Return 62 bits that stand for a name."""
+    """Return a 62-bit hash of a name."""
     digest = hashlib.blake2b(os.fsencode(text), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 2
 
@@ -109,7 +109,7 @@ def _check_ids(ids: list[int], entries: list[_Entry]) -> None:
     for number, (name, _, _) in zip(ids, entries, strict=True):
         if number in seen:
             raise DataError(
-                f"{name}: expected an id of its own, found that of {seen[number]}; rename it"
+                f"{name}: expected a unique id, found the same as {seen[number]}; rename it"
             )
         seen[number] = name
 

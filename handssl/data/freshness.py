@@ -1,4 +1,4 @@
-"""Which finished shards still are what their sources give, in a packing or in a whole store."""
+"""Find finished shards that still match their sources, in a packing or in a store."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from handssl.data.sources import Sources, load_sources, save_sources
 from handssl.data.store import PackedStore
 from handssl.errors import DataError
 
-_THREADS = 16  # for a file system that answers slowly
+_THREADS = 16  # for a slow file system
 Damage = dict[int, list[str]]
 
 
 def drop_stale(reader: Reader, folder: Path, *, crop_px: int, context: float) -> Damage:
-    """Remove the notes of finished shards that are to be packed again.
+    """Remove the completion notes of finished shards that must be packed again.
 
     Args:
         reader: The dataset.
-        folder: That is being filled.
-        crop_px: Side of the crops.
+        folder: Folder that is being filled.
+        crop_px: Side of the crops in pixels.
         context: Side of a crop in box sides.
 
     Returns:
-        What is damaged now, by first row of each shard that stays.
+        Damage messages of each shard that remains, by its first row.
     """
     notes = finished_shards(folder)
     sources = {first: _noted(path) for first, path in notes.items()}
@@ -51,15 +51,15 @@ def drop_stale(reader: Reader, folder: Path, *, crop_px: int, context: float) ->
 
 
 def store_damage(reader: Reader, store: PackedStore) -> tuple[Damage, int]:
-    """Compare a store with the files it was packed from, fast where nothing has changed.
+    """Compare a store with the files it was packed from; fast for unchanged files.
 
     Args:
         reader: The dataset.
-        store: Packed from it.
+        store: Store packed from the dataset.
 
     Returns:
-        What is damaged now, by first row of each shard that is as its sources are; and how many
-        shards there are.
+        Damage messages of each shard that matches its sources, by its first row; and the number
+        of shards.
     """
     rows, known = store.manifest.rows, load_sources(store.folder)
     firsts = range(0, rows, SHARD_ROWS)
@@ -74,12 +74,12 @@ def store_damage(reader: Reader, store: PackedStore) -> tuple[Damage, int]:
 
 
 def take_over(store: PackedStore, folder: Path, fresh: Damage) -> None:
-    """Put shards of a store into the folder where it is packed again.
+    """Reuse shards of a store in the folder where it is packed again.
 
     Args:
         store: The store.
-        folder: Holds no finished shard yet.
-        fresh: What is damaged in the shards that are taken over, by first row.
+        folder: Folder without any finished shard.
+        fresh: Damage messages of the shards to reuse, by first row.
 
     Raises:
         OSError: The disk is full or failed.
@@ -102,7 +102,7 @@ def take_over(store: PackedStore, folder: Path, fresh: Damage) -> None:
 def damage_now(
     reader: Reader, current: Mapping[int, Sources], *, crop_px: int, context: float
 ) -> Damage:
-    """Read again what was left out of shards; those of which something is whole now are missing."""
+    """Read left-out samples again; shards with a sample that is intact now are omitted."""
     found = {
         first: sources.damage(reader, first, crop_px, context) for first, sources in current.items()
     }
@@ -110,7 +110,7 @@ def damage_now(
 
 
 def _current(reader: Reader, sources: Mapping[int, Sources]) -> dict[int, Sources]:
-    """Return the sources as they are now of the shards whose files are what they were."""
+    """Return the current sources of the shards whose files are unchanged."""
     with ThreadPoolExecutor(_THREADS) as pool:
         found = pool.map(lambda item: item[1].current(reader, item[0]), sources.items())
         return {first: now for first, now in zip(sources, found, strict=True) if now is not None}
@@ -119,7 +119,7 @@ def _current(reader: Reader, sources: Mapping[int, Sources]) -> dict[int, Source
 def _noted(path: Path) -> Sources | None:
     try:
         return Sources.read(read_shard(path))
-    except (DataError, KeyError):  # damaged, or of an earlier version: it is packed again
+    except (DataError, KeyError):  # damaged, or of an earlier version: the shard is packed again
         return None
 
 
@@ -134,11 +134,11 @@ def _labels(store: PackedStore, first: int, stop: int) -> Arrays:
         "xyz": np.zeros((len(kept), 21, 3)),
         "camera": np.tile(np.eye(3), (len(kept), 1, 1)),
     }
-    return nothing | labels  # a store without any label keeps no poses, its shards do
+    return nothing | labels  # an unlabelled store has no poses, but its shards do
 
 
 def _keep(folder: Path, known: Sources, now: Sources) -> None:
-    """Remember states that have changed while contents have not; not having them costs time."""
+    """Save file states that changed while contents did not; a failure only costs time."""
     if not np.array_equal(known.states, now.states):
         try:
             save_sources(folder, now)

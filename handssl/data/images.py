@@ -1,4 +1,4 @@
-"""Read image files, and name what is damaged."""
+"""Read image files and detect damaged ones."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from handssl.errors import DataError
 
 DARKEST = 12
-"""An image without any value above this, of 255, shows nothing: recordings do contain such."""
+"""An image without any value above this, of 255, counts as black: recordings contain some."""
 
 
 def read_image(path: Path, size_px: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """Read an RGB image.
 
     Args:
-        path: JPEG, PNG or whatever OpenCV reads; one channel becomes three equal ones.
-        size_px: The (width, height) the annotations promise; None takes any.
+        path: JPEG, PNG or any format OpenCV reads; one channel becomes three equal ones.
+        size_px: Expected (width, height) in pixels; None accepts any.
 
     Returns:
         uint8 (H, W, 3), RGB.
 
     Raises:
-        DataError: The file is missing, cut, no image, of another size, or all black.
+        DataError: The file is missing, truncated, not an image, of another size, or all black.
     """
     image = _decode(path, _read_bytes(path))
     height, width = image.shape[:2]
@@ -33,7 +33,7 @@ def read_image(path: Path, size_px: tuple[int, int] | None = None) -> NDArray[np
         raise DataError(
             f"{path}: expected {size_px[0]} x {size_px[1]} pixels, found {width} x {height}"
         )
-    # A few pixels tell nearly always.
+    # A few pixels nearly always suffice.
     if image[::8, ::8].max() <= DARKEST and image.max() <= DARKEST:
         raise DataError(f"{path}: expected a hand, found an all-black image")
     return image
@@ -48,10 +48,10 @@ def _read_bytes(path: Path) -> NDArray[np.uint8]:
 
 
 def _decode(path: Path, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    # OpenCV fills the lower part of a cut JPEG with grey and says nothing; the end mark tells.
+    # OpenCV silently fills the lower part of a truncated JPEG with grey: check the end marker.
     jpeg = data[:2].tobytes() == b"\xff\xd8"
     whole = not jpeg or b"\xff\xd9" in data[-64:].tobytes()
-    # Labels belong to the pixels as stored: no turning by an EXIF mark.
+    # Labels refer to the pixels as stored: ignore the EXIF orientation.
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(data, flags) if len(data) and whole else None
     if image is None:

@@ -1,4 +1,4 @@
-"""The crops of a store: a file in memory on the host, or a copy on a device."""
+"""Crops of a store: a memory-mapped file on the host, or a copy on a device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from handssl.errors import DataError
 
 
 class Images(Protocol):
-    """Crops by row, wherever they live."""
+    """Crops by row, on any device."""
 
     device: torch.device
 
@@ -27,17 +27,17 @@ class Images(Protocol):
 
 
 class MappedImages:
-    """The crops of a store as a file in memory; only what is used is read.
+    """The crops of a store as a memory-mapped file; only the crops used are read.
 
-    Processes share the pages. The map is read-only: a writable private one counts as memory that
-    may be needed, and a store larger than the machine's would be refused.
+    Processes share the pages. The map is read-only: a writable private one counts as committed
+    memory, and a store larger than the machine's memory would be refused.
 
     Args:
         path: A numpy file.
-        shape: (rows, S, S, 3), as the manifest has it.
+        shape: (rows, S, S, 3), as in the manifest.
 
     Raises:
-        DataError: The file is missing, cut, or of another shape.
+        DataError: The file is missing, truncated, or of another shape.
     """
 
     device = torch.device("cpu")
@@ -49,10 +49,10 @@ class MappedImages:
         self.array: NDArray[np.uint8] = np.ndarray(shape, np.uint8, self._memory, offset)
         self._offset, self._row_bytes = offset, int(np.prod(shape[1:]))
         with warnings.catch_warnings():
-            # Torch warns that nobody may write here; nobody does, `take` gives copies.
+            # Torch warns that the array is not writable; `take` returns copies.
             warnings.simplefilter("ignore", UserWarning)
             self._flat = torch.from_numpy(self.array).view(shape[0], -1)
-        # What fits into memory stays there once read, so the disk need not be told again.
+        # A store that fits into memory stays there once read and needs no further read-ahead.
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         self._stays = self.array.nbytes < memory // 2
         self._seen = np.zeros(shape[0], dtype=bool)
@@ -60,13 +60,12 @@ class MappedImages:
     def take(self, rows: Rows, out: torch.Tensor | None = None) -> torch.Tensor:
         """Return copies of some crops.
 
-        The disk is told of all of them before the first is read: it then serves a batch at once,
-        where page by page it would serve one crop after the other.
+        All of them are announced to the kernel before the first is read, so the disk serves the
+        whole batch at once instead of one crop after the other.
 
         Args:
-            rows: (B,).
-            out: uint8 (B, S, S, 3) to write to; a buffer that is used again saves the time the
-                system takes to hand out memory.
+            rows: Rows of the store, (B,).
+            out: Output buffer, uint8 (B, S, S, 3); reusing one saves the memory allocation.
 
         Returns:
             uint8 (B, S, S, 3).
@@ -85,10 +84,10 @@ class MappedImages:
 
 
 class ResidentImages:
-    """Crops that live on a device.
+    """Crops stored on a device.
 
     Args:
-        images: uint8 (N, S, S, 3), on the device.
+        images: Crops on the device, uint8 (N, S, S, 3).
     """
 
     def __init__(self, images: torch.Tensor) -> None:
@@ -101,10 +100,10 @@ class ResidentImages:
 
 
 def images_offset(path: Path, shape: tuple[int, ...]) -> int:
-    """Return where the first crop begins, after checking that the file holds what it should.
+    """Return the byte offset of the first crop, after checking header and size of the file.
 
     Raises:
-        DataError: It does not.
+        DataError: The file is missing or has an unexpected header or size.
     """
     try:
         with path.open("rb") as file:

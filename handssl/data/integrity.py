@@ -1,4 +1,4 @@
-"""Check a packed store against its own digests, and against the files it was made from."""
+"""Verify a packed store against its digests and the files it was packed from."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Progress = Callable[[int, int], None]
 def verify(
     store: PackedStore, *, source: Reader | None = None, on_progress: Progress | None = None
 ) -> list[str]:
-    """Read everything and tell what is not as it was packed.
+    """Read the whole store and report every difference from what was packed.
 
     Args:
         store: The store.
-        source: The dataset it was packed from: every image is read again and compared too, also
-            those that were left out.
-        on_progress: Called with (rows done, rows in all).
+        source: Dataset that it was packed from: every image is also read again and compared,
+            including those that were left out.
+        on_progress: Called with (rows done, total rows).
 
     Returns:
-        One message for every run of rows, split, field or image that differs; empty if all is well.
+        One message per range of rows, split, field or image that differs; empty if none does.
     """
     rows = store.manifest.rows
     changed = [] if source is None else _other_source(store, source)
@@ -53,7 +53,7 @@ def verify(
 
 
 def _sealed(store: PackedStore) -> list[str]:
-    """Compare the manifest with its digest; those of earlier versions have none."""
+    """Compare the manifest with its digest; manifests of earlier versions have none."""
     manifest = store.manifest
     if manifest.digest in ("", manifest.own_digest):
         return []
@@ -61,7 +61,7 @@ def _sealed(store: PackedStore) -> list[str]:
 
 
 def _counts(store: PackedStore) -> list[str]:
-    """Compare the numbers of the manifest with what there is."""
+    """Compare the counts of the manifest with the stored labels."""
     manifest = store.manifest
     counted = {
         "damaged": manifest.rows - len(store.labels["slots"]),
@@ -93,7 +93,7 @@ def _fingerprint(store: PackedStore) -> str:
 
 
 def _other_source(store: PackedStore, source: Reader) -> list[str]:
-    """Say that images cannot be compared one by one: names, annotations or options are others."""
+    """Return a message if images cannot be compared: names, annotations or options differ."""
     manifest = store.manifest
     recipes = recipes_of(source, crop_px=manifest.crop_px, context=manifest.context)
     if manifest.recipe in recipes:
@@ -106,7 +106,7 @@ def _other_source(store: PackedStore, source: Reader) -> list[str]:
 
 
 def _compare(store: PackedStore, source: Reader, first: int, stop: int) -> Iterator[str]:
-    """Pack the images of a run of rows again, in memory."""
+    """Pack the images of a range of rows again, in memory, and yield the differences."""
     slots = np.asarray(store.labels["slots"])
     for slot in range(first, stop):
         index = int(np.searchsorted(slots, slot))
@@ -116,11 +116,11 @@ def _compare(store: PackedStore, source: Reader, first: int, stop: int) -> Itera
             image, row = crop_sample(sample, store.manifest.crop_px, store.manifest.context)
         except DataError as error:
             if packed:
-                yield f"{error} (it was whole when it was packed)"
+                yield f"{error} (it was intact when it was packed)"
             continue
         where = f"{sample.source}: id {sample.id}"
         if not packed:
-            yield f"{where}: it was damaged when the store was packed, and is whole now: pack again"
+            yield f"{where}: it was damaged when packed, but is intact now: pack again"
         elif not np.array_equal(image, store.images.array[slot]):
             yield f"{where}: the image changed after packing"
         else:

@@ -1,4 +1,4 @@
-"""What a packed store says about itself."""
+"""Manifest of a packed store."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ from handssl.errors import DataError, InputError
 FORMAT_VERSION = 2
 FILE = "manifest.json"
 PARTIAL, REPLACED = ".partial", ".replaced"
-"""Endings of folders that are no stores yet, or no longer."""
+"""Suffixes of folders that are not stores yet, or no longer."""
 
 
 class Manifest(Config):
-    """What a store holds and where it came from.
+    """Content and origin of a store.
 
     Attributes:
-        format_version: Of the files beside it; another one is refused.
+        format_version: Format version of the store's files; others are rejected.
         dataset: Name of the reader.
-        recipe: Of the source's annotations and the packing's settings; known before an image is
-            read.
-        fingerprint: Of the content: every pixel, label and split; part of every trial's identity.
-        images: Samples in the store.
-        rows: Places in `images.npy`; more than `images` where damaged samples were skipped.
-        crop_px: Side S of the stored crops.
+        recipe: Fingerprint of the source's annotations and the packing's settings; known before
+            any image is read.
+        fingerprint: Fingerprint of the content: every pixel, label and split; part of every
+            trial's identity.
+        images: Number of samples in the store.
+        rows: Rows of `images.npy`; more than `images` if damaged samples were skipped.
+        crop_px: Side S of the stored crops in pixels.
         context: Side of a crop in box sides.
-        splits: Samples of each split.
-        split_rule: By which unit the splits are divided.
+        splits: Number of samples of each split.
+        split_rule: Description of how the splits are divided.
         labelled: Whether any sample has labels.
-        box: Where crop boxes of labelled images come from: `labels`, or a `detector`.
-        mirrored: Left hands that were made right ones.
-        damaged: Samples that were skipped; `damaged.txt` says which and why.
-        outside_share: Share of stored pixels that lay outside their source images.
+        box: Source of the crop boxes of labelled images: `labels` or `detector`.
+        mirrored: Number of left hands mirrored to right ones.
+        damaged: Number of skipped samples; `damaged.txt` lists them with the reason.
+        outside_share: Share of stored pixels outside their source images, 0 to 1.
         notes: Remarks of the reader.
-        made_with: Versions of handssl and OpenCV; other ones may round pixels differently.
-        shards: Digest of each run of rows.
-        digest: Of all the other fields, see `sealed`; empty in stores of earlier versions.
+        made_with: Versions of handssl and OpenCV; other versions may round pixels differently.
+        shards: Digest of each range of rows.
+        digest: Digest of all other fields, see `sealed`; empty in stores of earlier versions.
     """
 
     format_version: int = FORMAT_VERSION
@@ -66,11 +67,11 @@ class Manifest(Config):
 
     @property
     def own_digest(self) -> str:
-        """What `digest` has to be."""
+        """The expected value of `digest`."""
         return digest([self.model_dump_json(exclude={"digest"})])
 
     def sealed(self) -> Manifest:
-        """Return it with its digest, by which `verify` notices a change of any field."""
+        """Return a copy with its digest, so that `verify` detects a change of any field."""
         return self.model_copy(update={"digest": self.own_digest})
 
     @classmethod
@@ -78,7 +79,7 @@ class Manifest(Config):
         """Return the manifest of a store.
 
         Raises:
-            DataError: The folder is no store of this format.
+            DataError: The folder is not a store of this format.
         """
         path = folder / FILE
         if not path.is_file():
@@ -93,7 +94,7 @@ class Manifest(Config):
 
 
 def _require_version(path: Path) -> None:
-    """Refuse a format that this version does not read; what is no JSON is told of by others."""
+    """Reject a format that this version does not read; invalid JSON is reported elsewhere."""
     try:
         values = json.loads(path.read_bytes())
         found = values.get("format_version", FORMAT_VERSION)
@@ -109,16 +110,16 @@ def _require_version(path: Path) -> None:
 
 
 def recipe_of(reader: Reader, *, crop_px: int, context: float) -> str:
-    """Return the fingerprint of what is asked for, 32 hex characters.
+    """Return the fingerprint of a packing's input and settings, 32 hex characters.
 
-    It does not hold what changes when a file is repaired or replaced: that is found by `Sources`.
+    It does not depend on file contents: repaired or replaced files are detected by `Sources`.
     """
     asked = getattr(reader, "recipe_fingerprint", reader.fingerprint)
     return _recipe(reader, asked, crop_px, context)
 
 
 def recipes_of(reader: Reader, *, crop_px: int, context: float) -> tuple[str, str]:
-    """Return the recipe, and the one that earlier versions wrote for the same."""
+    """Return the recipe, and the one that earlier versions wrote for the same packing."""
     now = recipe_of(reader, crop_px=crop_px, context=context)
     return now, _recipe(reader, reader.fingerprint, crop_px, context)
 
@@ -128,7 +129,7 @@ def _recipe(reader: Reader, fingerprint: str, crop_px: int, context: float) -> s
 
 
 def digest(parts: Iterable[object]) -> str:
-    """Return 32 hex characters that stand for some values.
+    """Return a digest of some values, 32 hex characters.
 
     Example:
         >>> len(digest(["a", 1])), digest(["a", 1]) == digest(["a", 2])

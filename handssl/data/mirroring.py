@@ -1,6 +1,6 @@
-"""Make a left hand a right one: image, labels, camera and box, all at once.
+"""Mirror left hands to right ones: image, labels, camera and box.
 
-u' = W - 1 - u, X' = -X, cx' = W - 1 - cx; y and depth stay.
+u' = W - 1 - u, X' = -X, cx' = W - 1 - cx; y and depth are unchanged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def mirrored(sample: Sample) -> Sample:
     """Return the mirror image of a sample, marked as mirrored; invalid labels stay 0.
 
     Args:
-        sample: Of a left hand.
+        sample: Sample of a left hand.
 
     Example:
         >>> image = np.zeros((4, 10, 3), dtype=np.uint8)
@@ -33,7 +33,7 @@ def mirrored(sample: Sample) -> Sample:
     if xyz is not None:
         xyz = np.where(known, xyz * [-1.0, 1.0, 1.0], 0.0)
     if camera is not None:
-        # x' = -x turns both columns of skew around; K' = M K diag(-1, 1, 1), M mirrors pixels.
+        # x' = -x also flips the sign of the skew: K' = M K diag(-1, 1, 1), M mirrors pixels.
         camera = np.array([[-1.0, 0, last], [0, 1, 0], [0, 0, 1]]) @ camera @ np.diag([-1.0, 1, 1])
     if box is not None:
         box = (last - box[0], box[1], box[2])

@@ -1,4 +1,4 @@
-"""Any labelled dataset, converted: one .npz, or a folder of them."""
+"""Reader of converted datasets: one .npz file or a folder of them."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ _APART: tuple[tuple[Split, Split], ...] = (
 
 
 class NpzReader:
-    """The samples of one .npz, or of all in a folder, in the order of their names.
+    """The samples of one .npz file, or of all files in a folder, ordered by file name.
 
     The arrays are those of `handssl.data.npz_schema.FIELDS`. Images named by `image_file` are read
-    one by one, which suits any size. Images inside are mapped if they were saved with `np.savez`;
-    of a compressed file each thread holds all images in memory. Left hands are mirrored.
+    one by one, which works for any size. Images inside a file are mapped if it was saved with
+    `np.savez`; a compressed file is loaded into memory as a whole. Left hands are mirrored.
 
-    Groups of select and of test are in no other split; pretrain and probe may share. Where no row
-    is pretrain, pretrain lists the images of probe. All others need a valid wrist and middle MCP.
+    Groups of select and of test are in no other split; pretrain and probe may share groups. If no
+    row is pretrain, pretrain lists the images of probe. Rows of the other splits need a valid wrist
+    and middle MCP.
 
     Args:
         root: The file or the folder.
 
     Raises:
-        DataError: An array is missing or not what the schema says, or a group is divided.
+        DataError: An array is missing or violates the schema, or splits share a group.
 
     Example:
         >>> import tempfile
@@ -72,7 +73,7 @@ class NpzReader:
         return int(self._ends[-1])
 
     def file_of(self, index: int) -> Path:
-        """Return the file that a sample's image is read from, or lies in."""
+        """Return the image file of a sample, or the .npz that contains its image."""
         _, table, row = self._place(index)
         return table.path if table.files is None else table.path.parent / str(table.files[row])
 
@@ -89,7 +90,7 @@ class NpzReader:
         return mirrored(sample) if sample.side == "left" else sample
 
     def _place(self, index: int) -> tuple[int, Table, int]:
-        """Return the file of a sample and its row in it."""
+        """Return number and table of a sample's file, and its row there."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         number = int(np.searchsorted(self._ends, index, side="right"))
@@ -109,7 +110,7 @@ class NpzReader:
         return image
 
     def _numbers(self, name: str) -> Rows:
-        """Join `id` or `group` of all files; where no file has them, number the samples."""
+        """Join `id` or `group` of all files; if no file has them, number the samples."""
         given = [getattr(table, name) for table in self._tables]
         if any((values is None) != (given[0] is None) for values in given):
             raise DataError(f"{self.root}: expected {name!r} in every file or in none, found some")
@@ -147,7 +148,7 @@ class NpzReader:
                 )
 
     def _where(self, rows: Rows) -> str:
-        """Return the place of the first of some samples."""
+        """Return file and row of the first of some samples."""
         _, table, row = self._place(int(rows[0]))
         return f"{table.path.name}, row {row}"
 

@@ -1,4 +1,4 @@
-"""What the labels of a converted dataset must fulfil; the first row that does not is named."""
+"""Validate the labels of a converted dataset; errors name the first invalid row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from handssl.pose.skeleton import BONE, JOINT_NAMES
 
 MAX_DISAGREEMENT_PX = 2.0
 BONE_RANGE_M = (0.02, 0.25)
-"""Of wrist to middle MCP in the median sample: outside, the unit is wrong. Adults have 0.09."""
+"""Plausible median length from wrist to middle MCP: outside of it, the unit is wrong. Adults have
+0.09."""
 
 _INTERHAND = [20, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 19, 18, 17, 16]
 _UNITS = {"m": 1.0, "mm": 1e-3}
@@ -25,11 +26,11 @@ Bools = NDArray[np.bool_]
 
 
 class Check:
-    """Says what is wrong with one file.
+    """Checks of one file that raise descriptive errors.
 
     Args:
         path: The file.
-        count: Its samples.
+        count: Number of its samples.
     """
 
     def __init__(self, path: Path, count: int) -> None:
@@ -41,7 +42,7 @@ class Check:
             raise DataError(f"{self.path}: {name}: expected {expected}, found {found}")
 
     def every(self, good: Bools, name: str, expected: str, found: NDArray[Any]) -> None:
-        """Raise DataError unless all of `good`, (N,) or (N, 21), are; names row, joint, value."""
+        """Raise DataError with row, joint and value unless all of `good`, (N,) or (N, 21), hold."""
         wrong = np.argwhere(~good)
         if len(wrong):
             first = tuple(wrong[0].tolist())
@@ -51,7 +52,7 @@ class Check:
             self.that(False, f"{name}, row {first[0]}{joint}", expected, value)
 
     def shape(self, name: str, array: NDArray[Any]) -> None:
-        """Raise DataError unless type and shape are those of `FIELDS`."""
+        """Raise DataError unless type and shape match `FIELDS`."""
         kind, text, _ = FIELDS[name]
         self.that(array.dtype.kind in _KINDS[kind], name, kind, array.dtype)
         fits = any(_fits(array.shape, shape, self.count) for shape in text.split(" or "))
@@ -60,17 +61,18 @@ class Check:
 
 
 def pose_of(check: Check, heads: Heads) -> dict[str, Any]:
-    """Return uv, xyz, camera (None where not given) and valid of all rows.
+    """Return uv, xyz, camera (None if not given) and valid of all rows.
 
     Args:
-        check: Of the file.
-        heads: Its arrays, of the right types and shapes.
+        check: Checks of the file.
+        heads: Its arrays, with valid types and shapes.
 
     Returns:
-        Metres, our joint order, 0 where invalid.
+        Labels in metres and in our joint order, 0 where invalid.
 
     Raises:
-        DataError: Values are not finite, not before the camera, in another unit, or disagree.
+        DataError: Values are not finite, not in front of the camera, in another unit, or
+            inconsistent.
     """
     order = str(heads.get("joint_order", "handssl"))
     check.that(order in ("handssl", "interhand"), "joint_order", "handssl or interhand", order)
@@ -92,12 +94,12 @@ def pose_of(check: Check, heads: Heads) -> dict[str, Any]:
 
 
 def check_labelled(check: Check, pose: dict[str, Any], split: NDArray[np.str_]) -> None:
-    """Raise DataError unless what is not pretrain has the labels a probe needs.
+    """Raise DataError unless all rows outside pretrain have the labels a probe needs.
 
     Args:
-        check: Of the file.
-        pose: From `pose_of`.
-        split: (N,).
+        check: Checks of the file.
+        pose: Labels returned by `pose_of`.
+        split: Split name of each row, (N,).
     """
     labelled = split != "pretrain"
     if pose["xyz"] is None:
@@ -122,7 +124,7 @@ def _finite(check: Check, name: str, values: NDArray[Any], valid: Bools) -> NDAr
 
 
 def _camera(check: Check, heads: Heads) -> NDArray[np.float64]:
-    check.that("camera" in heads, "camera", "it beside xyz", "none")
+    check.that("camera" in heads, "camera", "matrices with xyz", "none")
     camera = np.broadcast_to(heads["camera"].astype(np.float64), (check.count, 3, 3))
     good = np.isfinite(camera).all(axis=(1, 2)) & (camera[:, [0, 1], [0, 1]] > 0).all(axis=1)
     good &= (camera[:, 2] == [0, 0, 1]).all(axis=1) & (camera[:, 1, 0] == 0)
@@ -133,9 +135,9 @@ def _camera(check: Check, heads: Heads) -> NDArray[np.float64]:
 
 def _metres(check: Check, heads: Heads, joints: list[int], valid: Bools) -> NDArray[np.float64]:
     unit = str(heads.get("unit", "none"))
-    check.that(unit in _UNITS, "unit", "m or mm beside xyz", unit)
+    check.that(unit in _UNITS, "unit", "m or mm with xyz", unit)
     xyz = _finite(check, "xyz", heads["xyz"][:, joints], valid) * _UNITS[unit]
-    check.every((xyz[..., 2] > 0) | ~valid, "xyz", "joints before the camera (z > 0)", xyz)
+    check.every((xyz[..., 2] > 0) | ~valid, "xyz", "joints in front of the camera (z > 0)", xyz)
     ends = valid[:, BONE].all(axis=1)
     if ends.any():
         length = float(np.median(np.linalg.norm(xyz[ends, BONE[0]] - xyz[ends, BONE[1]], axis=1)))

@@ -1,6 +1,6 @@
-"""The arrays of one .npz: small ones are read, images stay where they are.
+"""Read the arrays of a .npz file; images are mapped in place if possible.
 
-`np.savez` stores arrays as they are, so images can be mapped from inside the file;
+`np.savez` stores arrays uncompressed, so images can be mapped from inside the file;
 `np.savez_compressed` does not, so all images of such a file must be in memory at once.
 """
 
@@ -32,10 +32,10 @@ class Inside:
 
     Attributes:
         path: The file.
-        shape: (N, H, W, 3).
-        fortran: Whether the first index runs fastest.
+        shape: Shape of the images, (N, H, W, 3).
+        fortran: Whether the array is in Fortran order.
         checksum: CRC-32 of the member.
-        offset: Where the pixels begin in the file; None if they are compressed.
+        offset: Byte offset of the pixels in the file; None if they are compressed.
     """
 
     path: Path
@@ -45,10 +45,10 @@ class Inside:
     offset: int | None
 
     def open(self) -> NDArray[np.uint8]:
-        """Map the images, or unpack them into memory.
+        """Map the images, or decompress them into memory.
 
         Raises:
-            DataError: They are damaged.
+            DataError: The images are damaged.
         """
         with _members(self.path) as arrays:
             if self.offset is None or 0 in self.shape:
@@ -60,13 +60,14 @@ class Inside:
 
 
 def read_members(path: Path) -> tuple[Heads, Inside | None]:
-    """Read every array of a file but its images.
+    """Read every array of a file except its images.
 
     Args:
-        path: A .npz.
+        path: A .npz file.
 
     Raises:
-        DataError: It cannot be read, holds objects, or its images are not uint8 (N, H, W, 3).
+        DataError: The file cannot be read, contains Python objects, or its images are not uint8
+            (N, H, W, 3).
     """
     with _members(path) as arrays:
         heads = {name: arrays[name] for name in arrays if name != "image"}
@@ -74,12 +75,12 @@ def read_members(path: Path) -> tuple[Heads, Inside | None]:
 
 
 class Images:
-    """Images inside several files, usable from several threads.
+    """Images inside several files; thread-safe.
 
-    A thread keeps open the file it read last; threads that read the same one share it.
+    Each thread keeps the file that it read last open; threads share files.
 
     Args:
-        members: Of each file; None where it has no images inside.
+        members: Image member of each file; None for a file without images inside.
     """
 
     def __init__(self, members: Sequence[Inside | None]) -> None:
@@ -95,7 +96,7 @@ class Images:
         """
         mine = self._mine
         if getattr(mine, "number", None) != number:
-            mine.number = mine.images = None  # the last one goes before the next one comes
+            mine.number = mine.images = None  # release the last file before opening the next
             mine.images, mine.number = self._shared(number), number
         return np.array(mine.images[row], order="C")
 
@@ -113,7 +114,7 @@ class Images:
 @contextmanager
 def _members(path: Path) -> Iterator[Any]:
     try:
-        # Opened here, since numpy leaves a file open that turns out to be no .npz.
+        # Opened here, since numpy leaves a file open that is not a .npz.
         with path.open("rb") as file, ExitStack() as stack:
             arrays = np.load(file, allow_pickle=False)
             if isinstance(arrays, np.ndarray):
@@ -144,7 +145,7 @@ def _inside(path: Path, archive: ZipFile) -> Inside:
 
 
 def _begin(path: Path, header_offset: int) -> int:
-    """Return where a member begins; its name in front may be longer than the directory says."""
+    """Return the offset of a member's data; its local header may be longer than the directory's."""
     with path.open("rb") as file:
         file.seek(header_offset)
         name, extra = struct.unpack("<HH", file.read(_LOCAL_HEADER)[_LENGTHS])

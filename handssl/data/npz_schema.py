@@ -1,4 +1,4 @@
-"""The schema of converted datasets: which arrays a .npz may hold, and what they must be."""
+"""Schema of converted datasets: names, types and shapes of the arrays in a .npz file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FIELDS: dict[str, tuple[str, str, str]] = {
     "joint_order": ("text", "()", "`handssl` (default) or `interhand`"),
     "side": ("text", "(N,)", "`right` (default) or `left`; left hands are mirrored"),
     "split": ("text", "(N,)", "`pretrain` (default), `probe`, `select` or `test`"),
-    "group": ("int", "(N,)", "what must not be divided, e.g. the recording; default: the sample"),
+    "group": ("int", "(N,)", "unit not to be divided, e.g. the recording; default: the sample"),
     "id": ("int", "(N,)", "0 or more, unique over all files; default: the position"),
 }
 """Name to (type, shape, meaning); `image` or `image_file` is required, the rest is optional."""

@@ -1,4 +1,4 @@
-"""One checked .npz of a converted dataset, without its images."""
+"""Table of the validated arrays of one .npz file, without its images."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from handssl.data.sample import SPLITS, Rows
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """One checked .npz without its images: metres, joints in our order, invalid labels 0.
+    """Validated arrays of one .npz: metres, joints in our order, invalid labels 0.
 
     Attributes:
         path: The file.
-        files: Names of the images, or None if they are inside.
-        inside: The images inside, or None.
-        uv: (N, 21, 2) px, or None.
-        xyz: (N, 21, 3) m, or None.
-        camera: (N, 3, 3), or None.
-        valid: bool (N, 21).
-        left: bool (N,).
-        split: (N,) text.
-        group: int64 (N,) or None.
-        id: int64 (N,) or None.
-        digest: Of all that was read.
+        files: Names of the image files (N,), or None if the images are inside.
+        inside: The images inside the file, or None.
+        uv: Joints in pixels (N, 21, 2), or None.
+        xyz: Joints in metres (N, 21, 3), or None.
+        camera: Pinhole matrices in pixels (N, 3, 3), or None.
+        valid: Whether each joint's labels may be used, bool (N, 21).
+        left: Whether each hand is a left one, bool (N,).
+        split: Split names, text (N,).
+        group: Group numbers, int64 (N,), or None.
+        id: Sample ids, int64 (N,), or None.
+        digest: Digest of all arrays.
     """
 
     path: Path
@@ -53,19 +53,19 @@ class Table:
         return len(self.valid)
 
     def labels(self, row: int) -> dict[str, Any]:
-        """Return copies of uv, xyz, camera and valid of one sample, those that there are."""
+        """Return copies of the available uv, xyz, camera and valid of one sample."""
         named = {"uv": self.uv, "xyz": self.xyz, "camera": self.camera, "valid": self.valid}
         return {name: values[row].copy() for name, values in named.items() if values is not None}
 
 
 def read_table(path: Path) -> Table:
-    """Read one .npz, but not its images.
+    """Read and validate one .npz file without its images.
 
     Args:
         path: The file.
 
     Raises:
-        DataError: It cannot be read, or an array is not what `FIELDS` says.
+        DataError: The file cannot be read, or an array violates `FIELDS`.
     """
     heads, inside = read_members(path)
     check = Check(path, _count(heads, inside))

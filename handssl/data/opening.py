@@ -33,16 +33,16 @@ def open_dataset(
 
     Args:
         name: `procedural`, `freihand`, `interhand`, `folder` or `npz`.
-        root: Where the files are; `procedural` needs none.
+        root: File or folder of the dataset; not needed for `procedural`.
         split: One of pretrain, probe, select, test; with FreiHAND also evaluation.
-        options: As for `open_reader`.
+        options: Options of `open_reader`.
 
     Returns:
         A sequence of samples.
 
     Raises:
-        InputError: Unknown name, split or option, or a root that is missing.
-        DataError: The files are not what the layout promises.
+        InputError: The name, split or option is unknown, or the root is missing.
+        DataError: The files differ from the expected layout.
 
     Example:
         >>> len(open_dataset("procedural", split="probe", probe=5))
@@ -57,18 +57,18 @@ def open_reader(name: str, root: Path | str | None = None, **options: Any) -> Re
     """Open a whole dataset: every image once, and its splits.
 
     Args:
-        name: As for `open_dataset`.
-        root: Where the files are.
+        name: `procedural`, `freihand`, `interhand`, `folder` or `npz`.
+        root: File or folder of the dataset; not needed for `procedural`.
         options: Fields of `ProceduralSpec`, or keywords of the reader: `rule`, `versions`,
-            `evaluation_root` (freihand), those of `InterhandOptions` (interhand), `boxes` (a CSV of
-            a detector: all that are on disk; see `FolderReader` and `DetectedReader`).
+            `evaluation_root` (freihand), those of `InterhandOptions` (interhand), `boxes` (CSV of
+            a detector, for every dataset on disk; see `FolderReader` and `DetectedReader`).
 
     Returns:
         The reader.
 
     Raises:
-        InputError: Unknown name or option, or a root that is missing.
-        DataError: The files are not what the layout promises.
+        InputError: The name or option is unknown, or the root is missing.
+        DataError: The files differ from the expected layout.
     """
     if name not in NAMES:
         raise InputError(f"unknown dataset {name!r}{nearest(name, NAMES)}")

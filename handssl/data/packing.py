@@ -1,4 +1,4 @@
-"""Convert a dataset into a packed store, on all cores, and go on where a kill left it."""
+"""Convert a dataset into a packed store on all cores; an interrupted packing is resumed."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from handssl.processes import completed
 
 Progress = Callable[[int, int], None]
 
-_LABEL_BYTES = 2048  # of a sample, in its shard and once more when all are joined
-_SHARDS_WORTH_PROCESSES = 8  # starting them takes as long as packing a few shards
+_LABEL_BYTES = 2048  # per sample, in its shard and again in the joined labels
+_SHARDS_WORTH_PROCESSES = 8  # starting processes takes as long as packing a few shards
 
 
 def pack(
@@ -45,32 +45,34 @@ def pack(
     check_sources: bool = True,
     on_progress: Progress | None = None,
 ) -> PackedStore:
-    """Convert a dataset into a packed store, or open the one that is already there.
+    """Convert a dataset into a packed store, or open the existing one.
 
-    Shards of 512 samples are packed in processes. What was finished before a kill is kept in
-    `<folder>.partial` and not done again; the folder gets its name when everything is durable.
+    Shards of 512 samples are packed in processes. Shards finished before an interruption are kept
+    in `<folder>.partial` and reused; the folder is renamed when everything is durable.
 
-    A store, or a finished shard, is used again only where its source files are what they were: by
-    size, times and inode, and where these differ by content. Samples that were left out are read
-    again each time. Where files were repaired, replaced or removed, the shards that hold them are
-    packed again, beside the store, which is replaced at the end as a whole.
+    A store or a finished shard is reused only if its source files are unchanged: by size, times
+    and inode, or else by content. Samples that were left out are read again each time. If files
+    were repaired, replaced or removed, their shards are packed again beside the store, which is
+    replaced as a whole at the end.
 
     Args:
         reader: The dataset.
-        folder: Where the store goes.
-        crop_px: Side S of the stored crops.
-        context: Side of a crop in box sides; at least what the transformations reach.
-        workers: Processes; default: one a core. 1, or a few thousand samples, need none.
-        max_damaged: Damaged samples that may be left out; they are counted in the manifest. It
-            also holds for a store that is there already.
-        check_sources: Whether a store that is there is compared with the files of its sources.
-        on_progress: Called in this thread with (samples done, samples in all).
+        folder: Folder of the store.
+        crop_px: Side S of the stored crops in pixels.
+        context: Side of a crop in box sides; must cover the reach of the transformations.
+        workers: Number of processes; default: one per core. With 1, or with few samples, packing
+            runs in this process.
+        max_damaged: Maximum number of damaged samples to leave out; they are counted in the
+            manifest. It also applies to an existing store.
+        check_sources: Whether an existing store is compared with its source files.
+        on_progress: Called in this thread with (samples done, total samples).
 
     Returns:
         The opened store.
 
     Raises:
-        DataError: A sample is damaged, the disk is full, or the folder holds something else.
+        DataError: Too many samples are damaged, the disk is full, or the folder contains something
+            else.
     """
     recipe, *_ = recipes = recipes_of(reader, crop_px=crop_px, context=context)
     partial, fresh, store = folder.with_name(folder.name + PARTIAL), Damage(), None
@@ -100,7 +102,7 @@ def pack(
 
 
 def packed_bytes(count: int, crop_px: int) -> int:
-    """Return what a store takes on disk, while it is made at most.
+    """Return the maximum disk space of a store during packing, in bytes.
 
     Example:
         >>> round(packed_bytes(130_240, 192) / 1e9, 1)
@@ -110,7 +112,7 @@ def packed_bytes(count: int, crop_px: int) -> int:
 
 
 class _Count:
-    """What is done and what was left out, so far."""
+    """Counter of packed and damaged samples."""
 
     def __init__(self, total: int, max_damaged: int, on_progress: Progress | None = None) -> None:
         self.total, self.max_damaged, self.on_progress = total, max_damaged, on_progress
@@ -120,7 +122,7 @@ class _Count:
         """Count a shard.
 
         Raises:
-            DataError: More is damaged than may be.
+            DataError: More samples are damaged than allowed.
         """
         self.done += samples
         self.damaged += len(damage)
@@ -134,17 +136,17 @@ class _Count:
             self.on_progress(self.done, self.total)
 
     def add_all(self, shards: Damage) -> None:
-        """Count finished shards, by first row.
+        """Count finished shards, given by first row.
 
         Raises:
-            DataError: More is damaged than may be.
+            DataError: More samples are damaged than allowed.
         """
         for first, damage in shards.items():
             self.add(min(SHARD_ROWS, self.total - first), damage)
 
 
 def _write_shards(shared: tuple[Reader, Target], workers: int, count: _Count) -> None:
-    """Write the shards that an earlier run has not finished, or whose sources have changed."""
+    """Write the shards that are not finished or whose sources have changed."""
     reader, target = shared
     crop_px, context = target.crop_px, target.context
     finished = drop_stale(reader, target.folder, crop_px=crop_px, context=context)
@@ -159,7 +161,7 @@ def _write_shards(shared: tuple[Reader, Target], workers: int, count: _Count) ->
 
 @contextmanager
 def _started(partial: Path, recipes: Sequence[str]) -> Iterator[None]:
-    """Hold the folder that is being filled, for this process alone and this recipe alone."""
+    """Lock the folder that is being filled for this process and this recipe."""
     recipe = recipes[0]
     (partial / "shards").mkdir(parents=True, exist_ok=True)
     with (partial / "recipe").open("a+", encoding="utf-8") as file:
@@ -172,7 +174,7 @@ def _started(partial: Path, recipes: Sequence[str]) -> Iterator[None]:
         if found not in ("", *recipes):
             raise DataError(
                 f"{partial}: expected nothing or a packing of {recipe}, found one of {found}, with "
-                "other data or settings; remove it or choose another place"
+                "other data or settings; remove it or choose another folder"
             )
         if not found:
             file.write(recipe)
@@ -181,11 +183,11 @@ def _started(partial: Path, recipes: Sequence[str]) -> Iterator[None]:
 
 
 def _make_room(partial: Path, shape: tuple[int, ...]) -> int:
-    """Make `images.npy` with room for all rows; return where the first begins."""
+    """Create `images.npy` with space for all rows; return the offset of the first."""
     path = partial / "images.npy"
     _check_space(path, packed_bytes(*shape[:2]))
     if not finished_shards(partial):
-        # Only the header and the length: the file takes space as it is written.
+        # Only header and length: the sparse file takes space as it is written.
         np.lib.format.open_memmap(path, "w+", np.uint8, shape).flush()
     return images_offset(path, shape)
 
@@ -209,7 +211,7 @@ def _known(folder: Path, recipes: Sequence[str]) -> PackedStore:
 
 
 def _place(partial: Path, folder: Path) -> None:
-    """Give a store its name; processes that read the one it replaces keep what they have open."""
+    """Move a store to its final name; processes that read the replaced one keep it open."""
     old = folder.with_name(folder.name + REPLACED)
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -221,12 +223,12 @@ def _place(partial: Path, folder: Path) -> None:
 def _outdated(error: DataError, store: PackedStore) -> DataError:
     return DataError(
         f"{error}\n{store.folder}: its sources have changed since it was packed, or an earlier "
-        "version did not record them; until they are packed again the store stays as it is"
+        "version did not record them; the store is not changed until they are packed again"
     )
 
 
 def _remove(partial: Path, recipes: Sequence[str]) -> None:
-    """Remove what a packing has begun that is no longer needed, unless a process is at it."""
+    """Remove a partial packing that is no longer needed, unless a process is using it."""
     if partial.exists():
         with suppress(DataError), _started(partial, recipes):
             shutil.rmtree(partial, ignore_errors=True)
@@ -235,7 +237,7 @@ def _remove(partial: Path, recipes: Sequence[str]) -> None:
 def _explained(error: OSError, folder: Path, partial: Path) -> DataError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DataError(
-            f"{folder}: expected room on the disk, found it full ({error.strerror}); what is "
-            f"finished is kept in {partial.name}: free space and run the same command again"
+            f"{folder}: expected space on the disk, found it full ({error.strerror}); finished "
+            f"shards are kept in {partial.name}: free space and run the same command again"
         )
     return DataError(f"{folder}: cannot be written: {error.strerror or error}")

@@ -1,4 +1,4 @@
-"""Where packed stores lie: below the storage, and in the folders of $HANDSSL_STORES."""
+"""Find packed stores below the storage and in the folders of $HANDSSL_STORES."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _READERS = ("freihand", "interhand", "npz", "folder")
 
 
 def packing_place(reader: Reader, storage: Path, *, crop_px: int, context: float) -> Path:
-    """Return where the store of a dataset goes unless somebody says otherwise.
+    """Return the default folder for the store of a dataset.
 
     Args:
         reader: The dataset.
         storage: Root of all results.
-        crop_px: Side of the crops.
+        crop_px: Side of the crops in pixels.
         context: Side of a crop in box sides.
     """
     recipes = recipes_of(reader, crop_px=crop_px, context=context)
@@ -39,16 +39,16 @@ def find_store(
     """Return the one store of a dataset.
 
     Args:
-        name: Of the dataset.
-        fingerprint: The first characters of the store's, or None if there is only one.
-        storage: Root of all results; stores lie under `stores/`.
+        name: Name of the dataset.
+        fingerprint: Prefix of the store's fingerprint, or None if there is only one store.
+        storage: Root of all results; stores are in `stores/`.
         more: Other folders of stores.
 
     Returns:
-        Its folder.
+        The folder of the store.
 
     Raises:
-        InputError: There is none, or more than one; the message lists what there is.
+        InputError: There is none, or more than one; the message lists the known stores.
     """
     stores = dict(known_stores(storage, more))
     fitting = {
@@ -71,15 +71,15 @@ def find_store(
 def _advice(name: str, storage: Path) -> str:
     if name in _READERS:
         pack = command("data", "pack", name, "--root", "ROOT", storage=storage)
-        return f"Make it with: {pack}"
+        return f"Create it with: {pack}"
     return (
         f"handssl reads some datasets itself{nearest(name, _READERS)}\n"
-        "A dataset of your own is packed in Python: handssl.add_dataset(reader)"
+        "A custom dataset is packed in Python: handssl.add_dataset(reader)"
     )
 
 
 def known_stores(storage: Path, more: Sequence[Path] = ()) -> Iterator[tuple[Path, Manifest]]:
-    """Yield every store that can be found, with its manifest; damaged ones are passed over."""
+    """Yield the folder and manifest of every known store; damaged ones are skipped."""
     named = os.environ.get(VARIABLE, "").split(os.pathsep)
     places = [*more, storage / "stores", *(Path(place).expanduser() for place in named if place)]
     for place in places:
@@ -93,15 +93,15 @@ def known_stores(storage: Path, more: Sequence[Path] = ()) -> Iterator[tuple[Pat
 
 
 def named_store(name: Path, storage: Path) -> PackedStore:
-    """Open a store that a person names.
+    """Open a store by a name given by the user.
 
     Args:
-        name: Its folder, the name of its dataset, or the start of its fingerprint.
+        name: Folder of the store, name of its dataset, or prefix of its fingerprint.
         storage: Root of all results.
 
     Raises:
-        InputError: Nothing has that name, or several stores do.
-        DataError: The folder is no complete store.
+        InputError: No store, or more than one, matches the name.
+        DataError: The folder is not a complete store.
     """
     if name.is_dir():
         return PackedStore(name)

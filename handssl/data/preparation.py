@@ -1,7 +1,7 @@
-"""From a description of the data to packed splits on disk.
+"""Prepare the packed data of a study from its description.
 
-Procedural hands take the path of real data: written in FreiHAND's layout, read back by the
-FreiHAND reader and packed. Packed stores are found by name. What is there is reused.
+Procedural hands are processed like real data: written in FreiHAND's layout, read by the FreiHAND
+reader and packed. Packed stores are found by name. Existing data is reused.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ def prepare(
     workers: int = 2,
     more: Sequence[Path] = (),
 ) -> Path:
-    """Return the folder a study reads, see `StudyData`, writing what is missing.
+    """Return the data folder of a study, see `StudyData`, and create it if it is missing.
 
     Args:
-        config: Which data.
-        storage: Root of all results; sources lie under `datasets/`, stores under `stores/`.
+        config: Description of the data.
+        storage: Root of all results; sources are in `datasets/`, stores in `stores/`.
         on_progress: Called with (phase, done, total).
-        workers: Processes that render, threads that pack.
-        more: Folders of packed stores, beside those of the storage and the environment.
+        workers: Number of processes for rendering and for packing.
+        more: Folders of packed stores, in addition to those of the storage and the environment.
 
     Raises:
-        InputError: No store, or more than one, has the name asked for.
-        DataError: The disk holds something else where the data belongs, or is full.
+        InputError: No store, or more than one, has the requested name.
+        DataError: A folder contains something else, or the disk is full.
     """
     if isinstance(config, ProceduralData):
-        # Two studies on one storage may ask for the same hands at once.
+        # Two studies on one storage may request the same hands at once.
         lock = storage / "locks" / f"{_name(config)}-{config.crop_px}.lock"
-        waits = _phase(on_progress, "waiting for another process that makes them")
+        waits = _phase(on_progress, "waiting for another process that creates them")
         with one_at_a_time(lock, (lambda: waits(0, 1)) if waits else None):
             return _procedural(config, storage, on_progress, workers)
     labelled = find_store(config.name, config.fingerprint, storage, more)
@@ -58,17 +58,17 @@ def prepare(
 
 
 def prepared(config: ProceduralData | PackedData, storage: Path) -> Path | None:
-    """Return the folder a study reads if it is there, else None; nothing is made.
+    """Return the data folder of a study if it exists, else None; no data is created.
 
     Args:
-        config: Which data.
+        config: Description of the data.
         storage: Root of all results.
 
     Raises:
-        InputError: No packed store, or more than one, has the name asked for.
+        InputError: No packed store, or more than one, has the requested name.
     """
     if not isinstance(config, ProceduralData):
-        return prepare(config, storage)  # makes a few links at most
+        return prepare(config, storage)  # creates a few links at most
     folder = procedural_store(config, storage)
     return folder if (folder / MANIFEST_FILE).is_file() else None
 
@@ -87,14 +87,14 @@ def _procedural(
         crop_px=config.crop_px,
         context=config.context,
         workers=workers,
-        check_sources=False,  # the hands follow from their description alone
+        check_sources=False,  # the description alone determines the hands
         on_progress=_phase(on_progress, "packing"),
     )
     return store.folder
 
 
 def procedural_store(config: ProceduralData, storage: Path) -> Path:
-    """Return the folder of the store that `prepare` makes of procedural hands."""
+    """Return the folder of the store that `prepare` creates for procedural hands."""
     return storage / "stores" / f"{_name(config)}-{config.crop_px}"
 
 

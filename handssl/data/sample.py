@@ -1,4 +1,4 @@
-"""One labelled or unlabelled hand image, and what every reader of a dataset is."""
+"""Sample of one hand image, and the interface of dataset readers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from handssl.errors import InputError
 Split = Literal["pretrain", "probe", "select", "test", "evaluation"]
 
 SPLITS: tuple[Split, ...] = ("pretrain", "probe", "select", "test")
-"""What a study reads; `evaluation`, a second test set, is there with FreiHAND alone."""
+"""Splits of a study; only FreiHAND also has `evaluation`, a second test set."""
 
 Rows = NDArray[np.int64]
 
@@ -26,19 +26,20 @@ class Sample:
     """One image of one hand.
 
     Attributes:
-        image: uint8 (H, W, 3), RGB.
-        id: Whole number, unique in its dataset; addresses the sample's random draws.
-        group: What must never be divided between splits (unique id, capture, subject).
-        source: Dataset and file the image came from, for messages.
-        uv: float64 (21, 2), pixels of `image`, x right and y down; None if unlabelled.
-        xyz: float64 (21, 3), metres in the camera frame (x right, y down, z forward), or None.
-        valid: bool (21,), joints whose labels may be used; labels are 0 elsewhere.
-        camera: float64 (3, 3), pinhole matrix of `image`, or None.
-        side: Which hand it was in the world, 'right' or 'left'.
-        mirrored: The left hand was made a right one: image, labels and camera are mirrored.
-        box: (centre x, centre y, side) of the crop box in pixels, where the labels do not give
-            one, e.g. from a detector; or None.
-        box_first: The crop is cut around `box` even where there are labels.
+        image: RGB image, uint8 (H, W, 3).
+        id: Integer, unique in its dataset; determines the sample's random draws.
+        group: Unit that must not be divided between splits (unique id, capture, subject).
+        source: Dataset and file of the image, for messages.
+        uv: Joints in pixels of `image`, x right and y down, float64 (21, 2); None if unlabelled.
+        xyz: Joints in metres in the camera frame (x right, y down, z forward), float64 (21, 3), or
+            None.
+        valid: Joints whose labels may be used, bool (21,); other labels are 0.
+        camera: Pinhole matrix of `image`, float64 (3, 3), or None.
+        side: Handedness in the world, 'right' or 'left'.
+        mirrored: Whether image, labels and camera of a left hand were mirrored.
+        box: (centre x, centre y, side) of the crop box in pixels for samples without labels, e.g.
+            from a detector; or None.
+        box_first: Whether the crop is centred on `box` even if there are labels.
     """
 
     image: NDArray[np.uint8]
@@ -57,17 +58,17 @@ class Sample:
 
 @runtime_checkable
 class Reader(Protocol):
-    """All images of a dataset, each once, and which of them every split shows.
+    """All images of a dataset, each once, and the positions of every split.
 
     Attributes:
-        name: Of the dataset.
-        fingerprint: At most 32 hex characters; of everything known before an image is read
-            (annotations, options), so that other content has another one.
-        splits: Positions of every split that the dataset has.
-        split_rule: One sentence for the manifest: by which unit splits are divided.
+        name: Name of the dataset.
+        fingerprint: At most 32 hex characters, of everything known before an image is read
+            (annotations, options), so that different content has a different one.
+        splits: Positions of the samples of every split of the dataset.
+        split_rule: One sentence for the manifest: how the splits are divided.
 
-    A reader of files has a method `file_of(index)` too, which returns the path of the file that a
-    sample's image is read from: packing then finds files that were repaired or replaced.
+    A reader of files also has a method `file_of(index)`, which returns the path of a sample's image
+    file: packing then detects files that were repaired or replaced.
     """
 
     name: str
@@ -81,7 +82,7 @@ class Reader(Protocol):
 
 
 def file_of(reader: Reader, index: int) -> Path | None:
-    """Return the file that a sample's image is read from; None if the reader names none."""
+    """Return the file that a sample's image is read from; None if the reader has none."""
     file_of_reader = getattr(reader, "file_of", None)
     named = None if file_of_reader is None else file_of_reader(index)
     return None if named is None else Path(named)
@@ -105,10 +106,10 @@ class SplitView:
 
     Args:
         reader: The dataset.
-        split: One of the splits it has.
+        split: One of its splits.
 
     Raises:
-        InputError: It does not have that split.
+        InputError: The reader does not have that split.
     """
 
     def __init__(self, reader: Reader, split: Split) -> None:

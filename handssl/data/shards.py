@@ -1,8 +1,8 @@
-"""One shard of a packing: cut, written, made durable, and only then marked as done.
+"""Shards of a packing: cropped, written, made durable, and only then marked as finished.
 
-A store that is being made is a folder `<name>.partial` with `images.npy`, which has room for all
-rows, and for every finished shard a folder of label arrays. What a kill leaves is continued; what
-is not finished is done again.
+A store in progress is a folder `<name>.partial` with `images.npy`, which has space for all rows,
+and one file of notes for every finished shard. After an interruption, packing resumes with the
+shards that are not finished.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ LABELS = ("slots", "ids", "groups", "valid", "mirrored", "outside", *POSES)
 """The label arrays of a shard and of a store; unlabelled stores lack the poses."""
 
 SHARD_ROWS = 512
-"""Rows that are written, made durable and checked together."""
+"""Number of rows that are written, made durable and checked together."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where shards of one packing go, and how.
+    """Output folder and settings of the shards of one packing.
 
     Attributes:
-        folder: The folder that is being filled; its `images.npy` has room for all rows.
-        offset: Bytes before the first row.
-        crop_px: Side S of the crops.
+        folder: The folder that is being filled; its `images.npy` has space for all rows.
+        offset: Byte offset of the first row.
+        crop_px: Side S of the crops in pixels.
         context: Side of a crop in box sides.
-        skip_damaged: Whether damaged samples are left out; else the first one is raised.
+        skip_damaged: Whether damaged samples are left out; otherwise the first one raises.
     """
 
     folder: Path
@@ -57,11 +57,11 @@ def write_shard(shared: tuple[Reader, Target], first: int) -> tuple[int, list[st
     """Pack the samples of one shard.
 
     Args:
-        shared: The dataset, and where its shards go.
+        shared: The dataset, and the target of its shards.
         first: First position of the shard, and first row of its crops.
 
     Returns:
-        Samples seen, and what is wrong with those left out.
+        Number of samples processed, and a message for each sample left out.
 
     Raises:
         DataError: A sample is damaged and may not be left out.
@@ -91,7 +91,7 @@ def write_shard(shared: tuple[Reader, Target], first: int) -> tuple[int, list[st
                 seen.add(source, before)
                 _write(file, image)
                 content.update(checksum(image))
-        # The crops are safe before anything says that they are.
+        # The crops must be durable before the shard is marked as finished.
         os.fsync(file.fileno())
     labels = {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
     mark_done(target.folder, first, labels, digest_labels(content, labels), damage, seen.sources())
@@ -99,26 +99,26 @@ def write_shard(shared: tuple[Reader, Target], first: int) -> tuple[int, list[st
 
 
 def checksum(image: NDArray[np.uint8]) -> bytes:
-    """Return the CRC-32 of a crop: enough against chance, at half the cost of a strong hash."""
+    """Return the CRC-32 of a crop: detects random damage at half the cost of a strong hash."""
     return zlib.crc32(image.data).to_bytes(4, "little")
 
 
 def digest_labels(content: Any, labels: Arrays) -> str:
-    """Return the digest of a shard: of its labels and the checksums already in `content`."""
+    """Return the digest of a shard's labels and of the checksums already in `content`."""
     for name in LABELS if labels else ():
-        # Where nothing is labelled a store keeps no poses.
+        # A store without any label has no poses.
         if name not in POSES or labels["valid"].any():
             content.update(np.ascontiguousarray(labels[name]))
     return str(content.hexdigest()[:32])
 
 
 def finished_shards(folder: Path) -> dict[int, Path]:
-    """Return the notes of every finished shard by first row."""
+    """Return the path of every finished shard's notes by first row."""
     return {int(path.stem): path for path in sorted((folder / "shards").glob("?????????.npz"))}
 
 
 def read_shard(path: Path) -> Arrays:
-    """Return what a finished shard noted: its labels, `digest`, `damage` and its sources.
+    """Return the notes of a finished shard: its labels, `digest`, `damage` and sources.
 
     Raises:
         DataError: The file is damaged.
@@ -144,14 +144,14 @@ def mark_done(
     damage: Sequence[str],
     sources: Sources,
 ) -> None:
-    """Note that a shard is finished, its crops being on disk.
+    """Mark a shard whose crops are on disk as finished.
 
     Args:
         folder: The folder that is being filled.
         first: First row of the shard.
-        labels: Of its samples.
-        digest: Of labels and crops.
-        damage: What is wrong with the samples that were left out.
+        labels: Labels of its samples.
+        digest: Digest of labels and crops.
+        damage: One message for each sample left out.
         sources: The files it was packed from.
     """
     path = folder / "shards" / f"{first:09d}.npz"

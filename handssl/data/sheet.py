@@ -1,4 +1,4 @@
-"""Contact sheets: crops beside each other, with skeletons, to be looked at."""
+"""Draw contact sheets of crops with skeletons."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from handssl.pose.skeleton import BONES
 
 Image = NDArray[np.uint8]
 
-# Five colours that stay apart for colour-blind eyes (Okabe and Ito), thumb to little finger.
+# Five colours that are colour-blind safe (Okabe and Ito), thumb to little finger.
 FINGER_COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (204, 121, 167))
 
 _BACKGROUND, _INK, _WRIST = (24, 26, 30), (214, 217, 222), (255, 255, 255)
@@ -30,12 +30,12 @@ _SUBPIXEL_BITS = 4
 def contact_sheet(
     samples: Iterable[Sample], *, columns: int | None = None, cell_px: int = 176
 ) -> Image:
-    """Draw the crops of samples as they come from a reader, before anything is packed.
+    """Draw the crops of a reader's samples, before packing.
 
     Args:
-        samples: At least one, labelled or not; without labels the box alone is marked.
-        columns: Crops in a row; None makes the sheet about square.
-        cell_px: Side of each crop on the sheet.
+        samples: At least one sample; without labels only the box is marked.
+        columns: Crops per row; None makes the sheet about square.
+        cell_px: Side of each crop on the sheet in pixels.
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -74,16 +74,16 @@ def sheet_of_crops(
     columns: int | None = None,
     cell_px: int = 176,
 ) -> Image:
-    """Draw crops in rows, with the skeleton, the crop box and a caption each.
+    """Draw crops in rows, each with skeleton, crop box and caption.
 
     Args:
-        images: uint8 (N, S, S, 3), RGB.
-        uv: (N, 21, 2), crop pixels; None draws no skeleton.
-        valid: bool (N, 21); joints that are not valid and their bones are left out.
+        images: Crops, uint8 (N, S, S, 3), RGB.
+        uv: Joints in crop pixels, (N, 21, 2); None draws no skeleton.
+        valid: Joint validity, bool (N, 21); invalid joints and their bones are left out.
         captions: N short texts.
         context: Side of a crop in box sides; the box is marked at its corners.
-        columns: Crops in a row; None makes the sheet about square.
-        cell_px: Side of each crop on the sheet.
+        columns: Crops per row; None makes the sheet about square.
+        cell_px: Side of each crop on the sheet in pixels.
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -113,7 +113,7 @@ def write_sheet(path: Path, image: Image) -> None:
     """Write an RGB image as PNG.
 
     Raises:
-        DataError: It cannot be written.
+        DataError: The file cannot be written.
     """
     _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     try:
@@ -159,7 +159,7 @@ def _fixed(point: Any) -> tuple[int, int]:
 
 
 def _write(sheet: Image, text: str, left: int, baseline: int, room_px: int) -> None:
-    """Write a line, smaller where it would be longer than its cell."""
+    """Write a line, scaled down if it is longer than its cell."""
     font = cv2.FONT_HERSHEY_SIMPLEX
     (length_px, _), _ = cv2.getTextSize(text, font, _LETTERS, 1)
     size = _LETTERS * min(1.0, room_px / max(length_px, 1))

@@ -1,8 +1,8 @@
-"""The files that samples were read from, and whether they are still what was read.
+"""Record the source files of samples and detect whether they have changed.
 
-A file is known by its state (size, times of change, inode), which is fast to compare, and by a
-digest of its content, which decides where the state has changed: a copy is no change. A sample that
-was left out is read again each time: only that tells whether it is damaged now.
+A file is identified by its state (size, mtime, ctime, inode), which is fast to compare, and by a
+digest of its content, which decides if the state has changed: a copy is not a change. A sample that
+was left out is read again each time to find out whether it is still damaged.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ State = tuple[int, int, int, int]
 Known = dict[tuple[Path, State], bytes]
 
 ABSENT: State = (-1, 0, 0, 0)
-_UNSETTLED: State = (-2, 0, 0, 0)  # equals no state, so that the digest is compared next time
+_UNSETTLED: State = (-2, 0, 0, 0)  # differs from every state, so the digest is compared next time
 # Clocks of file systems are coarse: a file may change again without a change of its state.
 _SETTLES_NS = 3 * 10**9
-# Larger files hold many samples: where their state has changed these are packed again.
+# Larger files contain many samples: if their state has changed these are packed again.
 _DIGESTED_BYTES = 64 * 2**20
 _DIGEST_BYTES = 16
 _UNKNOWN = bytes(_DIGEST_BYTES)
 
 
 def state_of(file: Path | None) -> State:
-    """Return size, time of last change of content and of anything (ns), and inode of a file."""
+    """Return size, mtime (ns), ctime (ns) and inode of a file."""
     try:
         found = None if file is None else file.stat()
     except OSError:
         found = None
     if found is None:
         return ABSENT
-    # Some file systems number inodes beyond what fits into int64.
+    # Some file systems have inode numbers that exceed int64.
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino & (2**63 - 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """The files of a run of samples, when they were packed.
+    """The source files of a range of samples at the time of packing.
 
     Attributes:
-        states: int64 (N, 4), of each sample's file.
-        digests: uint8 (N, 16), of its content; 0 where it is not known.
-        left_out: Which of the N were damaged.
+        states: State of each sample's file, int64 (N, 4).
+        digests: Digest of its content, uint8 (N, 16); 0 if unknown.
+        left_out: Positions of the damaged samples among the N.
     """
 
     states: NDArray[np.int64]
@@ -68,22 +68,22 @@ class Sources:
         """Return the sources among the arrays of a shard or of a store.
 
         Raises:
-            KeyError: There are none: they are of an earlier version.
+            KeyError: The arrays contain none, as those of an earlier version.
         """
         return cls(arrays["states"], arrays["digests"], arrays["left_out"])
 
     def arrays(self) -> Arrays:
-        """Return what `read` reads."""
+        """Return the arrays that `read` reads."""
         return {"states": self.states, "digests": self.digests, "left_out": self.left_out}
 
     def part(self, start: int, stop: int) -> Sources:
-        """Return the sources of some of the samples."""
+        """Return the sources of the samples from `start` to `stop`."""
         kept = self.left_out[(self.left_out >= start) & (self.left_out < stop)]
         return Sources(self.states[start:stop], self.digests[start:stop], kept - start)
 
     @classmethod
     def joined(cls, parts: Sequence[Sources]) -> Sources:
-        """Return the sources of all samples of some runs, in order."""
+        """Return the concatenated sources of some ranges, in order."""
         starts = np.cumsum([0, *(len(part.states) for part in parts)])
         return cls(
             np.concatenate([part.states for part in parts]),
@@ -92,7 +92,7 @@ class Sources:
         )
 
     def current(self, reader: Reader, first: int) -> Sources | None:
-        """Return the sources with the states of now; None if the content of a file is another.
+        """Return the sources with current states; None if the content of a file has changed.
 
         Args:
             reader: The dataset.
@@ -109,12 +109,12 @@ class Sources:
         return Sources(states, self.digests, self.left_out)
 
     def damage(self, reader: Reader, first: int, crop_px: int, context: float) -> list[str] | None:
-        """Read again what was left out; return what is wrong with it, None if anything is whole.
+        """Read left-out samples again; return their errors, or None if one is intact now.
 
         Args:
             reader: The dataset.
             first: Position of the first of the samples.
-            crop_px: Side of the crops.
+            crop_px: Side of the crops in pixels.
             context: Side of a crop in box sides.
         """
         found = []
@@ -129,7 +129,7 @@ class Sources:
 
 
 class Observing:
-    """Collects the sources of a run of samples while they are packed."""
+    """Collector of the sources of a range of samples while they are packed."""
 
     def __init__(self) -> None:
         self._states: list[State] = []
@@ -138,12 +138,12 @@ class Observing:
         self._known: Known = {}
 
     def add(self, file: Path | None, before: State, *, damaged: bool = False) -> None:
-        """Take in a sample that has just been read.
+        """Add a sample that has just been read.
 
         Args:
-            file: It was read from.
-            before: State of the file before that.
-            damaged: Whether it is left out.
+            file: File it was read from.
+            before: State of the file before reading.
+            damaged: Whether the sample is left out.
         """
         if damaged:
             self._left_out.append(len(self._states))
@@ -152,7 +152,7 @@ class Observing:
         self._digests.append(digest)
 
     def sources(self) -> Sources:
-        """Return them."""
+        """Return the collected sources."""
         digests = np.frombuffer(b"".join(self._digests), dtype=np.uint8)
         return Sources(
             np.array(self._states, dtype=np.int64).reshape(-1, len(ABSENT)),
@@ -162,10 +162,10 @@ class Observing:
 
 
 def save_sources(folder: Path, sources: Sources) -> None:
-    """Write the sources of a store beside it, whole or not at all.
+    """Write the sources of a store into its folder, atomically.
 
     Raises:
-        OSError: The disk is full or cannot be written.
+        OSError: The disk is full or not writable.
     """
     partial = folder / f"{FILE}.partial"
     with partial.open("wb") as file:
@@ -176,9 +176,9 @@ def save_sources(folder: Path, sources: Sources) -> None:
 
 
 def load_sources(folder: Path) -> Sources | None:
-    """Return the sources of a store; None if it has none, as those of earlier versions.
+    """Return the sources of a store; None if it has none, as stores of earlier versions.
 
-    Damaged ones are none: everything is packed again then.
+    Damaged sources also give None: everything is then packed again.
     """
     try:
         with np.load(folder / FILE, allow_pickle=False) as arrays:
@@ -188,18 +188,18 @@ def load_sources(folder: Path) -> Sources | None:
 
 
 def _observed(file: Path | None, before: State, known: Known) -> tuple[State, bytes]:
-    """Return state and digest of a file, as they may be relied on.
+    """Return state and digest of a file, marked as unknown if it is still changing.
 
     Args:
         file: The file.
-        before: Its state before it was read.
-        known: Digests that were taken before; a file may hold many samples.
+        before: State of the file before it was read.
+        known: Digests computed so far; a file may contain many samples.
     """
     if file is None or before == ABSENT:
         return ABSENT, _UNKNOWN
     if (file, before) not in known:
         known[file, before] = _digest(file, before)
-    if state_of(file) != before:  # it is being written: what was read is not known
+    if state_of(file) != before:  # it is being written: the content read is not known
         return _UNSETTLED, _UNKNOWN
     settled = max(before[1:3]) < time.time_ns() - _SETTLES_NS
     return before if settled else _UNSETTLED, known[file, before]

@@ -1,10 +1,10 @@
-"""The packed store: uint8 crops, labels and a manifest, converted once, memory-mapped ever after.
+"""Packed store: memory-mapped uint8 crops, labels and a manifest.
 
 <store>/images.npy        uint8 (rows, S, S, 3), RGB; every crop shows `context` box sides
-<store>/labels/*.npy      one entry a sample: slots (row of its crop), ids, groups, valid,
-                          mirrored, outside, and where labelled uv (crop px), xyz (m), camera
+<store>/labels/*.npy      one entry per sample: slots (row of its crop), ids, groups, valid,
+                          mirrored, outside, and if labelled uv (crop px), xyz (m), camera
 <store>/splits/*.npy      the samples of each split
-<store>/manifest.json     written last; a folder without it is no store
+<store>/manifest.json     written last; a folder without it is not a store
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class PackedStore:
     """A packed dataset on disk, mapped into memory and shared by all processes that open it.
 
     Args:
-        folder: Where `pack` wrote it.
+        folder: Folder written by `pack`.
 
     Raises:
-        DataError: The folder is no complete store, or a file is not what its manifest says.
+        DataError: The folder is not a complete store, or a file contradicts the manifest.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -56,7 +56,7 @@ class PackedStore:
         """Return one split.
 
         Raises:
-            DataError: The store does not have it.
+            DataError: The store does not have that split.
         """
         if name not in self.splits:
             raise DataError(f"{self.folder}: no split {name!r}{nearest(name, self.splits)}")
@@ -67,9 +67,9 @@ class PackedSplit:
     """One split of a packed store: crops by index, and labels.
 
     Args:
-        store: Where it lies.
-        name: Of the split.
-        samples: Positions in the store.
+        store: Store of the split.
+        name: Name of the split.
+        samples: Positions of its samples in the store, int64 (N,).
     """
 
     def __init__(self, store: PackedStore, name: Split, samples: Rows) -> None:
@@ -88,7 +88,7 @@ class PackedSplit:
 
     @property
     def bytes(self) -> int:
-        """What the crops of the split take."""
+        """Size of the split's crops in bytes."""
         return len(self) * 3 * self.manifest.crop_px**2
 
     @cached_property
@@ -102,17 +102,17 @@ class PackedSplit:
         return torch.from_numpy(self.label("ids"))
 
     def buffer(self, count: int) -> torch.Tensor:
-        """Return memory for batches of `count` crops, uint8 (count, S, S, 3), where they live."""
+        """Return an output buffer, uint8 (count, S, S, 3), on the device of the crops."""
         side = self.manifest.crop_px
         return torch.empty((count, side, side, 3), dtype=torch.uint8, device=self._images.device)
 
     def crops(self, indices: NDArray[np.int64], out: torch.Tensor | None = None) -> torch.Tensor:
-        """Return crops where they live.
+        """Return crops on the device where they are stored.
 
         Args:
-            indices: (B,), positions in the split.
-            out: From `buffer`, of B crops or more, to be overwritten: new memory costs several
-                times what the copy does.
+            indices: Positions in the split, (B,).
+            out: Buffer from `buffer` of B crops or more, to be overwritten: allocating new memory
+                costs several times as much as the copy.
 
         Returns:
             uint8 (B, 3, S, S) in channels-last memory order.
@@ -121,10 +121,10 @@ class PackedSplit:
         return self._images.take(self.slots[indices], room).permute(0, 3, 1, 2)
 
     def on(self, device: torch.device | str) -> PackedSplit:
-        """Return the same split with its crops on a device, copied once for each process.
+        """Return the same split with its crops on a device, copied once per process.
 
         Args:
-            device: Where; a process keeps the crops of one dataset there, whoever asks.
+            device: Target device; a process keeps the crops of one dataset there for all callers.
         """
         resident = copy(self)
         resident._images = _resident(self, torch.device(device))
@@ -135,7 +135,7 @@ class PackedSplit:
         """Return one label array of the split: uv, xyz, camera, valid, ids, groups, mirrored.
 
         Raises:
-            DataError: The dataset has no such label.
+            DataError: The dataset does not have that label.
         """
         if name not in self.store.labels:
             raise DataError(
@@ -147,7 +147,7 @@ class PackedSplit:
 
 
 def _open(folder: Path, lengths: Mapping[Any, int]) -> Arrays:
-    """Map arrays that must be there, with their lengths."""
+    """Map the required arrays and check their lengths."""
     arrays = open_arrays(folder)
     for name, length in lengths.items():
         found = len(arrays[name]) if name in arrays else "none"

@@ -1,4 +1,4 @@
-"""The four packed splits a trial reads."""
+"""Packed splits of a study: pretrain, probe, select and test."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PRETRAIN_LINK, LABELLED_LINK = "pretrain", "labelled"
 
 
 class StudyData:
-    """Pretrain, probe, select and test: of one packed store, or pretrain from another one.
+    """Pretrain, probe, select and test splits of one packed store, or pretrain of another one.
 
     Args:
         folder: A packed store, or a folder from `combine`.
 
     Raises:
-        DataError: It is neither, or a split is missing.
+        DataError: The folder is neither, or a split is missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,20 +36,20 @@ class StudyData:
             )
 
     def store(self, split: Split) -> PackedSplit:
-        """Return a split, opened once."""
+        """Return a split, opened on first use."""
         if split not in self._splits:
             self._splits[split] = self._of(split).split(split)
         return self._splits[split]
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all that is read, 32 hex characters; part of every trial's identity."""
+        """Fingerprint of all data, 32 hex characters; part of every trial's identity."""
         if self.pretrain is self.labelled:
             return self.labelled.manifest.fingerprint
         return digest((self.labelled.manifest.fingerprint, self.pretrain.manifest.fingerprint))
 
     def tags(self) -> dict[str, str]:
-        """Return what a tracker should say about the data, damaged samples included."""
+        """Return tracker tags for the data, including the number of damaged samples."""
         tags = {"data_fingerprint": self.fingerprint}
         for role, store in (("labelled", self.labelled), ("pretrain", self.pretrain)):
             manifest = store.manifest
@@ -62,12 +62,12 @@ class StudyData:
 
 
 def combine(folder: Path, *, labelled: Path, pretrain: Path) -> Path:
-    """Make a folder that reads as one dataset: pretraining images of one store, labels of another.
+    """Create a folder that combines pretraining images of one store with labels of another.
 
     Args:
-        folder: Gets two links.
+        folder: Folder that receives two links.
         labelled: Store with probe, select and test.
-        pretrain: Store with pretrain; its crops must show as much as the other's.
+        pretrain: Store with pretrain; its crops must have the same side and context.
 
     Returns:
         The folder.

@@ -1,4 +1,4 @@
-"""What a store holds, in numbers one would check first."""
+"""Summarise a store in counts and ranges for a first check."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def describe(store: PackedStore) -> dict[str, Any]:
         store: The store.
 
     Returns:
-        The manifest without its digests, `groups` of every split, and of labelled stores `ranges`:
-        least, median and largest value of each measure.
+        The manifest without its digests, `groups` of every split, and for labelled stores `ranges`:
+        minimum, median and maximum of each measure.
     """
     described = store.manifest.model_dump(mode="json", exclude={"shards", "digest"})
     described["folder"] = str(store.folder)

@@ -1,4 +1,4 @@
-"""Processes that would make the same files take turns: the second finds them made."""
+"""File lock that serialises processes creating the same files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from handssl.errors import DataError
 
 @contextmanager
 def one_at_a_time(file: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold a lock, waiting for whoever holds it; the system lets go when the process ends.
+    """Hold an exclusive file lock, after waiting for it; it is released when the process ends.
 
     Args:
-        file: Made if it is not there, and never removed: another process may wait at it.
-        on_wait: Called if somebody else holds it.
+        file: Lock file; created if missing and never removed: another process may wait for it.
+        on_wait: Called if another process holds the lock.
 
     Raises:
-        DataError: The folder cannot be written.
+        DataError: The folder is not writable.
 
     Example:
         >>> import tempfile

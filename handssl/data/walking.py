@@ -1,4 +1,4 @@
-"""Find the images below a folder, each with its size, asking the disk about each once."""
+"""Find the images below a folder with their sizes, with one stat call per image."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 def images_below(root: Path, pattern: str = ALL) -> Iterator[tuple[str, int]]:
-    """Yield relative name and size of every image below a folder, in no order.
+    """Yield relative name and size of every image below a folder, in arbitrary order.
 
-    Hidden files and folders are passed over; links are followed, except to a folder they lie in.
+    Hidden files and folders are skipped; links are followed, except to a folder they lie in.
 
     Args:
         root: The folder.
-        pattern: Names that fit: `*` is within a name, `**` any number of folders.
+        pattern: Glob for names: `*` matches within a name, `**` any number of folders.
 
     Yields:
-        The name with `/` between its parts, and bytes.
+        The name with `/` between its parts, and the size in bytes.
 
     Raises:
         DataError: A folder or an image cannot be read.
@@ -55,7 +55,7 @@ def _visible(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
 
 
 def _holds(link: Path) -> bool:
-    """Return whether a link leads to a folder that the link itself lies in."""
+    """Return whether a link points to a folder that contains the link."""
     return link.resolve() in (link.parent.resolve() / link.name).parents
 
 

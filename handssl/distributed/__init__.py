@@ -1,11 +1,11 @@
-"""Collectives: the only place that knows torch.distributed.
+"""Collectives and data parallelism; no other package uses torch.distributed.
 
-Without a process group there is one rank, and everything here leaves its input as it is.
+Without a process group there is one rank, and all functions return their input unchanged.
 
 **Convention.** Gradients of weights are *averaged* over ranks, as DistributedDataParallel does. A
 rank's loss is therefore scaled so that the mean of the losses over ranks is the loss of the global
-batch; gradients that a collective carries back are summed over ranks. Together the averaged
-gradient is the gradient of one process that holds the whole batch, for any number of ranks and for
+batch; gradients that flow back through a collective are summed over ranks. Hence the averaged
+gradient equals the gradient of one process with the whole batch, for any number of ranks and for
 unequal batches.
 """
 

@@ -1,4 +1,4 @@
-"""BatchNorm over the statistics of the global batch, on every device."""
+"""BatchNorm with the statistics of the global batch, on every device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from handssl.distributed.collectives import gather, sum_over_ranks, world_size
 
 
 class _GlobalStatistics(_BatchNorm):
-    """What both classes share; with one rank or in evaluation it is torch's own BatchNorm."""
+    """Base of both classes; with one rank or in evaluation it is torch's own BatchNorm."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the normalised (B, C, ...), with mean and variance over all ranks' samples."""
@@ -43,8 +43,8 @@ _GLOBAL: dict[type[nn.Module], type[nn.Module]] = {
 def use_global_batch_norm(module: nn.Module) -> nn.Module:
     """Make every BatchNorm of a module use the statistics of the global batch, in place.
 
-    Modules, parameters, buffers and their names stay the same objects, so an optimizer or a
-    checkpoint made before or after fits.
+    Modules, parameters, buffers and their names do not change, so optimizers and checkpoints from
+    before and after are compatible.
 
     Args:
         module: Any module.
@@ -81,8 +81,8 @@ def _statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tens
 
 
 def _own_statistics(values: torch.Tensor, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and sum of squares about it of this rank's samples, by torch's own kernel."""
-    if rows == 0:  # a rank may hold no sample of a small last batch
+    """Return mean and sum of squares about it of this rank's samples, with torch's own kernel."""
+    if rows == 0:  # a rank may have no sample of a small last batch
         zeros = values.new_zeros(values.shape[1])
         return zeros, zeros
     mean, variance = torch.batch_norm_update_stats(values, None, None, 0.0)
@@ -112,7 +112,7 @@ class _Normalise(torch.autograd.Function):
         x, weight, mean, variance, count = ctx.saved_tensors
         values, inverse = x.to(mean.dtype), torch.rsqrt(variance + ctx.eps)
         scale = inverse if weight is None else inverse * weight
-        # As if the statistics were constants: gradient x scale, and the sums the rest is made of.
+        # As if the statistics were constants: gradient x scale, and the sums for the other terms.
         for_x, for_weight, for_bias = torch.ops.aten.native_batch_norm_backward(
             *(gradient.to(mean.dtype), values, scale / inverse, mean, variance),
             *(None, None, False, ctx.eps, [True, True, True]),
@@ -126,7 +126,7 @@ class _Normalise(torch.autograd.Function):
         return for_x.to(x.dtype), *none, None, None, None, None
 
 
-# The stubs leave `apply` without types.
+# The stubs do not type `apply`.
 _normalise: Callable[..., torch.Tensor] = _Normalise.apply
 
 

@@ -1,4 +1,4 @@
-"""Rows of all ranks, sums over all ranks, and the mean over the global batch."""
+"""Gather rows of all ranks, sum over ranks, and average over the global batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.distributed as dist
 
 
 def rank() -> int:
-    """Return the number of this process, from 0; 0 without a process group."""
+    """Return the rank of this process, from 0; 0 without a process group."""
     return dist.get_rank() if _is_on() else 0
 
 
@@ -25,11 +25,11 @@ def world_size() -> int:
 
 
 def row_counts(rows: int, device: torch.device) -> list[int]:
-    """Return how many rows each rank holds, in rank order.
+    """Return the number of rows of each rank, in rank order.
 
     Args:
-        rows: Rows of this rank, 0 or more.
-        device: Where the collective runs: that of the rows.
+        rows: Number of rows of this rank, 0 or more.
+        device: Device of the rows, on which the collective runs.
     """
     if world_size() == 1:
         return [rows]
@@ -42,15 +42,15 @@ def row_counts(rows: int, device: torch.device) -> list[int]:
 def gather(tensor: torch.Tensor, counts: Sequence[int] | None = None) -> torch.Tensor:
     """Return the rows of all ranks in rank order.
 
-    Backward, a rank receives for its own rows the sum over ranks of the gradients that each rank
-    has for them: every rank's loss depends on every row.
+    In the backward pass the gradient of a rank's own rows is the sum of the gradients of all ranks:
+    every rank's loss depends on every row.
 
     Args:
         tensor: (n, ...), n may differ between ranks, the other sizes and the type may not.
-        counts: From `row_counts`, if known; saves a collective and a wait for the device.
+        counts: From `row_counts`, if known; saves a collective and a synchronisation.
 
     Returns:
-        (sum of n, ...); `tensor` itself where there is one rank.
+        (sum of n, ...); `tensor` itself if there is one rank.
 
     Example:
         >>> gather(torch.tensor([[1.0], [2.0]])).shape
@@ -65,7 +65,7 @@ def gather(tensor: torch.Tensor, counts: Sequence[int] | None = None) -> torch.T
 
 @torch.no_grad()
 def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
-    """Return the sum of a tensor over ranks, the same on each; no gradient goes through it."""
+    """Return the sum of a tensor over ranks, equal on each; without gradient."""
     if world_size() == 1:
         return tensor
     total = tensor.detach().clone(memory_format=torch.contiguous_format)
@@ -76,15 +76,15 @@ def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
 def global_mean(values: torch.Tensor, count: torch.Tensor | None = None) -> torch.Tensor:
     """Return this rank's share of a mean over the global batch.
 
-    W x (sum of own values) / (count over all W ranks): the mean of it over ranks is the mean over
-    all values, whatever each rank's part. One rank: the plain mean.
+    W x (sum of own values) / (count over all W ranks): its mean over ranks is the mean over all
+    values, for any distribution over ranks. With one rank it is the plain mean.
 
     Args:
-        values: Any shape.
-        count: Scalar, how many of this rank's values count, the others being 0; default: all.
+        values: Values of this rank, any shape.
+        count: Scalar, number of this rank's values that count, the others being 0; default: all.
 
     Returns:
-        Scalar; 0 where nothing counts.
+        Scalar; 0 if nothing counts.
 
     Example:
         >>> float(global_mean(torch.tensor([1.0, 3.0])))
@@ -99,7 +99,7 @@ def global_mean(values: torch.Tensor, count: torch.Tensor | None = None) -> torc
 
 
 class _Gather(torch.autograd.Function):
-    """All ranks' rows forward; backward the sum over ranks, of which a rank takes its own rows."""
+    """Rows of all ranks; the backward pass sums over ranks and returns a rank's own rows."""
 
     @staticmethod
     def forward(ctx: Any, tensor: torch.Tensor, counts: tuple[int, ...]) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Data parallelism: gradients averaged over ranks, rows of the global batch divided among them."""
+"""Data parallelism: average gradients over ranks, divide the rows of the global batch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from handssl.distributed.collectives import gather, rank, world_size
 
 
 def data_parallel(module: nn.Module) -> nn.Module:
-    """Return what calls a module and averages the gradients over ranks in its backward pass.
+    """Return a wrapper of a module that averages gradients over ranks in the backward pass.
 
-    Buffers are left alone: with global BatchNorm statistics they are the same on every rank.
+    Buffers are not synchronised: with global BatchNorm statistics they are equal on every rank.
 
     Args:
-        module: On the device of this rank; parameters become those of rank 0.
+        module: Module on the device of this rank; its parameters become those of rank 0.
 
     Returns:
-        `module` itself where there is one rank.
+        The wrapper; `module` itself if there is one rank.
 
     Example:
         >>> layer = nn.Linear(2, 1)
@@ -31,7 +31,7 @@ def data_parallel(module: nn.Module) -> nn.Module:
     """
     if world_size() == 1:
         return module
-    # The older name warns from torch 2.15 on, which has the newer.
+    # The older name is deprecated from torch 2.15 on, which introduced the newer one.
     known = inspect.signature(DistributedDataParallel.__init__).parameters
     name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     options: dict[str, Any] = {name: False}
@@ -39,19 +39,19 @@ def data_parallel(module: nn.Module) -> nn.Module:
 
 
 def accumulating(module: nn.Module) -> AbstractContextManager[Any]:
-    """Within it, backward passes leave gradients on their rank, to be averaged by a later one.
+    """Accumulate gradients locally within this context; a later backward pass averages them.
 
     Args:
-        module: From `data_parallel`.
+        module: Module returned by `data_parallel`.
     """
     return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
 
 
 def own_rows(rows: int) -> slice:
-    """Return which rows of a global batch this rank holds; ranks hold runs, in rank order.
+    """Return the rows of a global batch for this rank; ranks have contiguous parts, in rank order.
 
     Args:
-        rows: Of the global batch; shares differ by one at most.
+        rows: Number of rows of the global batch; parts differ by at most one row.
 
     Example:
         >>> own_rows(10)
@@ -64,5 +64,5 @@ def own_rows(rows: int) -> slice:
 
 
 def all_ranks(tensor: torch.Tensor) -> torch.Tensor:
-    """Return (ranks, ...): a tensor of every rank, the same shape on each; no gradient."""
+    """Return the tensors of all ranks, (ranks, ...), equal shapes on each; without gradient."""
     return gather(tensor.detach()[None], [1] * world_size())

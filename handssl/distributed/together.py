@@ -1,4 +1,4 @@
-"""Several processes of this machine as ranks of one group, for measurements and checks."""
+"""Run a function in several local processes of one process group, for benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOOPBACK = Path("/sys/class/net/lo")
 
 
 class RanksError(HandsslError):
-    """The processes did not finish together."""
+    """A rank failed or did not finish in time."""
 
 
 def together(
@@ -32,20 +32,20 @@ def together(
 ) -> list[Any]:
     """Call `work(*arguments)` in several processes that form a process group.
 
-    They meet in a file and talk on loopback; none outlives the call.
+    They rendezvous through a file and communicate over loopback; none outlives the call.
 
     Args:
-        work: A function of a module; what it returns is small.
-        count: Processes.
-        arguments: For each, small.
-        backend: `gloo`, or `nccl` where each has a GPU.
-        timeout_s: For all of it.
+        work: Function at the top level of a module, with a small result.
+        count: Number of processes.
+        arguments: Small arguments, passed to every process.
+        backend: `gloo`, or `nccl` if each process has a GPU.
+        timeout_s: Timeout for all processes in seconds.
 
     Returns:
-        What each returned, by rank.
+        The results by rank.
 
     Raises:
-        RanksError: One failed or died, or the time was over; the others are ended.
+        RanksError: A process failed or the timeout expired; the others are killed.
     """
     context = get_context("spawn")
     with tempfile.TemporaryDirectory(prefix="handssl-ranks-") as folder:
@@ -58,7 +58,7 @@ def together(
         ]
         for process, (_, sender) in zip(ranks, lines, strict=True):
             process.start()
-            sender.close()  # so that the end of the process ends the line
+            sender.close()  # so that the pipe closes when the process ends
         try:
             return _heard([receiver for receiver, _ in lines], time.monotonic() + timeout_s)
         finally:
@@ -76,16 +76,16 @@ def _heard(lines: list[Any], end_s: float) -> list[Any]:
             silent = [rank for rank in range(len(lines)) if rank not in found]
             raise RanksError(f"ranks {silent} of {len(lines)} did not answer in time")
         answers = {rank: _answer(line) for rank, line in enumerate(lines) if line in ready}
-        # One that died is why the others failed.
+        # A rank that was killed is the reason why the others failed.
         for rank, (done, what) in sorted(answers.items(), key=lambda item: item[1][1] is not None):
             if not done:
-                raise RanksError(f"rank {rank} of {len(lines)}{what or ' ended without a word'}")
+                raise RanksError(f"rank {rank} of {len(lines)}{what or ' ended without a result'}")
             found[rank] = what
     return [found[rank] for rank in range(len(lines))]
 
 
 def _answer(line: Any) -> tuple[bool, Any]:
-    """Return (whether it went well, the result or what went wrong); None for a dead process."""
+    """Return (success, result or error message); the message is None for a killed process."""
     try:
         done, what = line.recv()
     except EOFError:
@@ -117,7 +117,7 @@ def _rank(
             timeout=datetime.timedelta(seconds=120),
         )
         line.send((True, work(*arguments)))
-        # A rank that ends while others still read from it would break their last collective.
+        # A rank that exits while others still read from it would break their last collective.
         dist.barrier()
         dist.destroy_process_group()
     except Exception as error:

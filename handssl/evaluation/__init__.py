@@ -1,4 +1,4 @@
-"""Frozen features, the ridge probe and reference rows."""
+"""Evaluation of encoders: frozen features, linear probes and reference rows."""
 
 from handssl.evaluation.features import extract_features, settle_batch_norm
 from handssl.evaluation.probe import (

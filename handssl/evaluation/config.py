@@ -1,4 +1,4 @@
-"""Which linear layer is fitted, and on what: options of a probe and what they do to its name."""
+"""Options of a probe, and the names of its results."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 
 
 class ProbeConfig(Config):
-    """A probe and the conditions it is fitted under.
+    """A probe and the conditions of its fit.
 
     `sgd` is the paper's: Adam on L1(uv) + 5 L1(z), uv in pixels of a 128 px box. Every point of its
-    grid is trained, as one batched model, and the one with the least primary error on `select` is
-    taken. The published code leaves the encoder's BatchNorm in training mode while it fits; here
-    frozen means frozen.
+    grid is trained, as one batched model, and the one with the smallest primary error on `select`
+    is chosen. The published code leaves the encoder's BatchNorm in training mode during the fit;
+    here it is frozen.
 
     Attributes:
         name: `ridge`, closed form, or `sgd`.
         augmentation: `off` fits on untransformed images; `geometric` adds views that are
-            translated, rotated and scaled, labels with them.
-        views: `geometric`: views of every image, besides the untransformed one.
-        lr: `sgd`: learning rates of the grid, each falling to 0 as half a cosine.
+            translated, rotated and scaled together with their labels.
+        views: `geometric`: number of views of every image besides the untransformed one.
+        lr: `sgd`: learning rates of the grid, each decaying to 0 as half a cosine.
         weight_decay: `sgd`: coupled weight decays of the grid.
-        epochs: `sgd`: passes over `probe`.
-        batch: `sgd`: images of one update.
-        seed: Of the order of samples and of the views; the same for every arm.
+        epochs: `sgd`: number of passes over `probe`.
+        batch: `sgd`: number of images of one update.
+        seed: Seed of the order of samples and of the views; equal for every arm.
     """
 
     name: Literal["ridge", "sgd"] = "ridge"
@@ -43,10 +43,10 @@ class ProbeConfig(Config):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
     def suffix(self, box: str) -> str:
-        """Return what the conditions add to the id of every protocol; nothing for the usual ones.
+        """Return the suffix of every protocol id for the conditions; empty for the default ones.
 
         Args:
-            box: Where the crop boxes come from: `labels` or `detector`.
+            box: Source of the crop boxes: `labels` or `detector`.
 
         Example:
             >>> ProbeConfig().suffix("labels"), ProbeConfig(augmentation="geometric").suffix(
@@ -59,14 +59,14 @@ class ProbeConfig(Config):
 
 
 def probe_id(trial_id: str, data_fingerprint: str, config: ProbeConfig) -> str:
-    """Name the result of a probe: by encoder, data it is fitted and scored on, and options.
+    """Return the id of a probe's result, determined by encoder, labelled data and options.
 
     A new probe of a known encoder never pretrains again.
 
     Args:
-        trial_id: Of the encoder.
-        data_fingerprint: Of the labelled data.
-        config: Of the probe.
+        trial_id: Id of the encoder's trial.
+        data_fingerprint: Fingerprint of the labelled data.
+        config: Options of the probe.
 
     Returns:
         16 hexadecimal characters.

@@ -1,9 +1,9 @@
-"""Predictions in the file FreiHAND's own evaluation reads.
+"""Write and read predictions in the format of the official FreiHAND evaluation.
 
     pred.json = [xyz of all images (N, 21, 3), vertices (N, 778, 3)], metres
 
-A method may use one image, its camera and the length of one phalanx (`scale`): the depth of the
-root is recovered from the predicted 2.5D pose. There are no meshes here, so vertices are 0.
+A method may use one image, its camera and the length of one phalanx (`scale`): the root depth is
+recovered from the predicted 2.5D pose. There are no meshes here, so vertices are 0.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ Floats = NDArray[np.float64]
 def freihand_predictions(
     uv: Floats, z: Floats, camera: Floats, scale: Floats, *, fallback_depth: float
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Place 2.5D poses in space from the image alone, sized by the official scale.
+    """Convert 2.5D poses to 3D with recovered root depths and the official scale.
 
     Args:
         uv: (N, 21, 2), predicted pixels.
         z: (N, 21), predicted depths in bone lengths.
         camera: (N, 3, 3), of the image of these pixels.
         scale: (N,), true length middle_mcp to middle_pip, metres.
-        fallback_depth: Depth of the root in bone lengths for hands whose own cannot be recovered;
-            the file has no place for "unknown".
+        fallback_depth: Root depth in bone lengths for hands whose depth cannot be recovered; the
+            file has no value for "unknown".
 
     Returns:
-        (N, 21, 3), metres, and bool (N,): the hands that took the fallback; report their number.
+        (N, 21, 3), metres, and bool (N,): the hands with the fallback; report their number.
 
     Raises:
-        InputError: A hand has no size even so, or shapes differ.
+        InputError: The phalanx of a hand has no length, or shapes differ.
     """
     depth, well_posed = recover_root_depth(uv, z, camera)
     depth = np.where(well_posed, depth, fallback_depth)
@@ -57,15 +57,15 @@ def freihand_predictions(
 
 
 def write_freihand_predictions(path: Path, xyz: Floats, *, count: int = OFFICIAL_COUNT) -> None:
-    """Write the official prediction file, or a .zip that holds it as pred.json.
+    """Write the official prediction file, or a .zip that contains it as pred.json.
 
     Args:
-        path: Where; replaced in one step.
+        path: Path of the file, which is replaced atomically.
         xyz: (N, 21, 3), metres, in the order of the evaluation images.
-        count: Hands that are expected; the official set has 3,960.
+        count: Expected number of hands; the official set has 3,960.
 
     Raises:
-        InputError: Another number of hands, or joints that are not finite.
+        InputError: The number of hands is wrong, or joints are not finite.
         DataError: The file cannot be written.
     """
     if xyz.shape != (count, 21, 3):
@@ -90,7 +90,7 @@ def read_freihand_predictions(path: Path) -> Floats:
     """Return the joints (N, 21, 3) of a prediction file, metres.
 
     Raises:
-        DataError: It is no such file.
+        DataError: The file cannot be read or is not a prediction file.
     """
     try:
         if path.suffix == ".zip":
@@ -107,7 +107,7 @@ def read_freihand_predictions(path: Path) -> Floats:
 
 
 def _text(xyz: Floats) -> str:
-    """Return the JSON; a micrometre is finer than anything measured, and a third of the size."""
+    """Return the JSON, rounded to micrometres, which is precise enough and a third of the size."""
     joints = json.dumps(xyz.round(6).tolist(), separators=(",", ":"))
     mesh = "[" + ",".join(["[0,0,0]"] * VERTICES) + "]"
     return f"[{joints},[{','.join([mesh] * len(xyz))}]]"

@@ -1,4 +1,4 @@
-"""Features that were computed once, kept on disk by the identity of encoder and data."""
+"""Cache of features on disk, with keys from encoder and data."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from handssl.evaluation.features import extract_features
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """A folder of features; files that are damaged are computed anew.
+    """A folder of features; damaged files are recomputed.
 
     Attributes:
-        folder: Where they are kept; made when needed.
-        max_bytes: What they may take; those that were not used for longest go first.
+        folder: Folder of the cache; created when needed.
+        max_bytes: Maximum total size in bytes; least recently used files are removed first.
     """
 
     folder: Path
@@ -33,9 +33,9 @@ class FeatureCache:
         """Return the features of a split as `extract_features` computes them.
 
         Args:
-            encoder: Maps images to features.
+            encoder: Module that maps images to features.
             store: The packed split.
-            view_px: Side of the encoder's input.
+            view_px: Side of the encoder's input in pixels.
 
         Returns:
             float32 (N, dim), on the CPU.
@@ -50,7 +50,7 @@ class FeatureCache:
         return features
 
     def _keep(self, path: Path, features: torch.Tensor) -> None:
-        """Write a file whole or not at all; a full disk only means that nothing is kept."""
+        """Write a file atomically; on a full disk nothing is cached."""
         partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ class FeatureCache:
 
 
 def feature_key(encoder: nn.Module, store: PackedSplit, view_px: int) -> str:
-    """Return 32 hexadecimal characters for encoder weights and buffers, data, split and input."""
+    """Return a hash (32 hex characters) of encoder weights and buffers, data, split and input."""
     digest = hashlib.sha256(f"{store.manifest.fingerprint} {store.name} {view_px}".encode())
     for name, tensor in sorted(encoder.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -1,4 +1,4 @@
-"""Features of a frozen encoder on a packed split."""
+"""Extract features of a frozen encoder on a packed split."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from handssl.data.store import PackedSplit
 
 @contextmanager
 def frozen(encoder: nn.Module) -> Iterator[None]:
-    """Hold an encoder in evaluation mode without gradients; every module's mode is restored."""
+    """Put an encoder in evaluation mode without gradients; every module's mode is restored."""
     modes = [(module, module.training) for module in encoder.modules()]
     encoder.eval()
     try:
@@ -31,14 +31,14 @@ def extract_features(
 ) -> torch.Tensor:
     """Return the features of every image of a split, untransformed.
 
-    The encoder is frozen in the full sense: BatchNorm uses its stored statistics and does not move
-    them; the mode the encoder was in is restored.
+    The encoder is completely frozen: BatchNorm uses its stored statistics and does not update
+    them; the encoder's mode is restored.
 
     Args:
-        encoder: Maps images (B, 3, P, P) to features (B, dim).
+        encoder: Module that maps images (B, 3, P, P) to features (B, dim).
         store: The packed split.
-        view_px: Side P of the encoder's input.
-        batch: Images a step.
+        view_px: Side P of the encoder's input in pixels.
+        batch: Number of images per batch.
 
     Returns:
         float32 (N, dim), on the CPU.
@@ -57,13 +57,13 @@ def extract_features(
 def settle_batch_norm(
     encoder: nn.Module, store: PackedSplit, *, view_px: int, batch: int = 256
 ) -> None:
-    """Set BatchNorm statistics to the average over one pass of a split; weights stay as they are.
+    """Set BatchNorm statistics to the average over one pass of a split, without changing weights.
 
     Args:
         encoder: A module with BatchNorm layers.
         store: The packed split.
-        view_px: Side of the encoder's input.
-        batch: Images a step; each counts alike, a last smaller batch is left out.
+        view_px: Side of the encoder's input in pixels.
+        batch: Number of images per batch; all have equal weight, a smaller last one is left out.
     """
     norms = [m for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]

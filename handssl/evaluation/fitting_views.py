@@ -1,4 +1,4 @@
-"""What a probe is fitted on: features of untransformed images, and if asked for of moved ones."""
+"""Features of geometrically transformed views for fitting a probe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BATCH = 256
 
 
 def fitting_moves(context: float) -> tuple[str, ...]:
-    """Return the geometric transformations that stay within a stored crop together.
+    """Return geometric transformations that together stay within a stored crop.
 
     Args:
         context: Side of the stored crop in box sides.
@@ -38,15 +38,16 @@ def fitting_moves(context: float) -> tuple[str, ...]:
 def moved_features(
     encoder: nn.Module, store: PackedSplit, config: ProbeConfig, *, view_px: int
 ) -> tuple[torch.Tensor, PoseTarget]:
-    """Return features and labels of moved views of every image; labels go through the same matrix.
+    """Return features and labels of transformed views of every image.
 
-    Motions in the image plane leave z, in bone lengths, as it is.
+    The labels are transformed with the same matrix; z, in bone lengths, does not change with
+    motions in the image plane.
 
     Args:
-        encoder: Frozen for the purpose.
+        encoder: Encoder, frozen meanwhile.
         store: A labelled packed split.
-        config: `views` and `seed`.
-        view_px: Side of the encoder's input.
+        config: Options of the probe; `views` and `seed` are used.
+        view_px: Side of the encoder's input in pixels.
 
     Returns:
         Features (views x N, D), and targets of as many rows.

@@ -1,4 +1,4 @@
-"""FreiHAND's own statistics of joints in metres, so that a written file can be scored offline."""
+"""Score predictions offline with FreiHAND's official joint statistics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 def freihand_statistics(predicted: Floats, truth: Floats) -> dict[str, float]:
-    """Compare joints with the truth as the official evaluation does, every hand counted.
+    """Compare joints with the ground truth like the official evaluation; all hands count.
 
     Args:
         predicted: (N, 21, 3), metres in the camera frame.
@@ -57,15 +57,15 @@ def score_freihand(predictions: Path, truth: FreihandReader | Floats) -> dict[st
     """Score a prediction file with the official statistics of the joints.
 
     Args:
-        predictions: From `write_freihand_predictions`, .json or .zip.
-        truth: A reader that has the evaluation set, or its joints (N, 21, 3) in metres.
+        predictions: File from `write_freihand_predictions`, .json or .zip.
+        truth: A reader with the evaluation set, or its joints (N, 21, 3) in metres.
 
     Returns:
-        As `freihand_statistics`. The file does not say which hands took a fallback depth: all
-        count. F-scores need a mesh and are not here, see `handssl.pose.F_SCORES`.
+        Result of `freihand_statistics`. The file does not mark hands with a fallback depth: all
+        count. F-scores need a mesh and are not included, see `handssl.pose.F_SCORES`.
 
     Raises:
-        DataError: The file is damaged, or has another number of hands.
+        DataError: The file is damaged, or has a wrong number of hands.
         InputError: The reader has no evaluation set.
     """
     labels = _evaluation_xyz(truth) if isinstance(truth, FreihandReader) else truth

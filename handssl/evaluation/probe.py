@@ -1,4 +1,4 @@
-"""Evaluate features or predictions under every protocol, with names as they are tracked."""
+"""Fit probes and evaluate predictions under every protocol, with the names used for tracking."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from handssl.pose import OFFICIAL, PRIMARY, PROTOCOLS, PoseLabels, pose_metrics
 
 
 class FeaturesOf(Protocol):
-    """What computes the features of a split, as `extract_features` does."""
+    """Function that computes the features of a split, like `extract_features`."""
 
     def __call__(self, encoder: nn.Module, store: PackedSplit, *, view_px: int) -> torch.Tensor:
         """Return float32 (N, dim)."""
@@ -35,13 +35,13 @@ def evaluate_encoder(
     """Fit the ridge probe on `probe`, choose lambda on `select`, and report.
 
     Args:
-        encoder: Frozen for the purpose; its BatchNorm statistics do not move.
+        encoder: Encoder, frozen meanwhile; its BatchNorm statistics are not updated.
         data: The packed splits.
-        view_px: Side of the encoder's input.
-        test: Whether `test` is opened, which only the end of a trial may do.
+        view_px: Side of the encoder's input in pixels.
+        test: Whether to evaluate on `test`, which is only allowed at the end of a trial.
 
     Returns:
-        As `evaluate_predictions` with prefix `ridge`, and `ridge/lambda_exponent`.
+        Result of `evaluate_predictions` with prefix `ridge`, and `ridge/lambda_exponent`.
     """
     probe, selected = fit_probe(encoder, data, view_px=view_px)
     return evaluate_probe(probe, selected, encoder, data, view_px=view_px, test=test)
@@ -56,15 +56,15 @@ def evaluate_probe(
     view_px: int,
     test: bool,
 ) -> dict[str, float]:
-    """Report a ridge probe that `fit_probe` fitted; the rest is as of `evaluate_encoder`.
+    """Report a ridge probe from `fit_probe`, like `evaluate_encoder`.
 
     Args:
         probe: The probe.
         selected: Features of `select`.
-        encoder: Asked for the features of `test` alone.
+        encoder: Encoder, used only for the features of `test`.
         data: The packed splits.
-        view_px: Side of the encoder's input.
-        test: Whether `test` is opened.
+        view_px: Side of the encoder's input in pixels.
+        test: Whether to evaluate on `test`.
     """
     predictions: dict[Split, torch.Tensor] = {"select": probe.predict(selected)}
     if test:
@@ -82,19 +82,19 @@ def fit_probe(
     config: ProbeConfig | None = None,
     features_of: FeaturesOf = extract_features,
 ) -> tuple[LinearProbe, torch.Tensor]:
-    """Fit a probe on `probe`, and choose its one free setting on `select`.
+    """Fit a probe on `probe`, and choose its hyperparameters on `select`.
 
-    Ridge takes the hands of `probe` whose joints all have a label, sgd all joints that have one.
+    Ridge uses the completely labelled hands of `probe`, sgd all labelled joints.
 
     Args:
-        encoder: Frozen for the purpose.
+        encoder: Encoder, frozen meanwhile.
         data: The packed splits.
-        view_px: Side of the encoder's input.
-        config: Which probe; default: ridge on untransformed images.
-        features_of: Computes features, or has kept them.
+        view_px: Side of the encoder's input in pixels.
+        config: Options of the probe; default: ridge on untransformed images.
+        features_of: Function that computes features or reads them from a cache.
 
     Returns:
-        The probe, and the features of `select`, which it was chosen on.
+        The probe, and the features of `select` used to choose it.
     """
     config = config or ProbeConfig()
     features = features_of(encoder, data.store("probe"), view_px=view_px)
@@ -122,16 +122,16 @@ def _joined(first: PoseTarget, second: PoseTarget) -> PoseTarget:
 def evaluate_predictions(
     predictions: Mapping[Split, torch.Tensor], data: StudyData, *, prefix: str
 ) -> dict[str, float]:
-    """Return every protocol's statistics and the aliases of the primary measure.
+    """Return every protocol's statistics and the aliases of the primary metric.
 
     Args:
-        predictions: For `select`, and at the end `test`, the 63 columns (N, 63).
+        predictions: Predicted columns (N, 63) for `select`, and at the end also for `test`.
         data: The packed splits.
         prefix: Name of the probe.
 
     Returns:
         `<prefix>/<protocol>/<statistic>_<unit>` and the aliases median_mm, mpje_mm on `select`;
-        under `test/` and `test_` the same on `test`, with the datasets' own measures beside.
+        under `test/` and `test_` the same on `test`, and the official protocols of the datasets.
     """
     metrics: dict[str, float] = {}
     for split, columns in predictions.items():
@@ -159,10 +159,10 @@ def protocol_metrics(
 
 
 def crop_pixels(uv: torch.Tensor, store: PackedSplit) -> torch.Tensor:
-    """Return keypoints in pixels of the stored crop, from box sides off its centre."""
+    """Convert keypoints from box sides relative to the centre to pixels of the stored crop."""
     return (uv / store.manifest.context + 0.5) * store.manifest.crop_px - 0.5
 
 
 def primary_mm(columns: torch.Tensor, store: PackedSplit) -> float:
-    """Return the primary measure of predictions (N, 63) on a split."""
+    """Return the primary metric of predictions (N, 63) on a split, in mm."""
     return protocol_metrics(columns, store, [PRIMARY])[f"{PRIMARY}/median_mm"]

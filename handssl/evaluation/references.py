@@ -1,7 +1,7 @@
-"""Reference rows: what an error means is read off beside them.
+"""Reference results, which put the errors of trials into context.
 
 *Mean pose* predicts the mean label of `probe` for every image. *Random encoder* is the block's
-initial network, its BatchNorm statistics set by one pass over the pretraining images. The third,
+initial network, with BatchNorm statistics from one pass over the pretraining images. The third,
 *supervised*, is an ordinary trial with the objective `supervised`.
 """
 
@@ -40,13 +40,14 @@ def random_encoder(
     """Return the metrics of the ridge probe on the block's initial network, and its diagnostics.
 
     Args:
-        config: The encoder.
+        config: Configuration of the encoder.
         data: The packed splits.
-        seed: The block's seed; the weights are those every arm of the block starts from.
+        seed: The block's seed; the weights equal the initial weights of every arm of the block.
         augmentation: Ranges for the diagnostics; default: the documented ones.
 
     Returns:
-        As `mean_pose`, every protocol under `ridge/`, and `diag/<measure>/<transformation>`.
+        The metrics of `mean_pose`, every protocol under `ridge/`, and
+        `diag/<measure>/<transformation>`.
     """
     encoder = build_encoder(config)
     initialise(encoder, seed=seed, prefix="encoder")

@@ -1,4 +1,4 @@
-"""The ridge probe: a linear layer on frozen features, in closed form."""
+"""Ridge probe: a linear layer on frozen features, fitted in closed form."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class RidgeProbe:
     """A fitted linear layer.
 
     Attributes:
-        mean: (D,), of the features on `probe`.
-        scale: (D,), deviation of the features on `probe`; 1 where a feature is constant.
-        weight: (D, T).
-        intercept: (T,), unpenalised.
+        mean: Mean of the features on `probe`, (D,).
+        scale: Standard deviation of the features on `probe`, (D,); 1 for a constant feature.
+        weight: Weights for standardised features, (D, T).
+        intercept: Unpenalised intercept, (T,).
         exponent: log10 of lambda over the mean eigenvalue.
     """
 
@@ -35,7 +35,7 @@ class RidgeProbe:
         return ((features.double() - self.mean) / self.scale) @ self.weight + self.intercept
 
     def chosen(self) -> dict[str, float]:
-        """Return what was chosen on `select`, by the name it is tracked under."""
+        """Return the hyperparameters chosen on `select`, by their tracked names."""
         return {"ridge/lambda_exponent": self.exponent}
 
 
@@ -46,8 +46,8 @@ def ridge_path(features: torch.Tensor, targets: torch.Tensor) -> list[RidgeProbe
     (X'X / N + lambda I)^-1 X'Y / N, lambda = 10^e times the mean eigenvalue of X'X / N.
 
     Args:
-        features: (N, D).
-        targets: (N, T).
+        features: Features, (N, D).
+        targets: Targets, (N, T).
 
     Returns:
         One probe for each exponent in `LAMBDA_EXPONENTS`.
@@ -74,14 +74,14 @@ def ridge_path(features: torch.Tensor, targets: torch.Tensor) -> list[RidgeProbe
 
 
 class LinearProbe(Protocol):
-    """A fitted linear layer, whatever fitted it."""
+    """Interface of fitted linear layers."""
 
     def predict(self, features: torch.Tensor) -> torch.Tensor:
         """Return (N, T) predictions for features (N, D)."""
         ...
 
     def chosen(self) -> dict[str, float]:
-        """Return what was chosen on `select`, by the names it is tracked under."""
+        """Return the hyperparameters chosen on `select`, by their tracked names."""
         ...
 
 
@@ -90,11 +90,11 @@ def choose_probe(
     features: torch.Tensor,
     error: Callable[[torch.Tensor], float],
 ) -> LinearProbe:
-    """Return the probe with the least error on `select`; ties go to the later: the larger lambda.
+    """Return the probe with the smallest error on `select`; among equals the last (largest lambda).
 
     Args:
-        probes: All points of a grid.
-        features: (M, D), of the split `select`.
-        error: Scores predictions (M, T); lower is better.
+        probes: Probes of all points of a grid.
+        features: Features of the split `select`, (M, D).
+        error: Function that scores predictions (M, T); lower is better.
     """
     return min(reversed(probes), key=lambda probe: error(probe.predict(features)))

@@ -1,4 +1,4 @@
-"""The paper's probe: a linear layer trained by Adam, every point of its grid at once."""
+"""The paper's probe: a linear layer trained with Adam, all points of its grid at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from handssl.evaluation.config import ProbeConfig
 from handssl.objectives import PoseTarget
 from handssl.randomness import permutation
 
-BOX_PX = 128.0  # uv counts in pixels of a box of this side, z in bone lengths
+BOX_PX = 128.0  # the loss measures uv in pixels of a box of this side, z in bone lengths
 Z_WEIGHT = 5.0
 _UV_COLUMNS = 42
 _BETAS, _EPS = (0.9, 0.999), 1e-8
@@ -24,13 +24,13 @@ class SgdProbe:
     """A fitted linear layer.
 
     Attributes:
-        mean: (D,), of the features on `probe`.
-        scale: (D,), their deviation; 1 where a feature is constant.
-        weight: (D, T), in units of `spread`.
-        bias: (T,), likewise.
-        middle: (T,), mean of the targets on `probe`.
-        spread: (T,), their deviation.
-        point: (learning rate, weight decay) of the grid.
+        mean: Mean of the features on `probe`, (D,).
+        scale: Standard deviation of the features, (D,); 1 for a constant feature.
+        weight: Weights in units of `spread`, (D, T).
+        bias: Bias in units of `spread`, (T,).
+        middle: Mean of the targets on `probe`, (T,).
+        spread: Standard deviation of the targets, (T,).
+        point: Point of the grid (learning rate, weight decay).
     """
 
     mean: torch.Tensor
@@ -47,7 +47,7 @@ class SgdProbe:
         return raw * self.spread + self.middle
 
     def chosen(self) -> dict[str, float]:
-        """Return what was chosen on `select`, by the names it is tracked under."""
+        """Return the hyperparameters chosen on `select`, by their tracked names."""
         return {"sgd/lr": self.point[0], "sgd/weight_decay": self.point[1]}
 
 
@@ -67,21 +67,21 @@ def sgd_probes(
     """Train the probe at every point of the grid.
 
     One batched model: the points share every batch, and their losses are added, so that each is
-    trained as if it were alone. Targets are standardised column by column, which fixes only how far
-    a step of Adam moves; the loss is measured in pixels and bone lengths:
+    trained independently. Targets are standardised per column, which only affects the step size of
+    Adam; the loss is measured in pixels and bone lengths:
     L = mean |uv - uv'| + 5 mean |z - z'| over joints with a label.
 
     Args:
-        features: (N, D), of the split `probe`.
-        columns: (N, 63), from `as_columns`.
-        valid: bool (N, 21).
+        features: Features of the split `probe`, (N, D).
+        columns: Targets from `as_columns`, (N, 63).
+        valid: bool (N, 21), whether each joint has a label.
         config: Grid, epochs, batch, seed.
 
     Returns:
         One probe for each point, in the order of `grid_of`.
 
     Reference:
-        Sec. 4.1 (a linear layer on the frozen network, parameters by grid search); rates, epochs
+        Sec. 4.1 (a linear layer on the frozen network, parameters from grid search); rates, epochs
         and loss as in the published code.
     """
     counted = column_mask(PoseTarget(columns[:, :0], columns[:, :0], valid)).double()
@@ -123,7 +123,7 @@ class _Grid:
         self._count = 0
 
     def update(self, x: torch.Tensor, y: torch.Tensor, counted: torch.Tensor, rate: float) -> None:
-        """Make one step of Adam on a batch, at a share of every point's rate."""
+        """Make one Adam step on a batch with a share of every point's rate."""
         flow = self._gradient(x @ self.weight + self.bias - y, counted)
         self._count += 1
         decayed = (x.T @ flow + self._decays * self.weight, flow.sum(1, keepdim=True))
@@ -150,7 +150,7 @@ class _Grid:
 def _standardised(
     values: torch.Tensor, counted: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return (values - mean) / deviation over what counts, the mean and the deviation."""
+    """Return (values - mean) / deviation, mean and deviation over the values that count."""
     weights = torch.ones_like(values) if counted is None else counted
     count = weights.sum(0).clamp(min=1.0)
     mean = (values * weights).sum(0) / count

@@ -35,7 +35,7 @@ def pose_targets(store: PackedSplit) -> PoseTarget:
 
 
 def complete_hands(target: PoseTarget) -> torch.Tensor:
-    """Return the rows (M,) with a label for every joint: a linear layer is fitted on these."""
+    """Return the rows (M,) with a label for every joint, used to fit a linear layer."""
     return target.valid.all(dim=1).nonzero()[:, 0]
 
 

@@ -1,4 +1,4 @@
-"""Configuration of the encoder and of the heads that sit on it during pretraining."""
+"""Configuration of the encoder and of the pretraining heads."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class EncoderConfig(Config):
     """Network f up to the pooled features.
 
     Attributes:
-        name: The architecture: `resnet18`, or your own as `package.module:factory`, a function that
-            is given this configuration and returns a module as `handssl.Encoder` describes. In
-            Python the function itself will do. Name another one when you change what it computes:
-            results are found again by this name.
-        width: Channels of the first stage; 64 is ResNet-18 as published, features are 8 x width.
-        input_px: Side of the square input.
+        name: The architecture: `resnet18`, or a custom one as `package.module:factory`, a function
+            that takes this configuration and returns a module that implements `handssl.Encoder`.
+            In Python the function itself is accepted too. Change the name when you change what it
+            computes: results are identified by this name.
+        width: Channels of the first stage; 64 is the published ResNet-18; features are 8 x width.
+        input_px: Side of the square input in pixels.
     """
 
     name: Annotated[str, BeforeValidator(_named)] = "resnet18"
@@ -41,12 +41,12 @@ class EncoderConfig(Config):
 
 
 class HeadConfig(Config):
-    """Hidden and output sizes of the heads; the input size follows from the encoder.
+    """Hidden and output sizes of the heads; the encoder determines the input size.
 
     Attributes:
         projection_hidden: Hidden units of the contrastive projection head.
-        projection_out: Dimensions of the space in which Eq. 1 compares.
-        relative_hidden: Hidden units of each relative head; its output is theta's size.
+        projection_out: Output size of the projection head, the dimension of the space of Eq. 1.
+        relative_hidden: Hidden units of each relative head; its output size is that of theta.
     """
 
     projection_hidden: Units = 2048

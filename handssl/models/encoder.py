@@ -1,4 +1,4 @@
-"""What an encoder has to be, and how one that is not ours is named and built."""
+"""Encoder interface, and naming and construction of custom encoders."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ OWN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 class Encoder(nn.Module):
     """A network from images to features.
 
-    Any module that has `dim` and such a `forward` will do; deriving from this class only tells
-    type checkers. Initial weights are drawn by the name of each parameter, from the trial's seed,
-    after the module was built: what its constructor draws is overwritten.
+    Any module with `dim` and such a `forward` is accepted; deriving from this class only informs
+    type checkers. After construction, initial weights are drawn from the trial's seed and the name
+    of each parameter: values drawn by the constructor are overwritten.
 
     Attributes:
         dim: Number of features.
@@ -36,13 +36,13 @@ class Encoder(nn.Module):
 
 
 def encoder_name(factory: Callable[..., Any]) -> str:
-    """Return the name under which configurations know a function or class that builds encoders.
+    """Return the name, for configurations, of a function or class that builds encoders.
 
     Args:
-        factory: At the top of a module that every worker can import.
+        factory: Function or class at the top level of a module that every worker can import.
 
     Raises:
-        InputError: It has no such place.
+        InputError: It is not at the top level of such a module.
 
     Example:
         >>> from handssl.models import ResNet18
@@ -53,19 +53,19 @@ def encoder_name(factory: Callable[..., Any]) -> str:
     if module in ("", "__main__") or not name.isidentifier():
         raise InputError(
             "encoder: expected a function or class at the top of a module that workers can import, "
-            f"got {name or factory!r} of {module or 'no module'}; move it into a file of its own"
+            f"got {name or factory!r} of {module or 'no module'}; move it into a separate file"
         )
     return f"{module}:{name}"
 
 
 def build_own(config: EncoderConfig) -> Encoder:
-    """Build the encoder that a name as `package.module:factory` stands for, and try it.
+    """Build the encoder named by `package.module:factory` and check it on a batch.
 
     Args:
-        config: Given to the factory.
+        config: Configuration passed to the factory.
 
     Raises:
-        InputError: It cannot be imported, or is no encoder; the message says what is missing.
+        InputError: It cannot be imported, or is not an encoder; the message says what is missing.
     """
     module, _, name = config.name.partition(":")
     try:

@@ -1,4 +1,4 @@
-"""What sits on the encoder during pretraining: projection, relative and pose heads."""
+"""Heads on the encoder during pretraining."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from torch import nn
 
 
 def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Return Linear, BatchNorm, ReLU, Linear without bias: the head both objectives use.
+    """Return Linear, BatchNorm, ReLU, Linear without bias: the head used by all objectives.
 
     Args:
-        inputs: Features in; 512 for the projection head of a ResNet-18, 1024 for relative heads.
-        hidden: Units between.
-        outputs: Dimensions out.
+        inputs: Input size; 512 for the projection head of a ResNet-18, 1024 for relative heads.
+        hidden: Hidden units.
+        outputs: Output size.
     """
     return nn.Sequential(
         nn.Linear(inputs, hidden),
@@ -27,7 +27,7 @@ class RelativeHead(nn.Module):
 
     Args:
         dim: Size of the features h of one view.
-        hidden: Units between.
+        hidden: Hidden units.
         outputs: Size k of the transformation's theta.
     """
 

@@ -1,4 +1,4 @@
-"""Initial weights as a pure function of (seed, parameter name)."""
+"""Initialise weights as a pure function of (seed, parameter name)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _NORMS = nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm
 def initialise(model: nn.Module, *, seed: int, prefix: str = "") -> None:
     """Set every weight of a model in place.
 
-    Convolutions are normal with deviation sqrt(2 / fan out), linear layers uniform within
+    Convolutions are normal with standard deviation sqrt(2 / fan out), linear layers uniform within
     1 / sqrt(fan in), normalisations are 1 and 0, other parameters (log sigma) 0. A tensor's values
-    depend on the seed and its own name: arms that share a module share its initial weights.
+    depend only on the seed and its name: arms that share a module share its initial weights.
 
     Args:
-        model: Any module of ours.
+        model: The module.
         seed: The block's seed.
-        prefix: Where the model sits in the model of a trial, e.g. `encoder`; names start with it.
+        prefix: Path of the module in the trial's model, e.g. `encoder`; names start with it.
 
     Reference:
         K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015.

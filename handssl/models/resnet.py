@@ -1,4 +1,4 @@
-"""ResNet-18 with a width factor, built of torchvision's blocks."""
+"""ResNet-18 with a width factor, built from torchvision's blocks."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class ResNet18(Encoder):
 
 
 def build_encoder(config: EncoderConfig) -> Encoder:
-    """Return the encoder a configuration names, in channels-last memory layout.
+    """Return the encoder of a configuration, in channels-last memory layout.
 
     Raises:
-        InputError: It is not ours, and cannot be had or is none.
+        InputError: It is a custom one that cannot be imported or is not an encoder.
     """
     own = config.name != "resnet18"
     encoder = build_own(config) if own else ResNet18(config.width)
@@ -57,7 +57,7 @@ def build_encoder(config: EncoderConfig) -> Encoder:
 
 
 def _stage(channels_in: int, channels_out: int, *, stride: int) -> nn.Sequential:
-    # Not above: it takes torch's compiler with it, 1.7 s of a process that may build no encoder.
+    # Imported here: it loads torch's compiler, 1.7 s for a process that may build no encoder.
     from torchvision.models.resnet import BasicBlock
 
     shortcut = None

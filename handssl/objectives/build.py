@@ -1,4 +1,4 @@
-"""From the name and options of an objective to the module."""
+"""Build an objective module from its name and options."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def build_objective(
     mixed: MixedPairs = "split",
     contrastive_weight: Weighting = "learned",
 ) -> Objective:
-    """Return the objective a configuration names, its heads uninitialised.
+    """Return the objective with a name, its heads uninitialised.
 
     Args:
-        name: The objective.
+        name: Name of the objective.
         dim: Size of the features.
         heads: Sizes of the heads.
         augmentation: Ranges of the transformations.
-        composition: The transformations that are on.
+        composition: The enabled transformations.
         temperature: tau of Eq. 1.
         relative: Options of Eq. 2 and 3.
-        relative_on: `mixed`: the transformations on the relative objective.
-        mixed: `mixed`: whether its terms have a pair of views each.
-        contrastive_weight: `mixed`: weight of its contrastive term.
+        relative_on: `mixed`: the transformations of the relative term.
+        mixed: `mixed`: whether its terms use separate pairs of views or the same one.
+        contrastive_weight: `mixed`: weighting of its contrastive term.
 
     Raises:
-        InputError: The composition has nothing that the objective needs.
+        InputError: The composition lacks transformations that the objective needs.
     """
     if name == "contrastive":
         return Contrastive(dim, heads, temperature)

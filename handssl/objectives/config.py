@@ -15,15 +15,17 @@ Weighting = Literal["learned", "fixed"]
 
 
 class RelativeConfig(Config):
-    """Options of Eq. 2 and 3, read by the objectives `relative` and `mixed`.
+    """Options of Eq. 2 and 3, used by the objectives `relative` and `mixed`.
 
     Attributes:
-        norm: Of the error in Eq. 2: mean absolute error over parameters, or mean Euclidean length.
-        order: Predict theta_b - theta_a and its negative from the swapped pair, or the first alone.
-        weighting: `learned` is Eq. 3; `fixed` gives every transformation the weight 1, so targets
-            in units of their range decide what counts.
-        targets: `normalised`, signed, wrapped and in units of their range; or `published`, what the
-            published code predicts (see `published_target`), which has one order only.
+        norm: Norm of the error in Eq. 2: mean absolute error over parameters (`l1`), or mean
+            Euclidean length (`l2`).
+        order: Predict theta_b - theta_a and its negative from the swapped pair (`both`), or only
+            the first (`one`).
+        weighting: `learned` is Eq. 3; `fixed` gives every transformation the weight 1, so the
+            normalisation of the targets determines their influence.
+        targets: `normalised`, signed, wrapped and in units of their range; or `published`, the
+            targets of the published code (see `published_target`), which have only one order.
     """
 
     norm: Literal["l1", "l2"] = "l1"

@@ -1,4 +1,4 @@
-"""The contrastive objective: Eq. 1 of the paper, exact for any number of ranks."""
+"""Contrastive objective: Eq. 1 of the paper, exact for any number of ranks."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def nt_xent(z_a: torch.Tensor, z_b: torch.Tensor, *, temperature: float) -> torc
     l_i = -log( exp(sim(z_i, z_j) / tau) / sum_{k != i} exp(sim(z_i, z_k) / tau) ), sim the cosine;
     the result is the mean of l_i over all 2N anchors.
 
-    With W ranks N counts all of them: a rank computes l_i of its own anchors against the gathered
-    projections of all, and returns W / 2N times their sum. The mean of that over ranks is the
-    loss, and gradients averaged over ranks (as DistributedDataParallel does) are its gradient.
+    With W ranks N is the total over ranks: a rank computes l_i of its own anchors against the
+    gathered projections of all ranks, and returns W / 2N times their sum. The mean over ranks is
+    the loss, and gradients averaged over ranks (as DistributedDataParallel does) are its gradient.
 
     Args:
-        z_a: (n, D), projections of the first views of this rank, n >= 1; normalised inside.
-        z_b: (n, D), projections of the second views, row by row the positives of `z_a`.
+        z_a: (n, D), projections of the first views of this rank, n >= 1; normalised here.
+        z_b: (n, D), projections of the second views; row i is the positive of row i of `z_a`.
         temperature: tau > 0.
 
     Returns:
@@ -56,7 +56,7 @@ def nt_xent(z_a: torch.Tensor, z_b: torch.Tensor, *, temperature: float) -> torc
     columns = torch.arange(len(keys), device=z_a.device)
     logits = (anchors @ keys.T / temperature).masked_fill(columns == itself[:, None], -torch.inf)
     mean = F.cross_entropy(logits, itself.roll(rows))
-    # 1 where all ranks hold as many rows.
+    # The factor is 1 if all ranks hold the same number of rows.
     return mean * (rows * len(counts) / sum(counts))
 
 
@@ -87,7 +87,7 @@ def _all_keys(anchors: torch.Tensor, counts: list[int]) -> torch.Tensor:
     """Return the projections of all ranks: first views in rank order, then second views."""
     if world_size() == 1:
         return anchors
-    # Both views of a pair side by side, so that one collective carries them.
+    # Both views of a pair side by side, so that one collective suffices.
     pairs = gather(torch.cat(anchors.chunk(2), dim=1), counts)
     return torch.cat(pairs.chunk(2, dim=1))
 

@@ -1,4 +1,4 @@
-"""The equivariant objective: contrast after geometric transformations are undone in projection."""
+"""Equivariant objective: contrastive loss after inverting geometry in the projection space."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from handssl.models import HeadConfig, mlp
 from handssl.objectives.contrastive import nt_xent
 from handssl.objectives.interface import Encoded, Losses, PoseTarget
 
-# What can be undone in the plane of the projected points.
+# Transformations that can be inverted in the plane of the projected points.
 INVERTIBLE = ("rotate", "translate")
 
 
 def undo(z: torch.Tensor, view: Encoded) -> torch.Tensor:
-    """Undo rotation and translation of a view on its projection, read as points of the plane.
+    """Invert rotation and translation of a view on its projection, interpreted as 2D points.
 
     With points q_i of the L2-normalised z, their mean m and their extent e (largest minus smallest,
     along each axis): p_i = R(-angle) (q_i - m) + m + e t, then L2-normalised over all points. A
-    view shows q = R(angle) (p - t), so t is added. m and e carry no gradient. What is not in the
-    composition or not applied has angle 0 and t = 0. Scale needs nothing: a view enlarged by f
-    shows q = f R(angle) (p - t), e is enlarged as well, and the norm takes f away.
+    view shows q = R(angle) (p - t), so t is added. m and e carry no gradient. A transformation that
+    is not in the composition or not applied has angle 0 or t = 0. Scale needs no inversion: a view
+    enlarged by f shows q = f R(angle) (p - t), e is enlarged as well, and the norm removes f.
 
     Args:
         z: (B, D), D even; coordinates alternate x, y.
-        view: Its theta: rotate in radians, positive from x to y; translate in box sides, in the
-            axes of the source image.
+        view: View with theta: rotate in radians, positive from x to y; translate in box sides, in
+            the axes of the source image.
 
     Returns:
-        (B, D), of length 1.
+        (B, D), rows of length 1.
 
     Raises:
         InputError: D is odd.
@@ -58,17 +58,17 @@ def undo(z: torch.Tensor, view: Encoded) -> torch.Tensor:
 class Equivariant(nn.Module):
     """Projection head, inverse geometry on its points, Eq. 1.
 
-    Appearance stays a matter of invariance; the geometric transformations become one of
-    equivariance, without a head that predicts them.
+    Features become invariant to appearance and equivariant to geometric transformations, without
+    a head that predicts them.
 
     Args:
         dim: Size of the features.
-        heads: Sizes of the head; `projection_out` is even, two for each point.
-        composition: The transformations that are on, at least one of rotate and translate.
+        heads: Sizes of the head; `projection_out` is even, two coordinates per point.
+        composition: The enabled transformations, with at least one of rotate and translate.
         temperature: tau of Eq. 1.
 
     Raises:
-        InputError: Nothing to undo, or an odd `projection_out`.
+        InputError: There is nothing to invert, or `projection_out` is odd.
     """
 
     draws: tuple[Draw, ...] = (0, 1)
@@ -90,10 +90,10 @@ class Equivariant(nn.Module):
 
 
 def check_equivariant(composition: Sequence[str], projection_out: int) -> None:
-    """Check what the objective needs.
+    """Check the requirements of the objective.
 
     Raises:
-        InputError: Neither rotate nor translate is on, or `projection_out` is odd.
+        InputError: Neither rotate nor translate is enabled, or `projection_out` is odd.
     """
     if not set(composition) & set(INVERTIBLE):
         raise InputError(
@@ -108,7 +108,7 @@ def check_equivariant(composition: Sequence[str], projection_out: int) -> None:
 
 
 def _turn_back(points: torch.Tensor, angle_rad: torch.Tensor) -> torch.Tensor:
-    """Turn points (B, P, 2) by -angle about their mean."""
+    """Rotate points (B, P, 2) by -angle about their mean."""
     centre = points.mean(1, keepdim=True).detach()
     cos, sin = torch.cos(angle_rad)[:, None], torch.sin(angle_rad)[:, None]
     x, y = (points - centre).unbind(-1)

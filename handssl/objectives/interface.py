@@ -1,4 +1,4 @@
-"""What every objective takes and returns, and what the loop may ask of it."""
+"""Interface of the objectives: inputs, outputs and attributes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from handssl.data.sample import Split
 
 @dataclass(frozen=True)
 class Encoded:
-    """What an objective sees of one view of a batch.
+    """One encoded view of a batch, the input of an objective.
 
     Attributes:
-        h: (B, dim), features.
-        theta: Draws, each (B, 1 + k) with the applied flag first.
-        matrix: (B, 2, 3), view to stored crop in box sides.
+        h: Features, (B, dim).
+        theta: Drawn parameters by transformation, (B, 1 + k) each, the applied flag first.
+        matrix: Map from view to stored crop in box sides, (B, 2, 3).
     """
 
     h: torch.Tensor
@@ -36,9 +36,9 @@ class PoseTarget:
     """Labels of a batch, for the supervised objective.
 
     Attributes:
-        uv: (B, 21, 2), box sides from the centre of the stored crop.
-        z: (B, 21), root-relative depth in bone lengths.
-        valid: bool (B, 21).
+        uv: Joints in box sides from the centre of the stored crop, (B, 21, 2).
+        z: Root-relative depths in bone lengths, (B, 21).
+        valid: Whether each joint's labels may be used, bool (B, 21).
     """
 
     uv: torch.Tensor
@@ -48,9 +48,9 @@ class PoseTarget:
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses of one step; `total` is what is minimised, the rest is for the record.
+    """Losses of one step; `total` is minimised, the rest is logged.
 
-    With several ranks each holds its share: the mean over ranks is the loss of the global batch.
+    With several ranks each has its share: the mean over ranks is the loss of the global batch.
     """
 
     total: torch.Tensor
@@ -59,11 +59,11 @@ class Losses:
 
 
 class ObjectiveModule(Protocol):
-    """The interface of the objectives, each a `torch.nn.Module`.
+    """Interface of the objectives, each a `torch.nn.Module`.
 
     Attributes:
-        draws: The draws that the views of a step take, one entry a view.
-        split: Where the images come from.
+        draws: Draw of each view of a step.
+        split: Split of the images.
     """
 
     draws: tuple[Draw, ...]
@@ -73,6 +73,6 @@ class ObjectiveModule(Protocol):
         """Return the losses of a step.
 
         Args:
-            views: In the order of `draws`, equal batch sizes.
-            target: Labels where `split` is `probe`, else None.
+            views: Views in the order of `draws`, with equal batch sizes.
+            target: Labels if `split` is `probe`, else None.
         """

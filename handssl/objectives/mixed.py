@@ -1,4 +1,4 @@
-"""The mixed objective: some transformations invariant, the others equivariant."""
+"""Mixed objective: invariant to some transformations, equivariant to the others."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ class Mixed(nn.Module):
     """Eq. 1 for the transformations C and Eq. 2 for the transformations R of a composition.
 
     `split`: four views. The contrastive pair draws C independently and shares one draw of R, so
-    invariance to R is not asked for. The relative pair draws R independently; C is drawn and
-    applied to it, and not predicted. R's draws of the relative pair are those of the objective
+    invariance to R is not required. The relative pair draws R independently; C is drawn and
+    applied to it, but not predicted. R's draws of the relative pair are those of the objective
     `relative`, C's draws of the contrastive pair those of `contrastive`.
 
-    `joint`: two views, all drawn independently, for both terms. Its contrastive term asks for
-    invariance to R too, against what its relative term asks for.
+    `joint`: two views, all drawn independently, for both terms. Its contrastive term also requires
+    invariance to R, in conflict with its relative term.
 
-    The loss is Eq. 3 over the relative terms and the contrastive term, which has a sigma of its
-    own or the fixed weight 1.
+    The loss is Eq. 3 over the relative terms and the contrastive term, which has its own sigma or
+    the fixed weight 1.
 
     Args:
         dim: Size of the features.
         heads: Sizes of the heads.
         augmentation: Ranges, for the normalisation of targets.
-        composition: The transformations that are on, C and R.
+        composition: The enabled transformations, C and R.
         relative_on: R, all regressable and part of the composition.
         temperature: tau of Eq. 1.
         pairs: `split` or `joint`.
@@ -87,11 +87,11 @@ class Mixed(nn.Module):
 def split_draws(composition: Sequence[str], relative_on: Sequence[str]) -> tuple[Draw, ...]:
     """Return the draws of the contrastive pair, then those of the relative pair.
 
-    No two views of a step are the same image: where one shares its draw of R, that of C differs.
+    No two views of a step are the same image: views that share a draw of R differ in that of C.
 
     Args:
-        composition: The transformations that are on.
-        relative_on: R.
+        composition: The enabled transformations.
+        relative_on: R, the transformations of the relative term.
 
     Example:
         >>> for draw in split_draws(["blur", "rotate"], ["rotate"]):

@@ -1,4 +1,4 @@
-"""The relative objective: Eq. 2 for one transformation, Eq. 3 for several."""
+"""Relative objective: Eq. 2 for one transformation, Eq. 3 for several."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RelativeLoss(nn.Module):
     Args:
         dim: Size of the features of one view.
         hidden: Hidden units of each head.
-        ranges: For each transformation, one view's intervals.
+        ranges: Intervals of one view's parameters, by transformation.
         options: Norm and order; default: mean L1, both orders.
     """
 
@@ -48,13 +48,13 @@ class RelativeLoss(nn.Module):
         theta_a: Mapping[str, torch.Tensor],
         theta_b: Mapping[str, torch.Tensor],
     ) -> dict[str, torch.Tensor]:
-        """Return L_t of Eq. 2 for each transformation, the mean over the orders of the pair.
+        """Return L_t of Eq. 2 for each transformation, averaged over the orders of the pair.
 
         Args:
             h_a: (B, dim), features of the first views.
             h_b: (B, dim), features of the second views.
-            theta_a: For each transformation (B, k).
-            theta_b: Likewise.
+            theta_a: Parameters of the first views by transformation, (B, k) each.
+            theta_b: Parameters of the second views by transformation, (B, k) each.
         """
         losses = {}
         for name, head in self.heads.items():
@@ -62,7 +62,7 @@ class RelativeLoss(nn.Module):
             if self.options.order == "one":
                 losses[name] = self._distance(head(h_a, h_b) - target)
                 continue
-            # Both orders in one pass, so that the head's BatchNorm sees them together.
+            # Both orders in one pass, so that they share the head's BatchNorm statistics.
             predicted = head(torch.cat((h_a, h_b)), torch.cat((h_b, h_a)))
             losses[name] = self._distance(predicted - torch.cat((target, -target)))
         return losses
@@ -73,7 +73,7 @@ class RelativeLoss(nn.Module):
         return relative_target(name, theta_a, theta_b, ranges=self.ranges[name])
 
     def of_pair(self, first: Encoded, second: Encoded) -> dict[str, torch.Tensor]:
-        """Return L_t of two views with what was drawn for them."""
+        """Return L_t of two views with their drawn parameters."""
         theta_a, theta_b = (
             {name: view.parameters(name) for name in self.heads} for view in (first, second)
         )
@@ -92,7 +92,7 @@ class Relative(nn.Module):
         dim: Size of the features.
         heads: Sizes of the heads.
         augmentation: Ranges, for the normalisation of targets.
-        composition: The transformations that are on; those without parameters are applied only.
+        composition: The enabled transformations; those without parameters are only applied.
         options: Norm, order and weighting.
     """
 

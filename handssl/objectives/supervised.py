@@ -1,4 +1,4 @@
-"""The supervised objective: the pose itself, with labels; what the others are compared with."""
+"""Supervised objective: regression of the labelled pose, a baseline for the others."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from handssl.objectives.interface import Encoded, Losses, PoseTarget
 
 
 class Supervised(nn.Module):
-    """A linear layer on the features, trained with labels: mean L1 of uv and z over valid joints.
+    """A linear layer on the features, trained with the mean L1 of uv and z over valid joints.
 
-    Every column of uv and z is standardised on the labels of `probe`; otherwise most updates of a
-    short run would only bring the layer's bias to the mean pose.
+    Every column of uv and z is standardised with the labels of `probe`; otherwise most updates of a
+    short run would only move the layer's bias to the mean pose.
 
     Args:
         dim: Size of the features.
@@ -33,7 +33,7 @@ class Supervised(nn.Module):
         self.register_buffer("spread", torch.ones(21, 3))
 
     def standardise(self, target: PoseTarget) -> None:
-        """Take mean and deviation of every column from all labels of `probe`."""
+        """Compute mean and standard deviation of every column from all labels of `probe`."""
         columns = torch.cat((target.uv, target.z[..., None]), dim=-1)
         known = target.valid[..., None] & torch.isfinite(columns)
         count = known.sum(0).clamp(min=1)
@@ -43,11 +43,11 @@ class Supervised(nn.Module):
         self.spread = torch.where(squares > 1e-12, squares.sqrt(), torch.ones_like(squares))
 
     def forward(self, views: list[Encoded], target: PoseTarget | None) -> Losses:
-        """Return the loss; keypoints follow the geometry of the view."""
+        """Return the loss; the keypoints are transformed with the view."""
         assert target is not None  # noqa: S101  the loop reads labels where split is 'probe'
         uv = move_points(target.uv, views[0].matrix)
         truth = (torch.cat((uv, target.z[..., None]), dim=-1) - self.centre) / self.spread
         mask = target.valid[..., None] & torch.isfinite(truth)
-        # An invalid label may be anything, NaN included; it must not reach the gradient.
+        # An invalid label may have any value, even NaN, which must not reach the gradient.
         error = (self.pose(views[0].h).reshape(truth.shape) - torch.where(mask, truth, 0.0)).abs()
         return Losses(global_mean(error * mask, mask.sum()))

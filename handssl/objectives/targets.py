@@ -1,4 +1,4 @@
-"""What relative heads predict: differences of theta in units of their ranges."""
+"""Targets of relative heads: differences of theta in units of their ranges."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def relative_target(
 ) -> torch.Tensor:
     """Return theta_b - theta_a, wrapped and divided by the range of one view.
 
-    Differences of circular parameters (rotation, hue) are wrapped to half a turn either way before
+    Differences of circular parameters (rotation, hue) are wrapped to at most half a turn before
     the division. Adding a constant to theta_b adds it to the target (Eq. 4).
 
     Args:
         transformation: One of translate, rotate, scale, color_jitter, or with `ranges` a
-            regressable one of your own.
+            regressable custom one.
         theta_a: (B, k), parameters of the first view.
         theta_b: (B, k), parameters of the second view.
-        ranges: One view's interval of each parameter; default: the documented defaults.
+        ranges: Interval of each of one view's parameters; default: the documented defaults.
 
     Returns:
         (B, k), in [-1, 1] for parameters within their ranges.
 
     Raises:
-        InputError: The transformation has no parameters to regress, or shapes do not fit.
+        InputError: The transformation has no parameters to regress, or shapes are wrong.
 
     Example:
         >>> a, b = torch.tensor([[0.0]]), torch.tensor([[math.pi / 4]])
@@ -68,15 +68,15 @@ def relative_target(
 def published_target(
     transformation: str, theta_a: torch.Tensor, theta_b: torch.Tensor
 ) -> torch.Tensor:
-    """Return the first view's parameters against the second's, as the published code has them.
+    """Return the targets of the published code, the first view's parameters minus the second's.
 
     rotate: (a - b) mod 360 in degrees, so that -1 becomes 359; translate: a - b in pixels of a box
     of 128 px (there: of the source image); color_jitter: differences of hue in turns (there: of a
     factor), of the factors of saturation and value, and of the offset in levels of 255; scale: the
-    ratio of the crop margins; your own: a - b. No unit is like another.
+    ratio of the crop margins; custom: a - b. All units differ.
 
     Args:
-        transformation: One of `REGRESSABLE`.
+        transformation: One of `REGRESSABLE`, or a custom one.
         theta_a: (B, k), parameters of the first view.
         theta_b: (B, k), parameters of the second view.
 
@@ -104,7 +104,7 @@ def published_target(
 
 
 def wrap(difference: torch.Tensor, period: torch.Tensor) -> torch.Tensor:
-    """Bring differences into (-period / 2, period / 2]; an infinite period leaves them alone."""
+    """Wrap differences to (-period / 2, period / 2]; an infinite period does not change them."""
     turns = torch.ceil(difference / period - 0.5)
     return torch.where(torch.isinf(period), difference, difference - turns * period.nan_to_num())
 
@@ -112,10 +112,10 @@ def wrap(difference: torch.Tensor, period: torch.Tensor) -> torch.Tensor:
 def regressed_ranges(
     composition: Sequence[str], augmentation: AugmentConfig
 ) -> dict[str, tuple[Interval, ...]]:
-    """Return one view's intervals of every transformation of a composition that has parameters.
+    """Return one view's intervals of every regressable transformation of a composition.
 
     Raises:
-        InputError: None has.
+        InputError: No transformation of the composition is regressable.
     """
     regressable = augmentation.regressable
     names = [name for name in sorted(composition) if name in regressable]

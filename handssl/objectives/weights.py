@@ -1,4 +1,4 @@
-"""How several losses become one: Eq. 3, or fixed weights."""
+"""Combine several losses into one: with Eq. 3, or with fixed weights."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MIN_LOG_SIGMA = -5.0
 class LearnedWeights(nn.Module):
     """Eq. 3: L = sum_k (L_k / sigma_k + log sigma_k) with trainable log sigma.
 
-    log sigma starts at 0 and is kept at or above -5, so a loss near 0 cannot drive the weight to
+    log sigma starts at 0 and is clamped to at least -5, so a loss near 0 cannot drive the weight to
     infinity. A negative total is normal.
 
     Args:
-        names: The terms.
+        names: Names of the terms.
 
     Reference:
         Eq. 3; A. Kendall, Y. Gal, R. Cipolla, "Multi-task learning using uncertainty to weigh
@@ -47,7 +47,7 @@ class LearnedWeights(nn.Module):
 
 
 class FixedWeights(nn.Module):
-    """The plain sum L = sum_k L_k: what Eq. 3 is at sigma_k = 1.
+    """The plain sum L = sum_k L_k, equal to Eq. 3 with sigma_k = 1.
 
     Example:
         >>> float(FixedWeights()({"rotate": torch.tensor(1.0), "translate": torch.tensor(2.0)}))
@@ -59,7 +59,7 @@ class FixedWeights(nn.Module):
         return torch.stack(list(losses.values())).sum()
 
     def sigmas(self) -> dict[str, torch.Tensor]:
-        """Return nothing: no weight is trained, none is worth a curve."""
+        """Return an empty dict: no weight is trained, so none is logged."""
         return {}
 
 
@@ -67,5 +67,5 @@ Weights = LearnedWeights | FixedWeights
 
 
 def build_weights(weighting: Weighting, names: Sequence[str]) -> Weights:
-    """Return the weights a configuration names."""
+    """Return the module for a weighting."""
     return LearnedWeights(names) if weighting == "learned" else FixedWeights()

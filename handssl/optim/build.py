@@ -1,4 +1,4 @@
-"""Optimizers by name, each a composition of small steps."""
+"""Build optimizers by name, each as a chain of small steps."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from handssl.optim.steps import (
 def build(
     name: str, parameters: list[dict[str, Any]], *, lr: float, **options: Any
 ) -> torch.optim.Optimizer:
-    """Return the optimizer of a name.
+    """Return the optimizer with a name.
 
     Args:
         name: `adam`, `adam_larc`, `lars` or `lamb`.
-        parameters: Groups, from `decay_groups`.
+        parameters: Parameter groups from `decay_groups`.
         lr: Learning rate at the peak of the schedule.
-        options: What the name reads, see `OptimizerConfig`; those left out are at their defaults.
+        options: Options of the optimizer, see `OptimizerConfig`; missing ones have their defaults.
 
     Returns:
         torch's Adam, or a `ChainOptimizer`.
 
     Raises:
-        InputError: No such optimizer, or it does not read an option.
+        InputError: The optimizer is unknown, or does not have an option.
     """
     if name not in DEFAULTS:
         raise InputError(f"unknown optimizer {name!r}{nearest(name, DEFAULTS)}")
@@ -54,7 +54,7 @@ def adam_chain(*, betas: tuple[float, float], eps: float) -> list[Step]:
     """Return Adam with coupled decay: u = g + wd w, w <- w - lr m / (sqrt(v) + eps).
 
     Args:
-        betas: Decay of the means of u and u^2.
+        betas: Decay rates of the means of u and u^2.
         eps: Added to the root.
     """
     return [Decay(), AdamMoments(betas, eps)]
@@ -63,14 +63,14 @@ def adam_chain(*, betas: tuple[float, float], eps: float) -> list[Step]:
 def adam_larc_chain(
     *, betas: tuple[float, float], eps: float, trust_coefficient: float
 ) -> list[Step]:
-    """Return Adam behind LARC: u = (g + wd w) min(eta |w| / (|g| + wd |w| + eps) / lr, 1).
+    """Return LARC before Adam: u = (g + wd w) min(eta |w| / (|g| + wd |w| + eps) / lr, 1).
 
     As published, a tensor with |w| or |g| of 0 is neither decayed nor scaled.
 
     Args:
-        betas: Decay of the means of u and u^2.
-        eps: Added to Adam's root; the one below the ratio's line is 1e-8.
-        trust_coefficient: eta.
+        betas: Decay rates of the means of u and u^2.
+        eps: Added to Adam's root; the one in the ratio's denominator is 1e-8.
+        trust_coefficient: Trust coefficient eta.
     """
     return [
         MeasureNorms(),
@@ -83,14 +83,14 @@ def adam_larc_chain(
 
 
 def lars_chain(*, momentum: float, trust_coefficient: float, preset: LarsPreset) -> list[Step]:
-    """Return LARS: v <- mu v + lr r (g + wd w), w <- w - v; the rate is inside the buffer.
+    """Return LARS: v <- mu v + lr r (g + wd w), w <- w - v; the buffer includes the rate.
 
-    r = eta |w| / (|g| + wd |w|) in `paper`, eta |w| / |g + wd w| in `large_batch`; 1 where a norm
-    is 0 and for tensors that are not adapted.
+    r = eta |w| / (|g| + wd |w|) in `paper`, eta |w| / |g + wd w| in `large_batch`; 1 if a norm is 0
+    and for tensors that are not adapted.
 
     Args:
-        momentum: mu.
-        trust_coefficient: eta.
+        momentum: Momentum mu.
+        trust_coefficient: Trust coefficient eta.
         preset: `paper` or `large_batch`.
 
     Reference:
@@ -108,10 +108,10 @@ def lars_chain(*, momentum: float, trust_coefficient: float, preset: LarsPreset)
 def lamb_chain(*, betas: tuple[float, float], eps: float) -> list[Step]:
     """Return LAMB: u = m / (sqrt(v) + eps) + wd w, w <- w - lr (|w| / |u|) u.
 
-    The ratio is 1 where a norm is 0 and for tensors that are not adapted.
+    The ratio is 1 if a norm is 0 and for tensors that are not adapted.
 
     Args:
-        betas: Decay of the means of g and g^2.
+        betas: Decay rates of the means of g and g^2.
         eps: Added to the root.
 
     Reference:
@@ -122,13 +122,13 @@ def lamb_chain(*, betas: tuple[float, float], eps: float) -> list[Step]:
 
 
 def trust_metrics(optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    """Read the trust ratios of the last update; waits for the device once.
+    """Return the trust ratios of the last update; waits for the device once.
 
     Args:
-        optimizer: Any; those without trust ratios have none to read.
+        optimizer: Any optimizer; one without trust ratios returns none.
 
     Returns:
-        train/trust/min, median, max and, where the optimizer clips, clipped.
+        train/trust/min, median, max and, if the optimizer clips, clipped.
     """
     if not isinstance(optimizer, ChainOptimizer):
         return {}

@@ -1,4 +1,4 @@
-"""One optimizer that drives a chain of steps."""
+"""Optimizer that applies a chain of steps."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from handssl.optim.steps import Batch, Step
 
 
 class ChainOptimizer(torch.optim.Optimizer):
-    """w <- w - lr u, where u is the gradient after every step of a chain.
+    """Update w <- w - lr u, where u is the gradient after all steps of a chain.
 
-    Nothing waits for the device. What steps keep is in `state`, so that `state_dict` and
-    `load_state_dict` continue exactly. Parameters without a gradient stay as they are.
+    It never waits for the device. The state of the steps is in `state`, so that `state_dict` and
+    `load_state_dict` resume exactly. Parameters without a gradient are not changed.
 
     Args:
-        parameters: Groups, from `decay_groups`; those without `weight_decay` or `adapt` are neither
-            decayed nor adapted.
-        steps: In order.
+        parameters: Parameter groups from `decay_groups`; those without `weight_decay` or `adapt`
+            are not decayed or not adapted.
+        steps: Steps in the order of application.
         lr: Learning rate.
 
     Example:
@@ -47,10 +47,10 @@ class ChainOptimizer(torch.optim.Optimizer):
         """Update every parameter that has a gradient.
 
         Args:
-            closure: Computes the loss and its gradients anew, as torch's optimizers take it.
+            closure: Recomputes the loss and its gradients, as for torch's optimizers.
 
         Returns:
-            What the closure returned.
+            The loss from the closure, or None.
         """
         loss = None
         if closure is not None:
@@ -62,12 +62,12 @@ class ChainOptimizer(torch.optim.Optimizer):
         return loss
 
     def trust_statistics(self) -> dict[str, Tensor]:
-        """Return how the trust ratios of the last update were spread; nothing is waited for.
+        """Return statistics of the last update's trust ratios, without waiting for the device.
 
         Returns:
-            Scalars on the device: `min`, `median`, `max` over all adapted tensors, and `clipped`,
-            the share whose gradient the clip made smaller, if the chain clips. Where it clips, the
-            ratio is to the learning rate, before the clip. Empty if nothing was adapted.
+            Scalars on the device: `min`, `median`, `max` over all adapted tensors, and, if the
+            chain clips, `clipped`, the share of clipped gradients; ratios are then relative to the
+            learning rate, before the clip. Empty if nothing was adapted.
         """
         if not self._ratios:
             return {}

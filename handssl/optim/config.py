@@ -1,4 +1,4 @@
-"""What the optimizer is and does: one strict configuration, with the defaults of every name."""
+"""Configuration of the optimizer, with the defaults of every optimizer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OptimizerName = Literal["adam", "adam_larc", "lars", "lamb"]
 LarsPreset = Literal["paper", "large_batch"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
-# What each name reads besides rate and decay, and what it takes when nothing is said.
+# Options of each optimizer besides rate and decay, with their defaults.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "adam": {"betas": (0.9, 0.999), "eps": 1e-8},
     "adam_larc": {"betas": (0.9, 0.999), "eps": 1e-8, "trust_coefficient": 0.02},
@@ -29,28 +29,30 @@ _ALWAYS = ("name", "lr_base", "weight_decay", "warmup_epochs")
 
 
 class OptimizerConfig(Config):
-    """How weights are updated.
+    """Optimizer, schedule and their options.
 
-    An option left out has the default of the optimizer or schedule. One that is not read and is
-    given all the same is a mistake; one given at its default counts as left out, so that
-    configurations that train alike are equal. `lr_base` has one default for every name, fit for
-    the kinds of Adam; `lars` divides it by a trust coefficient of 0.001 and takes far larger ones.
+    An omitted option has the default of the optimizer or schedule. An option that the optimizer or
+    schedule does not have is an error; one given at its default counts as omitted, so that
+    equivalent configurations are equal. `lr_base` has one default for all optimizers, suited to the
+    variants of Adam; `lars` scales it by a trust coefficient of 0.001 and needs far larger values.
 
     Attributes:
-        name: What computes the update: `adam`; `adam_larc`, Adam behind a clip by trust ratio;
-            `lars`, SGD with momentum and trust ratios; `lamb`, Adam's update with trust ratios.
+        name: Optimizer: `adam`; `adam_larc`, Adam after a clip by trust ratio; `lars`, SGD with
+            momentum and trust ratios; `lamb`, Adam's update with trust ratios.
         lr_base: Learning rate for a batch of one; the rate used is lr_base x sqrt(global batch).
-        weight_decay: Of weights; added to the gradient, for `lamb` to Adam's update.
-        warmup_epochs: Epochs of linear warm-up.
-        masks: Which tensors are decayed and adapted: `module`, weights of convolutions and linear
-            layers alone; `published`, by name as in the published code (see `decay_groups`).
-        schedule: After the warm-up: `cosine`, or `wsd`, constant until the last share falls to 0.
-        decay_share: `wsd`: share of the run in which the rate falls; 0.1.
-        betas: `adam`, `adam_larc`, `lamb`: decay of the two running means; 0.9, 0.999.
-        eps: Added to Adam's root; 1e-8, for `lamb` 1e-6.
-        momentum: `lars`: 0.9.
-        trust_coefficient: Share of its norm that a tensor moves: `adam_larc` 0.02, `lars` 0.001.
-        preset: `lars`: `paper` (|g| + wd |w| below the ratio's line) or `large_batch` (|g + wd w|).
+        weight_decay: Decay of weights; added to the gradient, for `lamb` to Adam's update.
+        warmup_epochs: Number of epochs of linear warm-up.
+        masks: Selection of decayed and adapted tensors: `module`, only weights of convolutions and
+            linear layers; `published`, by name as in the published code (see `decay_groups`).
+        schedule: Schedule after the warm-up: `cosine`, or `wsd`, constant with a final decay to 0.
+        decay_share: `wsd`: share of the run with a decaying rate; default 0.1.
+        betas: `adam`, `adam_larc`, `lamb`: decay rates of the running means; default 0.9, 0.999.
+        eps: Added to Adam's root; default 1e-8, for `lamb` 1e-6.
+        momentum: `lars`: momentum; default 0.9.
+        trust_coefficient: Share of its norm by which a tensor moves; default 0.02 for `adam_larc`,
+            0.001 for `lars`.
+        preset: `lars`: `paper` (denominator |g| + wd |w|, the default) or `large_batch`
+            (|g + wd w|).
     """
 
     name: OptimizerName = "adam_larc"
@@ -73,7 +75,7 @@ class OptimizerConfig(Config):
         return self
 
     def _settle(self, kind: str, name: str, defaults: dict[str, dict[str, Any]]) -> None:
-        """Refuse options that are not read; bring those at their default to the one form, None."""
+        """Reject options that are not used; replace those at their default by None."""
         for option in sorted(set().union(*defaults.values())):
             given = getattr(self, option)
             if given is not None and option not in defaults[name]:
@@ -83,12 +85,12 @@ class OptimizerConfig(Config):
                     f"leave it out or choose one of {readers}"
                 )
             if given is not None and given == defaults[name][option]:
-                # The fields are frozen for others; nobody has seen this instance yet.
+                # The fields are frozen, but this instance is still under construction.
                 self.__dict__[option] = None
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Identities are hashes of this: an option that changes nothing must not change them.
+        # Identities are hashes of this: an option without effect must not change them.
         fields = type(self).model_fields
         values: dict[str, Any] = handler(self)
         return {
@@ -98,7 +100,7 @@ class OptimizerConfig(Config):
         }
 
     def options(self) -> dict[str, Any]:
-        """Return every option that the named optimizer reads, defaults filled in.
+        """Return every option of the optimizer, with defaults filled in.
 
         Example:
             >>> OptimizerConfig(name="lars", momentum=0.95).options()

@@ -1,4 +1,4 @@
-"""Which tensors are decayed and which adapted."""
+"""Parameter groups by weight decay and adaptation."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ Masks = Literal["module", "published"]
 def decay_groups(
     modules: Iterable[nn.Module], weight_decay: float, *, masks: Masks = "module"
 ) -> list[dict[str, Any]]:
-    """Divide parameters by whether they are decayed and adapted.
+    """Divide parameters into those with and those without weight decay.
 
     Args:
         modules: Encoder, heads, weighting.
-        weight_decay: Of the decayed ones.
+        weight_decay: Weight decay of the first group.
         masks: `module`: weights of convolutions and linear layers are decayed and adapted; biases,
-            normalisations and log sigma neither. `published`: all are adapted, and all are decayed
-            whose name holds neither "bias" nor "bn", which leaves normalisations inside a
-            Sequential, `downsample.1` and log sigma among the decayed, as the published code did.
+            normalisations and log sigma are neither. `published`: all are adapted, and all whose
+            name contains neither "bias" nor "bn" are decayed; as in the published code this
+            includes normalisations inside a Sequential, `downsample.1` and log sigma.
 
     Returns:
-        Two parameter groups with `weight_decay` and `adapt`: the decayed, then the others.
+        Two parameter groups with `weight_decay` and `adapt`: the decayed ones, then the others.
 
     Example:
         >>> groups = decay_groups([nn.Linear(2, 3)], 0.1)

@@ -1,4 +1,4 @@
-"""Steps that remember: momentum, and the two means of Adam."""
+"""Optimizer steps with state: momentum, and the two means of Adam."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from handssl.optim.steps import Batch, Plain
 
 @dataclass(frozen=True)
 class Momentum:
-    """v <- mu v + lr u; u <- v: the rate is inside the buffer, old updates keep their own.
+    """v <- mu v + lr u; u <- v: the buffer includes the rate at the time of each update.
 
     Args:
-        momentum: mu.
+        momentum: Momentum mu, in [0, 1).
     """
 
     momentum: float
     takes_rate = True
 
     def __call__(self, batch: Batch) -> None:
-        """Fold the updates into what is kept."""
+        """Add the updates to the momentum buffers and replace them by the buffers."""
         buffers = batch.kept("momentum")
         torch._foreach_mul_(buffers, self.momentum)
         torch._foreach_add_(buffers, batch.updates, alpha=batch.lr)
@@ -33,10 +33,10 @@ class Momentum:
 
 @dataclass(frozen=True)
 class AdamMoments(Plain):
-    """u <- m / (sqrt(v) + eps) with both means freed of their bias towards 0.
+    """u <- m / (sqrt(v) + eps) with bias-corrected means.
 
     Args:
-        betas: Decay of the means of u and u^2.
+        betas: Decay rates of the means of u and u^2.
         eps: Added to the root.
 
     Reference:
@@ -47,7 +47,7 @@ class AdamMoments(Plain):
     eps: float
 
     def __call__(self, batch: Batch) -> None:
-        """Fold the updates into the means and return their quotient."""
+        """Update the means and replace the updates by their quotient."""
         first, second = batch.kept("exp_avg"), batch.kept("exp_avg_sq")
         beta_1, beta_2 = self.betas
         torch._foreach_lerp_(first, batch.updates, 1 - beta_1)
@@ -58,14 +58,14 @@ class AdamMoments(Plain):
         # m / (1 - b1^t) over sqrt(v / (1 - b2^t)) + eps, with the scalars moved into the root.
         torch._foreach_mul_(roots, [_bias(beta_1, t) / _bias(beta_2, t) ** 0.5 for t in counts])
         torch._foreach_add_(roots, [self.eps * _bias(beta_1, t) for t in counts])
-        # Memory freshly taken costs more than the pass that it would save, hence no division.
+        # A division would need new memory, which costs more than the additional pass.
         torch._foreach_reciprocal_(roots)
         torch._foreach_mul_(roots, first)
         batch.updates, batch.owned = roots, True
 
 
 def _roots(batch: Batch, second: list[Tensor]) -> list[Tensor]:
-    """Return the roots, written over the updates where these are nobody else's."""
+    """Return the roots, written in place of the updates if these may be overwritten."""
     if not batch.owned:
         return list(torch._foreach_sqrt(second))
     torch._foreach_copy_(batch.updates, second)
@@ -74,7 +74,7 @@ def _roots(batch: Batch, second: list[Tensor]) -> list[Tensor]:
 
 
 def _count(states: Sequence[dict[str, Any]]) -> list[int]:
-    """Count this update in every state; a plain number, as nothing on the device needs it."""
+    """Count this update in every state; a Python integer, since the device does not need it."""
     for state in states:
         state["step"] = state.get("step", 0) + 1
     return [state["step"] for state in states]

@@ -1,4 +1,4 @@
-"""Learning rates by rule; schedules as pure functions of the step."""
+"""Learning-rate scaling, and schedules as pure functions of the step."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def cosine_factor(step: int, *, warmup_steps: int, total_steps: int) -> float:
     """Return the share of the peak rate at a step: linear warm-up, then a half cosine to 0.
 
     Args:
-        step: Updates already made, from 0.
-        warmup_steps: Updates until the peak.
-        total_steps: Updates of the whole run.
+        step: Number of completed updates, from 0.
+        warmup_steps: Number of updates until the peak.
+        total_steps: Number of updates of the whole run.
 
     Returns:
-        In [0, 1]; the first update of a warm-up already moves, the last is above 0.
+        Factor in [0, 1]; positive for the first and the last update.
 
     Example:
         >>> [cosine_factor(s, warmup_steps=2, total_steps=4) for s in range(4)]
@@ -47,18 +47,18 @@ def wsd_factor(
 ) -> float:
     """Return the share of the peak rate at a step: linear warm-up, constant, 1 - sqrt to 0.
 
-    Runs of other lengths agree until `wsd_decay_start` of the shorter one, so a longer run goes on
-    from there. The rate falls as 1 - sqrt(progress): it leaves the constant rate at once and spends
-    longer at small ones, which ended lower than a straight line in the comparison referred to.
+    Runs of different lengths agree until `wsd_decay_start` of the shorter one, so a longer run can
+    continue from there. The rate decays as 1 - sqrt(progress): it drops quickly at first and stays
+    longer at small rates, which reached a lower loss than linear decay in the reference.
 
     Args:
-        step: Updates already made, from 0.
-        warmup_steps: Updates until the peak.
-        total_steps: Updates of the whole run.
-        decay_share: Share of the run, at its end, in which the rate falls; in (0, 1].
+        step: Number of completed updates, from 0.
+        warmup_steps: Number of updates until the peak.
+        total_steps: Number of updates of the whole run.
+        decay_share: Share of the run, at its end, with a decaying rate; in (0, 1].
 
     Returns:
-        In [0, 1]; the first update of a warm-up already moves, the last is above 0.
+        Factor in [0, 1]; positive for the first and the last update.
 
     Example:
         >>> [round(wsd_factor(s, warmup_steps=2, total_steps=8, decay_share=0.5), 2)
@@ -81,15 +81,15 @@ def wsd_factor(
 def wsd_decay_start(
     *, warmup_steps: int, total_steps: int, decay_share: float = DECAY_SHARE
 ) -> int:
-    """Return the updates after which the rate of `wsd` falls: the last state that can be extended.
+    """Return the number of updates before the decay of `wsd`: the last state that can be extended.
 
     Args:
-        warmup_steps: Updates until the peak.
-        total_steps: Updates of the whole run.
-        decay_share: Share of the run in which the rate falls; in (0, 1].
+        warmup_steps: Number of updates until the peak.
+        total_steps: Number of updates of the whole run.
+        decay_share: Share of the run with a decaying rate; in (0, 1].
 
     Returns:
-        Updates, never fewer than those of the warm-up.
+        Number of updates, at least `warmup_steps`.
 
     Example:
         >>> wsd_decay_start(warmup_steps=10, total_steps=100)
@@ -105,16 +105,16 @@ def lr_factor(
     total_steps: int,
     decay_share: float | None = None,
 ) -> Callable[[int], float]:
-    """Return the schedule of a name as a function of the step alone.
+    """Return the schedule with a name as a function of the step.
 
     Args:
         schedule: `cosine` or `wsd`.
-        warmup_steps: Updates until the peak.
-        total_steps: Updates of the whole run.
-        decay_share: `wsd`: see `wsd_factor`; None is its default.
+        warmup_steps: Number of updates until the peak.
+        total_steps: Number of updates of the whole run.
+        decay_share: `wsd`: see `wsd_factor`; None selects its default.
 
     Returns:
-        A function from updates already made to the share of the peak rate.
+        A function from the number of completed updates to the share of the peak rate.
     """
     if schedule == "cosine":
         return partial(cosine_factor, warmup_steps=warmup_steps, total_steps=total_steps)

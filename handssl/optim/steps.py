@@ -1,7 +1,7 @@
-"""Small steps that optimizers are made of.
+"""Steps that optimizers are composed of.
 
-Each takes the updates of one parameter group, lists of tensors, and returns them changed. Numbers
-that depend on data stay tensors on their device: no step waits for it.
+Each modifies the updates of one parameter group, lists of tensors. Numbers that depend on data
+remain tensors on their device: no step waits for it.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from torch import Tensor
 
 @dataclass
 class Batch:
-    """What the steps of one group share during one update.
+    """Data shared by the steps for one parameter group during one update.
 
     Attributes:
         parameters: Tensors w that have a gradient.
-        updates: What becomes of their gradients; subtracted from them in the end.
-        states: What is kept of each between updates.
-        lr: The rate now.
-        weight_decay: Of this group.
+        updates: Updates, initially the gradients; finally subtracted from the parameters.
+        states: State of each parameter between updates.
+        lr: Current learning rate.
+        weight_decay: Weight decay of this group.
         adapt: Whether trust ratios scale this group.
-        owned: Whether `updates` may be written over: not while they are gradients or kept state.
-        norms: |w| and |update| when they were measured, (N,) each.
+        owned: Whether `updates` may be overwritten: false while they are gradients or state.
+        norms: |w| and |update| if they were measured, (N,) each.
         ratios: Trust ratios, (N,).
-        clipped: Whether the clip acts, (N,).
-        scales: What the updates are multiplied by, (N,).
+        clipped: Whether each tensor's update is clipped, bool (N,).
+        scales: Factors of the updates, (N,).
     """
 
     parameters: list[Tensor]
@@ -44,7 +44,7 @@ class Batch:
     scales: Tensor | None = None
 
     def kept(self, name: str) -> list[Tensor]:
-        """Return the tensors of a name that are kept between updates, zeros at first."""
+        """Return the state tensors with a name, zeros at first."""
         for parameter, state in zip(self.parameters, self.states, strict=True):
             if name not in state:
                 state[name] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
@@ -52,11 +52,11 @@ class Batch:
 
 
 class Step(Protocol):
-    """One change of the updates; `takes_rate` if the learning rate is multiplied in here."""
+    """One change of the updates; `takes_rate` if it includes the learning rate."""
 
     @property
     def takes_rate(self) -> bool:
-        """Whether nothing that comes later multiplies by the rate."""
+        """Whether this step multiplies by the learning rate, so that later code must not."""
         ...
 
     def __call__(self, batch: Batch) -> None:
@@ -65,7 +65,7 @@ class Step(Protocol):
 
 
 class Plain:
-    """A step that leaves the learning rate to others."""
+    """A step that does not multiply by the learning rate."""
 
     takes_rate = False
 
@@ -75,18 +75,18 @@ class Decay(Plain):
     """u <- u + wd w.
 
     Args:
-        skip_still: Leave tensors alone whose measured norm or whose gradient's norm is 0.
+        skip_still: Whether to skip tensors whose measured norm or gradient norm is 0.
     """
 
     skip_still: bool = False
 
     def __call__(self, batch: Batch) -> None:
-        """Add to the updates; gradients are not written over."""
+        """Add the decay to the updates; gradients are not overwritten."""
         if batch.weight_decay == 0:
             return
         if self.skip_still and batch.norms is not None:
             moving = (batch.norms[0] > 0) & (batch.norms[1] > 0)
-            # In the dtype of the norms: a mask times a plain number would be float32.
+            # In the dtype of the norms: a mask times a Python number would be float32.
             decays = (moving.to(batch.norms[0].dtype) * batch.weight_decay).unbind()
             decayed = torch._foreach_mul(batch.parameters, decays)
             torch._foreach_add_(decayed, batch.updates)
@@ -101,10 +101,10 @@ class Decay(Plain):
 
 
 class MeasureNorms(Plain):
-    """|w| and |u|, the Euclidean norms of every tensor that is adapted."""
+    """|w| and |u|, the Euclidean norms of every adapted tensor."""
 
     def __call__(self, batch: Batch) -> None:
-        """Keep both in the batch."""
+        """Store both norms in the batch."""
         if batch.adapt:
             batch.norms = (
                 torch.stack(torch._foreach_norm(batch.parameters)),
@@ -117,9 +117,9 @@ class TrustRatio(Plain):
     """r = eta |w| / (|u| + wd |w| + eps), and 1 where |w| or |u| is 0.
 
     Args:
-        coefficient: eta.
-        eps: Below the line.
-        decay_below: Whether wd |w| stands below the line; not where u holds the decay already.
+        coefficient: Trust coefficient eta.
+        eps: Added to the denominator.
+        decay_below: Whether the denominator includes wd |w|; false if u includes the decay.
     """
 
     coefficient: float
@@ -127,7 +127,7 @@ class TrustRatio(Plain):
     decay_below: bool = False
 
     def __call__(self, batch: Batch) -> None:
-        """Compute the ratios from the norms measured before; the updates stay."""
+        """Compute the ratios from the measured norms; the updates are not changed."""
         if batch.norms is None:
             return
         weights, updates = batch.norms
@@ -140,10 +140,10 @@ class TrustRatio(Plain):
 
 
 class ClipByRate(Plain):
-    """r <- r / lr; scale = min(r, 1), and 1 where |w| or |u| is 0: the rate itself is the bound."""
+    """r <- r / lr; scale = min(r, 1), and 1 where |w| or |u| is 0: the rate is the bound."""
 
     def __call__(self, batch: Batch) -> None:
-        """Replace the scales; `clipped` where they are below 1."""
+        """Replace the scales and set `clipped` where they are below 1."""
         if batch.norms is None or batch.ratios is None:
             return
         still = (batch.norms[0] == 0) | (batch.norms[1] == 0)
@@ -156,7 +156,7 @@ class Scale(Plain):
     """u <- scale u."""
 
     def __call__(self, batch: Batch) -> None:
-        """Multiply every tensor by its own number."""
+        """Multiply every update by its scale."""
         if batch.scales is None:
             return
         if batch.owned:

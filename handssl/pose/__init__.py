@@ -1,6 +1,6 @@
-"""Skeleton, cameras, the 2.5D pose and the errors of a prediction: functions of values, no I/O.
+"""Skeleton, cameras, the 2.5D pose and the errors of a prediction: pure functions without I/O.
 
-Numpy arrays and tensors alike, over any leading axes; metres inside, millimetres in metrics.
+They accept numpy arrays and tensors with any leading axes; lengths are metres, metrics millimetres.
 """
 
 from handssl.pose.camera import back_project, crop_camera, move_uv, project

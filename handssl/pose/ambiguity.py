@@ -1,4 +1,4 @@
-"""The second hand that looks the same: where one image allows two depths of the root."""
+"""Detect ambiguous hands: one image allows two depths of the root."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from handssl.pose.skeleton import BONE, ROOT
 def nearer_root_depth(
     uv: Array, z: Array, camera: Array, *, root: int = ROOT, bone: tuple[int, int] = BONE
 ) -> Array:
-    """Find the depth of the root that `recover_root_depth` did not choose, where there is one.
+    """Return the second solution for the root depth, which `recover_root_depth` did not choose.
 
     The two solutions of |Z d + e| = 1 lie at equal distance from -(d . e) / |d|^2. The nearer one
-    describes a hand as well where it puts every joint in front of the camera.
+    is a valid hand too if it places every joint in front of the camera.
 
     Args:
         uv: (..., 21, 2), pixels.
@@ -24,8 +24,8 @@ def nearer_root_depth(
         bone: The joints (n, m) whose distance is the unit of depth.
 
     Returns:
-        Depth of the root (...) in bone lengths; NaN where the farther solution is the only one, or
-        there is none. A hand with a number here is ambiguous, whichever of the two is true.
+        Depth of the root (...) in bone lengths; NaN if the farther solution is the only one, or
+        there is none. A hand with a finite value is ambiguous.
 
     Raises:
         InputError: A shape, a camera or a joint index is not valid.
@@ -48,7 +48,7 @@ def nearer_root_depth(
     n, m = bone
     d = rays[..., n, :] - rays[..., m, :]
     e = relative[..., n, None] * rays[..., n, :] - relative[..., m, None] * rays[..., m, :]
-    # Where the ends share a ray the farther depth is NaN already.
+    # If the ends share a ray the farther depth is already NaN.
     squared = xp.where(xp.isnan(farther), 1.0, (d * d).sum(-1))
     nearer = -2.0 * (d * e).sum(-1) / squared - farther
     in_front = (nearer[..., None] + relative > 0).all(-1)

@@ -1,7 +1,7 @@
-"""What lets one implementation serve numpy and torch: conversion, shapes, the namespace.
+"""Helpers for implementations that serve numpy and torch: conversion, shapes, namespace.
 
-The functions of this package use operations that both libraries spell alike; a result has the kind,
-dtype and device of the first argument.
+The functions of this package use operations with equal names in both libraries; a result has the
+kind, dtype and device of the first argument.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ def as_floats(name: str, values: Any, *tail: int, like: Any = None) -> Any:
     """Return values as a floating array whose last axes have the given sizes.
 
     Args:
-        name: What the message calls the argument.
-        values: Array, tensor or nested lists; whole numbers become float64.
+        name: Name of the argument for the message.
+        values: Array, tensor or nested lists; integers become float64.
         tail: Sizes of the last axes.
-        like: The array whose kind, dtype and device the result takes; default: those of `values`.
+        like: Array that determines kind, dtype and device of the result; default: `values`.
 
     Returns:
-        float32 or float64 of shape (..., *tail); the same object where nothing had to change.
+        float32 or float64 of shape (..., *tail); the same object if no conversion was needed.
 
     Raises:
-        InputError: The values are no real numbers, or the shape is another.
+        InputError: The values are not real numbers, or have a wrong shape.
 
     Example:
         >>> as_floats("uv", [[1, 2], [3, 4]], 2).dtype
@@ -78,10 +78,10 @@ def as_kind(array: Any, like: Any) -> Any:
 
 
 def check_batches(**batches: tuple[int, ...]) -> None:
-    """Refuse arguments whose leading axes do not broadcast.
+    """Reject arguments whose leading axes do not broadcast.
 
     Args:
-        batches: The leading axes of each argument, by its name.
+        batches: Leading axes of each argument, by name.
 
     Raises:
         InputError: The message names every argument with its axes.
@@ -101,10 +101,10 @@ def check_batches(**batches: tuple[int, ...]) -> None:
 
 
 def check_joints(root: int, bone: tuple[int, int]) -> None:
-    """Refuse a root or a bone that is not made of joints.
+    """Reject invalid indices of root and bone.
 
     Raises:
-        InputError: An index is outside [0, 21), or the bone joins a joint to itself.
+        InputError: An index is outside [0, 21), or both ends of the bone are the same joint.
     """
     valid = all(0 <= joint < JOINT_COUNT for joint in (root, *bone))
     if not valid or len(bone) != 2 or bone[0] == bone[1]:

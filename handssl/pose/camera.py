@@ -1,4 +1,4 @@
-"""Pinhole cameras: projection, viewing rays, and what cutting or turning an image does to them.
+"""Pinhole cameras: projection, viewing rays, and affine maps of the image.
 
 Coordinates: x right, y down, z forward; (u, v, 1) = K (x, y, z) / z without a half-pixel shift.
 """
@@ -19,7 +19,7 @@ def project(xyz: Array, camera: Array) -> Array:
         camera: (3, 3) or (..., 3, 3), pinhole matrices.
 
     Returns:
-        (..., J, 2), pixels; NaN for a point at or behind the camera, which has no image.
+        (..., J, 2), pixels; NaN for a point at or behind the camera, which has no projection.
 
     Raises:
         InputError: A shape or a camera is not valid.
@@ -69,14 +69,14 @@ def back_project(uv: Array, camera: Array) -> Array:
 
 
 def crop_camera(camera: Array, affine: Array) -> Array:
-    """Return the camera of an image that was moved by an affine map: A K.
+    """Return the camera of an image after an affine map: A K.
 
     Args:
         camera: (..., 3, 3), of the source image.
         affine: (..., 2, 3) or (..., 3, 3), maps source pixels to pixels of the new image.
 
     Returns:
-        (..., 3, 3), of the new image: projecting with it is projecting and then moving.
+        (..., 3, 3), of the new image: equivalent to projecting and then applying the map.
 
     Raises:
         InputError: A shape, the camera or the map is not valid.
@@ -97,7 +97,7 @@ def crop_camera(camera: Array, affine: Array) -> Array:
 
 
 def move_uv(uv: Array, affine: Array) -> Array:
-    """Carry pixels through an affine map of the image.
+    """Apply an affine map of the image to pixel coordinates.
 
     Args:
         uv: (..., J, 2), pixels of the source image.
@@ -117,7 +117,7 @@ def move_uv(uv: Array, affine: Array) -> Array:
 
 
 def _as_affine(affine: Any, like: Any) -> Any:
-    """Return (..., 3, 3) for either accepted shape."""
+    """Return the map as (..., 3, 3) for either accepted shape."""
     xp = namespace(like)
     rows = 3 if tuple(getattr(affine, "shape", ()))[-2:] == (3, 3) else 2
     map_ = as_floats("affine", affine, rows, 3, like=like)
@@ -133,7 +133,7 @@ def _as_camera(camera: Any, like: Any) -> Any:
 
 
 def _check_last_row(name: str, matrix: Any) -> Any:
-    """Refuse what is no invertible matrix with the last row (0, 0, 1); NaN fails each test."""
+    """Reject all but invertible matrices with last row (0, 0, 1); NaN fails each test."""
     determinant = matrix[..., 0, 0] * matrix[..., 1, 1] - matrix[..., 0, 1] * matrix[..., 1, 0]
     last = matrix[..., 2, :]
     good = (abs(determinant) > 0) & (abs(matrix).sum((-2, -1)) < float("inf"))

@@ -1,4 +1,4 @@
-"""Predictions beside their labels, decoded when a protocol first asks for it."""
+"""Compare predictions with labels; poses are decoded lazily for the protocols."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from handssl.pose.skeleton import BONE, PHALANX, ROOT
 
 _MIN_ALIGNED_JOINTS = 3  # two points are always aligned perfectly
 _MM_PER_M = 1000.0
-_MIN_PHALANX = 0.01  # of the bone; real hands have 0.2 to 0.6
+_MIN_PHALANX = 0.01  # in bone lengths; real hands have 0.2 to 0.6
 
 
 def joint_errors(predicted: Array, target: Array) -> Array:
@@ -29,7 +29,7 @@ def joint_errors(predicted: Array, target: Array) -> Array:
         target: (..., J, D), same unit.
 
     Returns:
-        (..., J), in that unit; for hands of shape (N, 21, 3) it is (N, 21).
+        (..., J), in the same unit; (N, 21) for hands of shape (N, 21, 3).
 
     Raises:
         InputError: The shapes differ.
@@ -52,14 +52,14 @@ def joint_errors(predicted: Array, target: Array) -> Array:
 
 
 def resize(xyz: Floats, length: Floats) -> Floats:
-    """Scale hands about the camera so that middle_mcp to middle_pip has a length.
+    """Scale hands about the camera so that middle_mcp to middle_pip has a given length.
 
     Args:
         xyz: (N, 21, 3), any unit.
         length: (N,), in the unit of the result.
 
     Returns:
-        (N, 21, 3); NaN where the phalanx of `xyz` has no length.
+        (N, 21, 3); NaN where the phalanx of `xyz` is too short.
     """
     found = np.linalg.norm(xyz[:, PHALANX[0]] - xyz[:, PHALANX[1]], axis=-1)
     usable = found > _MIN_PHALANX * np.linalg.norm(xyz[:, BONE[0]] - xyz[:, BONE[1]], axis=-1)
@@ -75,13 +75,13 @@ def phalanx_length(xyz: Floats, known: Mask) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """N predicted hands and the truth about them, all checked.
+    """N predicted hands with their ground truth, all validated.
 
     Attributes:
-        uv: (N, 21, 2), predicted pixels.
-        z: (N, 21), predicted depths in bone lengths.
-        labels: From `PoseLabels.checked`.
-        box_px: Side of the crop box in these pixels.
+        uv: Predicted pixels, (N, 21, 2).
+        z: Predicted depths in bone lengths, (N, 21).
+        labels: Ground truth from `PoseLabels.checked`.
+        box_px: Side of the crop box in the pixels of `uv`.
     """
 
     uv: Floats
@@ -91,17 +91,17 @@ class Comparison:
 
     @cached_property
     def anchored(self) -> NDArray[np.int64]:
-        """Hands (M,) with labels for root and bone: only these have a place and a size."""
+        """Hands (M,) with labels for root and bone: only these have a position and a size."""
         return np.flatnonzero(self.labels.valid[:, [ROOT, *BONE]].all(axis=1))
 
     @cached_property
     def with_true_root(self) -> Floats:
-        """Predictions in metres (M, 21, 3), the depth of the root taken from the truth."""
+        """Predictions in metres (M, 21, 3), with the root depth of the ground truth."""
         return self._decode(self.labels.xyz[self.anchored, ROOT, 2])
 
     @cached_property
     def with_recovered_root(self) -> Floats:
-        """Predictions in metres (M, 21, 3) from the image alone; NaN where degenerate."""
+        """Predictions in metres (M, 21, 3), with recovered root depth; NaN where degenerate."""
         return self._decode(None)
 
     @cached_property
@@ -118,15 +118,15 @@ class Comparison:
         return known
 
     def degenerate(self, protocol: Protocol) -> Mask:
-        """Return the labelled hands (M,) that cannot be placed from the image alone."""
+        """Return which labelled hands (M,) have no recoverable root depth."""
         lost: Mask = np.isnan(self._predicted(protocol)[:, ROOT, 2])
         return lost & self._ends if protocol.scale == "phalanx" else lost
 
     def errors(self, protocol: Protocol) -> tuple[Floats, Mask]:
-        """Return the errors of the hands a protocol can judge, and which of them count.
+        """Return the errors of the hands a protocol applies to, and which of them count.
 
         Args:
-            protocol: The measure.
+            protocol: The protocol.
 
         Returns:
             Errors (M, 21) in the protocol's unit, and the joints (M, 21) that count.

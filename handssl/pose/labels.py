@@ -1,4 +1,4 @@
-"""The truth about hands and predictions of it, checked and turned into float64 numpy."""
+"""Validate ground truth and predictions of hands and convert them to float64 numpy."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from handssl.pose.skeleton import BONE, JOINT_COUNT
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_LARGEST = 1e9  # pixels or bone lengths; what lies beyond is no prediction
+_LARGEST = 1e9  # pixels or bone lengths; larger values are not predictions
 
 
 @dataclass(frozen=True, eq=False)
 class PoseLabels:
-    """The truth about N hands; numpy arrays or tensors.
+    """Ground truth of N hands; numpy arrays or tensors.
 
     Attributes:
-        uv: (N, 21, 2), pixels of the image the predictions are made in.
-        xyz: (N, 21, 3), metres in the camera frame.
-        camera: (N, 3, 3) or (3, 3), pinhole matrices of that image.
-        valid: bool (N, 21), joints whose labels may be used; default: all.
-        scale: (N,), true length of the bone wrist to middle_mcp in metres; default: from `xyz`.
+        uv: Joints in pixels of the image of the predictions, (N, 21, 2).
+        xyz: Joints in metres in the camera frame, (N, 21, 3).
+        camera: Pinhole matrices of that image, (N, 3, 3) or (3, 3).
+        valid: Joints whose labels may be used, bool (N, 21); default: all.
+        scale: True length of the bone wrist to middle_mcp in metres, (N,); default: from `xyz`.
     """
 
     uv: Any
@@ -38,17 +38,17 @@ class PoseLabels:
     scale: Any = None
 
     def checked(self, count: int) -> PoseLabels:
-        """Return the labels of `count` hands as numpy, every field filled.
+        """Return the labels of `count` hands as numpy, with every field filled.
 
         Args:
-            count: Hands N that were predicted.
+            count: Number N of predicted hands.
 
         Returns:
             float64 labels, uv and xyz 0 where invalid, and a bool mask; scale is NaN for hands
             without a labelled bone.
 
         Raises:
-            InputError: A shape is another, a valid label is not finite, a bone has no length.
+            InputError: A shape is wrong, a valid label is not finite, or a bone has no length.
         """
         valid = _as_mask(self.valid, count)
         known: Mask = np.all(valid[:, list(BONE)], axis=1)
@@ -69,8 +69,8 @@ def check_predictions(uv: ArrayLike, z: ArrayLike) -> tuple[Floats, Floats]:
     """Return predicted uv (N, 21, 2) and z (N, 21) as float64 numpy.
 
     Raises:
-        InputError: There is no hand, or a shape is another.
-        DivergedError: A number is not finite, or beyond any meaning.
+        InputError: There is no hand, or a shape is wrong.
+        DivergedError: A value is not finite or implausibly large.
     """
     pixels = _as_numpy("uv", uv, JOINT_COUNT, 2)
     if pixels.ndim != 3 or len(pixels) == 0:
@@ -79,7 +79,7 @@ def check_predictions(uv: ArrayLike, z: ArrayLike) -> tuple[Floats, Floats]:
         )
     depths = _rows("z", z, len(pixels), JOINT_COUNT)
     for name, values in (("uv", pixels), ("z", depths)):
-        # Written so that NaN, which compares false, is found too.
+        # Written so that NaN, which compares false, is detected too.
         lost = ~(np.abs(values) < _LARGEST)
         if lost.any():
             hands = np.flatnonzero(lost.reshape(len(lost), -1).any(axis=1))

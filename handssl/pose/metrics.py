@@ -1,4 +1,4 @@
-"""The errors of a predicted 2.5D pose, each under the protocol that gives it its meaning."""
+"""Compute the errors of predicted 2.5D poses under named protocols."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ def pose_metrics(
     box_px: float,
     protocols: Sequence[str] = tuple(PROTOCOLS),
 ) -> dict[str, float]:
-    """Compare predicted 2.5D poses with the truth, in float64.
+    """Compare predicted 2.5D poses with the ground truth, in float64.
 
-    A joint counts where its label is valid; in space also the labels of wrist and middle_mcp must
-    be, since root and scale come from them, and `pa_21` needs three valid joints. Hands whose root
-    depth cannot be recovered are left out of the `recovered` protocols and counted.
+    A joint counts if its label is valid; in 3D the labels of wrist and middle_mcp must also be
+    valid, since they define root and scale, and `pa_21` needs three valid joints. Hands whose root
+    depth cannot be recovered are excluded from the `recovered` protocols and counted.
 
     Args:
         uv: (N, 21, 2), predicted pixels, in the image of the labels.
         z: (N, 21), predicted relative depths in bone lengths; ignored at the root.
-        labels: The truth.
-        box_px: Side of the crop box in these pixels.
-        protocols: Ids from `PROTOCOLS` or `OFFICIAL`; default: all of the first.
+        labels: Ground truth.
+        box_px: Side of the crop box in the pixels of `uv`.
+        protocols: Ids from `PROTOCOLS` or `OFFICIAL`; default: all of `PROTOCOLS`.
 
     Returns:
-        `<protocol>/<statistic>_<unit>` for the statistics of the protocol, all of the same
-        errors; `<protocol>/degenerate_count` where the root depth is recovered. If all hands are
-        degenerate the count stands alone.
+        `<protocol>/<statistic>_<unit>` for each statistic of the protocol;
+        `<protocol>/degenerate_count` if the root depth is recovered, which is the only entry if
+        all hands are degenerate.
 
     Raises:
-        InputError: No hand, no joint that counts, wrong shapes, labels that are not finite, an
-            unknown protocol.
-        DivergedError: A prediction is not finite or beyond any meaning.
+        InputError: There is no hand or no joint that counts, a shape is wrong, labels are not
+            finite, or a protocol is unknown.
+        DivergedError: A prediction is not finite or implausibly large.
 
     Example:
         >>> import numpy as np

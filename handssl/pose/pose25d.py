@@ -1,4 +1,4 @@
-"""The 2.5D pose: joints in pixels, and depths relative to the root in lengths of one bone.
+"""The 2.5D pose: joints in pixels, and depths relative to the root in bone lengths.
 
 Reference: U. Iqbal, P. Molchanov, T. Breuel, J. Gall, J. Kautz, "Hand pose estimation via latent
 2.5D heatmap regression", ECCV 2018, arXiv 1804.09534.
@@ -14,18 +14,18 @@ from handssl.pose.camera import back_project, project
 from handssl.pose.skeleton import BONE, JOINT_COUNT, ROOT
 
 MIN_RAY_DISTANCE = 1e-3
-"""Rays of the two ends of a bone that are nearer (half a pixel at a focal length of 500) hold no
-usable depth: the published code clamps here and answers tens of metres."""
+"""Minimum distance of the rays of a bone's ends (half a pixel at a focal length of 500): closer
+rays yield no usable depth; the published code clamps here and returns tens of metres."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pose25D(Generic[Array]):
-    """A pose as it can be seen in one image, and the length that was divided out.
+    """A pose as observable in one image, and the bone length used for normalisation.
 
     Attributes:
-        uv: (..., 21, 2), pixels.
-        z: (..., 21), (Z - Z_root) / scale; 0 at the root.
-        scale: (...), length of the bone in the unit of the points it came from.
+        uv: Joints in pixels, (..., 21, 2).
+        z: Relative depths (Z - Z_root) / scale, (..., 21); 0 at the root.
+        scale: Length of the bone in the unit of the 3D points, (...).
     """
 
     uv: Array
@@ -36,17 +36,17 @@ class Pose25D(Generic[Array]):
 def encode_2_5d(
     xyz: Array, camera: Array, *, root: int = ROOT, bone: tuple[int, int] = BONE
 ) -> Pose25D[Array]:
-    """Turn joints in space into the 2.5D pose: uv = K P / Z, z = (Z - Z_root) / |P_n - P_m|.
+    """Convert 3D joints to the 2.5D pose: uv = K P / Z, z = (Z - Z_root) / |P_n - P_m|.
 
     Args:
         xyz: (..., 21, 3), joints in the camera frame.
         camera: (3, 3) or (..., 3, 3), pinhole matrices.
-        root: The joint depths are relative to.
+        root: The joint that depths are relative to.
         bone: The joints (n, m) whose distance is the unit of depth.
 
     Returns:
-        The pose; scale in the unit of `xyz`. NaN, never an invented number: uv of a joint at or
-        behind the camera, scale and z of a hand whose bone has no length.
+        The pose; scale in the unit of `xyz`. NaN for undefined values: uv of a joint at or behind
+        the camera, scale and z of a hand whose bone has no length.
 
     Raises:
         InputError: A shape, a camera or a joint index is not valid.
@@ -80,12 +80,12 @@ def decode_2_5d(
     bone: tuple[int, int] = BONE,
     root_depth: Array | float | None = None,
 ) -> Array:
-    """Turn a 2.5D pose into joints in space: P_k = (scale z_k + Z_root) K^-1 (u_k, v_k, 1).
+    """Convert a 2.5D pose to 3D joints: P_k = (scale z_k + Z_root) K^-1 (u_k, v_k, 1).
 
     Args:
         uv: (..., 21, 2), pixels.
-        z: (..., 21), relative depths in bone lengths; the root's own is 0 by definition, whatever
-            the array holds there.
+        z: (..., 21), relative depths in bone lengths; ignored at the root, where it is 0 by
+            definition.
         camera: (3, 3) or (..., 3, 3), pinhole matrices.
         scale: (...), length of the bone; its unit is the unit of the result.
         root: The joint that depths are relative to.
@@ -126,8 +126,8 @@ def recover_root_depth(
     """Find the depth of the root at which the bone has length one.
 
     With rays r = K^-1 (u, v, 1), d = r_n - r_m and e = z_n r_n - z_m r_m the bone is Z d + e, so
-    |d|^2 Z^2 + 2 (d . e) Z + |e|^2 - 1 = 0. The larger solution is taken; where both are positive
-    the image cannot tell them apart and the nearer hand is lost.
+    |d|^2 Z^2 + 2 (d . e) Z + |e|^2 - 1 = 0. The larger solution is chosen; if both are positive
+    the image does not distinguish them and the nearer hand is not considered.
 
     Args:
         uv: (..., 21, 2), pixels.
@@ -138,8 +138,8 @@ def recover_root_depth(
 
     Returns:
         Depth of the root (...) in bone lengths, and a boolean (...) that is true where the
-        problem is well posed. It is not where the bone's ends share a ray, no depth gives the bone
-        its length, or the depth is not in front of the camera: there the depth is NaN.
+        problem is well posed. It is ill posed, and the depth NaN, where the bone's ends share a
+        ray, no depth gives the bone its length, or the depth is not in front of the camera.
 
     Raises:
         InputError: A shape, a camera or a joint index is not valid.
@@ -182,8 +182,8 @@ def _solve(rays: Any, z: Any, bone: tuple[int, int]) -> tuple[Any, Any]:
     apart = squared > MIN_RAY_DISTANCE**2
     squared = xp.where(apart, squared, 1.0)
     along = (d * e).sum(-1) / squared
-    # What is left of e across d must be shorter than the bone; subtracting vectors before squaring
-    # loses fewer digits than the textbook discriminant.
+    # The part of e orthogonal to d must be shorter than the bone; subtracting vectors before
+    # squaring loses fewer digits than the textbook discriminant.
     across = e - along[..., None] * d
     rest = 1.0 - (across * across).sum(-1)
     depth = (xp.where(rest > 0, rest, 0.0) / squared) ** 0.5 - along

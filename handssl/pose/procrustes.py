@@ -15,21 +15,21 @@ def align_procrustes(
     allow_reflection: bool = False,
     valid: Array | None = None,
 ) -> Array:
-    """Move each predicted hand by the similarity that brings it nearest to its target.
+    """Align each predicted hand to its target with the optimal similarity transform.
 
     Minimises sum_k |s R p_k + t - q_k|^2 over scale s >= 0, rotation R and translation t, for every
-    hand by itself, from the singular values of the 3 x 3 covariance.
+    hand separately, from the singular value decomposition of the 3 x 3 covariance.
 
     Args:
         predicted: (..., J, 3), any unit.
-        target: (..., J, 3).
-        allow_reflection: False: R is a rotation, a mirrored hand stays wrong. True: R is any
-            orthogonal matrix, as in the official FreiHAND evaluation; a mirrored hand is free.
+        target: (..., J, 3), any unit.
+        allow_reflection: False: R is a rotation, so a mirrored hand has an error. True: R is any
+            orthogonal matrix, as in the official FreiHAND evaluation; mirroring costs nothing.
         valid: bool (..., J), joints that determine the similarity; default: all.
 
     Returns:
-        (..., J, 3), `predicted` after the similarity, invalid joints too, in the unit of `target`.
-        A prediction whose joints coincide becomes the target's centre.
+        (..., J, 3), `predicted` after the similarity, including invalid joints, in the unit of
+        `target`. A prediction whose joints coincide becomes the target's centre.
 
     Raises:
         InputError: The shapes differ, or a joint that counts is not finite.
@@ -71,9 +71,9 @@ def _as_mask(points: Any, valid: Any) -> Any:
 
 
 def _centred(points: Any, counts: Any) -> tuple[Any, Any]:
-    """Return points around their centre, 0 where they do not count, and the centre."""
+    """Return points relative to their centre, 0 where they do not count, and the centre."""
     xp = namespace(points)
-    # Selected, not multiplied: what does not count may be NaN.
+    # Selected, not multiplied: points that do not count may be NaN.
     total = (counts * xp.ones_like(points[..., :1])).sum(-2)[..., None, :]
     summed = xp.where(counts, points, 0.0).sum(-2)[..., None, :]
     centre = summed / xp.where(total > 0, total, 1.0)

@@ -1,4 +1,4 @@
-"""The protocols an error can be measured under, each with the id that is logged with it."""
+"""Evaluation protocols, each with the id that is logged with its metrics."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from handssl.pose.statistics import Statistic
 Alignment = Literal["none", "root", "procrustes", "mirroring", "image"]
 
 PRIMARY = "root_gtroot_20"
-"""Id of the protocol every selection uses; its median is the primary measure."""
+"""Id of the protocol used for every selection; its median is the primary metric."""
 
 SIDE_PX = 128
-"""Errors in the image are told for a crop box of this side, whatever the input's resolution."""
+"""Image errors are reported for a crop box of this side, independent of the input's resolution."""
 
 F_SCORES: dict[str, str] = {"F@5 mm": "n/a: needs a mesh", "F@15 mm": "n/a: needs a mesh"}
-"""FreiHAND's F-scores compare surfaces of 778 vertices; joints have none, and nothing stands in."""
+"""FreiHAND's F-scores compare surfaces of 778 vertices and are not defined for joints."""
 
 _POOLED: tuple[Statistic, ...] = ("median", "mean")
 _FREIHAND: tuple[Statistic, ...] = ("joint_mean", "joint_median", "auc_50mm")
@@ -24,19 +24,19 @@ _FREIHAND: tuple[Statistic, ...] = ("joint_mean", "joint_median", "auc_50mm")
 
 @dataclass(frozen=True)
 class Protocol:
-    """What gives an error its meaning.
+    """Definition of an error measure.
 
     Attributes:
-        id: Part of every metric's name.
+        id: Identifier, part of every metric's name.
         alignment: `none` (camera frame), `root` (both roots moved to the origin), `procrustes`
             (a similarity without reflection for every hand), `mirroring` (a similarity that may
             reflect), or `image` (2D).
         root_depth: `truth`, `recovered` from the predicted pose alone, or `unused` (2D).
-        joints: Joints counted, 21 or 20 (without the root).
+        joints: Number of joints, 21 or 20 (without the root).
         unit: `mm`, or `px` of a crop box of side `SIDE_PX`.
-        statistics: What is told of the errors, by name as in `handssl.pose.statistics`.
-        scale: Whose true length makes a prediction metric: the `bone` wrist to middle_mcp, or the
-            `phalanx` middle_mcp to middle_pip, which FreiHAND gives; that one goes with a
+        statistics: Reported statistics, names as in `handssl.pose.statistics`.
+        scale: Bone whose true length makes a prediction metric: the `bone` wrist to middle_mcp, or
+            the `phalanx` middle_mcp to middle_pip, which FreiHAND provides; the latter requires a
             recovered root depth.
     """
 
@@ -60,7 +60,7 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol("px_21", "image", "unused", 21, "px"),
     )
 }
-"""The protocols of every epoch, by id."""
+"""Protocols evaluated in every epoch, by id."""
 
 
 def _freihand(name: str, alignment: Alignment) -> Protocol:
@@ -81,11 +81,11 @@ OFFICIAL: dict[str, Protocol] = {
         _interhand(20),
     )
 }
-"""The datasets' own measures, by id; taken at the end.
+"""Official protocols of the datasets, by id; evaluated at the end.
 
-`freihand_21` and `freihand_pa_21` are what FreiHAND publishes; its alignment does not exclude
-reflections, `freihand_pa_rot_21` does. `interhand_21` counts the wrist, whose error is 0 by
-construction: where every joint has a label it is 20/21 of `interhand_20`.
+`freihand_21` and `freihand_pa_21` are the published measures of FreiHAND; its alignment does not
+exclude reflections, `freihand_pa_rot_21` does. `interhand_21` includes the wrist, whose error is 0
+by construction: if every joint has a label it is 20/21 of `interhand_20`.
 
 Reference: C. Zimmermann et al., ICCV 2019 (`eval.py`); G. Moon et al., "InterHand2.6M", ECCV 2020
 (`dataset.py`).

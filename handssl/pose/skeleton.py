@@ -1,4 +1,4 @@
-"""The hand: 21 joints, wrist first, then thumb to little finger, each from base to tip.
+"""Hand skeleton: 21 joints, wrist first, then thumb to little finger, each from base to tip.
 
 Example:
     >>> JOINT_NAMES[ROOT], [JOINT_NAMES[joint] for joint in BONE]
@@ -17,13 +17,13 @@ JOINT_NAMES: tuple[str, ...] = (
     "wrist",
     *(f"{name}_{part}" for name in FINGERS for part in (_THUMB if name == "thumb" else _FINGER)),
 )
-"""Name of each joint, in the order used everywhere inside."""
+"""Name of each joint, in the internal order."""
 
 JOINT_COUNT = len(JOINT_NAMES)
-"""21."""
+"""Number of joints, 21."""
 
 PARENTS: tuple[int, ...] = (-1, *(0 if (j - 1) % 4 == 0 else j - 1 for j in range(1, JOINT_COUNT)))
-"""The next joint towards the wrist; -1 for the wrist."""
+"""Parent of each joint, the next one towards the wrist; -1 for the wrist."""
 
 BONES: tuple[tuple[int, int], ...] = tuple((PARENTS[j], j) for j in range(1, JOINT_COUNT))
 """The 20 bones as (parent, child)."""
@@ -35,4 +35,4 @@ BONE = (0, 9)
 """The bone whose length is the unit of depth: wrist to middle_mcp."""
 
 PHALANX = (9, 10)
-"""middle_mcp to middle_pip: the length FreiHAND gives with every image as `scale`."""
+"""middle_mcp to middle_pip: FreiHAND provides its length with every image as `scale`."""

@@ -1,7 +1,7 @@
-"""What is said about many errors: pooled over hands and joints, or joint by joint first.
+"""Statistics of errors: pooled over hands and joints, or averaged over per-joint statistics.
 
-Reference: the official evaluation of FreiHAND averages over joints what it finds for each joint,
-so its median is a mean of 21 medians; `eval_util.py` of C. Zimmermann et al., ICCV 2019.
+Reference: the official evaluation of FreiHAND averages per-joint statistics over joints, so its
+median is a mean of 21 medians; `eval_util.py` of C. Zimmermann et al., ICCV 2019.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from handssl.pose.labels import Floats, Mask
 Statistic = Literal["median", "mean", "joint_median", "joint_mean", "auc_50mm"]
 
 AUC_THRESHOLDS_MM: Floats = np.linspace(0.0, 50.0, 100)
-"""Both ends included."""
+"""Thresholds of the PCK curve, including both ends."""
 
 
 def median(errors: Floats, counted: Mask) -> float:
@@ -46,8 +46,8 @@ def auc_50mm(errors: Floats, counted: Mask) -> float:
     PCK(t) = share of errors <= t at 100 thresholds; the area is a trapezoid sum over the range.
 
     Args:
-        errors: (N, J), mm.
-        counted: bool (N, J).
+        errors: Errors in mm, (N, J).
+        counted: Whether each error counts, bool (N, J).
 
     Returns:
         In [0, 1].
@@ -71,12 +71,12 @@ STATISTICS: dict[Statistic, Callable[[Floats, Mask], float]] = {
 def _over_joints(
     errors: Floats, counted: Mask, of_one: Callable[[NDArray[np.float64]], object]
 ) -> float:
-    """Average over the joints that were ever counted."""
+    """Average over the joints with at least one counted error."""
     columns = [errors[counted[:, joint], joint] for joint in range(errors.shape[1])]
     return float(np.mean([of_one(column) for column in columns if column.size]))
 
 
 def _area(column: Floats) -> float:
     correct = np.searchsorted(np.sort(column), AUC_THRESHOLDS_MM, side="right") / column.size
-    # Equal steps: the trapezoid sum over the range is the mean of the steps' middles.
+    # Equal steps: the trapezoid sum over the range is the mean of the steps' midpoints.
     return float(np.mean((correct[1:] + correct[:-1]) / 2))

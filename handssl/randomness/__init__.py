@@ -1,10 +1,10 @@
-"""Counter-based randomness: every number is a pure function of what it belongs to.
+"""Counter-based randomness: every number is a pure function of its key and counter.
 
-There is no generator state anywhere. A draw is addressed by a key (what it is for: seed, epoch,
-view, transformation, parameter name) and a counter (which sample, which number). Hence a number
-does not depend on worker, rank, batch position, order of calls or what else is switched on.
+There is no generator state. A draw is addressed by a key (its purpose: seed, epoch, view,
+transformation, parameter name) and a counter (sample, index). Hence a number does not depend on
+worker, rank, batch position, order of calls or which other options are enabled.
 
-Names are resolved when they are first used: processes that only render or decode need no torch.
+Names are imported on first use, so processes that only render or decode need no torch.
 """
 
 from __future__ import annotations

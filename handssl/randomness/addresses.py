@@ -1,4 +1,4 @@
-"""Keys, and generators on the host: what needs no torch."""
+"""Random keys and numpy generators, without torch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 
 def derive_key(*parts: str | int) -> int:
-    """Hash what a draw belongs to into a 64-bit key.
+    """Hash the address of a draw to a 64-bit key.
 
     Args:
-        parts: Words and whole numbers, e.g. `("theta", seed, epoch, view, "rotate")`. Types and
-            boundaries count: `("a", 1)`, `("a1",)` and `("a", "1")` are three keys.
+        parts: Strings and integers, e.g. `("theta", seed, epoch, view, "rotate")`. Types and
+            boundaries matter: `("a", 1)`, `("a1",)` and `("a", "1")` are three keys.
 
     Returns:
         An integer in [0, 2^64).
@@ -31,7 +31,7 @@ def numpy_generator(*parts: str | int) -> np.random.Generator:
     """Return a numpy generator for one address; for scalars and host-side work.
 
     Args:
-        parts: As in `derive_key`.
+        parts: Address, see `derive_key`.
 
     Returns:
         A fresh Philox generator; the same parts always give the same stream.
@@ -46,5 +46,5 @@ def numpy_generator(*parts: str | int) -> np.random.Generator:
 
 
 def permutation(count: int, *parts: str | int) -> np.ndarray:
-    """Return the order of `count` items for one address, int64 of shape (count,)."""
+    """Return a random permutation of `count` items for one address, int64 (count,)."""
     return numpy_generator(*parts).permutation(count)

@@ -1,4 +1,4 @@
-"""Fields of normal numbers for whole images: the same on the host and on any device, and cheap.
+"""Cheap fields of normal numbers for whole images, equal on the host and on any device.
 
 Each 64-bit word of Philox-4x64-10 gives four numbers: a 16-bit piece chooses a quantile of the
 normal distribution. numpy has this generator compiled; the tensor form here yields the same words.
@@ -44,15 +44,15 @@ def normal_field(sample_id: int, count: int, key: int) -> np.ndarray:
     """Draw standard normal numbers for one sample, on the host.
 
     Args:
-        sample_id: In [0, 2^63).
-        count: How many.
-        key: From `derive_key`.
+        sample_id: Sample id in [0, 2^63).
+        count: Number of values.
+        key: Key from `derive_key`.
 
     Returns:
         float32 (count,), equal to the sample's row of `normal_fields`.
     """
     words = np.random.Philox(key=key, counter=sample_id << 64).random_raw(math.ceil(count / 4))
-    # 16 bits cannot leave the table; `clip` spares numpy the look before it leaps.
+    # 16 bits cannot exceed the table; `clip` avoids numpy's bounds check.
     return quantiles().take(words.view(np.uint16)[:count], mode="clip")
 
 
@@ -60,9 +60,9 @@ def normal_fields(ids: torch.Tensor, count: int, key: int) -> torch.Tensor:
     """Draw standard normal numbers for each sample, on the device of `ids`.
 
     Args:
-        ids: int64 (B,), sample ids in [0, 2^63); they alone choose the row.
-        count: Numbers for each sample.
-        key: From `derive_key`.
+        ids: int64 (B,), sample ids in [0, 2^63); a row depends only on its id.
+        count: Number of values per sample.
+        key: Key from `derive_key`.
 
     Returns:
         float32 (B, count).
@@ -72,7 +72,7 @@ def normal_fields(ids: torch.Tensor, count: int, key: int) -> torch.Tensor:
         >>> bool((both[1].numpy() == normal_field(9, 30, key=1)).all())
         True
     """
-    # numpy's generator steps its counter before the first block.
+    # numpy's generator increments its counter before the first block.
     blocks = torch.arange(1, math.ceil(count / 16) + 1, device=ids.device)
     words = _philox_4x64(blocks.expand(len(ids), -1), ids[:, None].expand(-1, len(blocks)), key)
     pieces = words.flatten(1).view(torch.int16)[:, :count].to(torch.int32) & (_PIECES - 1)
@@ -81,7 +81,7 @@ def normal_fields(ids: torch.Tensor, count: int, key: int) -> torch.Tensor:
 
 @lru_cache(maxsize=16)
 def _table(device: torch.device) -> torch.Tensor:
-    """Keep the quantiles on each device: copying them for every batch would wait for it."""
+    """Return the quantiles, cached per device: a copy for every batch would wait for the device."""
     return torch.from_numpy(quantiles()).to(device)
 
 
@@ -100,7 +100,7 @@ def _philox_4x64(first: torch.Tensor, second: torch.Tensor, key: int) -> torch.T
 
 
 def _product(word: torch.Tensor, factor: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (high, low) 64 bits of the unsigned product, all words held as int64."""
+    """Return the (high, low) 64 bits of the unsigned product, all words stored as int64."""
     word_high, word_low = (word >> 32) & _LOW, word & _LOW
     factor_high, factor_low = factor >> 32, factor & _LOW
     # Products of 32-bit halves wrap as two's complement; masking after the shift recovers them.

@@ -1,4 +1,4 @@
-"""Counter-based tensors on any device.
+"""Counter-based random tensors on any device.
 
 Reference: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3",
 SC 2011 (Philox-4x32 with ten rounds).
@@ -29,7 +29,7 @@ def philox(counter: torch.Tensor, key: int) -> torch.Tensor:
 
     Args:
         counter: int64 (..., 4), each entry a 32-bit word.
-        key: 64 bits; the low word comes first.
+        key: 64-bit key; the low word comes first.
 
     Returns:
         int64 (..., 4), four random 32-bit words for each counter.
@@ -44,7 +44,7 @@ def philox(counter: torch.Tensor, key: int) -> torch.Tensor:
 def _philox(
     counter: torch.Tensor, low: int | torch.Tensor, high: int | torch.Tensor
 ) -> torch.Tensor:
-    """Apply it under the keys (low, high), which broadcast against the counters."""
+    """Apply Philox-4x32-10 under the keys (low, high), which broadcast against the counters."""
     a, b, c, d = counter.unbind(-1)
     for _ in range(_ROUNDS):
         # A 64-bit product wraps as two's complement; masking after the shift recovers its words.
@@ -63,9 +63,9 @@ def uniforms(ids: torch.Tensor, count: int, key: int) -> torch.Tensor:
     """Draw uniform numbers for each sample.
 
     Args:
-        ids: int64 (B,), sample ids in [0, 2^63); they alone choose the row.
-        count: Numbers for each sample.
-        key: From `derive_key`.
+        ids: int64 (B,), sample ids in [0, 2^63); a row depends only on its id.
+        count: Number of values per sample.
+        key: Key from `derive_key`.
 
     Returns:
         float32 (B, count) in [0, 1), on the device of `ids`.
@@ -83,7 +83,7 @@ def uniform_sets(ids: torch.Tensor, count: int, keys: Sequence[int]) -> torch.Te
 
     Args:
         ids: int64 (B,), sample ids in [0, 2^63).
-        count: Numbers for each sample and key.
+        count: Number of values per sample and key.
         keys: K keys from `derive_key`.
 
     Returns:
@@ -104,7 +104,7 @@ def uniform_sets(ids: torch.Tensor, count: int, keys: Sequence[int]) -> torch.Te
 
 
 def _key_words(keys: Sequence[int], device: torch.device) -> torch.Tensor:
-    """Return the low and the high words, int64 (2, K, 1, 1); the host does not wait for a GPU."""
+    """Return low and high words, int64 (2, K, 1, 1), without making the host wait for a GPU."""
     words = ([key & _MASK for key in keys], [key >> 32 for key in keys])
     return torch.tensor(words).to(device, non_blocking=True)[:, :, None, None]
 
@@ -114,8 +114,8 @@ def normals(ids: torch.Tensor, count: int, key: int) -> torch.Tensor:
 
     Args:
         ids: int64 (B,), sample ids.
-        count: Numbers for each sample.
-        key: From `derive_key`.
+        count: Number of values per sample.
+        key: Key from `derive_key`.
 
     Returns:
         float32 (B, count), on the device of `ids`.

@@ -1,6 +1,6 @@
-"""Tables, figures and the order check: what a study's records say, for people and for scripts.
+"""Reports of a study from its records: tables, figures and the order check.
 
-The package itself can be called, so that the short form works beside its modules:
+The package itself is callable, so that the short form works alongside its modules:
 
     import handssl
 
@@ -27,14 +27,14 @@ def report(result: StudyResult, path: Path | str | None = None) -> Path:
     """Write the page of a study.
 
     Args:
-        result: What `handssl.run` returned.
-        path: Of the page; default `<study>.html` in the result's storage.
+        result: Result of `handssl.run`.
+        path: Path of the page; default `<study>.html` in the result's storage.
 
     Returns:
-        Where the page is.
+        Path of the page.
 
     Raises:
-        InputError: The page cannot be written there.
+        InputError: The page cannot be written.
     """
     from handssl.report.of_study import study_report
 
@@ -43,11 +43,11 @@ def report(result: StudyResult, path: Path | str | None = None) -> Path:
 
 
 class _CallableModule(ModuleType):
-    """A module that is its main function too: `handssl.report(result)`."""
+    """A module that can be called as its main function: `handssl.report(result)`."""
 
     def __call__(self, result: StudyResult, path: Path | str | None = None) -> Path:
         return report(result, path)
 
 
-# A package and a function of one name cannot both be attributes of `handssl`.
+# A package and a function of the same name cannot both be attributes of `handssl`.
 sys.modules[__name__].__class__ = _CallableModule

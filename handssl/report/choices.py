@@ -1,4 +1,4 @@
-"""What stages have chosen, in sentences."""
+"""Describe the choices of stages in sentences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def choices(selection: Selection) -> tuple[str, ...]:
     """Return a sentence for each choice of a stage, with its numbers.
 
     Args:
-        selection: What the stage has chosen.
+        selection: Choices of the stage.
 
     Example:
         >>> from handssl.sweep.stages import Selection

@@ -1,4 +1,4 @@
-"""What the page concludes beside tables and figures: choices, effects, the order."""
+"""Conclusions on the page of a study: choices, missing results, effects and the order."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from handssl.report.order import BlockOrder, OrderCheck
 
 
 def choices_part(choices: Sequence[str]) -> str:
-    """Return what the stages have chosen, a line for each sentence."""
+    """Return the section on the choices of the stages, one line per sentence."""
     items = "".join(f"<li>{escape(one)}</li>" for one in choices)
     return f'<h2>What the stages chose</h2>\n<ul class="order">{items}</ul>'
 
 
 def missing_part(lines: Sequence[str]) -> str:
-    """Return what is not shown and why, a line for each sentence."""
+    """Return the section on missing results and their reasons, one line per sentence."""
     items = "".join(f"<li>{escape(one)}</li>" for one in lines)
     return f'<h2>What is missing</h2>\n<ul class="order">{items}</ul>'
 
 
 def effects_part(found: StudyEffects) -> str:
-    """Return the effects of the transformations as a table."""
+    """Return the section with the table of the transformations' effects."""
     body = "".join(
         f'<tr class="trial"><td>{escape(one.name)}</td><td class="number">{one.mm:+.2f}</td>'
         f'<td class="number">{_interval(one)}</td></tr>'
@@ -51,7 +51,7 @@ def _interval(one: Effect) -> str:
 
 
 def order_part(order: OrderCheck) -> str:
-    """Return the order in every block."""
+    """Return the section on the order in every block."""
     items = "".join(_order_item(block) for block in order.blocks)
     return (
         "<h2>Order: mean pose &gt; random encoder &gt; best self-supervised &gt; supervised</h2>\n"

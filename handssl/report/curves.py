@@ -1,4 +1,4 @@
-"""Figure: learning curves, one panel an objective, every curve named at its end."""
+"""Figure of learning curves: one panel per objective, with a label at the end of every curve."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Curve = Sequence[tuple[int, float]]
 
 @dataclass(frozen=True)
 class _Tag:
-    """A name beside the panel: where its curve ends, and what it says."""
+    """Label beside the panel: end of its curve, text and class."""
 
     x: float
     y: float
@@ -40,12 +40,12 @@ class _Tag:
 def learning_curves(ranking: Ranking) -> str:
     """Return the figure as an svg element.
 
-    A curve is the mean over blocks, as far as all blocks of the cell got; thin ones are the
-    blocks. Those of trials that were stopped end early, with a hollow mark. References that are
-    not trained are level lines.
+    A curve is the mean over blocks, up to the last epoch that all blocks of the cell reached; thin
+    ones are the blocks. Curves of stopped trials end early, with a hollow mark. References that are
+    not trained are horizontal lines.
 
     Args:
-        ranking: Of a section.
+        ranking: Ranking of a section.
     """
     cells = (*ranking.finished, *ranking.early)
     references = [cell for cell in cells if cell.first.kind == "reference"]
@@ -143,7 +143,7 @@ def mean_curve(rows: Sequence[Row]) -> list[tuple[int, float]]:
     """Return the mean over blocks at every epoch that all blocks reached.
 
     Args:
-        rows: Of one cell.
+        rows: Rows of one cell.
 
     Returns:
         (epoch, median in mm), in order of epoch.

@@ -1,4 +1,4 @@
-"""Figure: the final median of every cell, both objectives of a composition side by side."""
+"""Figure of the final median of every cell, with both objectives of a composition on one line."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _LONGEST_NAME = 24
 def dot_plot(ranking: Ranking) -> str:
     """Return the figure as an svg element.
 
-    A composition has one line with one mark an objective; hollow marks ended early and were
-    measured at another epoch. Small marks are the blocks. Lines across are the references.
+    A composition has one line with one mark per objective; hollow marks ended early and were
+    measured at another epoch. Small marks are the blocks. Vertical lines are the references.
 
     Args:
-        ranking: Of a section.
+        ranking: Ranking of a section.
     """
     trials = [c for c in (*ranking.finished, *ranking.early) if c.first.kind == "trial"]
     references = [c for c in ranking.finished if c.first.kind == "reference"]
     names = list(dict.fromkeys(cell.name for cell in trials))
     groups = {name: [cell for cell in trials if cell.name == name] for name in names}
-    # Pairs come first: they are what the figure is for.
+    # Pairs come first: the figure is meant to compare them.
     names.sort(key=lambda name: len({c.first.objective for c in groups[name]}) < 2)
     scale = _scale(trials, references, names)
     levels = _levels(references, scale)
@@ -84,7 +84,7 @@ def _half_width(cell: CellRow) -> float:
 
 
 def _levels(references: Sequence[CellRow], scale: Scale) -> list[int]:
-    """Return for each reference the line its label goes to, so that labels do not overlap."""
+    """Return the line of each reference's label, so that labels do not overlap."""
     ends: list[float] = []
     levels = []
     for cell in references:  # ascending by value
@@ -106,7 +106,7 @@ def _composition(cells: Sequence[CellRow], scale: Scale, y: float) -> list[str]:
         left = index == 0 and len(known) > 1
         x = scale(value) + (-11 if left else 11)
         anchor = "end" if left else "start"
-        # A label that would leave the figure goes to the other side of its mark.
+        # A label that would extend beyond the figure goes to the other side of its mark.
         if not left and x + len(_label(cell, value)) * 6.5 > WIDTH:
             x, anchor = scale(value) - 11, "end"
         weight = "value halo best" if left else "value halo"
@@ -120,7 +120,7 @@ def _marks(cell: CellRow, value: float, scale: Scale, y: float) -> list[str]:
     objective, state = cell.first.objective, "" if cell.finished else " early"
     parts = []
     if len(cell.blocks) > 1:
-        # Of a ranked cell those that its mean is of; the others are of another epoch.
+        # For a ranked cell only the blocks of its mean; the others were measured at other epochs.
         parts = [
             element("circle", cx=scale(row.median_mm), cy=y, r=2.5, class_=f"block {objective}")
             for row in (cell.done if cell.finished else cell.rows)

@@ -1,4 +1,4 @@
-"""What a report says beside the numbers: settings shared by all trials, machine and versions."""
+"""Facts of a report besides its results: settings shared by all trials, machine and versions."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _VARIES = ("composition", "objective", "seed", "augmentation")
 
 
 def study_facts(records: Sequence[TrialRecord], storage: Path) -> dict[str, str]:
-    """Return the facts that belong below a study's figures.
+    """Return the facts shown below a study's figures.
 
     Args:
-        records: Of the study.
-        storage: Where they are kept.
+        records: Records of the study.
+        storage: Storage of the results.
 
     Returns:
-        Name to text: plan, machine that wrote the page, versions, then what all trials share.
+        Name to text: plan, machine that wrote the page, versions, then shared settings.
     """
     outcomes = Counter(record.outcome for record in records)
     blocks = sorted({record.block for record in records})
@@ -45,10 +45,10 @@ def study_facts(records: Sequence[TrialRecord], storage: Path) -> dict[str, str]
 
 
 def shared_settings(records: Sequence[TrialRecord]) -> dict[str, str]:
-    """Return the settings that have one value in all trained trials, under dotted names.
+    """Return the settings that are equal in all trained trials, under dotted names.
 
     Args:
-        records: Of a study; those of references that train nothing are passed over.
+        records: Records of a study; references without training are ignored.
     """
     trained = [record for record in records if record.objective != REFERENCE_OBJECTIVES[0]]
     flat = [flatten(record.config) for record in trained]
@@ -57,7 +57,7 @@ def shared_settings(records: Sequence[TrialRecord]) -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Return the processor's name where Linux tells it, else its architecture."""
+    """Return the processor's name if Linux provides it, else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

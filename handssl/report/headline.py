@@ -1,4 +1,4 @@
-"""The result of a study in a sentence or two."""
+"""Summarise the result of a study in one or two sentences."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from handssl.report.sections import main_sections
 
 
 def headline(rows: Iterable[Row]) -> str:
-    """Say which cell came first and which objective won where both were tried.
+    """Name the best cell, and the better objective of compositions with several.
 
-    First is the best of the last stage that compares cells on the study's own data, by the rule
-    by which the stage itself chooses.
+    The best cell is that of the last stage that compares cells on the study's own data, by the
+    stage's own selection rule.
 
     Args:
-        rows: Of one study.
+        rows: Rows of one study.
 
     Example:
         >>> headline([Row("relative rotate", "rotate", "relative", 1, "completed", 6, 6, 62.0)])
@@ -56,7 +56,7 @@ def _over(cell: CellRow) -> str:
 
 
 def _pairs(ranking: Ranking) -> list[str]:
-    """Name the objective that won for every composition that was tried with several."""
+    """Name the better objective for every composition with several."""
     cells = [c for c in (*ranking.finished, *ranking.early) if c.first.kind == "trial"]
     won: dict[str, list[str]] = {}
     for name in dict.fromkeys(cell.name for cell in cells):
@@ -69,10 +69,10 @@ def _pairs(ranking: Ranking) -> list[str]:
 
 
 def uncompared(rows: Iterable[Row]) -> list[str]:
-    """Return the compositions that were tried with several objectives, of which none won.
+    """Return the compositions with several objectives that cannot be compared.
 
     Args:
-        rows: Of one study.
+        rows: Rows of one study.
     """
     names = []
     for section in main_sections(rows):
@@ -86,9 +86,9 @@ def uncompared(rows: Iterable[Row]) -> list[str]:
 
 
 def _winner(rivals: Sequence[CellRow]) -> str:
-    """Return the objective with the least mean over the blocks that have all; ties by name.
+    """Return the objective with the smallest mean over the common blocks; ties by name.
 
-    So stage `objectives` chooses: one that diverged loses, blocks that lack a rival are left out.
+    This is the rule of stage `objectives`: a diverged trial loses, incomplete blocks are left out.
     """
     arms = {cell.first.objective: _values(cell) for cell in rivals}
     if len(arms) < 2 or len(arms) < len(rivals):

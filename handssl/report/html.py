@@ -1,4 +1,4 @@
-"""The page of a study: one file that needs nothing else, neither network nor script."""
+"""HTML page of a study: a single file without network access or scripts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from handssl.report.sections import SEARCH, Section, sections
 from handssl.report.style import CSS
 from handssl.report.svg import element, figure, marker
 
-# Belt and braces: even a value that slipped through the escaping could fetch nothing.
+# Defence in depth: even a value that was not escaped could not load anything.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -37,16 +37,16 @@ def write_html(
     choices: Sequence[str] = (),
     missing: Sequence[str] = (),
 ) -> None:
-    """Write the page, whole or not at all.
+    """Write the page atomically.
 
     Args:
-        rows: Of one study.
-        path: Of the file; its folder is created if it is not there.
-        title: Plain text.
+        rows: Rows of one study.
+        path: Path of the file; its folder is created if it is missing.
+        title: Title as plain text.
         facts: Settings and environment, name to plain text.
-        effects: Of the transformations, where the study tells them.
-        choices: What its stages have chosen, in sentences.
-        missing: What is not shown and why, in sentences.
+        effects: Effects of the transformations, if they were estimated.
+        choices: Choices of the stages, in sentences.
+        missing: Missing results and their reasons, in sentences.
 
     Raises:
         InputError: The file cannot be written.
@@ -76,12 +76,12 @@ def page(
     """Return the page as text.
 
     Args:
-        rows: Of one study.
-        title: Plain text.
-        facts: Name to plain text.
-        effects: Likewise.
-        choices: Likewise.
-        missing: Likewise.
+        rows: Rows of one study.
+        title: Title as plain text.
+        facts: Settings and environment, name to plain text.
+        effects: Effects of the transformations, if they were estimated.
+        choices: Choices of the stages, in sentences.
+        missing: Missing results and their reasons, in sentences.
 
     Example:
         >>> "<script" in page([], title="<script>", facts={})
@@ -117,7 +117,7 @@ def _section(section: Section, number: int) -> str:
         f"<h2>{escape(section.title or 'Cells')}</h2>",
         html_table(lay_out(section), f"note-{number}"),
     ]
-    # Points of a search share composition and objective: the figures could not tell them apart.
+    # Points of a search share composition and objective: the figures could not distinguish them.
     if section.stage_kind != SEARCH:
         parts.append(_figures(section.ranking, "h3" if section.title else "h2"))
     else:
@@ -163,7 +163,7 @@ def _replace(path: Path, content: str) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-            partial.chmod(0o644)  # the temporary file is private, the page is for whoever may read
+            partial.chmod(0o644)  # the temporary file is private, the page is not
             partial.replace(path)
         except BaseException:
             partial.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The table of a section on the page."""
+"""HTML table of a section."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def html_table(layout: Layout, note: str) -> str:
     """Return a table with its note below.
 
     Args:
-        layout: Of a section.
-        note: Id of the note, unlike any other of the page.
+        layout: Layout of a section.
+        note: HTML id of the note, unique on the page.
     """
     head = "".join(f"<th{_numeric(name)} scope=col>{name}</th>" for name in layout.columns)
     leader = next((line for line in layout.finished if line.kind == "trial"), None)
@@ -48,5 +48,5 @@ def _coloured(column: str, cell: str) -> str:
 
 
 def _text(column: str, cell: str) -> str:
-    """Return a cell's text; long names of cells may be broken where one transformation ends."""
+    """Return a cell's text; long names of cells may break after a transformation."""
     return escape(cell).replace("+", "+<wbr>") if column == "cell" else escape(cell)

@@ -1,4 +1,4 @@
-"""The table of a section, laid out once as text, whatever it is shown on."""
+"""Text layout of a section's table, shared by all output formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNITS = (
 _NUMBERS = ("median", "MPJE", "test median", "test MPJE")
 NUMERIC = ("#", "epoch", *_NUMBERS)
 _LISTED_BLOCKS = 5
-# From what says least about a cell to what says most.
+# From the least to the most important for a cell.
 _OUTCOMES = ("running", "stopped", "cancelled", "diverged", "failed")
 
 
@@ -27,9 +27,9 @@ class Line:
     """One line of the table as text.
 
     Attributes:
-        cells: One text for each of the layout's columns.
+        cells: Text for each of the layout's columns.
         kind: `trial` or `reference`.
-        outcome: The worst of the blocks; `completed` only if all are.
+        outcome: Worst outcome of the blocks; `completed` only if all are.
     """
 
     cells: tuple[str, ...]
@@ -42,11 +42,11 @@ class Layout:
     """The table of a section as text.
 
     Attributes:
-        title: Of the section; empty where it is the only one.
-        columns: Titles.
-        finished: Ranked lines, references among them.
+        title: Title of the section; empty if it is the only one.
+        columns: Titles of the columns.
+        finished: Ranked lines, including references.
         early: Lines that are not ranked.
-        note: What is to be known of this section's numbers beside `UNITS`; may be empty.
+        note: Note on this section's numbers besides `UNITS`; may be empty.
         per_block: Title of the column with the value of each block; empty if there is one block.
     """
 
@@ -62,7 +62,7 @@ def lay_out(section: Section) -> Layout:
     """Lay out the table of a section.
 
     Args:
-        section: Of a report.
+        section: Section of a report.
 
     Example:
         >>> from handssl.report.sections import sections
@@ -85,12 +85,12 @@ def lay_out(section: Section) -> Layout:
 
 
 def format_mm(value: float | None) -> str:
-    """Return millimetres with one decimal, a dash for none."""
+    """Format millimetres with one decimal, None as a dash."""
     return MISSING if value is None else f"{value:.1f}"
 
 
 def outcome_of(cell: CellRow) -> str:
-    """Return the outcome that says most about a cell: `completed` only if it is, in all blocks."""
+    """Return the worst outcome of a cell: `completed` only if it is completed in all blocks."""
     outcomes = [row.outcome for row in cell.rows if row.outcome != "completed"]
     if not outcomes:
         return "completed" if cell.whole else "incomplete"
@@ -98,7 +98,7 @@ def outcome_of(cell: CellRow) -> str:
 
 
 def _ranks(cells: Sequence[CellRow]) -> list[str]:
-    """Number the trials; references stand at their place without a number."""
+    """Number the trials; references are listed without a number."""
     count, ranks = 0, []
     for cell in cells:
         count += cell.first.kind == "trial"
@@ -167,15 +167,15 @@ def _note(ranking: Ranking) -> str:
     parts = [f"Means over {count} blocks."] if count > 1 else []
     if adjusted:
         parts.append(
-            f'A cell "in 1 of {count}" was completed in one block alone: its mean is adjusted for '
-            "blocks, as it is where the stage chooses."
+            f'A cell "in 1 of {count}" was completed in only one block: its mean is adjusted for '
+            "blocks, as in the choice of the stage."
         )
     if ranking.early and count > 1:
-        parts.append("What was completed in too few blocks for that, or in none, is not ranked.")
+        parts.append("Cells completed in too few blocks for that, or in none, are not ranked.")
     elif ranking.early:
-        parts.append("What ended early was measured at another epoch and is not ranked.")
+        parts.append("Cells that ended early were measured at another epoch and are not ranked.")
     if any(row.outcome == "stopped" and row.epoch == row.epochs for row in _rows(ranking)):
-        parts.append("What this stage stopped, another stage or study may have trained to the end.")
+        parts.append("Another stage or study may have completed trials that were stopped here.")
     if count > 1 and (adjusted or ranking.early) and count <= _LISTED_BLOCKS:
         parts.append("76.9@4 is a median after epoch 4.")
     return " ".join(parts)

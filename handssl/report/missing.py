@@ -1,4 +1,4 @@
-"""What a report lacks, and why: no section is absent without a word."""
+"""Missing results of a report with their reasons, so that no section is silently absent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from handssl.sweep.status import StageStatus
 
 _SHOWN = 6
-# Stopped trials are none of these: who halves means to have no last value of them.
+# Stopped trials are not missing: halving stops them deliberately.
 _WHY = {
     "failed": "failed",
     "diverged": "diverged",
@@ -32,10 +32,10 @@ class MissingCell:
     """A trial without a result.
 
     Attributes:
-        stage: Name of the stage that asks for it.
-        cell: Its label.
-        block: The seed.
-        why: failed, diverged, cancelled, not finished or not begun.
+        stage: Name of the stage that contains the trial.
+        cell: Label of the cell.
+        block: Seed of the block.
+        why: Reason: failed, diverged, cancelled, not finished or not begun.
     """
 
     stage: str
@@ -46,22 +46,22 @@ class MissingCell:
 
 @dataclass(frozen=True)
 class Missing:
-    """What a report lacks.
+    """Missing results of a report.
 
     Attributes:
         cells: Trials without a result.
-        notes: Which sections are absent or leave something out, and why; what completes them.
+        notes: Absent or incomplete sections with reasons, and commands that complete them.
     """
 
     cells: tuple[MissingCell, ...]
     notes: tuple[str, ...]
 
     def lines(self) -> tuple[str, ...]:
-        """Return it in sentences; empty where nothing is missing."""
+        """Return sentences; empty if nothing is missing."""
         return (*_listed(self.cells), *self.notes)
 
     def values(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the content as JSON values."""
         return {"cells": [vars(cell) for cell in self.cells], "notes": list(self.notes)}
 
 
@@ -74,15 +74,15 @@ def missing(
     unread: str,
     storage: Path,
 ) -> Missing:
-    """Return what a report lacks.
+    """Return the missing results of a report.
 
     Args:
-        rows: Of the report.
-        stages: Of the study, as they stand; none where the plan cannot be read.
-        effects: That were estimated, if any.
-        gaps: Blocks that effects leave out.
-        unread: Why the stages could not be planned again; empty if they were.
-        storage: Where the results are.
+        rows: Rows of the report.
+        stages: Status of the study's stages; empty if the plan cannot be read.
+        effects: Estimated effects, if any.
+        gaps: Blocks excluded from effects.
+        unread: Reason why the stages could not be planned again; empty if they were.
+        storage: Storage of the results.
     """
     cells = tuple(_cells(stages))
     reasons = {cell.why for cell in cells} | {why for gap in gaps for _, why in gap.cells}
@@ -105,7 +105,7 @@ def _cells(stages: Iterable[StageStatus]) -> Iterable[MissingCell]:
 
 
 def _listed(cells: Sequence[MissingCell]) -> list[str]:
-    """Return a line for each stage and reason, with its cells and their blocks."""
+    """Return one line per stage and reason, with its cells and their blocks."""
     groups: dict[tuple[str, str], dict[str, list[int]]] = {}
     for one in cells:
         groups.setdefault((one.stage, one.why), {}).setdefault(one.cell, []).append(one.block)
@@ -137,11 +137,11 @@ def _choices(stages: Iterable[StageStatus]) -> Iterable[str]:
     for stage in stages:
         left = sum(one.state in ("failed", "running", "waiting", "to do") for one in stage.trials)
         if stage.waits_for:
-            yield f"Stage {stage.name} is not shown: it waits for what {stage.waits_for} chooses."
+            yield f"Stage {stage.name} is not shown: it waits for the choice of {stage.waits_for}."
         elif stage.selection is None:
             yield (
                 f"Stage {stage.name} has chosen nothing yet: {left} of {len(stage.trials)} trials "
-                "are not over."
+                "are not finished."
             )
 
 
@@ -152,14 +152,14 @@ def _order(rows: Sequence[Row]) -> list[str]:
 
 
 def _commands(reasons: set[str], storage: Path) -> list[str]:
-    """Say what completes the report."""
+    """Return commands that complete the report."""
     where = f"STUDY.yaml --storage {shlex.quote(str(storage))}"
     found = []
     if reasons & {"failed", "not finished", "not begun"}:
-        found.append(f"`handssl study run {where}` trains what failed or is not finished.")
+        found.append(f"`handssl study run {where}` trains failed and unfinished trials.")
     if reasons & {"diverged", "cancelled"}:
         found.append(
-            "What diverged or was cancelled stays so; another block in its place: "
+            "Diverged and cancelled trials are not repeated; to add another block instead: "
             f"`handssl study extend {where} --seeds N`, then run the study."
         )
     return found

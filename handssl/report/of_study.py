@@ -1,8 +1,8 @@
-"""A study's report, from the ledger: what its plan asks for, whoever has run it, and no more.
+"""Build a study's report from the ledger: all trials of its plan, including those of other studies.
 
-The study as it was last run is kept in the ledger. Its stages are planned again from it, and so
-its trials are found, those that another study ran first too, with the outcome they have in each
-stage and with what the stage has chosen. What the study has run under earlier plans follows.
+The ledger stores the study as it was last run. Its stages are planned again from it to find its
+trials, including those first run by another study, with their outcome in each stage and the choices
+of the stage. Trials that the study ran under earlier plans follow.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudyReport:
-    """Everything that is shown of a study.
+    """Report of a study.
 
     Attributes:
-        study: Its name.
-        storage: Where its results are.
-        tracking_uri: Of its MLflow store.
-        records: Of its trials, each once.
-        rows: Of its stages: a trial that two stages share is in both.
-        selections: What its stages have chosen, as far as they are over.
-        planned: The plan as it is now, dotted names to text.
-        plan: The plan as it was kept, with its hash; None for a pretraining alone.
-        plan_facts: Its hash and how later plans deviate, in words.
-        stages: As they stand; none where they cannot be planned again.
-        unread: Why not; empty if they can be, or have no plan.
+        study: Name of the study.
+        storage: Storage of its results.
+        tracking_uri: URI of its MLflow store.
+        records: Records of its trials, each once.
+        rows: Rows of its stages: a trial shared by two stages is in both.
+        selections: Choices of its finished stages.
+        planned: The current plan, dotted names to text.
+        plan: The stored plan with its hash; None for a single pretraining.
+        plan_facts: Hash of the plan and deviations of later plans, in words.
+        stages: Status of the stages; empty if they cannot be planned again.
+        unread: Reason why they cannot be planned again; empty if they can, or without a plan.
     """
 
     study: str
@@ -65,7 +65,7 @@ class StudyReport:
 
     @cached_property
     def missing(self) -> Missing:
-        """What is not shown, and why."""
+        """Missing results and their reasons."""
         return missing(
             self.rows,
             self.stages,
@@ -77,23 +77,23 @@ class StudyReport:
 
     @cached_property
     def effects(self) -> StudyEffects | None:
-        """Of the transformations, where the study tells them."""
+        """Effects of the transformations, if they can be estimated."""
         return study_effects(self.rows, self.planned)
 
     @cached_property
     def order(self) -> OrderCheck | None:
-        """The order; without references there is none to speak of."""
+        """The order check; None without references."""
         known = any(row.kind == "reference" for row in self.rows)
         return order_check(self.rows) if known else None
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """What the stages have chosen, in sentences."""
+        """Choices of the stages, in sentences."""
         return tuple(said for selection in self.selections for said in choices(selection))
 
     @property
     def facts(self) -> dict[str, str]:
-        """The plan, the settings that all trials share, the machine that writes the report."""
+        """Facts: the plan, settings shared by all trials, the machine that writes the report."""
         stages = dict.fromkeys(row.stage for row in self.rows)
         found = study_facts(self.records, self.storage) | {"stage": ", ".join(stages)}
         return {**self.plan_facts, **found}
@@ -102,13 +102,13 @@ class StudyReport:
         """Write the page.
 
         Args:
-            path: Of the file; default `<study>.html` in the storage.
+            path: Path of the file; default `<study>.html` in the storage.
 
         Returns:
-            Where it is.
+            Path of the page.
 
         Raises:
-            InputError: It cannot be written there.
+            InputError: The page cannot be written.
         """
         page = path or self.storage / f"{self.study}.html"
         write_html(
@@ -126,14 +126,14 @@ class StudyReport:
 def study_report(
     study: str, storage: Path, tracking_uri: str, records: Sequence[TrialRecord] | None = None
 ) -> StudyReport:
-    """Read what there is of a study.
+    """Read the report of a study.
 
     Args:
-        study: Its name.
-        storage: Where its results are.
-        tracking_uri: Of its MLflow store.
-        records: Of a study that has no plan, as a pretraining alone: its trials; default: those
-            that it was the first to run.
+        study: Name of the study.
+        storage: Storage of its results.
+        tracking_uri: URI of its MLflow store.
+        records: Records for a study without a plan, such as a single pretraining; default: the
+            trials that it was the first to run.
     """
     from handssl.sweep.planning.registered import plan_facts
 
@@ -161,7 +161,7 @@ def study_report(
 
 
 def _status(plan: Mapping[str, Any] | None, storage: Path) -> tuple[StudyStatus | None, str]:
-    """Return how a study stands; None, and why, where plan or data can no longer be read."""
+    """Return the status of a study, or None and the reason if plan or data cannot be read."""
     from handssl.sweep.status import status
     from handssl.sweep.study import Study
 
@@ -170,7 +170,7 @@ def _status(plan: Mapping[str, Any] | None, storage: Path) -> tuple[StudyStatus 
     try:
         return status(Study.parse(plan["study"]), storage), ""
     except (InputError, DataError) as error:
-        return None, str(error)  # what the study itself has run can still be shown
+        return None, str(error)  # trials that the study itself ran can still be shown
 
 
 def _planned(
@@ -206,7 +206,7 @@ def _planned_row(one: TrialStatus, record: TrialRecord, history: list[EpochMetri
     from handssl.sweep.cells import data_name
 
     trial = one.trial
-    # A trial that runs or waits has no outcome yet, whatever it had elsewhere.
+    # A running or waiting trial has no outcome yet, regardless of its outcome elsewhere.
     outcome: Outcome = one.state if one.state in get_args(Outcome) else "running"  # type: ignore[assignment]
     data = data_name(trial.data) if trial.data else ""
     row = row_of(record, history)
@@ -219,9 +219,9 @@ def _others(
     records: Mapping[str, TrialRecord],
     histories: Mapping[str, list[EpochMetrics]],
 ) -> Iterator[Row]:
-    """Return the rows of trials that no stage asks for: those of earlier plans.
+    """Return the rows of trials that are in no stage: those of earlier plans.
 
-    Where it is not known what a stage will ask for, its trials count as planned.
+    If the trials of a stage are not known yet, its recorded trials count as planned.
     """
     asked = {name for stage in stages for name in _names(stage)}
     waiting = {stage.name for stage in stages if stage.waits_for}

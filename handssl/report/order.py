@@ -1,4 +1,4 @@
-"""The order check: mean pose > random encoder > best self-supervised > supervised, per block."""
+"""Order check: mean pose > random encoder > best self-supervised > supervised, per block."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ STEPS = ("mean pose", "random encoder", "best self-supervised", "supervised")
 
 @dataclass(frozen=True)
 class OrderStep:
-    """One of the four places of the order in one block.
+    """One of the four steps of the order in one block.
 
     Attributes:
         name: One of `STEPS`.
-        row: The finished row that takes it; None if there is none.
+        row: The finished row of this step; None if there is none.
     """
 
     name: str
@@ -26,12 +26,12 @@ class OrderStep:
 
     @property
     def select_mm(self) -> float | None:
-        """The primary measure on `select`."""
+        """Primary metric on `select`, in mm."""
         return self.row.median_mm if self.row else None
 
     @property
     def test_mm(self) -> float | None:
-        """The primary measure on `test`."""
+        """Primary metric on `test`, in mm."""
         return self.row.test_median_mm if self.row else None
 
 
@@ -40,8 +40,8 @@ class BlockOrder:
     """The order in one block.
 
     Attributes:
-        block: The seed.
-        steps: In the order that is claimed, one for each of `STEPS`.
+        block: Seed of the block.
+        steps: Steps in the claimed order, one for each of `STEPS`.
     """
 
     block: int
@@ -49,12 +49,12 @@ class BlockOrder:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The steps that no finished row takes."""
+        """Names of the steps without a finished row."""
         return tuple(step.name for step in self.steps if step.select_mm is None)
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """The claims that `select` contradicts, such as `mean pose > random encoder`."""
+        """Claims contradicted by `select`, such as `mean pose > random encoder`."""
         return tuple(
             f"{upper.name} > {lower.name}"
             for upper, lower in pairwise(self.steps)
@@ -65,7 +65,7 @@ class BlockOrder:
 
     @property
     def held(self) -> bool:
-        """Whether all four are there and strictly descend on `select`, which decides."""
+        """Whether all four exist and strictly descend on `select`, which decides."""
         return _descends([step.select_mm for step in self.steps])
 
     @property
@@ -91,19 +91,19 @@ class OrderCheck:
     """The order in every block of a report.
 
     Attributes:
-        blocks: Ascending by seed.
+        blocks: Orders of the blocks, ascending by seed.
     """
 
     blocks: tuple[BlockOrder, ...]
 
     @property
     def held(self) -> bool:
-        """Whether the order held in every block, and there is one."""
+        """Whether there are blocks and the order held in every one."""
         return bool(self.blocks) and all(block.held for block in self.blocks)
 
     @property
     def verdict(self) -> str:
-        """In how many blocks the order held."""
+        """Sentence with the number of blocks in which the order held."""
         held = sum(block.held for block in self.blocks)
         on_test = sum(block.held_on_test for block in self.blocks)
         total = len(self.blocks)
@@ -120,11 +120,11 @@ class OrderCheck:
 def order_check(rows: Iterable[Row]) -> OrderCheck:
     """Check the order in every block.
 
-    Only finished rows count, of stages that compare cells on the study's own data; the best
+    Only finished rows of stages that compare cells on the study's own data count; the best
     self-supervised trial is chosen on `select`.
 
     Args:
-        rows: Of one study.
+        rows: Rows of one study.
 
     Example:
         >>> rows = [
@@ -164,7 +164,7 @@ def _named(step: OrderStep) -> str:
 
 
 def _chain(texts: Sequence[str], values: Sequence[float | None]) -> str:
-    """Join the texts with the relation the values really have."""
+    """Join the texts with the actual relation of the values."""
     signs = [_sign(a, b) for a, b in pairwise(values)]
     return texts[0] + "".join(
         f" {sign} {text}" for sign, text in zip(signs, texts[1:], strict=True)

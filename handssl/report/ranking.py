@@ -1,4 +1,4 @@
-"""Cells with their blocks, ranked only where ranking is fair, as the stage that chooses does."""
+"""Cells with their blocks, ranked by the selection rule of stages and only if comparable."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ class CellRow:
     """A cell, or a reference, with its rows in all blocks of its section.
 
     Attributes:
-        rows: In order of block, at least one.
+        rows: Rows ordered by block, at least one.
         blocks: All blocks of the section; the cell may lack some.
-        means: Of a ranked cell: each measure over all blocks, adjusted for those it lacks.
+        means: For a ranked cell: mean of each measure over all blocks in mm, adjusted for missing
+            blocks.
     """
 
     rows: tuple[Row, ...]
@@ -26,17 +27,17 @@ class CellRow:
 
     @property
     def first(self) -> Row:
-        """Any of the rows, for what they share: label, composition, objective, kind, epochs."""
+        """First row, for shared values: label, composition, objective, kind, epochs."""
         return self.rows[0]
 
     @property
     def name(self) -> str:
-        """The composition; of a reference its label."""
+        """The composition, or the label of a reference."""
         return self.first.label if self.first.kind == "reference" else self.first.composition
 
     @property
     def title(self) -> str:
-        """The name with what else tells cells apart: who is relative, settings of its own."""
+        """The name with everything that distinguishes cells: relative transformations, settings."""
         if self.first.kind == "reference":
             return self.name
         relative = f"(relative: {self.first.relative_on})" if self.first.relative_on else ""
@@ -59,11 +60,11 @@ class CellRow:
 
     @property
     def epochs_reached(self) -> tuple[int, ...]:
-        """The last epochs of the blocks, each once, ascending."""
+        """Distinct last epochs of the blocks, ascending."""
         return tuple(sorted({row.epoch for row in self.rows}))
 
     def mean(self, measure: Measure) -> float | None:
-        """Return the mean over blocks; None unless it is ranked, or has all, at one epoch."""
+        """Return the mean over blocks; None unless ranked, or complete at a single epoch."""
         if self.finished:
             return self.means.get(measure)
         values = [getattr(row, measure) for row in self.rows]
@@ -71,7 +72,7 @@ class CellRow:
         return fmean(values) if complete and len(self.epochs_reached) == 1 else None
 
     def by_block(self) -> dict[int, Row | None]:
-        """Return the row of every block, None where there is none yet."""
+        """Return the row of every block, None for a missing one."""
         return dict.fromkeys(self.blocks) | {row.block: row for row in self.rows}
 
 
@@ -80,9 +81,9 @@ class Ranking:
     """The cells of a section.
 
     Attributes:
-        finished: By mean of the primary measure, references among them.
-        early: Those that finished in no block, or in too few; the farthest first.
-        blocks: Ascending.
+        finished: Ranked cells by mean of the primary metric, including references.
+        early: Cells that finished in too few blocks or none; the longest trained first.
+        blocks: Blocks of the section, ascending.
     """
 
     finished: tuple[CellRow, ...]
@@ -91,19 +92,19 @@ class Ranking:
 
     @property
     def trials(self) -> tuple[CellRow, ...]:
-        """The ranked cells that are no references."""
+        """The ranked cells that are not references."""
         return tuple(cell for cell in self.finished if cell.first.kind == "trial")
 
 
 def rank(rows: Iterable[Row]) -> Ranking:
-    """Group rows into cells and rank them by the rule by which stages choose.
+    """Group rows into cells and rank them by the selection rule of stages.
 
-    That rule is the mean over blocks, adjusted for blocks in which a cell did not finish:
-    `handssl.sweep.stages.means`. A trial that ended early was measured at another epoch: it has
-    no part in a mean.
+    The rule is the mean over blocks, adjusted for blocks in which a cell did not finish:
+    `handssl.sweep.stages.means`. A trial that ended early was measured at another epoch and is not
+    included in a mean.
 
     Args:
-        rows: Of one section: one stage, one dataset, one length.
+        rows: Rows of one section: one stage, one dataset, one length.
 
     Example:
         >>> done = Row("contrastive blur", "blur", "contrastive", 1, "completed", 6, 6, 80.0)
@@ -126,7 +127,7 @@ def _cells(rows: Sequence[Row]) -> list[CellRow]:
     groups: dict[tuple[str, int, int], list[Row]] = {}
     seen: Counter[tuple[str, int, int]] = Counter()
     for row in rows:
-        # A storage may hold a cell twice, run with other settings: two lines, never one mean.
+        # A storage may contain a cell twice, with other settings: two lines, never one mean.
         key = (row.label, row.epochs, row.block)
         groups.setdefault((row.label, row.epochs, seen[key]), []).append(row)
         seen[key] += 1
@@ -145,10 +146,10 @@ def _with_means(cells: Sequence[CellRow]) -> list[CellRow]:
 
 
 def _adjusted(cells: Mapping[int, CellRow], measure: Measure) -> dict[int, float]:
-    # Here, because stages know transformations and so torch, which a page does not need.
+    # Imported here, because stages import torch, which a page does not need.
     from handssl.sweep.stages.means import adjusted_means
 
-    # In order of label, as stages list them: the same sums, to the last digit.
+    # In order of label, like the stages: the same sums, to the last digit.
     names = {f"{cell.first.label} {n:06d}": n for n, cell in cells.items()}
     values = {
         name: {

@@ -1,4 +1,4 @@
-"""Rows: one trial or reference of one block each, and whom it can be compared with."""
+"""Rows of a report: one trial or reference of one block each."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ class Row:
     """One trial, or one reference, of one block.
 
     Attributes:
-        label: The cell, or the reference.
-        composition: In canonical order, `none` if empty.
-        objective: What the encoder was trained for.
-        block: The seed.
-        outcome: How it ended for its stage; `running` also after an interruption.
-        epoch: The last one recorded.
-        epochs: Planned.
-        median_mm: The primary measure on `select` after that epoch; None if there is none.
-        mpje_mm: Mean of the same errors.
-        test_median_mm: The primary measure on `test`; only of finished trials.
-        test_mpje_mm: Mean of the same errors.
-        kind: `reference` for mean pose, random encoder and supervised.
-        curve: (epoch, median on `select` in mm), in order of epoch.
-        stage: Name of the stage that asks for it.
-        stage_kind: Of that stage; empty where nobody knows.
-        data: What tables call its data, where they are not the study's.
-        planned: Whether the plan of now asks for it, not an earlier one alone.
-        relative_on: `mixed`: the transformations on the relative objective.
+        label: Label of the cell or the reference.
+        composition: Composition in canonical order, `none` if empty.
+        objective: Name of the objective.
+        block: Seed of the block.
+        outcome: Outcome in its stage; `running` also after an interruption.
+        epoch: Last recorded epoch.
+        epochs: Planned number of epochs.
+        median_mm: Primary metric on `select` after the last epoch, in mm; None if missing.
+        mpje_mm: Mean of the same errors, in mm.
+        test_median_mm: Primary metric on `test`, in mm; only for finished trials.
+        test_mpje_mm: Mean of the same errors, in mm.
+        kind: `reference` for mean pose, random encoder and supervised, else `trial`.
+        curve: (epoch, median on `select` in mm), ordered by epoch.
+        stage: Name of the stage that contains it.
+        stage_kind: Kind of that stage; empty if unknown.
+        data: Name of its data in tables, if it differs from the study's data.
+        planned: Whether it belongs to the current plan, not only to an earlier one.
+        relative_on: `mixed`: the transformations of the relative term.
     """
 
     label: str
@@ -59,7 +59,7 @@ class Row:
 
     @property
     def settings(self) -> str:
-        """The settings of its own that its label names, as `optimizer.lr_base=0.001`."""
+        """Settings in its label that are specific to the cell, e.g. `optimizer.lr_base=0.001`."""
         head = f"{self.objective} {self.composition}"
         if not self.label.startswith(f"{head} "):
             return ""
@@ -68,7 +68,7 @@ class Row:
 
     @property
     def finished(self) -> bool:
-        """Whether it ran to its last epoch and was measured."""
+        """Whether it completed its last epoch and was measured."""
         return self.outcome == "completed" and self.median_mm is not None
 
 
@@ -76,8 +76,8 @@ def row_of(record: TrialRecord, history: Sequence[EpochMetrics] = ()) -> Row:
     """Return the row of a trial's record.
 
     Args:
-        record: The trial.
-        history: Its epochs; references have epoch 0 only, which is no point of a curve.
+        record: Record of the trial.
+        history: Its epochs; references only have epoch 0, which is not a point of a curve.
 
     Example:
         >>> record = TrialRecord(trial_id="0" * 16, study="s", stage="objectives", epochs=6,

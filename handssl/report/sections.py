@@ -1,4 +1,4 @@
-"""Sections: the rows of one stage, one dataset and one length, which alone can be ranked."""
+"""Sections of a report: the rows of one stage, one dataset and one length, ranked together."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from handssl.report.ranking import Ranking, rank
 from handssl.report.rows import Row
 
 SEARCH = "hyperparameters"
-# Their cells are points of a search, or an earlier stage's best once more.
+# Their cells are points of a search, or the best cells of an earlier stage again.
 _NO_CHOICE_OF_CELLS = (SEARCH, "cross_dataset", "supervised")
-# What every block has once, whichever stage comes first.
+# References that every block has once, in whichever stage comes first.
 _REFERENCES = ("mean pose", "random encoder", "supervised")
 
 
@@ -27,21 +27,21 @@ class _Key(NamedTuple):
 
     @property
     def compares(self) -> bool:
-        """Whether cells are compared on the study's own data, as it is planned now."""
+        """Whether cells of the current plan are compared on the study's own data."""
         return self.planned and not self.data and self.kind not in _NO_CHOICE_OF_CELLS
 
 
 @dataclass(frozen=True)
 class Section:
-    """Rows that can be ranked in one list, references among them.
+    """Rows that can be ranked in one list, including references.
 
     Attributes:
-        title: Empty where it is the only one.
+        title: Title; empty if it is the only section.
         stage: Name of the stage.
-        stage_kind: Of it.
-        rows: In the order of the report.
-        main: Whether headline, order and effects speak of it: the stage compares cells, on the
-            study's own data, and its trials are as long as most are.
+        stage_kind: Kind of the stage.
+        rows: Rows in the order of the report.
+        main: Whether headline, order and effects use it: the stage compares cells on the study's
+            own data, and its trials have the most common length.
     """
 
     title: str
@@ -52,23 +52,23 @@ class Section:
 
     @property
     def first(self) -> Row:
-        """Any row that is the stage's own, for what they share: data, epochs, plan."""
+        """First row of the stage itself, for shared values: data, epochs, plan."""
         return next((row for row in self.rows if not _is_shared(row)), self.rows[0])
 
     @cached_property
     def ranking(self) -> Ranking:
-        """The cells, ranked."""
+        """The ranking of the cells."""
         return rank(self.rows)
 
 
 def sections(rows: Iterable[Row]) -> tuple[Section, ...]:
     """Divide the rows of a report into those that can be ranked together.
 
-    Stages come in the order of the report, within them the study's own data first, longer trials
-    before shorter ones, what an earlier plan asked for last.
+    Stages are in the order of the report, within them the study's own data first, longer trials
+    before shorter ones, and trials of earlier plans last.
 
     Args:
-        rows: Of one study, stage after stage.
+        rows: Rows of one study, stage by stage.
 
     Example:
         >>> row = Row("mixed rotate", "rotate", "mixed", 1, "completed", 6, 6, 70.0)
@@ -80,7 +80,7 @@ def sections(rows: Iterable[Row]) -> tuple[Section, ...]:
     shared = [row for row in everything if _is_shared(row)]
     own = [row for row in everything if not _is_shared(row)]
     keys = _ordered([_key(row) for row in own])
-    if not keys:  # references alone, so far
+    if not keys:  # only references so far
         keys = [_key(row)._replace(epochs=0) for row in shared[:1]]
     usual = _usual_epochs(own)
     return tuple(
@@ -96,7 +96,7 @@ def sections(rows: Iterable[Row]) -> tuple[Section, ...]:
 
 
 def main_sections(rows: Iterable[Row]) -> tuple[Section, ...]:
-    """Return the sections that headline, order and effects speak of."""
+    """Return the sections used by headline, order and effects."""
     return tuple(section for section in sections(rows) if section.main)
 
 
@@ -117,7 +117,7 @@ def _ordered(keys: Sequence[_Key]) -> list[_Key]:
 
 
 def _usual_epochs(rows: Sequence[Row]) -> int:
-    """Return the length most trials have that are compared; of two as frequent the greater."""
+    """Return the most common length of compared trials; among equals the greater."""
     counts = Counter(row.epochs for row in rows if row.kind == "trial" and _key(row).compares)
     return max(counts, key=lambda epochs: (counts[epochs], epochs), default=0)
 
@@ -130,7 +130,7 @@ def _references(shared: Sequence[Row], key: _Key) -> list[Row]:
 
 
 def _once(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """Leave out a reference that a stage has among its cells too."""
+    """Remove duplicates of references that are also among the cells of the stage."""
     seen, kept = set(), []
     for row in rows:
         place = (row.label, row.block) if row.kind == "reference" else None

@@ -1,4 +1,4 @@
-"""The page's style sheet: light and dark, a phone or a desk, nothing fetched from anywhere."""
+"""Style sheet of the page: light and dark, for small and large screens, without external files."""
 
 CSS = """
 :root{color-scheme:light dark;--page:#fcfcfb;--ink:#14181f;--muted:#5c6470;--rule:#dfe2e6;

@@ -1,4 +1,4 @@
-"""Small helpers for figures written as SVG by hand: elements, scales, labels kept apart."""
+"""Helpers for SVG figures: elements, scales and label placement."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def element(tag: str, content: str = "", /, **attributes: object) -> str:
     """Return an element; underscores in names become hyphens, `class_` becomes `class`.
 
     Args:
-        tag: Its name.
-        content: Markup inside, already escaped.
-        attributes: Values are escaped; numbers are rounded to hundredths.
+        tag: Name of the element.
+        content: Inner markup, already escaped.
+        attributes: Attributes; values are escaped and floats rounded to hundredths.
 
     Example:
         >>> element("circle", cx=1.234, class_="dot")
@@ -34,7 +34,7 @@ def text(content: str, x: float, y: float, *, anchor: str = "start", class_: str
 
 
 def tooltip(content: str) -> str:
-    """Return a title element, which browsers show over a mark."""
+    """Return a title element, which browsers show as a tooltip."""
     return element("title", escape(content))
 
 
@@ -47,11 +47,11 @@ def marker(x: float, y: float, class_: str, hint: str, *, radius_px: float = 5) 
     """Return a mark: a diamond for the relative objective, a disc for any other.
 
     Args:
-        x: Centre; likewise y.
-        y: Down.
-        class_: Among them the objective's.
-        hint: Shown over the mark.
-        radius_px: Of the disc; the diamond has the same area, about.
+        x: Horizontal position of the centre in pixels.
+        y: Vertical position of the centre in pixels, downwards.
+        class_: CSS classes, including that of the objective.
+        hint: Tooltip of the mark.
+        radius_px: Radius of the disc in pixels; the diamond has about the same area.
     """
     if "relative" in class_.split():
         r = radius_px * 1.25
@@ -64,10 +64,10 @@ def figure(width: float, height: float, label: str, parts: Sequence[str]) -> str
     """Return an svg element that scales with the page.
 
     Args:
-        width: Of the view box.
-        height: Of the view box.
-        label: What a screen reader says.
-        parts: Elements, back to front.
+        width: Width of the view box.
+        height: Height of the view box.
+        label: Label for screen readers.
+        parts: Elements, from back to front.
     """
     box = f"0 0 {width:g} {height:g}"
     return element("svg", "".join(parts), viewBox=box, role="img", aria_label=label)
@@ -80,8 +80,8 @@ class Scale:
     Attributes:
         low: Value at `start`.
         high: Value at `end`.
-        start: Pixel; may be beyond `end` for an axis that points up.
-        end: Pixel.
+        start: Pixel of `low`; may be greater than `end` for an axis that points up.
+        end: Pixel of `high`.
     """
 
     low: float
@@ -102,23 +102,23 @@ class Scale:
 
 
 def padded_scale(values: Sequence[float], start: float, end: float) -> Scale:
-    """Return a scale around the values with a twentieth of free space on both sides."""
+    """Return a scale that covers the values with a margin of a twentieth on both sides."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     margin = (high - low or 1.0) / 20
     return Scale(low - margin, high + margin, start, end)
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Move labels apart: each as close to where it is wanted as the gap allows.
+    """Move labels apart: each as close to its desired position as the gap allows.
 
     Args:
-        wanted: Positions, any order.
-        gap: Smallest distance between two.
-        low: No position below.
-        high: No position above, if all fit.
+        wanted: Desired positions, in any order.
+        gap: Minimum distance between two labels.
+        low: Minimum position.
+        high: Maximum position, if all fit.
 
     Returns:
-        A position for each, in the order given.
+        A position for each label, in the given order.
 
     Example:
         >>> spread([10, 11, 30], gap=6, low=0, high=40)

@@ -1,4 +1,4 @@
-"""The table of a study, for the terminal and as Markdown: one for each section."""
+"""Tables of a study for the terminal and as Markdown, one per section."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _STYLE = {
 def terminal_table(rows: Iterable[Row]) -> RenderableType:
     """Return the tables for a rich console; they fit 80 columns.
 
-    With several blocks a second table below has the values of each.
+    With several blocks a second table below shows the values of each block.
 
     Args:
-        rows: Of one study.
+        rows: Rows of one study.
     """
     layouts = [lay_out(section) for section in sections(rows)]
     if not layouts:
@@ -59,7 +59,7 @@ def _rich_table(layout: Layout, titles: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for title in titles:
         justify: Literal["left", "right"] = "right" if title in NUMERIC else "left"
-        # Numbers stay whole: where it is narrow, the names of compositions take more lines.
+        # Numbers are never wrapped: on narrow terminals the names of compositions are.
         table.add_column(
             title.replace("test ", "test\n"),
             justify=justify,
@@ -78,10 +78,10 @@ def _rich_table(layout: Layout, titles: Sequence[str]) -> Table:
 
 
 def markdown_table(rows: Iterable[Row]) -> str:
-    """Return the tables as Markdown, one line of text a row.
+    """Return the tables as Markdown, one line of text per row.
 
     Args:
-        rows: Of one study.
+        rows: Rows of one study.
 
     Example:
         >>> row = Row("contrastive blur", "blur", "contrastive", 1, "completed", 6, 6, 80.04)

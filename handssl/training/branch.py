@@ -1,7 +1,7 @@
-"""More epochs under `wsd`: going on from a shorter run whose learning rate had yet to fall.
+"""Extend a run under `wsd`: continue from the constant phase of a shorter run.
 
-Until the rate falls, a run of the schedule `wsd` does not depend on how long it will be: its
-checkpoints are those of every longer run. So the last of that phase is kept.
+Before its rate decays, a run with the schedule `wsd` does not depend on its length: its checkpoints
+equal those of every longer run. So the last checkpoint of that phase is kept.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ StepsUntil = Callable[[int], int]
 
 
 def constant_steps(config: PretrainConfig, steps_until: StepsUntil, warmup_steps: int) -> int:
-    """Return the updates before the rate falls, 0 where it falls from the start.
+    """Return the number of updates before the rate decays, 0 if there is no constant phase.
 
     Args:
-        config: The run.
-        steps_until: Updates of so many epochs.
-        warmup_steps: Updates of the warm-up.
+        config: Configuration of the run.
+        steps_until: Function that returns the number of updates of the first n epochs.
+        warmup_steps: Number of updates of the warm-up.
     """
     chosen = config.optimizer
     if chosen.schedule != "wsd":
@@ -42,7 +42,7 @@ def constant_steps(config: PretrainConfig, steps_until: StepsUntil, warmup_steps
 
 
 def is_shorter(one: dict[str, object], other: dict[str, object]) -> bool:
-    """Say whether one resolved configuration is another with fewer epochs, and nothing else.
+    """Return whether two resolved configurations differ only in epochs and the first has fewer.
 
     Example:
         >>> is_shorter({"epochs": 10, "seed": 1}, {"epochs": 20, "seed": 1})
@@ -53,12 +53,12 @@ def is_shorter(one: dict[str, object], other: dict[str, object]) -> bool:
 
 
 def keep_constant(folder: Path, checkpoint: Path, *, fence: Fence | None = None) -> None:
-    """Keep a checkpoint of the constant phase when the folder of checkpoints moves on.
+    """Keep a copy of a checkpoint of the constant phase, which is not pruned.
 
     Args:
-        folder: Of the trial.
-        checkpoint: Just written; without it there is nothing to keep.
-        fence: Around the folder.
+        folder: Folder of the trial.
+        checkpoint: Checkpoint just written; if it is missing, nothing is kept.
+        fence: Fence around the folder.
     """
     try:
         content = checkpoint.read_bytes()
@@ -77,14 +77,14 @@ def branch_state(
     fingerprint: str,
     is_constant: Callable[[PretrainConfig, int], bool],
 ) -> RunState | None:
-    """Return the last state of a shorter run that is a state of this one too.
+    """Return the last state of a shorter run that is also a state of this run.
 
     Args:
         origin: Folder of the shorter run.
-        config: This one's.
-        fingerprint: Of this one's data.
-        is_constant: Says of a configuration and a number of updates whether they lie before the
-            rate falls.
+        config: Configuration of this run.
+        fingerprint: Fingerprint of this run's data.
+        is_constant: Function of a configuration and a number of updates that returns whether these
+            end before the rate decays.
 
     Returns:
         The state; None if there is none, or none is intact.

@@ -1,4 +1,4 @@
-"""The resolved configuration of one pretraining: what, with the seed and data, fixes its result."""
+"""Resolved configuration of one pretraining, which together with the data determines its result."""
 
 from __future__ import annotations
 
@@ -30,31 +30,32 @@ from handssl.optim import OptimizerConfig
 class PretrainConfig(Config):
     """One pretraining run.
 
-    `mixed` whose composition is all on one objective becomes that objective, so that it is the same
-    trial.
+    `mixed` with all transformations on one term is replaced by that objective, so that it is the
+    same trial.
 
     Attributes:
-        composition: Transformations that are on, kept in canonical order; empty is valid.
-        objective: What the encoder is trained for.
-        seed: Initial weights, sample order and every draw of theta follow from it.
-        epochs: Passes over the pretraining images; the cosine ends with the last.
-        global_batch: Images of one update over all workers; a last smaller batch is left out.
+        composition: Enabled transformations in canonical order; may be empty.
+        objective: Name of the objective.
+        seed: Seed of initial weights, sample order and every draw of theta.
+        epochs: Number of passes over the pretraining images; the schedule ends with the last.
+        global_batch: Number of images per update over all workers; a smaller last batch is left
+            out.
         temperature: tau of Eq. 1.
         relative: Options of Eq. 2 and 3.
-        relative_on: `mixed`: the transformations R on the relative objective, the others of the
-            composition being on the contrastive one; what is not in the composition is left out.
-        mixed: `split` gives each term its own pair of views; `joint` gives both terms one pair, and
-            so asks for invariance to R too.
+        relative_on: `mixed`: the transformations R of the relative term, the others in the
+            composition belong to the contrastive term; names outside the composition are ignored.
+        mixed: `split` gives each term its own pair of views; `joint` gives both terms the same
+            pair, and thus also requires invariance to R.
         contrastive_weight: `mixed`: the contrastive term has a sigma of Eq. 3, or the weight 1.
-        equal_views: An epoch of an objective with four views makes half as many steps, so that
-            arms are compared after as many views through the encoder.
-        accumulation: Backward passes of one update. Each has its own negatives and BatchNorm
-            statistics, so this is another experiment, for batches that fit in no other way.
-        batch_norm: Statistics of the global batch, or of each worker's own rows (`local`), which
-            makes the result depend on the number of workers.
+        equal_views: Whether an epoch of an objective with four views has half as many steps, so
+            that arms are compared after equally many encoded views.
+        accumulation: Number of backward passes per update. Each has its own negatives and BatchNorm
+            statistics, so this changes the experiment; for batches that do not fit otherwise.
+        batch_norm: Statistics of the global batch (`global`), or of each worker's rows (`local`),
+            which makes the result depend on the number of workers.
     """
 
-    # Before all that names transformations: it says what its own are called.
+    # Before all fields that name transformations: it defines the names of custom ones.
     augmentation: AugmentConfig = AugmentConfig()
     composition: Composition = ()
     objective: ObjectiveName = "contrastive"
@@ -95,7 +96,7 @@ class PretrainConfig(Config):
     @field_validator("relative_on")
     @classmethod
     def _regressable(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if "augmentation" not in info.data:  # a mistake there is told already
+        if "augmentation" not in info.data:  # a mistake there is already reported
             return value
         regressable = info.data["augmentation"].regressable
         without = [name for name in value if name not in regressable]
@@ -108,9 +109,9 @@ class PretrainConfig(Config):
 
     @model_validator(mode="after")
     def _resolved(self) -> Self:
-        """Bring `mixed` to its one form, before any other rule looks at the objective."""
+        """Bring `mixed` to canonical form, before any other rule uses the objective."""
         if self.objective == "mixed":
-            # The fields are frozen for others; nobody has seen this instance yet.
+            # The fields are frozen, but this instance is still under construction.
             self.__dict__.update(_resolve_mixed(self))
         return self
 
@@ -153,9 +154,9 @@ class PretrainConfig(Config):
         return self
 
     def canonical(self) -> Self:
-        """Return the configuration with every option that its objective does not read at default.
+        """Return the configuration with defaults for every option that its objective does not use.
 
-        Two configurations that train alike become equal.
+        Equivalent configurations become equal.
 
         Example:
             >>> PretrainConfig(mixed="joint").canonical() == PretrainConfig()
@@ -167,7 +168,7 @@ class PretrainConfig(Config):
         return self.parse(values)
 
 
-# Options that only some objectives read.
+# Options that only some objectives use.
 _MIXED_ALONE = {"relative_on", "mixed", "contrastive_weight", "equal_views"}
 _READ: dict[ObjectiveName, set[str]] = {
     "contrastive": {"temperature"},
@@ -179,11 +180,11 @@ _READ: dict[ObjectiveName, set[str]] = {
 
 
 def is_read(option: str, objective: ObjectiveName) -> bool:
-    """Say whether an objective reads an option, or leaves its result alone.
+    """Return whether an objective uses an option.
 
     Args:
-        option: Dotted key of the pretraining.
-        objective: Which.
+        option: Dotted key of the pretraining configuration.
+        objective: Name of the objective.
 
     Example:
         >>> is_read("relative.weighting", "contrastive"), is_read("optimizer.lr_base", "relative")
@@ -194,7 +195,7 @@ def is_read(option: str, objective: ObjectiveName) -> bool:
 
 
 def _resolve_mixed(config: PretrainConfig) -> dict[str, Any]:
-    """Return the fields to change: R within the composition, or one objective for all of it."""
+    """Return the fields to change: R within the composition, or a single objective."""
     chosen = tuple(name for name in config.relative_on if name in config.composition)
     if chosen and chosen != config.composition:
         return {"relative_on": chosen}

@@ -1,4 +1,4 @@
-"""What the steps of an epoch leave: means over ranks, and where it stopped being finite.
+"""Log of the steps of an epoch: means over ranks, and detection of non-finite values.
 
 Nothing is read from the device before the epoch ends.
 """
@@ -22,8 +22,8 @@ class EpochLog:
     """Losses and gradient norms of the steps of one epoch.
 
     Args:
-        network: Whose gradients are watched.
-        epoch: Counted from 1.
+        network: Module whose gradients are logged.
+        epoch: Epoch, counted from 1.
     """
 
     def __init__(self, network: nn.Module, epoch: int) -> None:
@@ -35,7 +35,7 @@ class EpochLog:
         self._last = Losses(torch.zeros(()))
 
     def add(self, losses: Losses) -> None:
-        """Note a step, after its backward pass."""
+        """Log a step, after its backward pass."""
         self._last = losses
         values = [losses.total, *losses.terms.values()]
         self._losses.append(torch.stack([value.detach() for value in values]))
@@ -45,14 +45,14 @@ class EpochLog:
         return len(self._losses)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return what the steps so far have left, of all ranks; every rank must ask."""
+        """Return the log of all ranks so far; every rank must call this."""
         return {
             "losses": all_ranks(torch.stack(self._losses)).cpu(),
             "norms": torch.stack(self._norms).cpu(),
         }
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state` returned; with other ranks than then, from the mean over them."""
+        """Resume from `state`; with a different number of ranks, from the mean over ranks."""
         losses, device = state["losses"], self._parameters[0].device
         own = losses[rank()] if len(losses) == world_size() else losses.mean(0)
         self._losses = list(own.to(device))
@@ -61,10 +61,11 @@ class EpochLog:
     def metrics(self) -> dict[str, float]:
         """Return means over the epoch: train/loss, train/loss/<term>, train/gradient_norm.
 
-        train/sigma/<term> is that of the last step.
+        train/sigma/<term> is the value of the last step.
 
         Raises:
-            DivergedError: A loss or a gradient is not finite; names rank, epoch, step and tensor.
+            DivergedError: A loss or a gradient is not finite; the message names rank, epoch, step
+                and tensor.
         """
         losses, norms = torch.stack(self._losses), torch.stack(self._norms)
         self._require_finite(all_ranks(losses).cpu(), norms.cpu())
@@ -78,7 +79,7 @@ class EpochLog:
         return metrics
 
     def _require_finite(self, losses: torch.Tensor, norms: torch.Tensor) -> None:
-        """Losses are (ranks, steps, 1 + terms), norms (steps, parameters)."""
+        """Check losses (ranks, steps, 1 + terms) and norms (steps, parameters)."""
         broken = ~(torch.isfinite(losses).all(2).all(0) & torch.isfinite(norms).all(1))
         if not bool(broken.any()):
             return
@@ -103,13 +104,13 @@ class EpochLog:
             )
 
     def _bad_loss(self, losses: torch.Tensor) -> str:
-        """Losses are (ranks, 1 + terms)."""
+        """Describe the first non-finite loss of a step, (ranks, 1 + terms); empty if none is."""
         bad = ~torch.isfinite(losses)
         if not bool(bad.any()):
             return ""
         first = int(torch.nonzero(bad.any(1))[0])
         names = ["", *(f" of {name}" for name in self._last.terms)]
-        # The total is the first column; a term says more.
+        # The total is the first column; a term is more informative.
         worst = int(torch.nonzero(bad[first])[-1])
         value = float(losses[first, worst])
         return f"the loss{names[worst]} became {value}{_on_ranks(bad.any(1))}"
@@ -117,14 +118,14 @@ class EpochLog:
     def _bad_gradient(self, norms: torch.Tensor) -> str:
         bad = torch.nonzero(~torch.isfinite(norms))[:, 0].tolist()
         others = f" and of {len(bad) - 1} more tensors" if len(bad) > 1 else ""
-        # Gradients are averaged over ranks, so all ranks have the same.
+        # Gradients are averaged over ranks, so they are equal on all ranks.
         where = "" if world_size() == 1 else ", the average over ranks,"
         value = float(norms[bad[0]])
         return f"the gradient of {self._names[bad[0]]}{others}{where} became {value}"
 
 
 def _on_ranks(bad: torch.Tensor) -> str:
-    """Say which of several ranks; BatchNorm and negatives carry a bad value to all of them."""
+    """Name the affected ranks; BatchNorm and negatives spread a bad value to all of them."""
     if len(bad) == 1:
         return ""
     if bool(bad.all()):
@@ -134,7 +135,7 @@ def _on_ranks(bad: torch.Tensor) -> str:
 
 @torch.no_grad()
 def gradient_norms(parameters: Sequence[nn.Parameter]) -> torch.Tensor:
-    """Return the Euclidean norm of every parameter's gradient, (P,); 0 where there is none."""
+    """Return the Euclidean norm of every parameter's gradient, (P,); 0 without a gradient."""
     known = [p.grad for p in parameters if p.grad is not None]
     norms = iter(torch._foreach_norm(known)) if known else iter(())
     zero = parameters[0].new_zeros(())

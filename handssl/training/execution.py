@@ -1,4 +1,4 @@
-"""How a run is computed, apart from what it computes: no part of a trial's identity."""
+"""Execution settings of a run, which are not part of a trial's identity."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from handssl.config import Config
 from handssl.errors import InputError
 
 Precision = Literal["float32", "bf16", "float64"]
-_ROOM = 0.6  # of a trial's part of a device's memory that resident crops may take
+_ROOM = 0.6  # share of a trial's part of the device memory that resident crops may take
 
 
 class Execution(Config):
-    """Speed against nothing: every setting gives the same trial, up to rounding.
+    """Execution settings; all give the same trial, up to rounding.
 
     Attributes:
-        device: `auto` takes the GPU where there is one.
-        precision: Of the encoder; `auto` is bf16 autocast on a GPU that has it, else float32.
-            Heads, losses, BatchNorm statistics and weights stay float32. float64 is for checks.
-        compile: Compile the encoder with torch.compile, once for all trials of a process; minutes
-            at the start, worth it on a GPU.
-        deterministic: Let torch use kernels that repeat to the bit, and none that cannot. On a CPU
-            it always does; on a GPU it costs speed.
-        crops: Where packed crops live: mapped on the `host`, or copied to the `device`; `auto`
-            copies to a GPU where they take less than 60 % of the trial's part of it, and leave room
-            for a step.
-        sharing: Trials that share the device; each may take its part of the memory.
-        keep: Newest checkpoints that stay.
-        keep_bytes: Older checkpoints go beyond this sum; the newest one always stays.
+        device: Torch device; `auto` selects a GPU if there is one.
+        precision: Precision of the encoder; `auto` is bf16 autocast on a GPU that supports it, else
+            float32. Heads, losses, BatchNorm statistics and weights are float32. float64 is for
+            tests.
+        compile: Whether to compile the encoder with torch.compile, once for all trials of a
+            process; takes minutes at the start and pays off on a GPU.
+        deterministic: Whether torch may only use deterministic kernels. On a CPU they always are;
+            on a GPU it costs speed.
+        crops: Location of packed crops: mapped on the `host`, or copied to the `device`; `auto`
+            copies to a GPU if they take less than 60 % of the trial's part of its memory and leave
+            space for a step.
+        sharing: Number of trials that share the device; each may use an equal part of the memory.
+        keep: Number of newest checkpoints to keep.
+        keep_bytes: Maximum total size of checkpoints in bytes; the newest one is always kept.
     """
 
     device: str = "auto"
@@ -47,7 +48,7 @@ class Execution(Config):
         """Return the device.
 
         Raises:
-            InputError: There is no such device here.
+            InputError: The device is not available.
 
         Example:
             >>> Execution(device="cpu").torch_device()
@@ -66,15 +67,15 @@ class Execution(Config):
         return device
 
     def settle(self) -> None:
-        """Set what torch knows for the whole process."""
+        """Apply the process-wide settings of torch."""
         if self.deterministic:
-            # cuBLAS repeats with a workspace of fixed size alone; it reads this when it starts.
+            # cuBLAS is deterministic only with a fixed workspace; it reads this at startup.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.backends.cudnn.benchmark = False
             torch.use_deterministic_algorithms(True)
 
     def precision_on(self, device: torch.device) -> Precision:
-        """Return what `auto` means on a device.
+        """Return the precision on a device, with `auto` resolved.
 
         Example:
             >>> Execution().precision_on(torch.device("cpu"))
@@ -86,15 +87,15 @@ class Execution(Config):
         return "bf16" if fast else "float32"
 
     def keeps_on(self, device: torch.device, size: int, beside: int = 0) -> bool:
-        """Say whether crops are copied to the device.
+        """Return whether crops are copied to the device.
 
         Args:
-            device: Where the views are made.
-            size: Of the crops, in bytes.
-            beside: What a step takes, in bytes.
+            device: Device on which views are made.
+            size: Size of the crops in bytes.
+            beside: Memory of a step in bytes.
         """
         if self.crops != "auto" or device.type != "cuda":
             return self.crops == "device" and device.type != "cpu"
         free, total = torch.cuda.mem_get_info(device)
-        own = min(free, total / self.sharing)  # neighbours may not have taken theirs yet
+        own = min(free, total / self.sharing)  # other trials may not have allocated theirs yet
         return size < min(_ROOM * own, own - beside)

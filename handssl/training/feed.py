@@ -1,4 +1,4 @@
-"""From positions in a split to what the network takes: views of this rank's rows, and labels."""
+"""Batches of views and labels for this rank, from positions in a split."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Indices = NDArray[np.int64]
 
 
 class Feed:
-    """Makes the views that an objective asks for.
+    """Makes the views required by an objective.
 
     Args:
         config: The resolved configuration.
-        objective: Says which draws a step takes, and whether it reads labels.
-        store: Where the crops come from.
-        device: Where the views go.
+        objective: Objective that defines the draws of a step and whether it needs labels.
+        store: Split with the crops.
+        device: Device of the views.
 
     Attributes:
-        seconds: Spent since it was last set to 0; on a GPU without what the GPU does.
+        seconds: Time spent since it was last set to 0, in seconds; host time only on a GPU.
 
     Raises:
         InputError: There are fewer images in a backward pass than ranks.
@@ -59,11 +59,11 @@ class Feed:
         )
 
     def __call__(self, indices: Indices, epoch: int) -> tuple[list[View], PoseTarget | None]:
-        """Return this rank's views of a batch, and labels where the objective reads them.
+        """Return this rank's views of a batch, and labels if the objective needs them.
 
         Args:
-            indices: Positions of all ranks' samples.
-            epoch: Counted from 1.
+            indices: Positions of the samples of all ranks.
+            epoch: Epoch, counted from 1.
         """
         start_s = time.perf_counter()
         own = indices[own_rows(len(indices))]

@@ -1,9 +1,9 @@
 """The pretraining loop.
 
 An epoch is one pass over the pretraining images in an order drawn from (seed, epoch). Each step
-makes the views of a batch, encodes them in one pass, asks the objective for its loss and updates
-the weights. With several ranks each makes the views of its own rows of the global batch, and the
-numbers are those of one. The loop knows nothing of Ray or MLflow and writes nothing to disk.
+makes the views of a batch, encodes them in one pass, computes the objective's loss and updates the
+weights. With several ranks each makes the views of its own rows of the global batch, and the
+results equal those of one rank. The loop is independent of Ray and MLflow and writes no files.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ _STEPS_BETWEEN_AGREEMENTS = 4
 
 
 class Pretraining:
-    """Encoder, objective and optimizer of one run, advanced an epoch at a time.
+    """Encoder, objective and optimizer of one run, trained one epoch at a time.
 
     Args:
         config: The resolved configuration.
-        data: Packed splits; `probe` labels are read by the supervised objective alone.
-        execution: How to compute it here.
+        data: Packed splits; only the supervised objective reads `probe` labels.
+        execution: Execution settings.
 
     Raises:
         InputError: The split is smaller than one batch, a rank would have no rows, views would
-            leave the stored crop, or an own transformation is none.
+            leave the stored crop, or a custom transformation is invalid.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Pretraining:
         _check_own(config, self.device)
         self.feed = Feed(config, self.objective, self.store, self.device)
         self._settle(execution)
-        # A step of four views counts as two, so that arms stay comparable.
+        # A step with four views counts as two, so that arms stay comparable.
         self._pairs = max(2, len(self.objective.draws)) // 2 if config.equal_views else 1
         self._batches_per_epoch = whole_batches(
             len(data.store("pretrain")), config.global_batch, least=self._pairs
@@ -97,22 +97,22 @@ class Pretraining:
     def train_epoch(
         self, epoch: int, on_step: OnStep | None = None, must_stop: MustStop | None = None
     ) -> dict[str, float]:
-        """Make one pass of updates, or what is left of one that was stopped.
+        """Train for one epoch, or for the rest of a stopped one.
 
         Args:
-            epoch: Counted from 1; fixes sample order and every draw of theta.
+            epoch: Epoch, counted from 1; determines sample order and every draw of theta.
             on_step: Called with (steps done, steps of the epoch).
-            must_stop: Asked between steps, on every rank; one that says yes stops all.
+            must_stop: Called between steps on every rank; one that returns true stops all ranks.
 
         Returns:
             Means over the epoch: train/loss, train/loss/<term>, train/gradient_norm, and
             train/sigma/<term>, train/lr, train/views_per_step, train/encoder_views (of all epochs
-            so far), train/views_per_s, train/data_s (spent on reading crops and making views);
+            so far), train/views_per_s, train/data_s (for reading crops and making views);
             train/trust/<statistic> of the last step, if the optimizer has trust ratios.
 
         Raises:
-            DivergedError: A loss or gradient is not finite; the first such step is named.
-            InterruptedStudyError: It was stopped; `state` holds the steps that were made.
+            DivergedError: A loss or gradient is not finite; the message names the first such step.
+            InterruptedStudyError: It was stopped; `state` contains the completed steps.
         """
         self.network.train()
         log, start_s = self._open_log(epoch), time.perf_counter()
@@ -135,24 +135,24 @@ class Pretraining:
         return metrics
 
     def steps_until(self, epoch: int) -> int:
-        """Return the updates of the first epochs together.
+        """Return the total number of updates of the epochs up to `epoch`.
 
-        Where an epoch is no whole number of steps, epochs differ by one, and the sum is exact.
+        If an epoch is not a whole number of steps, epochs differ by one step and the sum is exact.
         """
         return self._batches_per_epoch * epoch // self._pairs
 
     @property
     def warmup_steps(self) -> int:
-        """Updates until the peak of the learning rate."""
+        """Number of updates until the peak of the learning rate."""
         return round(self.config.optimizer.warmup_epochs * self.steps_per_epoch)
 
     @property
     def steps_made(self) -> int:
-        """Updates so far, those of earlier runs included."""
+        """Number of updates so far, including those of earlier runs."""
         return int(self.schedule.last_epoch)
 
     def state(self) -> dict[str, Any]:
-        """Return all that the next epoch depends on besides configuration and data."""
+        """Return the state that the next epoch depends on besides configuration and data."""
         return {
             "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -161,7 +161,7 @@ class Pretraining:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
+        """Resume from a state returned by `state`."""
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -172,13 +172,13 @@ class Pretraining:
 
         Args:
             indices: Positions of the global batch.
-            epoch: Counted from 1; with the samples it fixes every draw of theta.
+            epoch: Epoch, counted from 1; with the samples it determines every draw of theta.
 
         Returns:
             The losses of this rank's share.
 
         Raises:
-            MemoryShortError: It does not fit into the memory of the device.
+            MemoryShortError: The step does not fit into the memory of the device.
         """
         with self._memory:
             self.optimizer.zero_grad(set_to_none=True)
@@ -188,7 +188,7 @@ class Pretraining:
         return losses
 
     def _backward(self, indices: Indices, epoch: int) -> Losses:
-        """Leave the gradients of a global batch; return its losses, those of this rank's share."""
+        """Compute the gradients of a global batch and return the losses of this rank's share."""
         parts = np.array_split(indices, self.config.accumulation)
         found = []
         for part in parts[:-1]:
@@ -211,16 +211,16 @@ class Pretraining:
         return log
 
     def _is_stopped(self, step: int, must_stop: MustStop | None) -> bool:
-        # Several ranks have to agree, which makes them wait for each other: not after every step.
+        # Several ranks have to agree, which synchronises them: not after every step.
         if world_size() > 1 and step % _STEPS_BETWEEN_AGREEMENTS:
             return False
         return self.is_stopped(must_stop)
 
     def is_stopped(self, must_stop: MustStop | None) -> bool:
-        """Say whether one of the ranks is asked to stop; every rank has to ask.
+        """Return whether one of the ranks must stop; every rank has to call this.
 
         Args:
-            must_stop: Of this rank; None on all or on none.
+            must_stop: Function of this rank; None on all ranks or on none.
         """
         if must_stop is None:
             return False
@@ -230,7 +230,7 @@ class Pretraining:
         return bool(sum_over_ranks(asked) > 0)
 
     def batches(self, epoch: int, first: int = 0) -> Iterator[Indices]:
-        """Return the global batches of an epoch from its step `first` on, as positions."""
+        """Return the global batches of an epoch as positions, from step `first` on."""
         batch = self.config.global_batch
         order = epoch_order(self.store, self._steps(epoch) * batch, self.config.seed, epoch)
         return (order[i : i + batch] for i in range(first * batch, len(order), batch))
@@ -249,7 +249,7 @@ class Pretraining:
         return step_bytes(self.config, draws, precision, workers=world_size()) or 0
 
     def _settle(self, execution: Execution) -> None:
-        """Bring the network to its device, type and form."""
+        """Move the network to its device and dtype, set its BatchNorm and compile it."""
         execution.settle()
         self.network.to(self.device)
         if execution.precision == "float64":
@@ -260,10 +260,10 @@ class Pretraining:
             self.encoder.compile()
 
     def _rehearse(self) -> None:
-        """Make one backward pass that leaves no trace.
+        """Make one backward pass without side effects.
 
-        DistributedDataParallel groups gradients anew after its first pass. Had a resumed run its
-        first pass where the uninterrupted one has a later one, sums over ranks would differ.
+        DistributedDataParallel regroups gradients after its first pass. If the first pass of a
+        resumed run were a later pass of an uninterrupted run, sums over ranks would differ.
         """
         buffers = {name: value.clone() for name, value in self.network.named_buffers()}
         self.network.train()
@@ -274,7 +274,7 @@ class Pretraining:
             value.copy_(buffers[name])
 
     def _lr_factor(self) -> Callable[[int], float]:
-        # Not a method of ours: the schedule would then hold us and every store we have mapped.
+        # Not a bound method: the schedule would then keep this object and all mapped stores alive.
         chosen = self.config.optimizer
         return lr_factor(
             chosen.schedule,
@@ -285,7 +285,7 @@ class Pretraining:
 
 
 def _mean(parts: list[Losses]) -> Losses:
-    """Return the mean of the losses of several passes; sigmas are those of the last."""
+    """Return the mean of the losses of several passes, with the sigmas of the last."""
     if len(parts) == 1:
         return parts[0]
     total = torch.stack([part.total for part in parts]).mean()

@@ -1,4 +1,4 @@
-"""What is measured of a trial after an epoch, besides its training losses."""
+"""Metrics of a trial after an epoch, besides its training losses."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from handssl.evaluation.diagnostics import diagnose, encoded_views
 from handssl.training.config import PretrainConfig
 
 DIAGNOSED_IMAGES = 256
-_SHARE = 0.1  # of an epoch's work that the diagnostics may take
+_SHARE = 0.1  # maximum cost of the diagnostics as a share of an epoch's work
 _PASSES_OF_TRAINING = 3  # forward, and backward at twice its cost
 
 
 def measure(
     encoder: nn.Module, data: StudyData, config: PretrainConfig, *, last: bool, diagnosed: bool
 ) -> dict[str, float]:
-    """Fit the ridge probe and report it; read the diagnostics where they are due.
+    """Fit and report the ridge probe, and compute the diagnostics if they are due.
 
     Args:
-        encoder: Frozen for the purpose.
+        encoder: Encoder, frozen meanwhile.
         data: The packed splits.
-        config: Of the trial.
-        last: Whether this is the last epoch, which alone opens `test`.
+        config: Configuration of the trial.
+        last: Whether this is the last epoch, the only one evaluated on `test`.
         diagnosed: Whether diagnostics are due.
 
     Returns:
-        `ridge/...`, the aliases of the primary measure and `diag/...`. A diagnostic that is not
-        finite is left out: it judges features, not the trial.
+        `ridge/...`, the aliases of the primary metric and `diag/...`. A diagnostic that is not
+        finite is left out: it describes features and must not fail the trial.
     """
     view_px = config.encoder.input_px
     probe, selected = fit_probe(encoder, data, view_px=view_px)
@@ -50,12 +50,12 @@ def measure(
 
 
 def diagnosis_stride(views_per_epoch: float) -> int:
-    """Return every how many epochs diagnostics are due, so that they take a tenth at most.
+    """Return the interval of diagnostics in epochs, so that they cost at most a tenth of training.
 
-    A function of the configuration alone, not of the machine: runs of a trial have the same rows.
+    It depends only on the configuration, not on the machine: all runs of a trial have equal rows.
 
     Args:
-        views_per_epoch: Views encoded and learned from in an epoch.
+        views_per_epoch: Number of training views encoded in an epoch.
 
     Example:
         >>> diagnosis_stride(2 * 130_240)

@@ -1,4 +1,4 @@
-"""A step that does not fit into memory: what was asked for, what there is, and what to change."""
+"""Explain out-of-memory errors of a step: required and available memory, and options to change."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class MemoryShortError(InputError):
 
 
 class StepMemory:
-    """While entered, turns an allocator's error into one that says what to change.
+    """Context that converts an allocator's error into one that says what to change.
 
     Args:
-        config: Of the run.
-        views_per_step: Of all ranks and passes together.
-        precision: The encoder's.
-        device: Where the step is made.
-        sharing: Trials that share the device.
+        config: Configuration of the run.
+        views_per_step: Number of views of all ranks and passes.
+        precision: Precision of the encoder.
+        device: Device of the step.
+        sharing: Number of trials that share the device.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class StepMemory:
 
     def _message(self, reason: str) -> str:
         wanted = asked_bytes(reason)
-        more = f" (one tensor asked for {_readable(wanted)})" if wanted else ""
+        more = f" (one tensor needed {_readable(wanted)})" if wanted else ""
         return (
             f"expected a step that fits into the memory of {self._device}{self._there()}, it does "
             f"not{more}: global_batch {self._config.global_batch} is {self._views_per_step} views "
@@ -91,7 +91,7 @@ class StepMemory:
 
 
 def is_memory_short(error: BaseException) -> bool:
-    """Say whether an error is an allocator's.
+    """Return whether an error comes from a memory allocator.
 
     Example:
         >>> is_memory_short(torch.OutOfMemoryError("CUDA out of memory."))
@@ -105,7 +105,7 @@ def is_memory_short(error: BaseException) -> bool:
 
 
 def asked_bytes(message: str) -> int | None:
-    """Return the bytes that an allocator's message names, None if it names none.
+    """Return the requested bytes in an allocator's message, None if there are none.
 
     Example:
         >>> asked_bytes("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
@@ -120,7 +120,7 @@ def asked_bytes(message: str) -> int | None:
 
 
 def memory_bytes(device: torch.device) -> int | None:
-    """Return the memory a device has, None where that cannot be known."""
+    """Return the memory of a device in bytes, None if it is unknown."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     if device.type != "cpu":

@@ -1,4 +1,4 @@
-"""What a step needs of a GPU's memory, reckoned from shapes: nothing is allocated for it."""
+"""Estimate the GPU memory of a step from shapes, without allocating it."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from handssl.training.execution import Precision
 
 _TYPES = {"bf16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 _FLOAT_BYTES = 4
-# A batch of views lies in memory as it is made, and once more put together.
+# A batch of views is in memory as separate views, and again concatenated.
 _IMAGE_COPIES = 2
-# A weight, its gradient, and two numbers of an optimizer.
+# A weight, its gradient, and two numbers of optimizer state.
 _PER_WEIGHT = 4
 _PROBED_VIEWS = 16
-# Workspaces of kernels, heads, gaps of the allocator; and CUDA itself, once for each process.
+# Workspaces of kernels, heads, fragmentation; and the CUDA context, once per process.
 _MARGIN, _CONTEXT_BYTES = 1.2, 600_000_000
 
 
 def step_bytes(
     config: PretrainConfig, draws: int, precision: Precision = "bf16", *, workers: int = 1
 ) -> int | None:
-    """Return about what a trial takes of each GPU while it makes a step, without resident crops.
+    """Return the approximate memory of a trial on each GPU during a step, without resident crops.
 
-    Nearly all of it is what the encoder keeps of every view for the backward pass, BatchNorm being
-    that of the whole batch: views x (kept + images) + weights, and a fifth more.
+    Nearly all of it is the encoder's saved activations of every view for the backward pass, since
+    BatchNorm needs the whole batch: views x (saved + images) + weights, and a margin of a fifth.
 
     Args:
-        config: Of the trial.
-        draws: Views of each image that a step encodes.
-        precision: Of the encoder.
-        workers: That share the batch.
+        config: Configuration of the trial.
+        draws: Number of views of each image in a step.
+        precision: Precision of the encoder.
+        workers: Number of workers that share the batch.
 
     Returns:
-        Bytes; None where the encoder is not ours and cannot be reckoned with.
+        Bytes; None for a custom encoder that cannot be estimated.
 
     Example:
         >>> round(step_bytes(PretrainConfig(), 2) / 1e9)
@@ -57,24 +57,24 @@ def step_bytes(
 
 @lru_cache(maxsize=64)
 def _of_encoder(text: str, precision: Precision) -> tuple[float, int] | None:
-    """Return the bytes an encoder keeps of a view, and the number of its weights."""
+    """Return the bytes that an encoder saves per view, and the number of its weights."""
     config = PretrainConfig.parse({"encoder": json.loads(text)}).encoder
     try:
         with torch.device("meta"):
             encoder = build_encoder(config).train()
         kept = kept_bytes(encoder.to(_TYPES[precision]), config.input_px, _PROBED_VIEWS)
-    except Exception:  # an encoder of the user's may do what a device without memory cannot
+    except Exception:  # a custom encoder may not support the meta device
         return None
     return kept / _PROBED_VIEWS, sum(p.numel() for p in encoder.parameters())
 
 
 def kept_bytes(encoder: nn.Module, input_px: int, views: int) -> int:
-    """Return what a forward pass keeps for the backward one, weights and what they share excluded.
+    """Return the bytes that a forward pass saves for the backward pass, without weights.
 
     Args:
-        encoder: On any device, in training.
-        input_px: Side of a view.
-        views: How many.
+        encoder: Encoder on any device, in training mode.
+        input_px: Side of a view in pixels.
+        views: Number of views.
     """
     weight = next(encoder.parameters())
     images = torch.empty(views, 3, input_px, input_px, dtype=weight.dtype, device=weight.device)
@@ -82,7 +82,7 @@ def kept_bytes(encoder: nn.Module, input_px: int, views: int) -> int:
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage  # held, so that no other gets its place
+        kept[storage._cdata] = storage  # kept alive, so that its address is not reused
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):

@@ -1,4 +1,4 @@
-"""Encoder and objective as one module, so that one backward pass carries all gradients."""
+"""Encoder and objective as one module, so that one backward pass computes all gradients."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from handssl.training.execution import Precision
 
 
 class Network(nn.Module):
-    """What a step computes: all views through the encoder at once, then the objective.
+    """Module of a step: encodes all views at once, then computes the objective.
 
     Args:
-        encoder: Images (B, 3, P, P) to features (B, dim).
-        objective: Features to losses.
-        precision: `bf16` computes the encoder under autocast; heads and losses never are.
+        encoder: Module from images (B, 3, P, P) to features (B, dim).
+        objective: Module from features to losses.
+        precision: `bf16` runs the encoder under autocast, but never heads and losses.
     """
 
     def __init__(self, encoder: nn.Module, objective: nn.Module, precision: Precision) -> None:
@@ -29,8 +29,8 @@ class Network(nn.Module):
         """Return the losses of a batch.
 
         Args:
-            views: In the order of the objective's draws, of equal size.
-            target: Labels, for the supervised objective.
+            views: Views in the order of the objective's draws, of equal size.
+            target: Labels for the supervised objective, else None.
         """
         dtype = next(self.parameters()).dtype
         images = torch.cat([view.images for view in views]).to(dtype)

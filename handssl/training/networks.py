@@ -1,4 +1,4 @@
-"""The modules that a configuration stands for."""
+"""Build the encoder and the objective of a configuration."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from handssl.training.config import PretrainConfig
 
 
 def networks(config: PretrainConfig) -> tuple[Encoder, Objective]:
-    """Return the encoder and the objective of a trial, their weights not set yet.
+    """Return the encoder and the objective of a trial, without initialised weights.
 
     Args:
-        config: Of the trial.
+        config: Configuration of the trial.
 
     Raises:
-        InputError: The encoder is not ours, and cannot be had or is none.
+        InputError: A custom encoder cannot be imported or is not an encoder.
     """
     encoder = build_encoder(config.encoder)
     objective = build_objective(

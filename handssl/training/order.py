@@ -1,4 +1,4 @@
-"""Which samples an epoch visits, in which order, and how many steps that makes."""
+"""Sample order of an epoch, and number of batches of a split."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from handssl.randomness import permutation
 
 
 def epoch_order(store: PackedSplit, length: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return which samples an epoch visits, in order.
+    """Return the positions of an epoch's samples, in order.
 
     Args:
         store: The split.
-        length: Samples visited; a smaller split is passed over again in a new order.
+        length: Number of samples; a smaller split is repeated in a new order.
         seed: The trial's seed.
-        epoch: Counted from 1.
+        epoch: Epoch, counted from 1.
 
     Returns:
         int64 (length,), a pure function of the arguments.
@@ -28,15 +28,15 @@ def epoch_order(store: PackedSplit, length: int, seed: int, epoch: int) -> NDArr
 
 
 def whole_batches(images: int, batch: int, *, least: int) -> int:
-    """Return how many whole batches a split has.
+    """Return the number of whole batches of a split.
 
     Args:
-        images: In the split.
-        batch: Images of one.
-        least: How many a step of an equally compared arm takes.
+        images: Number of images in the split.
+        batch: Number of images per batch.
+        least: Number of batches that one step counts as, with `equal_views`.
 
     Raises:
-        InputError: The split has fewer than `least`.
+        InputError: The split has fewer than `least` batches.
     """
     if images < least * batch:
         counted = "" if least == 1 else f" (with equal_views a step takes the views of {least})"

@@ -1,4 +1,4 @@
-"""One trial: pretrain, probe after every epoch, test once at the end, continue where it stopped."""
+"""Trial: pretrain, probe after every epoch, test once at the end, and resume after a stop."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from handssl.training.weights import save_weights
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What an epoch gave.
+    """Result of an epoch.
 
     Attributes:
-        epoch: Counted from 1.
+        epoch: Epoch, counted from 1.
         metrics: Losses, the ridge probe under every protocol on `select`, the aliases median_mm
-            and mpje_mm, diagnostics where they are due; after the last epoch test_median_mm and
-            test_mpje_mm too.
+            and mpje_mm, diagnostics if they are due; after the last epoch also test_median_mm and
+            test_mpje_mm.
     """
 
     epoch: int
@@ -41,24 +41,24 @@ class EpochResult:
 
 
 class Trial:
-    """One resolved configuration with one seed, on one machine.
+    """One resolved configuration with one seed.
 
-    The folder holds `checkpoints/`, one after every epoch or where it was stopped, the newest
-    `execution.keep` of them, and when the trial is complete `encoder.safetensors`. A trial opened
-    on such a folder goes on from the newest intact checkpoint.
+    The folder contains `checkpoints/`, the newest `execution.keep` of those saved after every epoch
+    or at a stop, and when the trial is complete `encoder.safetensors`. A trial opened on such a
+    folder resumes from the newest intact checkpoint.
 
     Args:
         config: The resolved configuration.
         data: Folder of the packed splits.
-        folder: Where the trial keeps its files.
-        execution: How to compute it here.
-        origin: Folder of the same run with fewer epochs: without a checkpoint of its own a trial
-            goes on from there, as far as the learning rate had yet to fall.
-        fence: Around the folder; None: nobody else writes there.
+        folder: Folder of the trial's files.
+        execution: Execution settings.
+        origin: Folder of the same run with fewer epochs: a trial without a checkpoint continues
+            from there, from the last state before the decay of the learning rate.
+        fence: Fence around the folder; None if no other process writes there.
 
     Raises:
         DataError: No checkpoint is intact, or it belongs to another configuration or version.
-        TakenOverError: Something was to be written, and the folder was claimed by another.
+        TakenOverError: Another process claimed the folder, and nothing was written.
     """
 
     def __init__(
@@ -88,26 +88,26 @@ class Trial:
 
     @property
     def steps_made(self) -> int:
-        """Updates so far, those of earlier runs included."""
+        """Number of updates so far, including those of earlier runs."""
         return self._pretraining.steps_made
 
     def epochs(
         self, on_step: OnStep | None = None, must_stop: MustStop | None = None
     ) -> Iterator[EpochResult]:
-        """Yield a result for every epoch, those of an earlier run first, as recorded then.
+        """Yield a result for every epoch, first the recorded ones of an earlier run.
 
-        With several ranks the first alone measures and writes; the others yield training losses.
+        With several ranks only the first measures and writes; the others yield training losses.
 
         Args:
             on_step: Called with (steps done, steps of the epoch).
-            must_stop: Asked between steps.
+            must_stop: Called between steps; training stops when it returns true.
 
         Yields:
-            One result an epoch, from 1 to `config.epochs`.
+            One result per epoch, from 1 to `config.epochs`.
 
         Raises:
             DivergedError: A loss is not finite.
-            InterruptedStudyError: It was stopped; the steps that were made are saved.
+            InterruptedStudyError: It was stopped; the completed steps are saved.
             TakenOverError: Another process has claimed the folder; nothing more is written.
         """
         self._complete_weights()
@@ -122,7 +122,7 @@ class Trial:
             self._done.append(result)
             self._save()
             yield result
-            # An epoch that is shorter than the steps between two agreements has none within it.
+            # An epoch with fewer steps than between two agreements has no agreement within it.
             if epoch < self.config.epochs and self._pretraining.is_stopped(must_stop):
                 raise InterruptedStudyError(f"stopped after epoch {epoch}")
 
@@ -157,7 +157,7 @@ class Trial:
             keep_constant(self.folder, path, fence=self._fence)
 
     def _is_constant(self, config: PretrainConfig, steps: int) -> bool:
-        """Say whether so many updates of a run, and no more epochs, end before the rate falls."""
+        """Return whether this number of updates of a run ends before its rate decays."""
         run = self._pretraining
         limit = constant_steps(config, run.steps_until, run.warmup_steps)
         return 0 < steps <= limit
@@ -167,7 +167,7 @@ class Trial:
         return self.folder / "encoder.safetensors"
 
     def _complete_weights(self) -> None:
-        """Write the weights of a trial whose last checkpoint was brought from elsewhere."""
+        """Write the missing weights of a complete trial whose last checkpoint was copied here."""
         complete = len(self._done) == self.config.epochs and rank() == 0
         if complete and not self._weights.exists():
             save_weights(self._pretraining.encoder, self._weights, fence=self._fence)
@@ -201,6 +201,6 @@ class Trial:
 
 
 def _measurable(encoder: Encoder) -> Encoder:
-    """Return an encoder in the type that images are measured in."""
+    """Return an encoder in float32, the dtype of the evaluation."""
     is_double = next(encoder.parameters()).dtype == torch.float64
     return copy.deepcopy(encoder).float() if is_double else encoder

@@ -1,4 +1,4 @@
-"""Weights alone, as safetensors: written whole or not at all."""
+"""Save and load weights as safetensors."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from handssl.training.checkpoints.writing import write_whole
 
 
 def save_weights(module: nn.Module, path: Path, *, fence: Fence | None = None) -> None:
-    """Write a module's weights as safetensors, whole or not at all.
+    """Write a module's weights as safetensors, atomically.
 
     Args:
-        module: Whose state is written under torch's names.
-        path: Final name.
-        fence: Around the trial's folder.
+        module: Module whose state dict is written, with torch's names.
+        path: Final path.
+        fence: Fence around the trial's folder.
 
     Raises:
-        DataError: The disk is full or the place cannot be written.
-        TakenOverError: The folder was claimed by another; nothing was written.
+        DataError: The disk is full or the path is not writable.
+        TakenOverError: Another process claimed the folder; nothing was written.
     """
     weights = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
     content = safetensors.torch.save(weights)
@@ -31,10 +31,10 @@ def save_weights(module: nn.Module, path: Path, *, fence: Fence | None = None) -
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
-    """Fill a module with weights that `save_weights` wrote.
+    """Load weights written by `save_weights` into a module.
 
     Args:
-        module: Of the same architecture.
+        module: Module with the same architecture.
         path: The file.
 
     Raises:

@@ -180,7 +180,7 @@ def test_the_target_is_the_difference_over_the_range():
         (f"{HERE}:NeedsArguments", "a class without arguments.*'strength'"),
         (f"{HERE}:Empty", "Empty without ranges, regressable, probability, apply"),
         (f"{HERE}:uncallable", "an apply to call"),
-        (f"{HERE}:nameless", "name: expected up to 40 small letters"),
+        (f"{HERE}:nameless", "name: expected up to 40 lower-case letters"),
         (f"{HERE}:taken", "name: expected a name that is not taken.*got 'blur'"),
         (f"{HERE}:flip", "a name that is not taken.*got 'hflip'"),
         (f"{HERE}:reserved", "a name that is not taken.*got 'contrastive'"),
@@ -212,8 +212,8 @@ def test_two_of_one_name_and_an_object_that_nobody_can_import_are_refused():
         ("brighter", r"expected images in \[0, 1\], got \[0.5.*\]; clamp them"),
         ("undefined", "expected finite images"),
         ("random", "expected equal images for equal arguments"),
-        ("whole_batch", "each image changed by its own row alone"),
-        ("overwrites", "expected images that are left as they are"),
+        ("whole_batch", "expected images that depend only on their row"),
+        ("overwrites", "expected unchanged input images"),
         ("fails", "RuntimeError: no such colour"),
     ],
 )
@@ -231,7 +231,7 @@ def test_good_ones_pass_the_probe_which_leaves_random_numbers_alone():
 
 def test_one_that_says_something_else_by_now_is_refused():
     kept = CONFIG.own[0].model_copy(update={"probability": 0.25})
-    with pytest.raises(InputError, match="got other probability; give what changed another name"):
+    with pytest.raises(InputError, match="got different probability; rename the changed trans"):
         require_sound(kept, view_px=8)
 
 

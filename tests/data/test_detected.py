@@ -43,7 +43,7 @@ def test_a_sample_without_a_box_is_damaged(boxes, blob_dataset):
         ("x,1,2,3,4", "line 3: id, x, y, width, height: expected five numbers, found x, 1"),
         ("1,1,2,3", "line 3: id, x, y, width, height: expected five numbers"),
         ("1,1,2,0,4", "line 3: width, height: expected an area, found 0 x 4"),
-        ("0,1,2,3,4", "line 3: id: expected each once, 0 comes again"),
+        ("0,1,2,3,4", "line 3: id: expected each once, found 0 again"),
     ],
 )
 def test_mistakes_are_told_by_line(boxes, blob_dataset, line, message):

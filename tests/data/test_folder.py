@@ -164,7 +164,7 @@ def test_a_root_without_images_says_what_it_holds(tmp_path, make, found):
 
 def test_names_that_hash_alike_are_refused(root, monkeypatch):
     monkeypatch.setattr(folder, "_hash", lambda text: len(text) % 3)
-    with pytest.raises(DataError, match=r"expected an id of its own, found that of .*; rename it"):
+    with pytest.raises(DataError, match=r"expected a unique id, found the same as .*; rename it"):
         FolderReader(root)
 
 
@@ -271,7 +271,7 @@ def test_of_many_mistakes_the_first_are_listed_and_the_others_counted(root, boxe
     ("header", "message"),
     [
         ("file,x,y,w,h", "line 1: expected a header with .*, missing width, height"),
-        ("file,x,y,width,height", "expected a line for each box, found a header alone"),
+        ("file,x,y,width,height", "expected a line for each box, found only a header"),
     ],
 )
 def test_a_file_without_boxes_is_named(root, boxes, header, message):

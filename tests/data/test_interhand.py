@@ -367,7 +367,7 @@ BROKEN = [
         r"frame 12006: expected joint_valid of shape \(42, 1\), found \(41, 1\)",
     ),
     ("joint_3d", put("1", "12006", value=None), "capture 1 frame 12006: expected an object"),
-    ("joint_3d", behind, r"_joint_3d\.json: id \d+: expected valid joints before the camera"),
+    ("joint_3d", behind, r"_joint_3d\.json: id \d+: expected valid joints in front of the camera"),
     ("joint_3d", put("x", value={}), "expected a whole number as key, found 'x'"),
     (
         "joint_3d",

@@ -268,14 +268,14 @@ MISTAKES = [
     ({"xyz": np.full((N, 21, 3), "1")}, "xyz: expected float, found <U1"),
     ({"valid": np.ones((N, 21))}, "valid: expected bool, found float64"),
     ({"split": np.full(N, None)}, "expected a .npz without pickles"),
-    ({"unit": None}, "unit: expected m or mm beside xyz, found none"),
-    ({"unit": "cm"}, "unit: expected m or mm beside xyz, found cm"),
+    ({"unit": None}, "unit: expected m or mm with xyz, found none"),
+    ({"unit": "cm"}, "unit: expected m or mm with xyz, found cm"),
     ({"unit": "mm"}, "in the median sample, found 9e-05 m; is 'mm' the unit?"),
     (
         {"xyz": hands() * 1000},
         "xyz: expected 0.02 to 0.25 m from wrist to middle MCP in the median",
     ),
-    ({"camera": None}, "camera: expected it beside xyz, found none"),
+    ({"camera": None}, "camera: expected matrices with xyz, found none"),
     ({"camera": CAMERA.T}, "camera, row 0: expected finite numbers [[fx, s, cx], [0, fy, cy]"),
     ({"camera": np.diag([60.0, -60, 1])}, "camera, row 0: expected finite numbers [[fx, s, cx]"),
     (
@@ -288,7 +288,7 @@ MISTAKES = [
     ),
     (
         {"xyz": changed(hands(), (3, 8, 2), -0.5)},
-        "xyz, row 3, index_tip: expected joints before the camera (z > 0)",
+        "xyz, row 3, index_tip: expected joints in front of the camera (z > 0)",
     ),
     (
         {"uv": projected(hands()) + changed(np.zeros((N, 21, 2)), (2, 4, 1), 2.1)},

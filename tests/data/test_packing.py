@@ -210,7 +210,7 @@ def test_a_folder_packed_from_something_else_is_refused(tmp_path, reader, settin
 def test_a_packing_begun_with_something_else_is_refused_and_kept(tmp_path):
     with pytest.raises(DataError, match="image 600"):
         pack(Numbers(700, damaged=[600]), tmp_path / "s", workers=1, **SETTINGS)
-    with pytest.raises(DataError, match=r"s\.partial: .* remove it or choose another place"):
+    with pytest.raises(DataError, match=r"s\.partial: .* remove it or choose another folder"):
         pack(Numbers(700, fingerprint="b2"), tmp_path / "s", **SETTINGS)
     reader = Numbers(700)
     pack(reader, tmp_path / "s", **SETTINGS)

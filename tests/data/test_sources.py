@@ -89,7 +89,7 @@ def test_an_image_that_was_left_out_is_packed_once_it_is_repaired(run, few, tmp_
     assert (code, json.loads(out)["images"], json.loads(out)["damaged"]) == (0, 11, 1)
     (few / "0005.jpg").write_bytes(whole)
     code, _, err = run("verify", tmp_path / "s", "--root", few, "-q")
-    assert (code, "0005.jpg" in err, "is whole now" in err) == (3, True, True)
+    assert (code, "0005.jpg" in err, "is intact now" in err) == (3, True, True)
     code, out, err = run(*words)
     assert (code, json.loads(out)["images"], json.loads(out)["damaged"]) == (0, 12, 0)
     assert "its sources have changed, so it was packed again" in err
@@ -106,7 +106,7 @@ def test_no_damage_allowed_holds_for_a_store_that_is_there(run, few, tmp_path):
     cut(few / "0007.jpg")
     code, _, err = run(*packing(few, tmp_path / "s", "--max-damaged", 1))
     assert (code, "at most 1 damaged samples, found 2" in err) == (3, True)
-    assert "the store stays as it is" in err
+    assert "the store is not changed until" in err
     assert PackedStore(tmp_path / "s").manifest.damaged == 1
 
 
@@ -210,10 +210,10 @@ def test_an_image_that_is_gone_is_damage_and_the_store_stays(run, few, tmp_path)
     content = (few / "0005.jpg").read_bytes()
     (few / "0005.jpg").write_bytes(b"")
     code, _, err = run("verify", tmp_path / "s", "--root", few, "-q")
-    assert (code, "0005.jpg" in err, "whole when it was packed" in err) == (3, True, True)
+    assert (code, "0005.jpg" in err, "intact when it was packed" in err) == (3, True, True)
     code, _, err = run(*packing(few, tmp_path / "s"))
     assert (code, "0005.jpg: expected a whole JPEG" in err) == (3, True)
-    assert "the store stays as it is" in err
+    assert "the store is not changed until" in err
     assert verify(PackedStore(tmp_path / "s")) == []
     assert (tmp_path / "s.partial").exists()
     (few / "0005.jpg").write_bytes(content)

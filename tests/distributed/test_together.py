@@ -40,7 +40,7 @@ def test_every_rank_returns_what_it_found():
     ("work", "said"),
     [
         (fail_on_one, "rank 1 of 2: ValueError: one is no good"),
-        (die_on_one, "rank 1 of 2 ended without a word"),
+        (die_on_one, "rank 1 of 2 ended without a result"),
     ],
 )
 def test_a_rank_that_fails_or_dies_is_named_and_the_others_are_ended(work, said):

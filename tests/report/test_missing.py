@@ -83,7 +83,7 @@ def test_a_study_that_is_not_over_says_what_it_has_not_chosen(tmp_path, data, ca
         run(study(), tmp_path, data, lambda one: "running" if one.block == 2 else "completed")
     terminal, document, _, _ = told(tmp_path, capsys)
     assert "Stage objectives has chosen nothing yet" in terminal
-    assert "Stage compositions is not shown: it waits for what objectives chooses" in terminal
+    assert "Stage compositions is not shown: it waits for the choice of objectives" in terminal
     assert {cell["why"] for cell in document["missing"]["cells"]} == {"not finished"}
 
 

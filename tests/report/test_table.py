@@ -100,7 +100,7 @@ def test_every_outcome_is_named_wherever_the_table_is_shown(outcome):
 
 
 def test_a_trial_stopped_here_at_its_last_epoch_was_trained_by_another_stage(rows):
-    said = "another stage or study may have trained to the end"
+    said = "Another stage or study may have completed trials that were stopped here."
     assert said not in layout_of(rows).note
     stopped = [replace(r, outcome="stopped") if r.label == BEST else r for r in rows]
     assert said in layout_of(stopped).note

@@ -273,7 +273,7 @@ def test_a_holder_that_has_yet_to_write_its_name_is_another_process(tmp_path):
 
 def test_a_folder_that_cannot_hold_a_lock_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="choose a folder on a file system with locks"):
+    with pytest.raises(DataError, match="choose a writable folder on a file system with locks"):
         RunLock(tmp_path / "file")
 
 

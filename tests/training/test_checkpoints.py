@@ -135,7 +135,7 @@ def test_a_part_or_a_repetition_of_a_tensor_is_kept_without_the_rest(tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.complex128, torch.float8_e4m3fn])
 def test_a_tensor_of_a_type_the_format_has_not_is_named(dtype):
-    with pytest.raises(TypeError, match=r"model\.odd: cannot keep a tensor of torch"):
+    with pytest.raises(TypeError, match=r"model\.odd: cannot store a tensor of torch"):
         encode({"model": {"odd": torch.zeros(2, dtype=dtype)}})
 
 
@@ -460,7 +460,7 @@ def test_a_full_disk_is_told_in_bytes_and_costs_no_earlier_checkpoint(small_disk
     kept = [folder.save(run_state(epoch, numbers=100_000)) for epoch in (1, 2)]
     before = [path.read_bytes() for path in kept]
     needed = encode(run_state(3, numbers=400_000).to_dict()).size_bytes
-    with pytest.raises(DataError, match=f"room for {needed} bytes, the disk is full") as caught:
+    with pytest.raises(DataError, match=f"space for {needed} bytes, the disk is full") as caught:
         folder.save(run_state(3, numbers=400_000))
     free = int(str(caught.value).split("(")[1].split(" ")[0])
     assert 1_000_000 < free < needed  # of after the temporary file was removed

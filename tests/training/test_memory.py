@@ -44,7 +44,7 @@ def test_an_allocator_error_in_a_step_names_the_batch_and_what_to_change(
     with pytest.raises(InputError) as caught:
         run.train_epoch(1)
     message = str(caught.value)
-    assert f"one tensor asked for {asked}" in message
+    assert f"one tensor needed {asked}" in message
     assert "global_batch 16 is 32 views a step on 1 worker(s) in 1 pass(es)" in message
     assert "memory of cpu (" in message
     assert "--precision bf16" in message
@@ -89,5 +89,5 @@ def test_an_allocation_that_is_impossible_is_recognised(blob_data) -> None:
         torch.empty(2**50, dtype=torch.uint8)  # more than any process can address
 
     run.encoder.register_forward_pre_hook(ask)
-    with pytest.raises(InputError, match=r"one tensor asked for 1048576\.0 GiB"):
+    with pytest.raises(InputError, match=r"one tensor needed 1048576\.0 GiB"):
         run.train_epoch(1)

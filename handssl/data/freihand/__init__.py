@@ -1,4 +1,4 @@
-"""FreiHAND: all images of a downloaded root, official or procedural, as samples.
+"""FreiHAND: samples of all images of a root, official or procedural.
 
 Reference:
     C. Zimmermann et al., "FreiHAND: a dataset for markerless capture of hand pose and shape from

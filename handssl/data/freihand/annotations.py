@@ -1,4 +1,4 @@
-"""Read the annotation lists of a root into arrays, once; later openings map them from the cache.
+"""Parse the annotation lists of a FreiHAND root into arrays and cache them.
 
 The list of vertices, 1.7 GB, is never opened.
 """
@@ -28,12 +28,12 @@ _SCALE_TOLERANCE_M = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """The checked lists of one set, one entry an id.
+    """Validated annotations of one set, one entry per id.
 
     Attributes:
-        camera: float64 (N, 3, 3), pixels.
-        xyz: float64 (N, 21, 3), metres in the camera frame.
-        digest: 16 bytes; of all of it.
+        camera: Pinhole matrices, float64 (N, 3, 3), pixels.
+        xyz: Joints, float64 (N, 21, 3), metres in the camera frame.
+        digest: Digest of all lists, 16 bytes.
     """
 
     camera: Floats
@@ -42,7 +42,7 @@ class Annotations:
 
 
 def list_path(root: Path, part: str, name: str) -> Path:
-    """Return where a list lies: `<root>/<part>_<name>.json`."""
+    """Return the path of a list: `<root>/<part>_<name>.json`."""
     return root / f"{part}_{name}.json"
 
 
@@ -52,15 +52,15 @@ def open_annotations(
     """Return the annotations of `training` or `evaluation`.
 
     Args:
-        root: Folder that holds `<part>_{K,xyz,scale}.json`.
+        root: Folder that contains `<part>_{K,xyz,scale}.json`.
         part: `training` or `evaluation`.
-        count: Entries that every list must have.
+        count: Expected number of entries of every list.
         counted_by: Files that determined `count`.
 
     Raises:
-        DataError: A list is missing, is no JSON, or has another length; an entry has another
-            shape, is not finite, lies behind the camera, or belongs to another id: the bone 9-10
-            is not as long as `scale` says, within 0.1 mm.
+        DataError: A list is missing, is not JSON, or has a different length; an entry has a wrong
+            shape, is not finite, lies behind the camera, or belongs to another id: the length of
+            bone 9-10 differs from `scale` by more than 0.1 mm.
     """
     paths = [list_path(root, part, name) for name in _SHAPES]
     for path in paths:
@@ -134,7 +134,7 @@ def _check_camera(path: Path, camera: Floats) -> None:
 
 def _check_joints(path: Path, xyz: Floats) -> None:
     _refuse(path, ~np.isfinite(xyz).all(axis=(1, 2)), "finite joints", xyz)
-    _refuse(path, ~(xyz[..., 2] > 0).all(axis=1), "joints before the camera, z > 0", xyz)
+    _refuse(path, ~(xyz[..., 2] > 0).all(axis=1), "joints in front of the camera, z > 0", xyz)
 
 
 def _check_scale(path: Path, scale: Floats, xyz: Floats) -> None:

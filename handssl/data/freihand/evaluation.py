@@ -1,4 +1,4 @@
-"""Find the evaluation set: in the root, in another one, or nowhere."""
+"""Find the FreiHAND evaluation set, in the training root or in a separate one."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _ADVICE = "FreiHAND_pub_v2_eval.zip holds it"
 def find_evaluation(
     root: Path, evaluation_root: Path | None, count: int
 ) -> tuple[Path | None, tuple[str, ...]]:
-    """Return the folder with the annotated evaluation set, or None and why it was left out.
+    """Return the folder of the annotated evaluation set, or None with the reason.
 
     Args:
-        root: Folder that holds `training/`.
-        evaluation_root: Where the evaluation release lies; None looks into `root` and into its
-            sibling `<root>_eval`.
-        count: Images that it must have; with 0 there is none.
+        root: Folder that contains `training/`.
+        evaluation_root: Folder of the evaluation release; None searches `root` and its sibling
+            `<root>_eval`.
+        count: Number of evaluation images; 0 if the set has none.
 
     Raises:
-        DataError: `evaluation_root` was given and does not hold it.
-        InputError: It was given, and the set has none.
+        DataError: `evaluation_root` was given and does not contain the set.
+        InputError: `evaluation_root` was given, but the set has no evaluation images.
     """
     if evaluation_root is not None:
         if not count:
@@ -46,7 +46,7 @@ def find_evaluation(
 
 
 def _missing(folder: Path) -> str | None:
-    """Return the name of what a folder lacks."""
+    """Return the name of the first missing file or folder, or None."""
     for name in ("K", "xyz", "scale"):
         path = list_path(folder, "evaluation", name)
         if not path.is_file():
@@ -55,5 +55,5 @@ def _missing(folder: Path) -> str | None:
 
 
 def _begun(folder: Path) -> bool:
-    """Whether a folder holds a part of the set, as the training release does."""
+    """Whether a folder contains a part of the set, as the training release does."""
     return list_path(folder, "evaluation", "K").is_file() or (folder / "evaluation").is_dir()

@@ -1,4 +1,4 @@
-"""Say what a folder is that was taken for a FreiHAND root."""
+"""Explain why a folder is not a FreiHAND root and suggest the right one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def explain_root(root: Path) -> str:
     """Return the message for a folder without `training/rgb` and `training_K.json`.
 
     Args:
-        root: What the user gave.
+        root: Folder given by the user.
 
     Returns:
-        What was expected, what the folder holds, and what may be meant instead.
+        The expected content, the content found, and a suggestion if there is one.
     """
     names = [path.name for path in _inside(root)]
     found = ", ".join(sorted(names)[:8]) if names else "nothing"
@@ -50,7 +50,7 @@ def _hint(root: Path) -> str | None:
 def _inside(folder: Path) -> list[Path]:
     try:
         return list(islice(folder.iterdir(), _LOOKED_AT))
-    except OSError:  # no folder, or not for us
+    except OSError:  # not a folder, or no permission
         return []
 
 

@@ -1,8 +1,8 @@
-"""What a FreiHAND root must hold, and where its parts lie.
+"""Expected content and paths of a FreiHAND root.
 
 <root>/training/rgb/%08d.jpg                image id = unique id + unique ids x version
-<root>/training_{K,xyz,scale}.json          one entry a unique id
-<root or other>/evaluation/rgb/%08d.jpg     likewise, one version
+<root>/training_{K,xyz,scale}.json          one entry per unique id
+<root or other>/evaluation/rgb/%08d.jpg     numbered from 0, one version
 <root or other>/evaluation_{K,xyz,scale}.json
 """
 
@@ -32,17 +32,17 @@ _EVALUATION, _IMAGE_PX = 3_960, 224
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """What a root must hold.
+    """Expected content of a root.
 
     Attributes:
-        unique: Annotated training ids.
-        versions: Names of the images of each, all that the set was made with.
-        evaluation: Evaluation images, if they are there.
-        image_px: Side of the images.
+        unique: Number of annotated training ids.
+        versions: Names of all image versions of an id.
+        evaluation: Number of evaluation images, if they are present.
+        image_px: Side of the images in pixels.
         ids: Unique ids of each split.
-        split_rule: By what they are divided.
-        identity: What determines the images beside the annotations.
-        stated_by: The `procedural.json` that says so; empty for official data.
+        split_rule: Description of the rule that divides the ids into splits.
+        identity: Text that determines the images apart from the annotations.
+        stated_by: Path of the `procedural.json` that states it; empty for official data.
     """
 
     unique: int
@@ -56,15 +56,15 @@ class Layout:
 
 
 def read_layout(root: Path, rule: SplitRule) -> Layout:
-    """Return the official layout, or what `procedural.json` says.
+    """Return the official layout, or the one stated in `procedural.json`.
 
     Args:
-        root: Folder that holds `training/`.
-        rule: How official ids are divided; procedural ones have splits of their own.
+        root: Folder that contains `training/`.
+        rule: Split rule for official ids; procedural sets define their own splits.
 
     Raises:
-        DataError: This is no FreiHAND root; the message says what it may be.
-        InputError: There is no such rule.
+        DataError: This is not a FreiHAND root; the message suggests what it may be.
+        InputError: The rule is unknown.
     """
     if not ((root / "training" / "rgb").is_dir() and list_path(root, "training", "K").is_file()):
         raise DataError(explain_root(root))
@@ -102,16 +102,16 @@ def _read_manifest(path: Path) -> ProceduralManifest:
 
 
 def choose_versions(root: Path, layout: Layout, asked: Collection[str] | None) -> tuple[str, ...]:
-    """Return the versions that are read, in the order of the files.
+    """Return the versions to read, in the order of the files.
 
     Args:
-        root: Folder that holds `training/`.
-        layout: What it must hold.
-        asked: Names; None takes all that the root has.
+        root: Folder that contains `training/`.
+        layout: Expected content of the root.
+        asked: Requested versions; None selects all that the root has.
 
     Raises:
         DataError: The root has no images.
-        InputError: A name is unknown, or the root does not have that version, or none is asked for.
+        InputError: A version is unknown or not in the root, or the request is empty.
     """
     there = tuple(name for name in layout.versions if _has_version(root, layout, name))
     if not there:
@@ -136,13 +136,13 @@ def _first_image(root: Path, layout: Layout, version: str) -> Path:
 
 
 def _has_version(root: Path, layout: Layout, version: str) -> bool:
-    # Its first or its last image: a version that lost one of them is damaged, not absent.
+    # First or last image: a version that lacks only one of them is damaged, not absent.
     first = layout.versions.index(version) * layout.unique
     ends = (first, first + layout.unique - 1)
     return any(image_path(root, "training", number).is_file() for number in ends)
 
 
 def image_path(root: Path, part: str, number: int) -> Path:
-    """Return the file of an image of `training` or `evaluation`."""
+    """Return the path of an image of `training` or `evaluation`."""
     # One parse: joining part by part costs as much as reading the file.
     return Path(f"{root}/{part}/rgb/{number:08d}.jpg")

@@ -1,4 +1,4 @@
-"""The FreiHAND reader: rows to samples, official or procedural."""
+"""Reader of official and procedural FreiHAND roots."""
 
 from __future__ import annotations
 
@@ -22,28 +22,27 @@ class FreihandReader:
 
     Training images come version by version: `id` = unique id + 32,560 x version, `group` = unique
     id. Then the evaluation images i = 0..3,959: `id` = 130,240 + i, `group` = 32,560 + i. Labels
-    are in metres, uv = (K xyz) / z. The JSON is parsed at the first opening, later ones map the
-    cache. A `procedural.json` in the root states counts, splits and image size; without it the
-    official ones are insisted on.
+    are in metres, uv = (K xyz) / z. The JSON is parsed on first use and mapped from a cache later.
+    A `procedural.json` in the root states counts, splits and image size; without it the official
+    ones are required.
 
-    The splits `pretrain`, `probe`, `select` and `test` are of training images; with official data
-    `pretrain` lists the images of `probe`. `evaluation` is there where the evaluation release is.
+    The splits `pretrain`, `probe`, `select` and `test` contain training images; with official data
+    `pretrain` lists the images of `probe`. `evaluation` exists if the evaluation release is found.
 
     Args:
-        root: Folder that holds `training/` and `training_{K,xyz,scale}.json`.
-        rule: How official ids are divided, see `official_split`.
-        versions: Some of gs, hom, sample, auto; None takes all that the root has.
-        evaluation_root: Folder of the evaluation release; None looks into `root` and
-            `<root>_eval`.
+        root: Folder that contains `training/` and `training_{K,xyz,scale}.json`.
+        rule: Split rule for official ids, see `official_split`.
+        versions: Some of gs, hom, sample, auto; None selects all that the root has.
+        evaluation_root: Folder of the evaluation release; None searches `root` and `<root>_eval`.
 
     Attributes:
-        versions: Those that are read.
-        evaluation_root: Where the evaluation set was found, or None.
-        notes: Remarks for people: what was left out, and why.
+        versions: Versions that are read.
+        evaluation_root: Folder of the evaluation set, or None.
+        notes: Remarks for the user: what was left out, and why.
 
     Raises:
-        DataError: A root or a list is not what the layout promises.
-        InputError: A rule or a version is unknown or not there.
+        DataError: A root or a list differs from the expected layout.
+        InputError: A rule or a version is unknown or not available.
     """
 
     name = "freihand"
@@ -73,7 +72,7 @@ class FreihandReader:
         self.fingerprint = self._fingerprint()
 
     def __reduce__(self) -> tuple[Callable[..., FreihandReader], tuple[Path]]:
-        # Other processes open the cache themselves: mapped arrays would be copied into the pickle.
+        # Other processes open the cache themselves: a pickle would copy the mapped arrays.
         again = partial(
             FreihandReader,
             rule=self.rule,

@@ -1,4 +1,4 @@
-"""How the official training ids are divided; all versions of an id stay together."""
+"""Splits of the official FreiHAND training ids; all versions of an id stay together."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def official_split(rule: SplitRule) -> dict[Split, Rows]:
         rule: `blocks` or `published_90_10`.
 
     Returns:
-        Ascending unique ids; `pretrain` and `probe` list the same.
+        Ascending unique ids; `pretrain` and `probe` are equal.
 
     Raises:
-        InputError: There is no such rule.
+        InputError: The rule is unknown.
 
     Example:
         >>> {split: len(ids) for split, ids in official_split("blocks").items()}

@@ -1,4 +1,4 @@
-"""InterHand2.6M: the single hands of a downloaded tree as samples.
+"""InterHand2.6M: samples of the single hands of a downloaded tree.
 
 Reference:
     G. Moon et al., "InterHand2.6M: a dataset and baseline for 3D interacting hand pose estimation

@@ -1,4 +1,4 @@
-"""Read images and annotations of a split into columns."""
+"""Read the images and annotations of a split into columns."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _NUMBERS = ("id", "capture", "width", "height", "camera", "frame")
 
 
 def read_hands(path: Path) -> Arrays:
-    """Return the annotations of one hand: image id, whether left, validity (N, 21) in our order.
+    """Return single-hand annotations: image id, whether left, validity (N, 21) in our order.
 
     Raises:
-        DataError: An annotation lacks something or has another length.
+        DataError: An annotation lacks a field or has a wrong length.
     """
     ids, left, valid = array("q"), bytearray(), bytearray()
     for entry in stream_items(path, "annotations"):
@@ -57,7 +57,7 @@ def _side(entry: dict[str, Any], where: str) -> int:
 
 
 class _Table:
-    """Strings by number."""
+    """Column of strings, stored as integer codes."""
 
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
@@ -67,7 +67,7 @@ class _Table:
         self._column.append(self._codes.setdefault(text, len(self._codes)))
 
     def sorted(self) -> tuple[NDArray[np.int32], NDArray[np.bytes_]]:
-        """Return codes and strings; codes follow the order of the strings."""
+        """Return codes and sorted strings; a code is the rank of its string."""
         names = np.array([text.encode() for text in self._codes], dtype="S")
         order = np.argsort(names, kind="stable")
         rank = np.empty(len(order), dtype=np.int32)
@@ -76,15 +76,15 @@ class _Table:
 
 
 def read_images(path: Path, cameras: Lookup, frames: Lookup) -> Arrays:
-    """Return the images: id, capture, size, rows of camera and frame (-1: none), path in codes.
+    """Return the images: id, capture, size, rows of camera and frame (-1: none), coded path.
 
     Args:
         path: The `data` file.
-        cameras: Rows by (capture, name).
-        frames: Rows by (capture, frame).
+        cameras: Camera rows by (capture, name).
+        frames: Frame rows by (capture, frame).
 
     Raises:
-        DataError: An image lacks something.
+        DataError: An image lacks a field.
     """
     columns = [array("q") for _ in _NUMBERS]
     tables = [_Table() for _ in _PARTS]

@@ -1,4 +1,4 @@
-"""From the world's joints to those of one camera."""
+"""Transform joints from the world frame to the frame of a camera."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from handssl.data.sample import Rows
 
 Floats = NDArray[np.float64]
 
-# InterHand2.6M counts each finger from tip to base and the wrist last; we from wrist to tips.
+# InterHand2.6M numbers each finger from tip to base and the wrist last; we from wrist to tips.
 ORDER = np.array([20, *(base - k for base in (3, 7, 11, 15, 19) for k in range(4))])
 
 
@@ -18,11 +18,11 @@ def camera_joints_mm(index: Arrays, rows: Rows) -> Floats:
     """Return the joints of the annotated hand in the camera frame, R (X - campos).
 
     Args:
-        index: As `open_index` returns it.
-        rows: (n,).
+        index: Index returned by `open_index`.
+        rows: Rows of the index, (n,).
 
     Returns:
-        (n, 21, 3), mm, our order; also of joints that are not valid.
+        Joints (n, 21, 3), mm, our order; including joints that are not valid.
     """
     joints = 21 * index["left"][rows].astype(np.int64)[:, None] + ORDER
     world = index["world"][index["frame"][rows][:, None], joints]

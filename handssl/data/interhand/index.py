@@ -1,6 +1,6 @@
-"""The index of a released split: every image of one hand as a row of a few arrays.
+"""Index of a released split: one row of a few arrays per image of a single hand.
 
-The JSON is parsed once, joined and checked; later openings map the arrays from the cache.
+The JSON is parsed, joined and checked once; later the arrays are mapped from a cache.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ CAPTURES = 1_000
 
 
 def open_index(files: SplitFiles) -> Arrays:
-    """Return the index of a split, from the cache where it was parsed before.
+    """Return the index of a split, from the cache if it was parsed before.
 
     Args:
-        files: The split.
+        files: Files of the split.
 
     Returns:
         For each row, ascending by `id`: `left`, `valid` (N, 21), `width`, `height`, `capture`,
-        the path in codes of `sequence_name`, `folder_name`, `file_name`, `camera` (a row of
+        the path as codes of `sequence_name`, `folder_name`, `file_name`, `camera` (a row of
         `camera_name`, `camrot`, `campos`, `focal`, `princpt`) and `frame` (a row of `world`
-        (F, 42, 3), mm); and `digest` of all of it.
+        (F, 42, 3), mm); and `digest` of all arrays.
 
     Raises:
-        DataError: The annotations are damaged or do not fit together.
+        DataError: The annotations are damaged or inconsistent.
     """
     return cached_arrays(files.annotations, f"interhand-{_VERSION}", lambda: _parse(files))
 
@@ -73,7 +73,7 @@ def _parse(files: SplitFiles) -> Arrays:
 
 
 def _join(files: SplitFiles, hands: Arrays, images: Arrays) -> Arrays:
-    """Attach to every hand its image; both come in orders of their own."""
+    """Join every hand with its image; both lists are in arbitrary order."""
     hand_order, image_order = np.argsort(hands["id"]), np.argsort(images["id"])
     ids, image_ids = hands["id"][hand_order], images["id"][image_order]
     for name, values in (("annotation of one hand", ids), ("image", image_ids)):
@@ -95,7 +95,7 @@ def _join(files: SplitFiles, hands: Arrays, images: Arrays) -> Arrays:
 
 
 def _check_rows(files: SplitFiles, index: Arrays) -> None:
-    """Refuse rows without camera or frame and numbers that do not fit; then narrow the types."""
+    """Reject rows without camera or frame and numbers out of range; then narrow the types."""
     area = np.minimum(index["width"], index["height"])
     checks = (
         (files.camera, index["camera"] < 0, "a camera", "none"),
@@ -120,7 +120,7 @@ def _within(values: NDArray[Any], limit: int) -> NDArray[np.bool_]:
 
 
 def _keep_used_frames(index: Arrays, frames: Arrays) -> Arrays:
-    """Return the frames that rows point to, in order of capture and number."""
+    """Return the frames that rows refer to, ordered by capture and number."""
     used = np.unique(index["frame"])
     used = used[np.lexsort(frames["world_key"][used].T[::-1])]
     rank = np.zeros(len(frames["world"]), dtype=np.int32)
@@ -136,8 +136,9 @@ def _check_joints(files: SplitFiles, index: Arrays) -> None:
         if bad.any():
             row, joint = np.argwhere(bad)[0]
             raise DataError(
-                f"{files.joint_3d}: id {index['id'][start + row]}: expected valid joints before "
-                f"the camera (z > 0), found joint {joint} at {xyz[row, joint].round(2).tolist()} mm"
+                f"{files.joint_3d}: id {index['id'][start + row]}: expected valid joints in front "
+                f"of the camera (z > 0), found joint {joint} at "
+                f"{xyz[row, joint].round(2).tolist()} mm"
             )
 
 
@@ -151,6 +152,6 @@ def _digest(index: Arrays) -> bytes:
 
 
 def image_path(index: Arrays, row: int) -> str:
-    """Return the path of an image as `file_name` states it, relative to the split's folder."""
+    """Return the path of an image as in `file_name`, relative to the split's folder."""
     parts = (bytes(index[f"{n}_name"][index[n][row]]).decode() for n in _PATH)
     return "/".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""Where the files of InterHand2.6M lie: the tree of v1.0 and the older one.
+"""Paths of the files of InterHand2.6M: the tree of v1.0 and the older one.
 
 annotations/<split>/InterHand2.6M_<split>_{data,camera,joint_3d}.json    v1.0
 annotations/all/InterHand2.6M_<split>_{data,camera,joint_3d}.json        older
@@ -24,9 +24,9 @@ class SplitFiles:
     Attributes:
         released: Name of the split.
         images: Folder that `file_name` is relative to.
-        data: Images and annotations.
-        camera: Cameras of every capture.
-        joint_3d: World coordinates of every frame.
+        data: JSON file of images and annotations.
+        camera: JSON file of the cameras of every capture.
+        joint_3d: JSON file of the world coordinates of every frame.
     """
 
     released: Released
@@ -45,7 +45,7 @@ def find_splits(root: Path) -> tuple[SplitFiles, ...]:
     """Return the released splits whose annotations and images are both on disk.
 
     Args:
-        root: Folder that holds `annotations/` and `images/`.
+        root: Folder that contains `annotations/` and `images/`.
 
     Raises:
         DataError: There is no such split, or one of its annotation files is missing.

@@ -1,4 +1,4 @@
-"""Which images of InterHand2.6M are shown."""
+"""Selection of InterHand2.6M images."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _WRIST, _MIDDLE_MCP = 0, 9
 
 
 class InterhandOptions(Config):
-    """Which images are shown; in every split.
+    """Options that select images, applied to every split.
 
     Attributes:
         hands: `single`, the images of one hand (`hand_type` right or left), as the paper's 688k.
-        complete: Only hands with all 21 joints valid.
+        complete: Whether to use only hands with all 21 joints valid.
         cameras: `colour`, `grey` (cameras 410xxx, one channel stored as three) or `all`.
-        frames_every: Of the remaining frames in order, every n-th; for pilots.
-        cameras_every: Of the remaining cameras in order, every n-th; for pilots.
+        frames_every: Keep every n-th of the remaining frames; for pilots.
+        cameras_every: Keep every n-th of the remaining cameras; for pilots.
     """
 
     hands: Literal["single"] = "single"
@@ -36,16 +36,16 @@ class InterhandOptions(Config):
 
 
 def select_rows(index: Arrays, options: InterhandOptions) -> Rows:
-    """Return the rows of an index that the options leave, ascending.
+    """Return the rows of an index that the options select, ascending.
 
-    Wrist and middle MCP must be valid in all of them: root and scale come from these two.
+    Wrist and middle MCP must be valid in every row: they define root and scale.
 
     Args:
-        index: As `open_index` returns it.
-        options: What is wanted.
+        index: Index returned by `open_index`.
+        options: Selection options.
 
     Returns:
-        int64 (n,).
+        Row numbers, int64 (n,).
     """
     valid = np.asarray(index["valid"])
     keep = valid[:, _WRIST] & valid[:, _MIDDLE_MCP]
@@ -61,7 +61,7 @@ def select_rows(index: Arrays, options: InterhandOptions) -> Rows:
 
 
 def _thin(rows: Rows, codes: np.ndarray, every: int) -> Rows:
-    """Keep the rows of every n-th code that occurs; codes are in order of capture and number."""
+    """Keep the rows of every n-th occurring code; codes are ordered by capture and number."""
     if every == 1:
         return rows
     return np.asarray(rows[np.isin(codes, np.unique(codes)[::every])])

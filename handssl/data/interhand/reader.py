@@ -1,4 +1,4 @@
-"""The InterHand2.6M reader: released splits to ours."""
+"""Reader of InterHand2.6M that maps the released splits to ours."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ class InterhandReader:
 
     Released train is `pretrain` and, where all 21 joints are valid, `probe`; val is `select`; test
     is `test`. Splits that are not on disk are left out. The official single-hand counts at 5 fps
-    are train 687,548, val 234,183, test 33,665; `released` counts the same. A sample also needs a
-    valid wrist and middle MCP, since root and scale come from them: that removes a few.
+    are train 687,548, val 234,183, test 33,665; `released` contains the same counts. A sample also
+    needs a valid wrist and middle MCP, which define root and scale: that removes a few.
 
-    `id` = official image id + 10^10 x (0 train, 1 val, 2 test); `group` = capture + 1000 x the
-    same. Left hands are mirrored: u' = W - 1 - u, X' = -X, cx' = W - 1 - cx. The JSON is parsed at
-    the first opening (minutes for train); later ones map the cache.
+    `id` = official image id + 10^10 x s and `group` = capture + 1000 x s with s = 0 for train, 1
+    for val, 2 for test. Left hands are mirrored: u' = W - 1 - u, X' = -X, cx' = W - 1 - cx. The
+    JSON is parsed on first use (minutes for train) and mapped from a cache later.
 
     Args:
-        root: Folder that holds `annotations/` and `images/`.
-        hands: As in `InterhandOptions`, like all that follow.
-        complete: Only hands with all 21 joints valid.
+        root: Folder that contains `annotations/` and `images/`.
+        hands: See `InterhandOptions`.
+        complete: Whether to use only hands with all 21 joints valid.
         cameras: `all`, `colour` or `grey`.
-        frames_every: Every n-th frame.
-        cameras_every: Every n-th camera.
+        frames_every: Keep every n-th frame.
+        cameras_every: Keep every n-th camera.
 
     Raises:
-        DataError: The tree or its annotations are not what the layout promises.
-        InputError: An option is not valid, or the options leave nothing of a split.
+        DataError: The tree or its annotations differ from the expected layout.
+        InputError: An option is invalid, or the options select no image of a split.
     """
 
     name = "interhand"
@@ -82,7 +82,7 @@ class InterhandReader:
         self.fingerprint = self._fingerprint()
 
     def __reduce__(self) -> tuple[Callable[..., InterhandReader], tuple[Path]]:
-        # Other processes open the cache themselves: mapped arrays would be copied into the pickle.
+        # Other processes open the cache themselves: a pickle would copy the mapped arrays.
         return partial(InterhandReader, **self.options.model_dump()), (self.root,)
 
     def __len__(self) -> int:

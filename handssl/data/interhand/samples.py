@@ -1,4 +1,4 @@
-"""One row of an index to a sample; left hands as mirrored right ones."""
+"""Make samples from index rows; left hands are mirrored to right ones."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Part:
     """A released split.
 
     Attributes:
-        files: Where it lies.
-        index: Its images of one hand.
-        rows: Of the index, those that are shown.
+        files: Paths of its files.
+        index: Index of its single-hand images.
+        rows: Selected rows of the index, (n,).
     """
 
     files: SplitFiles
@@ -33,11 +33,11 @@ class Part:
 
 
 def make_sample(part: Part, row: int) -> Sample:
-    """Read an image and make its hand a right one.
+    """Read an image and its labels; a left hand is mirrored to a right one.
 
     Args:
         part: The split.
-        row: Of its index.
+        row: Row of its index.
 
     Raises:
         DataError: The image is missing or damaged.
@@ -63,12 +63,12 @@ def make_sample(part: Part, row: int) -> Sample:
 
 
 def file_of_row(part: Part, row: int) -> Path:
-    """Return the image of a row of an index."""
+    """Return the image path of an index row."""
     return part.files.images / image_path(part.index, row)
 
 
 def _project(xyz: Floats, camera: Floats, valid: np.ndarray) -> Floats:
-    """Return pixels, 0 for joints that are not valid: those may lie anywhere."""
+    """Return pixel coordinates, 0 for invalid joints, whose positions are arbitrary."""
     uv = np.zeros((len(xyz), 2))
     homogeneous = xyz[valid] @ camera.T
     uv[valid] = homogeneous[:, :2] / homogeneous[:, 2:]

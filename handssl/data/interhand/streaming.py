@@ -1,4 +1,4 @@
-"""Stream the JSON of InterHand2.6M: more than a gigabyte, never in memory as a whole."""
+"""Stream the JSON files of InterHand2.6M, which are too large to load as a whole."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from handssl.errors import DataError, InputError
 
 JOINTS = 42
-"""Both hands: right 0 to 20, left 21 to 41."""
+"""Joints of both hands: right 0 to 20, left 21 to 41."""
 
 
 def stream_items(path: Path, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the entries of the list `name` at the top level, one at a time.
+    """Yield the entries of the top-level list `name`, one at a time.
 
     Raises:
-        DataError: The file cannot be read, is not JSON, or an entry is no object.
+        DataError: The file cannot be read, is not JSON, or an entry is not an object.
         InputError: ijson is not installed.
     """
     for item in _guarded(path, "items", f"{name}.item"):
@@ -30,7 +30,7 @@ def stream_items(path: Path, name: str) -> Iterator[dict[str, Any]]:
 
 
 def stream_pairs(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the keys at the top level with their values, one at a time.
+    """Yield the top-level keys with their values, one at a time.
 
     Raises:
         DataError: The file cannot be read or is not JSON.
@@ -61,13 +61,13 @@ def numbers(value: Any, shape: tuple[int, ...], where: str, name: str) -> NDArra
     """Return nested lists as an array.
 
     Args:
-        value: What the file holds.
-        shape: What it must have; a trailing 1 may be missing.
+        value: Value from the file.
+        shape: Expected shape; a trailing 1 may be missing.
         where: File and entry, for the message.
-        name: Of the value, for the message.
+        name: Name of the value, for the message.
 
     Raises:
-        DataError: It holds something else.
+        DataError: The value is not numeric or has another shape.
     """
     try:
         array = np.array(value, dtype=np.float64)
@@ -82,6 +82,6 @@ def flags(value: Any, where: str) -> NDArray[np.bool_]:
     """Return `joint_valid`, 42 x 1 in the file, as bool (42,).
 
     Raises:
-        DataError: It has another length.
+        DataError: The value has another length.
     """
     return np.asarray(numbers(value, (JOINTS, 1), where, "joint_valid")[:, 0] > 0)

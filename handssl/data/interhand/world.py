@@ -1,4 +1,4 @@
-"""Read cameras and world coordinates of a split into arrays.
+"""Read the cameras and world coordinates of a split into arrays.
 
 World coordinates are in mm; cam = R (X - campos), u = f x / z + c.
 """
@@ -22,10 +22,10 @@ _SHAPES = {"camrot": (3, 3), "campos": (3,), "focal": (2,), "princpt": (2,)}
 
 
 def read_cameras(path: Path) -> tuple[Arrays, Lookup]:
-    """Return cameras in order of capture and name, and their row by (capture, name).
+    """Return cameras ordered by capture and name, and their rows by (capture, name).
 
     Raises:
-        DataError: A parameter is missing, of another shape or not finite.
+        DataError: A parameter is missing, has a wrong shape or is not finite.
     """
     entries = {
         (_number(path, capture), name): {key: values[key].get(name) for key in _SHAPES}
@@ -59,13 +59,13 @@ def _finite(
 
 
 def read_frames(path: Path) -> tuple[Arrays, Lookup]:
-    """Return world coordinates and validity of every frame, and rows by (capture, frame).
+    """Return world coordinates and validity of every frame, and their rows by (capture, frame).
 
     Returns:
         `world` (F, 42, 3) in mm, `world_valid` (F, 42), `world_key` (F, 2) with capture and frame.
 
     Raises:
-        DataError: A frame has other lengths.
+        DataError: A frame has arrays of wrong length.
     """
     rows: dict[tuple[int, Any], int] = {}
     world, valid = bytearray(), bytearray()
@@ -84,7 +84,7 @@ def read_frames(path: Path) -> tuple[Arrays, Lookup]:
 
 
 def _frame_entries(path: Path) -> Iterator[tuple[tuple[int, int], dict[str, Any], str]]:
-    """Yield (capture, frame), the entry, and where it is."""
+    """Yield (capture, frame), the entry, and its location for messages."""
     for capture, frames in stream_pairs(path):
         number = _number(path, capture)
         for frame, entry in _object(path, f"capture {capture}", frames).items():

@@ -1,6 +1,6 @@
 """Procedural hands: a skinned mesh, posed, lit and rendered on the CPU, with exact labels.
 
-Made for checking and demonstrating the software; no substitute for FreiHAND or InterHand2.6M.
+Meant for testing and demonstrating the software; no substitute for FreiHAND or InterHand2.6M.
 """
 
 from handssl.data.procedural.dataset import ProceduralSpec, make_sample

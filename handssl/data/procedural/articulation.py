@@ -1,4 +1,4 @@
-"""Bend the mesh: forward kinematics and linear blend skinning."""
+"""Pose the mesh with forward kinematics and linear blend skinning."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def bend(pose: HandPose, subject: Subject) -> tuple[Floats, Floats]:
     """Return the vertices and the 21 joints of a subject's hand in a pose.
 
     Args:
-        pose: Angles.
-        subject: Lengths and thickness.
+        pose: Joint angles.
+        subject: Bone lengths and thickness.
 
     Returns:
         Vertices (V, 3) and joints (21, 3) in our order, metres, in the mesh's frame (fingers along
-        -y, back of the hand along +x). Tips are points of the skin.
+        -y, back of the hand along +x). Fingertips lie on the skin.
     """
     mesh = load_mesh()
     world = _kinematics(pose, subject)
@@ -49,7 +49,7 @@ def _kinematics(pose: HandPose, subject: Subject) -> Floats:
 
 
 def _turns(pose: HandPose) -> dict[int, Floats]:
-    """Return the rotation of every joint that moves, in its own axes."""
+    """Return the rotation of every moving joint in its local axes."""
     turns = {FOREARM: _about_y(pose.wrist[1]) @ _about_x(pose.wrist[0])}
     for finger, base in enumerate((1, 6, 11, 16, 21)):
         flexion = pose.flexion[finger]

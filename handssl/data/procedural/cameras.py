@@ -1,4 +1,4 @@
-"""Where the camera stands: a cone of views or any view, and a hand-centred framing."""
+"""Draw camera views, from a cone or from all directions, and frame the hand."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Level = Literal["cone", "hard"]
 
 BOX_MARGIN = 1.25
 _DEPTH_M = (0.4, 0.95)
-_OFF_CENTRE = 0.015  # of the image side, either way
-# The mesh's frame has y along the arm and its own handedness; half a turn about x makes y point
+_OFF_CENTRE = 0.015  # maximum offset in image sides
+# The mesh's frame has y along the arm and its own handedness; a half turn about x makes y point
 # down and z away from the camera, with the fingers up.
 _UPRIGHT = np.diag([1.0, -1.0, -1.0]) @ np.diag([-1.0, -1.0, 1.0])
 
@@ -21,15 +21,15 @@ _UPRIGHT = np.diag([1.0, -1.0, -1.0]) @ np.diag([-1.0, -1.0, 1.0])
 def draw_view(rng: np.random.Generator, level: Level) -> Floats:
     """Draw a rotation from the mesh's frame to the camera's.
 
-    `cone`: any side of the hand (palm, back, edges), tilted by at most 60 degrees and turned in
+    `cone`: any side of the hand (palm, back, edges), tilted by at most 60 degrees and rotated in
     the image plane by at most 90. `hard`: uniform over all rotations.
 
     Args:
-        rng: All randomness comes from it.
-        level: Which of the two.
+        rng: Source of randomness.
+        level: `cone` or `hard`.
 
     Returns:
-        (3, 3), a proper rotation.
+        Proper rotation matrix (3, 3).
     """
     if level == "hard":
         return _from_quaternion(rng.normal(size=4))
@@ -42,17 +42,17 @@ def draw_view(rng: np.random.Generator, level: Level) -> Floats:
 def frame(
     rng: np.random.Generator, joints: Floats, vertices: Floats, *, image_px: int, context: float
 ) -> tuple[Floats, Floats, Floats]:
-    """Place the hand before the camera and choose the focal length.
+    """Place the hand in front of the camera and choose the focal length.
 
     The box around the projected joints (margin 1.25) has side image / context x U(0.9, 1) and its
-    centre lies within 1.5 % of the image side of the image's centre.
+    centre is within 1.5 % of the image side from the image's centre.
 
     Args:
-        rng: All randomness comes from it.
-        joints: (21, 3), metres, turned into the camera's axes.
-        vertices: (V, 3), likewise.
-        image_px: Side of the image.
-        context: Side of the image in box sides, at least.
+        rng: Source of randomness.
+        joints: Joints in metres, rotated into the camera's axes, (21, 3).
+        vertices: Vertices in metres, rotated into the camera's axes, (V, 3).
+        image_px: Side of the image in pixels.
+        context: Minimum side of the image in box sides.
 
     Returns:
         Joints and vertices in the camera frame, and the camera (3, 3), its principal point at the
@@ -62,14 +62,14 @@ def frame(
     wanted_px = rng.uniform(-_OFF_CENTRE, _OFF_CENTRE, 2) * image_px
     shift = -joints.mean(0)
     shift[2] += rng.uniform(*_DEPTH_M)
-    for _ in range(3):  # moving the hand changes its perspective; three rounds settle it
+    for _ in range(3):  # moving the hand changes its perspective; three iterations converge
         low, high = _extent(joints + shift)
         focal_px = box_px / BOX_MARGIN / float((high - low).max())
         shift[:2] += (wanted_px / focal_px - (low + high) / 2) * (joints.mean(0) + shift)[2]
     low, high = _extent(joints + shift)
     focal_px = box_px / BOX_MARGIN / float((high - low).max())
     # Pixel coordinates count from the centre of the first pixel; FreiHAND's principal point is
-    # half the side all the same.
+    # nevertheless half the side.
     centre_px = image_px / 2
     camera = np.array([[focal_px, 0, centre_px], [0, focal_px, centre_px], [0, 0, 1.0]])
     return joints + shift, vertices + shift, camera

@@ -1,4 +1,4 @@
-"""Procedural hands as a dataset: index to sample is a pure function, in any order, any process."""
+"""Dataset of procedural hands: a sample is a pure function of its index, in any process."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from handssl.data.sample import SPLITS, Sample, Split
 from handssl.errors import InputError
 from handssl.randomness import numpy_generator
 
-# Raise it when the same spec starts to give other images or labels.
+# Increment it when the same spec starts to produce other images or labels.
 GENERATOR_VERSION = 1
 
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
 class ProceduralSpec(Config):
-    """What determines a set of procedural hands, to the last bit.
+    """Specification of a set of procedural hands, which determines it to the last bit.
 
     Attributes:
-        pretrain: Unique hands of the split; likewise probe, select, test.
-        versions: Backgrounds of every unique hand; the other versions differ in nothing else.
-        image_px: Side of the square images.
+        pretrain: Number of unique hands of the split; also for probe, select and test.
+        versions: Number of backgrounds of every unique hand; versions differ in nothing else.
+        image_px: Side of the square images in pixels.
         context: Side of the image in box sides, so that a crop of that size stays inside.
         level: `cone` of views around the hand's sides, or `hard`: any view.
-        seed: Of everything drawn.
-        evaluation: Hands of a second test set, one background each.
+        seed: Seed of all random draws.
+        evaluation: Number of hands of a second test set, one background each.
     """
 
     pretrain: Count = 2048
@@ -55,32 +55,32 @@ class ProceduralSpec(Config):
     @property
     def fingerprint(self) -> str:
         """Hash of the spec and the generator's version, 32 hex characters."""
-        # Sets without evaluation images keep the fingerprint they had before there were any.
+        # Sets without evaluation images keep the fingerprint from before the field existed.
         values = self.model_dump_json(exclude=None if self.evaluation else {"evaluation"})
         text = f"procedural {GENERATOR_VERSION} {values}"
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     @property
     def splits(self) -> tuple[Split, ...]:
-        """The splits of a set, `evaluation` only if it has any."""
+        """The splits of a set, with `evaluation` only if it has any images."""
         return (*SPLITS, "evaluation") if self.evaluation else SPLITS
 
     @property
     def unique(self) -> int:
-        """Unique hands over all splits but `evaluation`."""
+        """Number of unique hands over all splits except `evaluation`."""
         return sum(self.count(split) for split in SPLITS)
 
     @property
     def images(self) -> int:
-        """Images over all splits."""
+        """Number of images over all splits."""
         return sum(self.count(split) * self.versions_of(split) for split in self.splits)
 
     def versions_of(self, split: Split) -> int:
-        """Return the backgrounds of every hand of a split."""
+        """Return the number of backgrounds per hand of a split."""
         return 1 if split == "evaluation" else self.versions
 
     def count(self, split: Split) -> int:
-        """Return the unique hands of a split."""
+        """Return the number of unique hands of a split."""
         return int(getattr(self, split))
 
     def unique_ids(self, split: Split) -> range:
@@ -97,7 +97,7 @@ class ProceduralSpec(Config):
 
 @dataclass(frozen=True, eq=False)
 class Hand:
-    """One hand before it is drawn: labels and what the renderer needs."""
+    """One hand before rendering: subject, joints, mesh and camera."""
 
     subject: int
     xyz: NDArray[np.float64]
@@ -106,7 +106,7 @@ class Hand:
 
 
 def make_hand(spec: ProceduralSpec, split: Split, index: int) -> Hand:
-    """Draw subject, pose and camera of a hand; the same for all its versions."""
+    """Draw the subject, pose and camera of a hand; equal for all its versions."""
     rng = numpy_generator("hand", spec.seed, split, index)
     numbers = subject_numbers(split)
     number = numbers[int(rng.integers(len(numbers)))]
@@ -119,17 +119,17 @@ def make_hand(spec: ProceduralSpec, split: Split, index: int) -> Hand:
 
 
 def make_sample(spec: ProceduralSpec, split: Split, index: int, version: int = 0) -> Sample:
-    """Draw one image with exact labels.
+    """Render one image with exact labels.
 
     Args:
-        spec: What determines the set.
-        split: Decides which subjects, lights and backgrounds can occur; no two splits share any.
-        index: Hand within the split.
-        version: Which of its backgrounds.
+        spec: Specification of the set.
+        split: Determines the possible subjects, lights and backgrounds; no two splits share any.
+        index: Index of the hand within the split.
+        version: Index of the background.
 
     Returns:
         A right hand; `id` = unique id + unique hands x version, `group` = unique id. In
-        `evaluation`, `id` counts on behind the last version.
+        `evaluation`, ids continue after those of the last version.
 
     Raises:
         InputError: Index or version is outside the spec.

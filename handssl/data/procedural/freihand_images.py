@@ -27,23 +27,23 @@ def write_images(
     workers: int,
     on_progress: Callable[[int, int], None] | None,
 ) -> Labels:
-    """Write every image below `<root>/{training,evaluation}/rgb`, which must be there.
+    """Write every image below `<root>/{training,evaluation}/rgb`, which must exist.
 
     Args:
-        root: Where.
-        spec: What.
-        workers: Processes; 1 renders in this one.
-        on_progress: Called with (images done, images in all).
+        root: Root folder.
+        spec: Specification of the set.
+        workers: Number of processes; 1 renders in this one.
+        on_progress: Called with (images done, total images).
 
     Returns:
-        K, xyz and scale of every unique id, evaluation included, as plain lists.
+        K, xyz and scale of every unique id, including evaluation, as plain lists.
 
     Raises:
         OSError: An image cannot be written.
     """
     labels: Labels = {}
     done = 0
-    # Closed at once if the caller is interrupted: the processes end with it.
+    # Closed at once if the caller is interrupted, which ends the processes.
     chunks = completed(_write_chunk, _chunks(spec), shared=(root, spec), workers=workers)
     with closing(chunks):
         for written, images in chunks:
@@ -69,7 +69,7 @@ def _write_chunk(
     for index in range(start, stop):
         for version in range(versions):
             sample = make_sample(spec, split, index, version)
-            # The evaluation set counts its files from 0.
+            # The files of the evaluation set are numbered from 0.
             part, number = ("evaluation", index) if split == "evaluation" else ("training", None)
             name = f"{sample.id if number is None else number:08d}.jpg"
             _write_jpeg(root / part / "rgb" / name, sample.image)

@@ -1,4 +1,4 @@
-"""What a folder of written procedural hands says about itself."""
+"""Manifest of a folder of procedural hands in FreiHAND's layout."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class ProceduralManifest(Config):
     """The contents of `procedural.json`.
 
     Attributes:
-        spec: What determines the set.
-        fingerprint: Of the spec and the generator.
-        unique_ids: First unique id of each split and the one after its last.
-        subjects: Likewise for subjects.
+        spec: Specification of the set.
+        fingerprint: Fingerprint of the spec and the generator's version.
+        unique_ids: Range of unique ids of each split, (first, last + 1).
+        subjects: Range of subject numbers of each split, (first, last + 1).
     """
 
     format_version: Literal[1] = 1

@@ -1,4 +1,4 @@
-"""The annotation files of a procedural InterHand2.6M tree."""
+"""Contents of the annotation files of a procedural InterHand2.6M tree."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _BOX_MARGIN = 1.2
 
 
 def file_name(capture: int, view: View, frame: int) -> str:
-    """Return the path of an image below the folder of its split."""
+    """Return the path of an image relative to the folder of its split."""
     return f"Capture{capture}/{SEQUENCE}/cam{view.name}/image{frame_number(frame)}.jpg"
 
 
 def frame_number(frame: int) -> int:
-    """Return the official-looking number of a frame."""
+    """Return the number of a frame in the official numbering style."""
     return FIRST_FRAME + FRAME_STEP * frame
 
 
 def annotate(spec: InterhandTreeSpec, released: Released) -> dict[str, Json]:
     """Return the contents of the `data`, `camera` and `joint_3d` files of a split.
 
-    Images are in order of their ids, annotations in another one, as in the official files.
+    Images are ordered by id, annotations are not, as in the official files.
     """
     images: list[Json] = []
     annotations: list[Json] = []
@@ -103,7 +103,7 @@ def _annotation_entry(image_id: int, world: WorldFrame, view: View) -> Json:
 
 
 def _box(world: WorldFrame, view: View) -> list[float]:
-    """Return x, y, width, height around the valid joints, a fifth larger."""
+    """Return x, y, width, height of the box around the valid joints, enlarged by a fifth."""
     camera = (world.joints_mm[world.valid] - view.position_mm) @ view.rotation.T
     uv: NDArray[np.float64] = camera[:, :2] / camera[:, 2:] * view.focal + view.principal
     low, high = uv.min(axis=0), uv.max(axis=0)

@@ -1,4 +1,4 @@
-"""Draw what one camera of a procedural capture sees."""
+"""Render the view of one camera of a procedural capture."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _STUDIO = np.float32(0.2)  # the official background is a dark room
 
 
 def draw_image(world: WorldFrame, view: View, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw what a camera sees of a frame.
+    """Render the view of a frame by one camera.
 
     Args:
         world: Hands and light.
         view: The camera.
-        rng: Of background and noise.
+        rng: Source of randomness for background and noise.
 
     Returns:
-        uint8 (height, width, 3), RGB; of a grey camera with three equal channels.
+        uint8 (height, width, 3), RGB; for a grey camera with three equal channels.
     """
     width, height = view.size_px
     side = max(width, height)
@@ -34,7 +34,7 @@ def draw_image(world: WorldFrame, view: View, rng: np.random.Generator) -> NDArr
     light = replace(world.light, direction=view.rotation @ world.light.direction)
     colour, coverage = render(vertices, world.faces, world.albedo, camera, light, image_px=side)
     scene = _STUDIO * draw_background(rng, side) * (1.0 - coverage) + colour
-    # The renderer draws squares; the picture is the part the camera keeps.
+    # The renderer draws squares; the image is cropped to the camera's size.
     image = develop(rng, np.ascontiguousarray(scene[:height, :width]))
     if view.grey:
         image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)

@@ -1,4 +1,4 @@
-"""Procedural captures as InterHand2.6M has them: one pose in the world, many cameras around it."""
+"""Procedural captures in the style of InterHand2.6M: one pose in the world, many cameras."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HAND_TYPES: tuple[HandType, ...] = ("right", "left", "interacting")
 SUBJECTS_OF: dict[Released, Split] = {"train": "pretrain", "val": "select", "test": "test"}
 FIRST_FRAME, FRAME_STEP = 12_000, 6
 _DISTANCE_M = (0.95, 1.15)
-_FOCAL_SHARE = (2.1, 2.4)  # of the longer side; the official cameras have 2.5
+_FOCAL_SHARE = (2.1, 2.4)  # in longer image sides; the official cameras have 2.5
 _APART_M = 0.05
 _SPOILT_EVERY, _WRISTLESS_EVERY = 4, 8
 
@@ -37,13 +37,13 @@ class View:
     """One camera of a capture.
 
     Attributes:
-        name: 400xxx or 410xxx.
-        grey: One channel, stored as three.
-        size_px: (width, height).
-        rotation: (3, 3), world to camera.
-        position_mm: (3,), of the camera in the world.
-        focal: (2,), pixels.
-        principal: (2,), pixels.
+        name: Camera name, 400xxx (colour) or 410xxx (grey).
+        grey: Whether the camera has one channel, stored as three.
+        size_px: Image size (width, height) in pixels.
+        rotation: Rotation from world to camera, (3, 3).
+        position_mm: Position of the camera in the world, (3,), mm.
+        focal: Focal lengths, (2,), pixels.
+        principal: Principal point, (2,), pixels.
     """
 
     name: str
@@ -57,16 +57,16 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class WorldFrame:
-    """One moment of a capture in the world; the mesh holds what is visible.
+    """One frame of a capture in the world; the mesh contains all visible hands.
 
     Attributes:
-        hand_type: Which hands are there.
-        joints_mm: (42, 3), official order; of an absent hand (1, 1, 1).
-        valid: bool (42,).
-        vertices_mm: (V, 3).
-        faces: (F, 3), counter-clockwise from outside.
-        albedo: (V, 3).
-        light: Its direction is in the world.
+        hand_type: Hands in the frame: right, left or interacting.
+        joints_mm: Joints in the official order, (42, 3), mm; (1, 1, 1) for an absent hand.
+        valid: Whether each joint has a label, bool (42,).
+        vertices_mm: Mesh vertices, (V, 3), mm.
+        faces: Triangles, (F, 3), counter-clockwise from outside.
+        albedo: Vertex colours, (V, 3), in [0, 1].
+        light: The light, with its direction in the world frame.
     """
 
     hand_type: HandType
@@ -79,7 +79,7 @@ class WorldFrame:
 
 
 def make_views(spec: InterhandTreeSpec, released: Released, capture: int) -> list[View]:
-    """Draw the cameras of a capture, all around its middle."""
+    """Draw the cameras of a capture, in all directions around its centre."""
     views = []
     for number in range(spec.colour + spec.grey):
         grey = number >= spec.colour
@@ -103,7 +103,7 @@ def make_views(spec: InterhandTreeSpec, released: Released, capture: int) -> lis
 
 
 def make_frame(spec: InterhandTreeSpec, released: Released, capture: int, frame: int) -> WorldFrame:
-    """Draw poses, places and light of a frame; the same for all cameras."""
+    """Draw poses, positions and light of a frame; equal for all cameras."""
     rng = numpy_generator("interhand frame", spec.seed, released, capture, frame)
     numbers = subject_numbers(SUBJECTS_OF[released])
     subject = draw_subject(spec.seed, numbers[capture % len(numbers)])
@@ -116,7 +116,7 @@ def make_frame(spec: InterhandTreeSpec, released: Released, capture: int, frame:
             continue
         surface, bones = _place(rng, subject, left=side == 1, alone=hand_type != "interacting")
         joints[21 * side + ORDER], valid[21 * side : 21 * side + 21] = bones, True
-        # A mirrored mesh is inside out until its triangles turn the other way.
+        # A mirrored mesh is inside out: reverse the order of its triangles' vertices.
         triangles = load_mesh().faces[:, :: 1 - 2 * side]
         faces.append(triangles + sum(len(skin) for skin in vertices))
         vertices.append(surface)
@@ -140,7 +140,7 @@ def _place(
 
 
 def _spoil(rng: np.random.Generator, frame: int, joints: Floats, valid: NDArray[np.bool_]) -> None:
-    """Take labels away, in place."""
+    """Invalidate some labels in place."""
     if frame % _SPOILT_EVERY == _SPOILT_EVERY - 1:
         present = np.flatnonzero(valid)
         fingers = present[present % 21 < 8]  # thumb and index

@@ -1,4 +1,4 @@
-"""What determines a procedural InterHand2.6M tree."""
+"""Specification of a procedural InterHand2.6M tree."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from pydantic import Field
 from handssl.config import Config
 from handssl.data.interhand.layout import Released
 
-# Raise it when the same spec starts to give other images or labels.
+# Increment it when the same spec starts to produce other images or labels.
 GENERATOR_VERSION = 1
 Few = Annotated[int, Field(ge=0, le=100)]
 Side = Annotated[int, Field(ge=48, le=1024)]
 
 
 class InterhandTreeSpec(Config):
-    """What determines a procedural InterHand2.6M tree, to the last bit.
+    """Specification of a procedural InterHand2.6M tree, which determines it to the last bit.
 
-    Frames are of a right hand, a left hand and both, in turn; every fourth has some joints without
-    labels, every eighth has no wrist.
+    Frames alternate between a right hand, a left hand and both; every fourth has some joints
+    without labels, every eighth has no wrist.
 
     Attributes:
-        train: Captures of the released split; likewise val, test. 0 leaves the split out.
-        frames: Of every capture.
-        colour: Colour cameras (400xxx) around every capture; likewise grey ones (410xxx).
-        image_px: (width, height) of the landscape cameras; every other one is portrait.
+        train: Number of captures of the released split; also for val and test. 0 omits the split.
+        frames: Number of frames of every capture.
+        colour: Number of colour cameras (400xxx) of every capture; `grey` is that of grey ones
+            (410xxx).
+        image_px: (width, height) of the landscape cameras in pixels; every other one is portrait.
         layout: The tree of `v1.0` or the `older` one.
-        seed: Of everything drawn.
+        seed: Seed of all random draws.
     """
 
     train: Few = 2
@@ -48,5 +49,5 @@ class InterhandTreeSpec(Config):
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def captures(self, released: Released) -> int:
-        """Return the captures of a released split."""
+        """Return the number of captures of a released split."""
         return int(getattr(self, released))

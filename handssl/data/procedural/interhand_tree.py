@@ -5,7 +5,7 @@
     <root>/annotations/all/...                                                     layout older
     <root>/procedural.json                                                         written last
 
-The folder is written beside its place and renamed when complete: what has the final name is whole.
+The folder is written under a temporary name and renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ Progress = Callable[[int, int], None]
 def write_interhand(
     root: Path, spec: InterhandTreeSpec, *, workers: int = 2, on_progress: Progress | None = None
 ) -> Path:
-    """Write a tree of procedural hands, or keep the one that is already there.
+    """Write a tree of procedural hands, or keep the existing one.
 
     Args:
-        root: The folder; it must not hold anything else.
-        spec: What to write.
-        workers: Processes; 1 renders in this one.
-        on_progress: Called with (images done, images in all).
+        root: The folder; it must not contain anything else.
+        spec: Specification of the tree.
+        workers: Number of processes; 1 renders in this one.
+        on_progress: Called with (images done, total images).
 
     Returns:
         The root.
 
     Raises:
-        DataError: The folder holds another tree or something else, or cannot be written.
+        DataError: The folder contains another tree or something else, or is not writable.
     """
     if root.exists():
         return _reuse(root, spec)

@@ -1,6 +1,6 @@
-"""The skinned hand: mesh, joints and skin weights, with a forearm added at the wrist.
+"""Skinned hand: mesh, joints and skin weights, with a forearm added at the wrist.
 
-The mesh has 25 joints of its own (five metacarpals among them) and a 26th, the forearm, that bends
+The mesh has 25 original joints (including five metacarpals) and a 26th, the forearm, that bends
 at the wrist. A joint's local axes are: -z along the bone, +y to the back of the hand, x the axis of
 flexion. Units are metres.
 """
@@ -24,7 +24,7 @@ PARENTS = (-1, 0, 1, 2, 3, *(p for b in (5, 10, 15, 20) for p in (0, b, b + 1, b
 # The mesh's joints in our order: wrist, then thumb to little finger without the metacarpals.
 OURS = (0, 1, 2, 3, 4, *(j for b in (6, 11, 16, 21) for j in range(b, b + 4)))
 TIPS = (4, 9, 14, 19, 24)
-# Forearm rings: distance along the arm from the mesh's origin and half axes of the ellipse.
+# Forearm rings: distance along the arm from the mesh's origin, and semi-axes of the ellipse.
 _RINGS_M = (
     (0.055, 0.0170, 0.0240),
     (0.075, 0.0175, 0.0255),
@@ -41,14 +41,14 @@ class HandMesh:
     """Rest pose of the hand with its forearm.
 
     Attributes:
-        vertices: (V, 3), metres.
-        faces: (F, 3), counter-clockwise from outside.
-        weights: (V, 26), rows sum to 1.
-        rest: (26, 4, 4), joint to mesh.
-        to_joint: (26, 4, 4), mesh to joint.
-        local: (26, 4, 4), joint to parent.
-        tip_vertices: (5,), the most distal vertex of thumb to little finger.
-        arm_m: (V,), distance along the forearm for its vertices, 0 for the hand.
+        vertices: Vertices, (V, 3), metres.
+        faces: Triangles, (F, 3), counter-clockwise from outside.
+        weights: Skin weights, (V, 26), rows sum to 1.
+        rest: Transforms from joint to mesh, (26, 4, 4).
+        to_joint: Transforms from mesh to joint, (26, 4, 4).
+        local: Transforms from joint to parent, (26, 4, 4).
+        tip_vertices: Most distal vertex of each finger, thumb to little finger, (5,).
+        arm_m: Distance along the forearm for its vertices, 0 for the hand, (V,), metres.
     """
 
     vertices: Floats
@@ -63,7 +63,7 @@ class HandMesh:
 
 @lru_cache(maxsize=1)
 def load_mesh() -> HandMesh:
-    """Return the hand, read once for each process."""
+    """Return the hand mesh, loaded once per process."""
     with np.load(ASSET, allow_pickle=False) as asset:
         hand, faces = asset["vertices"].astype(np.float64), asset["faces"].astype(np.int64)
         rest, weights = asset["rest"].astype(np.float64), asset["weights"].astype(np.float64)
@@ -93,7 +93,7 @@ def _to_parent(rest: Floats, joint: int) -> Floats:
 
 
 def _tip_vertex(hand: Floats, rest: Floats, weights: Floats, tip: int) -> int:
-    """Return the vertex furthest along the last bone: the mesh's own tip lies inside the finger."""
+    """Return the vertex farthest along the last bone: the mesh's tip joint is inside the finger."""
     own = np.flatnonzero(weights[:, [tip - 1, tip]].sum(1) > 0.5)
     return int(own[np.argmax(hand[own] @ -rest[tip - 1][:3, 2])])
 

@@ -1,4 +1,4 @@
-"""Poses within joint limits: a prior over flexion and spread, and canonical gestures with jitter.
+"""Draw poses within joint limits: from a prior over flexion and spread, or jittered gestures.
 
 Reference:
     Limits: clinical ranges of motion (finger MCP -15 to 90 degrees, PIP 0 to 105, DIP 0 to 80,
@@ -41,12 +41,12 @@ _GESTURE_SHARE = 0.25
 
 @dataclass(frozen=True, eq=False)
 class HandPose:
-    """Angles of a hand, degrees.
+    """Joint angles of a hand in degrees.
 
     Attributes:
-        flexion: (5, 3), thumb to little finger, base to tip; positive closes.
-        spread: (5,), at the base joints.
-        wrist: (2,), flexion and deviation of the hand against the forearm.
+        flexion: Flexion, (5, 3), thumb to little finger, base to tip; positive closes.
+        spread: Spread at the base joints, (5,).
+        wrist: Flexion and deviation of the hand relative to the forearm, (2,).
     """
 
     flexion: Floats
@@ -58,7 +58,7 @@ def draw_pose(rng: np.random.Generator) -> HandPose:
     """Draw a pose within the joint limits.
 
     Args:
-        rng: All randomness comes from it.
+        rng: Source of randomness.
     """
     gesture = rng.random() < _GESTURE_SHARE
     flexion, spread = _gesture(rng) if gesture else _free(rng)
@@ -70,7 +70,7 @@ def draw_pose(rng: np.random.Generator) -> HandPose:
 
 
 def _free(rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Fingers follow one closure of the hand or move on their own."""
+    """Draw a pose whose fingers follow a common closure of the hand or move independently."""
     closure = rng.beta(1.0, 1.2)
     thumb = rng.uniform(FLEXION_LIMITS_DEG[0, :, 0], FLEXION_LIMITS_DEG[0, :, 1])
     rows, spread = [thumb], [rng.uniform(*SPREAD_LIMITS_DEG[0])]

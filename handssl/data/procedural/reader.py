@@ -1,4 +1,4 @@
-"""Procedural hands as a reader: every image of a spec once, drawn when asked for."""
+"""Reader of procedural hands: every image of a spec once, rendered on access."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from handssl.data.sample import Rows, Sample, Split
 
 
 class ProceduralReader:
-    """All images of a spec; a row is its sample's id, as in the files `write_freihand` makes.
+    """All images of a spec; a row equals its sample's id, as in the files of `write_freihand`.
 
     Args:
-        spec: What determines the set.
+        spec: Specification of the set.
 
     Example:
         >>> hands = ProceduralReader(ProceduralSpec(pretrain=2, probe=1, image_px=64))
@@ -40,7 +40,7 @@ class ProceduralReader:
         if not 0 <= index < len(self):
             raise IndexError(index)
         version, unique = divmod(index, self.spec.unique) if self.spec.unique else (0, index)
-        if version >= self.spec.versions:  # behind all training images
+        if version >= self.spec.versions:  # after all training images
             evaluated = index - self.spec.unique * self.spec.versions
             return make_sample(self.spec, "evaluation", evaluated)
         split = next(name for name in self.spec.splits if unique in self.spec.unique_ids(name))

@@ -1,8 +1,7 @@
-"""Draw a mesh on the CPU: an id buffer by the painter's rule, then shading of every pixel at once.
+"""Render a mesh on the CPU: id buffer by the painter's algorithm, then vectorised shading.
 
-Triangles are painted from far to near into a buffer of ids at twice the resolution; position
-inside the triangle gives normal and colour by barycentric interpolation. Twice the resolution
-makes the silhouette smooth.
+Triangles are painted from far to near into a buffer of ids at twice the resolution, which smooths
+the silhouette; normal and colour are interpolated with barycentric coordinates.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ def render(
     """Render a closed mesh.
 
     Args:
-        vertices: (V, 3), camera frame, metres.
-        faces: (F, 3), counter-clockwise from outside.
-        albedo: (V, 3), in [0, 1].
-        camera: (3, 3).
-        light: One light.
-        image_px: Side of the image.
+        vertices: Vertices in the camera frame, (V, 3), metres.
+        faces: Triangles, (F, 3), counter-clockwise from outside.
+        albedo: Vertex colours, (V, 3), in [0, 1].
+        camera: Pinhole matrix, (3, 3), pixels.
+        light: The light.
+        image_px: Side of the image in pixels.
 
     Returns:
         Colour (P, P, 3), multiplied by coverage, and coverage (P, P, 1) in [0, 1], float32.
@@ -60,7 +59,7 @@ def render(
 
 
 def _paint(triangles: Floats, depths: Floats, side: int) -> NDArray[np.int32]:
-    """Return the id of the triangle seen at every pixel, -1 where there is none."""
+    """Return the id of the visible triangle at every pixel, -1 where there is none."""
     front = (_twice_area(triangles) < 0) & (depths.min(axis=1) > _NEAREST_M)
     visible = np.flatnonzero(front)
     order = visible[np.argsort(-depths[visible].mean(axis=1), kind="stable")]
@@ -79,9 +78,9 @@ def _twice_area(triangles: Floats) -> Floats:
 def _barycentric(
     triangles: Floats, face: NDArray[np.int32], columns: Ints, rows: Ints
 ) -> tuple[Image, Image, Image]:
-    """Return the three shares of each pixel in its triangle; pixels just outside are brought in.
+    """Return the three barycentric coordinates of each pixel, clipped to the triangle.
 
-    A share is linear in the pixel: its three coefficients are made once for each triangle.
+    A coordinate is linear in the pixel: its three coefficients are computed once per triangle.
     """
     a, b = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
     area = _twice_area(triangles)
@@ -106,7 +105,7 @@ def _normals(vertices: Floats, faces: Ints) -> Floats:
 
 
 def _shade(normals: Image, albedo: Image, light: Light) -> Image:
-    """Wrapped Lambert, a small highlight, and shadows a little warmer than the light."""
+    """Shade with wrapped Lambert, a small highlight, and shadows slightly warmer than the light."""
     direction, half = light.direction.astype(np.float32), light.direction - (0.0, 0.0, 1.0)
     half = (half / (np.linalg.norm(half) + 1e-9)).astype(np.float32)
     inverse_length = 1.0 / np.sqrt(np.einsum("nk,nk->n", normals, normals) + 1e-12)

@@ -1,4 +1,4 @@
-"""Light on the hand and what lies behind it."""
+"""Draw lights and backgrounds, and develop rendered images."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Light:
     """One distant light and an ambient share.
 
     Attributes:
-        direction: (3,), unit vector from the hand to the light, camera frame.
-        colour: (3,), factor on each channel.
-        ambient: Share that reaches every point.
+        direction: Unit vector from the hand to the light in the camera frame, (3,).
+        colour: Factor on each channel, (3,).
+        ambient: Share of the light that reaches every point, 0 to 1.
     """
 
     direction: Floats
@@ -28,7 +28,7 @@ class Light:
 
 
 def draw_light(rng: np.random.Generator) -> Light:
-    """Draw a light that comes from the camera's side more often than from behind the hand."""
+    """Draw a light, more often from the camera's side than from behind the hand."""
     direction = rng.normal(size=3) * (1.0, 1.0, 0.6) + (0.0, -0.4, -0.9)
     return Light(
         direction=direction / np.linalg.norm(direction),
@@ -38,19 +38,19 @@ def draw_light(rng: np.random.Generator) -> Light:
 
 
 def draw_background(rng: np.random.Generator, image_px: int) -> Image:
-    """Draw a background with the statistics of scattered things: gradient, leaves, noise, blur.
+    """Draw a background with a dead-leaves model: gradient, leaves, noise and blur.
 
-    Discs and boxes of power-law sizes lie over a gradient, low-frequency shading and grain over
-    both, and the whole is out of focus to a random degree.
+    Discs and boxes of power-law sizes are drawn over a gradient, then low-frequency shading and
+    grain are added, and the image is blurred to a random degree.
 
     Args:
-        rng: All randomness comes from it.
-        image_px: Side of the image.
+        rng: Source of randomness.
+        image_px: Side of the image in pixels.
 
     Returns:
         float32 (image_px, image_px, 3), RGB in [0, 1].
     """
-    side = image_px // 2  # what is out of focus need not be drawn at full size
+    side = image_px // 2  # a blurred image needs no full resolution
     saturation = rng.uniform(0.1, 0.6)
     canvas = _gradient(rng, side, saturation)
     for _ in range(rng.integers(10, 40)):
@@ -94,7 +94,7 @@ def _drop_leaf(rng: np.random.Generator, canvas: Image, saturation: float) -> No
 
 
 def develop(rng: np.random.Generator, image: Image) -> NDArray[np.uint8]:
-    """Turn radiance into a photograph: slight blur, exposure, sensor noise, eight bits."""
+    """Convert radiance to a photograph: slight blur, exposure, sensor noise, eight bits."""
     soft = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.2, 0.7))
     level = rng.uniform(0.005, 0.025)
     grain = rng.standard_normal(image.shape, dtype=np.float32)

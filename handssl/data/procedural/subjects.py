@@ -1,4 +1,4 @@
-"""Subjects: bone lengths, thickness, skin and sleeve; each belongs to one split.
+"""Draw subjects: bone lengths, thickness, skin and sleeve; each belongs to one split.
 
 Reference:
     Spread of sizes: A. Buryanov, V. Kotiuk, "Proportions of hand segments", Int. J. Morphol. 2010.
@@ -35,11 +35,11 @@ class Subject:
     """One person's hand.
 
     Attributes:
-        number: Unique over all splits.
+        number: Subject number, unique over all splits.
         size: Factor on all lengths.
         thickness: Factor across the bones.
-        lengths: (26,), factor on the bone that ends in each joint.
-        albedo: (V, 3), linear colour of every vertex, forearm and sleeve included.
+        lengths: Factor on the bone that ends in each joint, (26,).
+        albedo: Linear colour of every vertex including forearm and sleeve, (V, 3), in [0, 1].
     """
 
     number: int
@@ -50,7 +50,7 @@ class Subject:
 
 
 def subject_numbers(split: Split) -> range:
-    """Return the subjects of a split; no two splits share one.
+    """Return the range of subject numbers of a split; no two splits share one.
 
     Example:
         >>> set(subject_numbers("probe")) & set(subject_numbers("test"))
@@ -108,7 +108,7 @@ def _crease_and_nails(skin: Floats, base: Floats) -> None:
 
 
 def _value_noise(points: Floats, rng: np.random.Generator) -> Floats:
-    """Return smooth noise in [0, 1] at points, from random values on a repeating lattice."""
+    """Return smooth noise in [0, 1] at points, from random values on a periodic lattice."""
     lattice = rng.random((12, 12, 12))
     points = np.mod(points, 11.0)
     cell = np.floor(points).astype(np.int64)

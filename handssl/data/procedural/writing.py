@@ -1,16 +1,15 @@
 """Write procedural hands in FreiHAND's layout.
 
     <root>/training/rgb/%08d.jpg       image id = unique id + unique hands x version
-    <root>/training_K.json             one list an unique id: camera matrix
+    <root>/training_K.json             one list per unique id: camera matrix
     <root>/training_xyz.json           21 x 3, metres
     <root>/training_scale.json         length of the bone 9-10, metres
-    <root>/evaluation/rgb/%08d.jpg     if asked for; counted from 0, one version
-    <root>/evaluation_*.json           likewise
-    <root>/procedural.json             what the official layout has no place for; written last
+    <root>/evaluation/rgb/%08d.jpg     optional; numbered from 0, one version
+    <root>/evaluation_*.json           optional; same format
+    <root>/procedural.json             data without a place in the official layout; written last
 
-The folder is written beside its place and renamed when complete: what has the final name is whole.
-The official evaluation release is a folder of its own; so are `evaluation*` here if asked for, in
-`<root>_eval`.
+The folder is written under a temporary name and renamed when it is complete. The official
+evaluation release is a separate folder; on request `evaluation*` is separate too, in `<root>_eval`.
 """
 
 from __future__ import annotations
@@ -34,21 +33,21 @@ def write_freihand(
     on_progress: Callable[[int, int], None] | None = None,
     separate_evaluation: bool = False,
 ) -> Path:
-    """Write a set of procedural hands, or keep the one that is already there.
+    """Write a set of procedural hands, or keep the existing one.
 
     Args:
-        root: The folder; it must not hold anything else.
-        spec: What to write.
-        workers: Processes; 1 renders in this one.
-        on_progress: Called with (images done, images in all).
-        separate_evaluation: Put the evaluation images into `<root>_eval`.
+        root: The folder; it must not contain anything else.
+        spec: Specification of the set.
+        workers: Number of processes; 1 renders in this one.
+        on_progress: Called with (images done, total images).
+        separate_evaluation: Whether to write the evaluation images to `<root>_eval`.
 
     Returns:
         The root.
 
     Raises:
-        DataError: A folder holds another set or something else, or cannot be written.
-        InputError: Separate evaluation images are asked for, and the spec has none.
+        DataError: A folder contains another set or something else, or is not writable.
+        InputError: Separate evaluation images are requested, but the spec has none.
     """
     if separate_evaluation and not spec.evaluation:
         raise InputError("separate_evaluation: expected evaluation > 0 in the spec, found 0")
@@ -68,7 +67,7 @@ def write_freihand(
 
 
 def _is_there(folder: Path, spec: ProceduralSpec) -> bool:
-    """Whether a folder holds this very set; an existing one must."""
+    """Whether a folder exists; raises DataError if it contains anything but this set."""
     if not folder.exists():
         return False
     path = folder / "procedural.json"
@@ -108,7 +107,7 @@ def _write_labels(root: Path, part: str, uniques: range, labels: Labels) -> None
 
 
 def _place(partial: Path, folder: Path, *, evaluation_only: bool) -> None:
-    """Give what was written its final name."""
+    """Move the written files to their final place."""
     if not evaluation_only:
         partial.rename(folder)
         return

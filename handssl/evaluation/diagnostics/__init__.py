@@ -1,4 +1,4 @@
-"""What features keep and what they drop: measures that test the paper's hypothesis directly.
+"""Diagnostics of invariance and equivariance, which test the paper's hypothesis directly.
 
 Every measure is named `diag/<measure>/<transformation>`; `none` stands for untransformed images.
 """

@@ -1,4 +1,4 @@
-"""All diagnostics of an encoder after an epoch, under the names they are tracked by."""
+"""Compute all diagnostics of an encoder, with the names used for tracking."""
 
 from __future__ import annotations
 
@@ -34,22 +34,23 @@ def diagnose(
     probe: LinearProbe | None = None,
     images: int = 256,
 ) -> Metrics:
-    """Measure what features keep of every transformation, on images held out.
+    """Measure the information of features about every transformation, on held-out images.
 
-    Read-outs are fitted on `probe` and scored on `select`, all else is measured on `select`. One
-    transformation is on at a time and applied to every view. Invariance to regressable ones is that
-    of two views, to the others, which training leaves out of half the views, that of a view and the
-    untransformed image. The draws belong to the seed and the
-    sample alone: they are the same at every epoch and for every arm of a block.
+    Read-outs are fitted on `probe` and scored on `select`, everything else is measured on `select`.
+    One transformation is enabled at a time and applied to every view. Invariance to regressable
+    ones is measured between two views; to the others, which training applies to only half of the
+    views, between a view and the untransformed image. The draws depend only on the seed and the
+    sample: they are equal in every epoch and for every arm of a block.
 
     Args:
-        encoder: Frozen for the purpose: BatchNorm statistics do not move, the mode is restored.
+        encoder: Encoder; it is frozen meanwhile (BatchNorm statistics are not updated) and its mode
+            is restored.
         data: The packed splits.
         augmentation: The trial's ranges.
-        view_px: Side of the encoder's input.
+        view_px: Side of the encoder's input in pixels.
         seed: The trial's seed.
         probe: The fitted ridge probe; without it keypoints are not measured.
-        images: Of a split, at most; see `encoded_views` for what they cost.
+        images: Maximum number of images per split; see `encoded_views` for the cost.
 
     Returns:
         `diag/<measure>/<transformation>`: equivariance_r2 (regressable ones), invariance,
@@ -81,14 +82,14 @@ def diagnose(
 
 
 def encoded_views(images: int) -> int:
-    """Return how many images `diagnose` encodes, forward alone, with splits that have enough.
+    """Return the number of images that `diagnose` encodes (forward only) if splits have enough.
 
     Example:
         >>> encoded_views(256) == 256 * (3 + len(TRANSFORMATIONS) + 3 * len(REGRESSABLE))
         True
     """
-    # Untransformed and two of quarter turns; one view of each transformation, and three more of
-    # the regressable: the second view, and both of the images that are fitted on.
+    # One untransformed and two rotated by quarter turns; one view of each transformation, and three
+    # more of regressable ones: the second view, and both views of the images for fitting.
     return images * (3 + len(TRANSFORMATIONS) + 3 * len(REGRESSABLE))
 
 
@@ -110,7 +111,7 @@ def _of_transformation(
 ) -> Metrics:
     first = scored.view(name, 0)
     if name not in REGRESSABLE:
-        # Two views by sobel are one and the same: here the untransformed image is the other view.
+        # Two views by sobel are identical: here the untransformed image is the other view.
         return invariance_measures(plain, first.features)
     second = scored.view(name, 1)
     measures = invariance_measures(first.features, second.features)

@@ -1,13 +1,13 @@
-"""How features lie in space: invariance, alignment, uniformity, effective rank, dead features."""
+"""Geometry of features: invariance, alignment, uniformity, effective rank, dead features."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the customary name
 
-# A feature counts as dead where its range over the images is below this share of the largest.
+# A feature counts as dead if its range over the images is below this share of the largest value.
 _DEAD_SHARE = 1e-6
-# Cosines closer to 1 than this leave no room between images to compare with.
+# If cosines between images are closer to 1 than this, the index is not defined.
 _ROOM = 1e-9
 
 
@@ -15,12 +15,12 @@ def invariance_measures(h_a: torch.Tensor, h_b: torch.Tensor) -> dict[str, float
     """Compare two views of an image with views of different images, by cosine similarity.
 
     index = (within - between) / (1 - between), where `within` is the mean similarity of h_a_i and
-    h_b_i and `between` that of h_a_i and h_b_j for i != j. Where all features are one, `within`
-    equals `between`, and the index is 0: a collapsed encoder does not pass for an invariant one.
+    h_b_i and `between` that of h_a_i and h_b_j for i != j. If all features are equal, `within`
+    equals `between`, and the index is 0: a collapsed encoder does not count as invariant.
 
     Args:
         h_a: (N, D), N >= 2, features of the first views.
-        h_b: (N, D), features of the second views, row by row of the same images.
+        h_b: (N, D), features of the second views of the same images, in the same order.
 
     Returns:
         invariance (the index: 1 invariant, 0 as different as other images), cosine_within and
@@ -51,11 +51,11 @@ def invariance_measures(h_a: torch.Tensor, h_b: torch.Tensor) -> dict[str, float
 def uniformity(features: torch.Tensor) -> float:
     """Return the log of the mean Gaussian potential of all pairs of normalised features.
 
-    log mean_{i != j} exp(-2 |f_i - f_j|^2): 0 where all are one, falling to about -4 where they
-    are spread evenly over a sphere of many dimensions.
+    log mean_{i != j} exp(-2 |f_i - f_j|^2): 0 if all are equal, down to about -4 if they are
+    uniform on a high-dimensional sphere.
 
     Args:
-        features: (N, D), N >= 2.
+        features: Features, (N, D), N >= 2.
 
     Example:
         >>> round(uniformity(torch.eye(2)), 6)
@@ -76,10 +76,10 @@ def effective_rank(features: torch.Tensor) -> float:
     """Return exp of the entropy of the normalised singular values of centred features.
 
     Args:
-        features: (N, D).
+        features: Features, (N, D).
 
     Returns:
-        From 1 to min(N - 1, D); 0 where all features are one.
+        From 1 to min(N - 1, D); 0 if all features are equal.
 
     Example:
         >>> round(effective_rank(torch.cat((torch.eye(3), -torch.eye(3)))), 6)
@@ -98,10 +98,10 @@ def effective_rank(features: torch.Tensor) -> float:
 
 
 def dead_share(features: torch.Tensor) -> float:
-    """Return the share of features that are the same for every image, in [0, 1].
+    """Return the share of features that are constant over all images, in [0, 1].
 
     Args:
-        features: (N, D).
+        features: Features, (N, D).
 
     Example:
         >>> dead_share(torch.tensor([[1.0, 0.0], [2.0, 0.0]]))

@@ -1,4 +1,4 @@
-"""Whether predicted keypoints move with the image, the example of Sec. 1 of the paper."""
+"""Measure whether predicted keypoints move with the image, the example of Sec. 1 of the paper."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def keypoint_measures(
         matrix: (N, 2, 3), view to stored crop, from `view_matrix`.
 
     Returns:
-        keypoint_gap_px, 0 where predictions are equivariant, and keypoint_unmoved_px, the gap of
-        predictions that stay where they were: both mean distances in pixels of a 128 px box.
+        keypoint_gap_px, 0 for equivariant predictions, and keypoint_unmoved_px, the gap of
+        predictions that do not move: both mean distances in pixels of a 128 px box.
 
     Reference:
         Sec. 1: keypoints on a rotated hand should be the rotated keypoints of the other.
@@ -36,12 +36,12 @@ def keypoint_measures(
 def mean_distance_px(
     points: torch.Tensor, truth: torch.Tensor, valid: torch.Tensor | None = None
 ) -> float:
-    """Return the mean distance of keypoints in pixels of a 128 px box, over all that count.
+    """Return the mean distance of the valid keypoints in pixels of a 128 px box.
 
     Args:
         points: (N, J, 2), box sides.
         truth: (N, J, 2), box sides.
-        valid: bool (N, J), which count; default: all.
+        valid: bool (N, J), whether each keypoint counts; default: all.
 
     Example:
         >>> mean_distance_px(torch.zeros(1, 1, 2), torch.tensor([[[0.0, 0.5]]]))

@@ -1,4 +1,4 @@
-"""Passes of a frozen encoder over a bounded number of held-out images, transformed one way."""
+"""Encode a bounded number of held-out images, with one transformation at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from handssl.randomness import derive_key, uniforms
 
 QUARTERS = 4
 _BATCH = 128
-# Draws are the same at every epoch, so that a curve shows the encoder alone.
+# Draws are equal in every epoch, so that a curve shows only changes of the encoder.
 _EPOCH = 0
 
 
@@ -32,9 +32,9 @@ class EncodedView:
     """Features of one view of every image, on the CPU.
 
     Attributes:
-        features: float32 (N, D).
-        theta: What was drawn.
-        matrix: (N, 2, 3), view to stored crop in box sides.
+        features: Features, float32 (N, D).
+        theta: Drawn parameters, from `draw_theta`.
+        matrix: Map from view to stored crop in box sides, (N, 2, 3).
     """
 
     features: torch.Tensor
@@ -44,16 +44,16 @@ class EncodedView:
 
 @dataclass(frozen=True)
 class Passes:
-    """Encodes the same images of a split again and again.
+    """Encodes the same images of a split repeatedly.
 
     Attributes:
-        encoder: Frozen by the caller.
+        encoder: The encoder, frozen by the caller.
         store: The split.
-        augmentation: Ranges; a transformation is applied to every view, whatever its probability.
-        view_px: Side of the encoder's input.
-        seed: The trial's seed; draws have an address of their own under it.
-        images: How many are encoded at most, evenly spaced over the split.
-        batch: Images a step.
+        augmentation: Ranges; a transformation is applied to every view, with probability 1.
+        view_px: Side of the encoder's input in pixels.
+        seed: The trial's seed, from which a separate key is derived.
+        images: Maximum number of images, evenly spaced over the split.
+        batch: Number of images per batch.
     """
 
     encoder: nn.Module
@@ -66,7 +66,7 @@ class Passes:
 
     @property
     def chosen(self) -> NDArray[np.int64]:
-        """Positions in the split."""
+        """Positions of the encoded images in the split, (N,)."""
         count = min(self.images, len(self.store))
         return np.arange(count, dtype=np.int64) * len(self.store) // count
 
@@ -81,7 +81,7 @@ class Passes:
         )
 
     def view(self, transformation: str, number: int) -> EncodedView:
-        """Encode a view with one transformation on; views of different numbers are independent."""
+        """Encode a view with one transformation; views of different numbers are independent."""
         maker, parts = self._maker(transformation), []
         for crops, ids in self._batches():
             made = maker(crops, ids, epoch=_EPOCH, view=number)
@@ -96,10 +96,10 @@ class Passes:
         )
 
     def quarter_turns(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Encode every image turned by a drawn number of quarter turns.
+        """Encode every image after a random number of quarter turns.
 
-        A square turned by quarters about its centre covers itself: no view leaves the stored crop,
-        whatever its context, and pixels fall on pixels, so that no resampling tells the angle.
+        A square rotated by quarter turns about its centre covers itself: no view leaves the stored
+        crop, for any context, and pixels map to pixels, so that no resampling reveals the angle.
 
         Returns:
             Features (N, D), and quarter turns int64 (N,), 0 to 3.
@@ -140,7 +140,7 @@ class Passes:
 
 
 def quarter_turns_of(ids: torch.Tensor, *, seed: int) -> torch.Tensor:
-    """Draw how many quarter turns each sample is turned by, int64 (B,), 0 to 3."""
+    """Draw the number of quarter turns of each sample, int64 (B,), 0 to 3."""
     draws = uniforms(ids, 1, derive_key("diagnostics", seed, "quarter_turns"))
     return (draws[:, 0] * QUARTERS).long()
 

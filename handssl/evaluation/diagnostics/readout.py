@@ -1,4 +1,4 @@
-"""Linear read-outs: what of a transformation can be told from features by a straight line."""
+"""Linear read-outs that predict transformation parameters from features."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from handssl.augment import REGRESSABLE, Interval, Theta
 from handssl.evaluation.ridge import LAMBDA_EXPONENTS
 from handssl.objectives import relative_target
 
-_HELD_BACK = 4  # every fourth image fitted on chooses lambda
+_HELD_BACK = 4  # every fourth image for fitting chooses lambda
 Readout = Callable[[torch.Tensor], torch.Tensor]
-# What is read out of a set of views: features (N, D) of both views, and what was drawn for each.
+# Input of a read-out: features (N, D) of both views, and the drawn parameters of both.
 Pairs = tuple[torch.Tensor, torch.Tensor, Theta, Theta]
 
 
 def ridge_readouts(features: torch.Tensor, targets: torch.Tensor) -> list[Readout]:
     """Fit a ridge regression for every lambda of the probe's grid from one decomposition.
 
-    Lambda means what it means in `handssl.evaluation.ridge_path`, with the same result; here the
-    singular vectors of the few rows are taken, not the eigenvectors of the many columns.
+    Lambda is defined as in `handssl.evaluation.ridge_path`, with the same result; here the singular
+    vectors of the few rows are used instead of the eigenvectors of the many columns.
 
     Args:
-        features: (N, D).
-        targets: (N, T).
+        features: Features, (N, D).
+        targets: Targets, (N, T).
 
     Returns:
         One function from (M, D) to (M, T) for each exponent in `LAMBDA_EXPONENTS`.
@@ -46,15 +46,15 @@ def ridge_readouts(features: torch.Tensor, targets: torch.Tensor) -> list[Readou
 
 
 def fit_readout(features: torch.Tensor, targets: torch.Tensor, held: torch.Tensor) -> Readout:
-    """Fit a linear read-out, lambda chosen by the squared error on rows held back.
+    """Fit a linear read-out, with lambda chosen by the squared error on held-out rows.
 
     Args:
-        features: (N, D).
-        targets: (N, T).
-        held: bool (N,), the rows that choose lambda; the others are fitted on.
+        features: Features, (N, D).
+        targets: Targets, (N, T).
+        held: bool (N,), the held-out rows that choose lambda; the others are used for fitting.
 
     Returns:
-        A function from (M, D) to (M, T); ties go to the larger lambda.
+        A function from (M, D) to (M, T); of equal errors the larger lambda is chosen.
     """
     readouts = ridge_readouts(features[~held], targets[~held])
     truth = targets[held].double()
@@ -72,17 +72,16 @@ def wrapped_r2(
 ) -> float:
     """Return R2 = 1 - sum of squared residuals / that about the mean, averaged over parameters.
 
-    Residuals of angle and hue are wrapped to half a turn either way. A parameter that does not
-    vary is left out.
+    Residuals of angle and hue are wrapped to at most half a turn. A constant parameter is left out.
 
     Args:
-        predicted: (N, k), differences over the range of one view.
+        predicted: (N, k), differences in units of the range of one view.
         target: (N, k), from `relative_target`.
         transformation: One of `REGRESSABLE`.
-        ranges: One view's interval of each parameter.
+        ranges: Interval of each of one view's parameters.
 
     Returns:
-        1 where all is told, 0 for the mean, negative where it is worse; 0 if nothing varies.
+        1 for perfect predictions, 0 for the mean, negative if worse; 0 if all are constant.
     """
     target = target.double()
     width = target.new_tensor([interval.width for interval in ranges])
@@ -98,23 +97,23 @@ def wrapped_r2(
 def equivariance_r2(
     fitted: Pairs, scored: Pairs, transformation: str, ranges: tuple[Interval, ...]
 ) -> float:
-    """Return how much of the relative transformation a linear read-out of (h_a, h_b) tells.
+    """Return how well a linear read-out of (h_a, h_b) predicts the relative transformation.
 
-    The target is that of the relative objective, (theta_b - theta_a) / range (Eq. 2), read out by
-    ridge regression. Every pair is fitted in both orders, so that swapping the views turns the
-    sign of what is read, as it does the target's.
+    The target is that of the relative objective, (theta_b - theta_a) / range (Eq. 2), predicted by
+    ridge regression. Every pair is fitted in both orders, so that swapping the views changes the
+    sign of the prediction, as it does for the target.
 
     Args:
-        fitted: Pairs the read-out is fitted on; every fourth image chooses lambda.
+        fitted: Pairs for fitting; every fourth image chooses lambda.
         scored: Pairs of other images.
-        transformation: One of `REGRESSABLE`, the only one that is on.
-        ranges: One view's interval of each parameter.
+        transformation: One of `REGRESSABLE`, the only enabled one.
+        ranges: Interval of each of one view's parameters.
 
     Returns:
         R2 on `scored`, from `wrapped_r2`.
 
     Reference:
-        Eq. 2 and 4, and Sec. 1: features that tell the transformation are called equivariant.
+        Eq. 2 and 4, and Sec. 1: features that determine the transformation are called equivariant.
     """
     h_a, h_b, theta_a, theta_b = fitted
     features = torch.cat((torch.cat((h_a, h_b), 1), torch.cat((h_b, h_a), 1)))
@@ -124,7 +123,7 @@ def equivariance_r2(
             _target(transformation, theta_b, theta_a, ranges),
         )
     )
-    # Both orders of an image fall on the same side.
+    # Both orders of an image belong to the same side of the split.
     readout = fit_readout(features, targets, held_back(len(h_a)).repeat(2))
     h_a, h_b, theta_a, theta_b = scored
     predicted = readout(torch.cat((h_a, h_b), 1))
@@ -143,7 +142,7 @@ def readout_accuracy(
     Args:
         fitted: Features (N, D) and classes int64 (N,); every fourth image chooses lambda.
         scored: The same of other images.
-        classes: How many there are; 1 / classes is chance.
+        classes: Number of classes; chance level is 1 / classes.
 
     Returns:
         Share of `scored` whose largest output is that of their class.
@@ -156,7 +155,7 @@ def readout_accuracy(
 
 
 def held_back(count: int) -> torch.Tensor:
-    """Return which of a number of images choose lambda, bool (count,)."""
+    """Return the mask of the images that choose lambda, bool (count,)."""
     return torch.arange(count) % _HELD_BACK == _HELD_BACK - 1
 
 

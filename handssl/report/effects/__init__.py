@@ -1,4 +1,4 @@
-"""What each transformation does, in mm, from all compositions or from those that were run whole."""
+"""Estimate the effect of each transformation in mm, from complete or early-stopped sweeps."""
 
 from handssl.report.effects.contrasts import Effect, effect_names, full_effects, last_value_effects
 from handssl.report.effects.difference import BlockSample, difference_effects

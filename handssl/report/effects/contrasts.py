@@ -19,13 +19,13 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Effect:
-    """What switching something on does to the error.
+    """Effect on the error of enabling a transformation, or of an interaction.
 
     Attributes:
-        name: A transformation, or two as `a:b`: half of what b changes about the effect of a.
-        mm: Below 0 it helps.
-        low: Lower end of the interval, NaN without one.
-        high: Its upper end.
+        name: A transformation, or two as `a:b`: half of the change that b makes to the effect of a.
+        mm: Change of the error in mm; below 0 it helps.
+        low: Lower end of the interval in mm, NaN without one.
+        high: Upper end of the interval in mm, NaN without one.
         freedom: Degrees of freedom of the interval, 0 without one.
     """
 
@@ -36,12 +36,12 @@ class Effect:
     freedom: float = 0.0
 
     def covers(self, mm: float) -> bool:
-        """Say whether a value lies in the interval."""
+        """Return whether a value lies in the interval."""
         return self.low <= mm <= self.high
 
 
 def effect_names(names: Iterable[str], *, pairs: bool = False) -> tuple[str, ...]:
-    """Return main effects, then pairs if wanted.
+    """Return the names of main effects, then those of pairs if requested.
 
     Example:
         >>> effect_names(["b", "a"], pairs=True)
@@ -53,7 +53,7 @@ def effect_names(names: Iterable[str], *, pairs: bool = False) -> tuple[str, ...
 
 
 def signs(compositions: Sequence[Composition], name: str) -> npt.NDArray[np.float64]:
-    """Return +1 where an effect counts a composition and -1 where it does not; shape (N,).
+    """Return the sign, +1 or -1, of each composition in the contrast of an effect; shape (N,).
 
     Example:
         >>> signs([(), ("a",), ("b",), ("a", "b")], "a:b").tolist()
@@ -69,8 +69,8 @@ def contrast(values: Values, name: str) -> float:
     """Return (2 / N) sum of sign x value, over balanced compositions.
 
     Args:
-        values: In mm.
-        name: Of the effect.
+        values: Value of each composition in mm.
+        name: Name of the effect.
     """
     compositions = sorted(values)
     mm = np.array([values[one] for one in compositions])
@@ -80,18 +80,19 @@ def contrast(values: Values, name: str) -> float:
 def full_effects(
     blocks: Sequence[Values], *, pairs: bool = False, level: float = LEVEL
 ) -> dict[str, Effect]:
-    """Return effects from every composition run whole.
+    """Return effects from complete runs of all compositions.
 
-    The mean over blocks of (2 / 2^k) sum of sign x value; with two blocks and more an interval for
-    seeds in general, from the spread of the blocks: Student's t with one less than their number.
+    The mean over blocks of (2 / 2^k) sum of sign x value; with two or more blocks also an interval
+    for seeds in general, from the variance between blocks: Student's t with (blocks - 1) degrees of
+    freedom.
 
     Args:
         blocks: All 2^k values of each block, in mm.
-        pairs: Interactions of two as well.
-        level: Of the intervals.
+        pairs: Whether to include interactions of two.
+        level: Confidence level of the intervals.
 
     Returns:
-        By name.
+        Effects by name.
 
     Example:
         >>> values = {(): 80.0, ("a",): 76.0, ("b",): 82.0, ("a", "b"): 78.0}
@@ -106,13 +107,13 @@ def full_effects(
 
 
 def last_value_effects(blocks: Sequence[Values], *, pairs: bool = False) -> dict[str, Effect]:
-    """Return what a table of last values shows: trials that were stopped count as they stood.
+    """Return effects from last values, in which stopped trials count with their last epoch.
 
-    Biased, because who was stopped depends on what is to be estimated; here to compare with.
+    Biased, because stopping depends on the quantity to be estimated; included for comparison.
 
     Args:
-        blocks: The last value of every composition, whatever its epoch.
-        pairs: Interactions of two as well.
+        blocks: The last value of every composition in mm, at any epoch.
+        pairs: Whether to include interactions of two.
     """
     return full_effects(blocks, pairs=pairs)
 

@@ -1,11 +1,11 @@
-"""The difference estimator: effects of a sweep that stops trials early, with intervals that hold.
+"""Difference estimator: effects of a sweep with early stopping, with valid intervals.
 
-A few compositions, the skeleton, are run whole whatever they give; all are run to the first rung.
-A regression on the skeleton imputes the last value of every composition from its early ones. The
-effect is the contrast of what is imputed, over all compositions, plus the contrast of observed
-minus imputed, over the skeleton. The second part makes up for whatever the regression gets wrong:
-the skeleton is one of the cosets that divide all compositions among them, and over cosets its
-contrast is the contrast of all. Imputation alone would be as wrong as the regression.
+A few compositions, the skeleton, always run to the end; all run to the first rung. A regression on
+the skeleton imputes the last value of every composition from its early ones. The effect is the
+contrast of the imputed values, over all compositions, plus the contrast of observed minus imputed
+values, over the skeleton. The second part corrects errors of the regression: the skeleton is one of
+the cosets that partition all compositions, and averaged over cosets its contrast is the contrast of
+all. Imputation alone would have the errors of the regression.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BlockSample:
-    """What a block gives.
+    """Observations of one block.
 
     Attributes:
         early: Values of every composition at epochs that all have reached, in mm.
-        final: Last values of the skeleton.
+        final: Last values of the skeleton, in mm.
     """
 
     early: Mapping[Composition, Sequence[float]]
@@ -46,17 +46,18 @@ def difference_effects(
         (2 / N) sum over all of s(c) m(c) + (2 / n) sum over S of s(c) (y(c) - m_c(c))
 
     where s is the sign of the effect and m_c the regression without c itself, so that its errors
-    are not those of a fit. Their variance is 4 v (1 - n / N) / n with v the mean square of the
-    errors; effects and variances are averaged over blocks. The interval is Student's, for the
-    effect that all compositions would have had in these blocks.
+    are out of sample. Their variance is 4 v (1 - n / N) / n with v the mean square of the errors;
+    effects and variances are averaged over blocks. The interval is Student's, for the effect of all
+    compositions in these blocks.
 
     Args:
-        blocks: One or more, each with a skeleton of its own.
-        pairs: Interactions of two as well; those that a skeleton confounds are shared out blindly.
-        level: Of the intervals.
+        blocks: One or more blocks, each with its own skeleton.
+        pairs: Whether to include interactions of two; those confounded by a skeleton cannot be
+            separated.
+        level: Confidence level of the intervals.
 
     Returns:
-        By name.
+        Effects by name.
 
     Raises:
         ValueError: A skeleton is too small for its regression.
@@ -71,7 +72,7 @@ def difference_effects(
 
 @dataclass(frozen=True)
 class _Fit:
-    """The regression of one block."""
+    """Regression of one block."""
 
     everything: list[Composition]
     chosen: list[Composition]
@@ -94,12 +95,12 @@ class _Fit:
         inverse = np.linalg.pinv(rows)
         coefficients = inverse @ wanted
         leverage = np.einsum("ij,ji->i", rows, inverse)
-        # What the fit without each of them would get wrong about it.
+        # Leave-one-out errors: of each one under the fit without it.
         errors = (wanted - rows @ coefficients) / np.maximum(1e-9, 1 - leverage)
         return cls(everything, chosen, design @ coefficients, errors, freedom)
 
     def effect(self, name: str) -> float:
-        """Return the contrast of what is imputed plus that of its errors."""
+        """Return the contrast of the imputed values plus that of the errors."""
         imputed = 2.0 * np.mean(signs(self.everything, name) * self.imputed)
         return float(imputed + 2.0 * np.mean(signs(self.chosen, name) * self.errors))
 
@@ -123,5 +124,5 @@ def _effect(name: str, fits: Sequence[_Fit], level: float) -> Effect:
 
 
 def _design(early: Sequence[Sequence[float]]) -> Array:
-    """Return a constant and the last early value; more columns cost more than they tell."""
+    """Return a constant and the last early value; more columns would cost more than they gain."""
     return np.array([[1.0, values[-1]] for values in early])

@@ -1,4 +1,4 @@
-"""Effects from those alone that came to the end: what a filter on completed trials shows."""
+"""Effects from completed trials only, for comparison."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from handssl.report.effects.contrasts import Effect, Values, effect_names, signs
 def finisher_effects(blocks: Sequence[Values], names: Sequence[str]) -> dict[str, Effect]:
     """Return main effects by least squares on the trials that were completed.
 
-    Biased, and often not determined at all; here to compare with.
+    Biased, and often not determined at all; included for comparison.
 
     Args:
         blocks: Values of the completed compositions of each block, in mm.
         names: The transformations.
 
     Returns:
-        By name; NaN where those completed do not determine it.
+        Effects by name; NaN if the completed trials do not determine them.
     """
     rows, wanted = [], []
     for number, values in enumerate(blocks):

@@ -1,4 +1,4 @@
-"""Blocks that effects leave out, and for want of which compositions."""
+"""Blocks excluded from effects, with their missing compositions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from handssl.report.rows import Row
 
 @dataclass(frozen=True)
 class BlockGap:
-    """A block that effects leave out.
+    """A block that is excluded from effects.
 
     Attributes:
-        block: The seed.
-        cells: Each composition that it lacks, as its cell is labelled, with the reason.
+        block: Seed of the block.
+        cells: (label of the cell, reason) of each missing composition.
     """
 
     block: int
@@ -30,14 +30,14 @@ def lacking(
     rows: Sequence[Row],
     labels: Mapping[Composition, str],
 ) -> BlockGap | None:
-    """Return what a block lacks; None if it has all.
+    """Return the missing compositions of a block; None if it is complete.
 
     Args:
-        block: The seed.
-        wanted: Compositions that it needs.
-        usable: Those that it has.
-        rows: Of the stage.
-        labels: The cell that stands for each composition.
+        block: Seed of the block.
+        wanted: Required compositions.
+        usable: Usable rows of the block by composition.
+        rows: Rows of the stage.
+        labels: Label of the cell that represents each composition.
     """
     own = {row.label: row for row in rows if row.block == block}
     found = []

@@ -1,4 +1,4 @@
-"""Effects of a study of compositions, from what its trials gave and how it was planned."""
+"""Estimate the effects of a study of compositions from its rows and its plan."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Grid = dict[Composition, Row]
 
 @dataclass(frozen=True)
 class StudyEffects:
-    """The main effects of a study.
+    """Main effects of a study.
 
     Attributes:
-        effects: By transformation, those that help most first.
-        method: How they were estimated, in words.
-        holds_for: What the intervals are about: other seeds too, or these alone; empty where one
-            block gives none.
+        effects: Effects by transformation, the most helpful first.
+        method: Description of the estimation method.
+        holds_for: Scope of the intervals: seeds in general, or only these seeds; empty without
+            intervals.
     """
 
     effects: dict[str, Effect]
@@ -35,35 +35,35 @@ class StudyEffects:
     holds_for: str
 
     def lines(self) -> list[str]:
-        """Return a line for each transformation."""
+        """Return one line per transformation."""
         return [f"{one.name}: {said(one)}" for one in self.effects.values()]
 
 
 def study_effects(rows: Iterable[Row], planned: Mapping[str, str]) -> StudyEffects | None:
-    """Return what switching each transformation on does to the median error on `select`.
+    """Return the effect of enabling each transformation on the median error on `select`.
 
-    Only cells of stage `compositions` count, or of a study of cells that are all compositions; and
-    blocks that have every composition. Where all of them were completed, effects are plain
-    contrasts; else they come from the difference estimator, for which the plan names the skeleton
-    and the order of blocks.
+    Only cells of stage `compositions` count, or of a study of cells with all compositions; and only
+    blocks that have every composition. If all of them were completed, effects are plain contrasts;
+    otherwise they come from the difference estimator, for which the plan gives the skeleton and the
+    order of blocks.
 
     Args:
-        rows: Of the study.
-        planned: The plan as it is now, dotted names to text.
+        rows: Rows of the study.
+        planned: The current plan, dotted names to text.
 
     Returns:
-        None where no block has all compositions, or too small a skeleton.
+        The effects; None if no block has all compositions, or the skeleton is too small.
     """
     found = (_of_stage(one.rows, one.stage, planned) for one in reversed(_able(rows)))
     return next((effects for effects in found if effects is not None), None)
 
 
 def effect_gaps(rows: Iterable[Row], planned: Mapping[str, str]) -> tuple[BlockGap, ...]:
-    """Return the blocks that effects leave out, or would have to; none where nobody asks for them.
+    """Return the blocks excluded from effects; none if the study has no effects to estimate.
 
     Args:
-        rows: Of the study.
-        planned: The plan as it is now, dotted names to text.
+        rows: Rows of the study.
+        planned: The current plan, dotted names to text.
     """
     able = list(reversed(_able(rows)))
     used = next((s for s in able if _of_stage(s.rows, s.stage, planned)), able[0] if able else None)
@@ -79,7 +79,7 @@ def _gaps(section: Section, planned: Mapping[str, str]) -> Iterator[BlockGap]:
     rows = [row for row in section.rows if row.objective in _TRAINED]
     labels = _chosen(rows)
     wanted = all_compositions(sorted({name for composition in labels for name in composition}))
-    # Cells that are no compositions of a few transformations have no effects in this sense.
+    # Cells that are not compositions of a few transformations have no effects in this sense.
     if len(wanted) < 4 or (section.stage_kind != "compositions" and len(labels) < len(wanted)):
         return
     grids = _partial_grids(rows, labels)
@@ -101,7 +101,7 @@ def _skeleton_gap(
     stage: str,
     planned: Mapping[str, str],
 ) -> BlockGap | None:
-    """Return which trials that had to be run whole were not, where others were stopped."""
+    """Return the unfinished trials of the skeleton, if other trials were stopped early."""
     size, position = _skeleton_size(planned, stage), _position(block, planned)
     finished = {c: row for c, row in grid.items() if row.finished}
     if not size or position is None:
@@ -133,7 +133,7 @@ def _of_stage(rows: Sequence[Row], stage: str, planned: Mapping[str, str]) -> St
 
 
 def said(effect: Effect) -> str:
-    """Return an effect with its interval.
+    """Format an effect with its interval.
 
     Example:
         >>> said(Effect("blur", -1.234, -2.0, -0.5, 4))
@@ -144,7 +144,7 @@ def said(effect: Effect) -> str:
 
 
 def _grids(rows: Sequence[Row]) -> dict[int, Grid]:
-    """Return the blocks that have all compositions, each on one objective throughout."""
+    """Return the blocks that have all compositions, each with one objective in all blocks."""
     chosen = _chosen(rows)
     names = {name for composition in chosen for name in composition}
     grids, whole = _partial_grids(rows, chosen), 2 ** len(names)
@@ -152,7 +152,7 @@ def _grids(rows: Sequence[Row]) -> dict[int, Grid]:
 
 
 def _partial_grids(rows: Sequence[Row], chosen: Mapping[Composition, str]) -> dict[int, Grid]:
-    """Return what each block has of the compositions."""
+    """Return the usable rows of each block by composition."""
     grids: dict[int, Grid] = {}
     for row in rows:
         composition = _composition(row)
@@ -162,7 +162,7 @@ def _partial_grids(rows: Sequence[Row], chosen: Mapping[Composition, str]) -> di
 
 
 def _chosen(rows: Sequence[Row]) -> dict[Composition, str]:
-    """Return the cell that stands for each composition: of rivals the one with the least mean."""
+    """Return the label of the cell with the smallest mean for each composition."""
     last: dict[Composition, dict[str, list[float]]] = {}
     for row in sorted(rows, key=lambda one: one.label):
         value = _last(row) if row.finished else math.inf

@@ -1,4 +1,4 @@
-"""Checkpoints: what they hold, how they are written, which are kept, who may write."""
+"""Checkpoints: content, format, writing, retention and locking."""
 
 from handssl.training.checkpoints.folder import CheckpointFolder, Mirror
 from handssl.training.checkpoints.lock import RunLock

@@ -1,4 +1,4 @@
-"""The checkpoints of one run: the newest intact one, and how many are kept."""
+"""Folder of the checkpoints of one run: saving, retention, and reading the newest intact one."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _FILES, _DAMAGED = "epoch-*.ckpt", ".damaged"
 class CheckpointFolder:
     """A folder of checkpoints, named after their epochs.
 
-    Opening it removes temporary files of writers that were killed. One process writes at a time:
-    see `RunLock`.
+    Opening it removes temporary files of killed writers. One process writes at a time: see
+    `RunLock`.
 
     Args:
-        path: Created by the first save.
-        keep: Newest checkpoints kept, at least 1.
-        max_bytes: Older ones go beyond this sum; the newest one always stays.
-        mirror: Called with every complete file, for a copy elsewhere; its failure is a note.
+        path: Folder; created by the first save.
+        keep: Number of newest checkpoints to keep, at least 1.
+        max_bytes: Maximum total size; older ones beyond it are removed, the newest one is kept.
+        mirror: Called with every complete file, to copy it elsewhere; a failure is only noted.
         on_note: Called with each message for the user; default: a warning in the log "handssl".
-        fence: Around the trial's folder; nothing is written, renamed or removed without it.
+        fence: Fence around the trial's folder; nothing is written, renamed or removed without it.
 
     Raises:
         InputError: `keep` is less than 1.
@@ -55,18 +55,18 @@ class CheckpointFolder:
         remove_orphans(path)
 
     def save(self, state: RunState) -> Path:
-        """Write a checkpoint whole or not at all, then remove those no longer kept.
+        """Write a checkpoint atomically, then remove those that are no longer kept.
 
         Args:
-            state: After a complete epoch.
+            state: State after a complete epoch, or where the run was stopped.
 
         Returns:
-            The file.
+            Path of the checkpoint.
 
         Raises:
-            DataError: The disk is full or not writable. Earlier checkpoints are as before, and the
-                caller may go on training.
-            TakenOverError: The folder was claimed by another; nothing was written.
+            DataError: The disk is full or not writable. Earlier checkpoints are unchanged, and the
+                caller may continue training.
+            TakenOverError: Another process claimed the folder; nothing was written.
         """
         path = self.path / f"epoch-{state.epoch:05d}.ckpt"
         encoded = encode(state.to_dict())
@@ -77,13 +77,13 @@ class CheckpointFolder:
         return path
 
     def latest(self) -> RunState | None:
-        """Read the newest intact checkpoint; damaged ones are renamed and told of.
+        """Read the newest intact checkpoint; damaged ones are renamed and reported.
 
         Returns:
             The state, or None in a folder without checkpoints.
 
         Raises:
-            DataError: There are checkpoints and none is intact, or one is of another version.
+            DataError: There are checkpoints but none is intact, or one is of another version.
         """
         damage: list[str] = []
         for path in self.files():
@@ -105,7 +105,7 @@ class CheckpointFolder:
         return sorted(self.path.glob(_FILES), key=_epoch, reverse=True)
 
     def _refuse(self, damage: list[str]) -> None:
-        """Starting again by itself could hide days of lost work, in this run or the next."""
+        """Raise if checkpoints are damaged: restarting silently could hide days of lost work."""
         found = damage or [str(path) for path in self._damaged_files()]
         if found:
             raise DataError(
@@ -130,7 +130,7 @@ class CheckpointFolder:
                     path.unlink()
 
     def _kept(self, newest: Path) -> Iterator[Path]:
-        """Yield the one just written, then others and damaged ones while they fit."""
+        """Yield the newest checkpoint, then others and damaged ones within the size limit."""
         yield newest
         total_bytes = _size(newest)
         others = [path for path in self.files() if path != newest][: self.keep - 1]
@@ -149,11 +149,11 @@ class CheckpointFolder:
         try:
             self._mirror(path)
         except Exception as error:
-            self._note(f"{path}: not copied ({type(error).__name__}: {error}); training goes on")
+            self._note(f"{path}: not copied ({type(error).__name__}: {error}); training continues")
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a file, 0 where another process has removed it."""
+    """Return the size of a file in bytes, 0 if another process has removed it."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

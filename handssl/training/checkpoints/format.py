@@ -1,9 +1,9 @@
-"""The file format: a safetensors file that carries a digest of itself.
+"""Checkpoint format: a safetensors file that contains its own digest.
 
 Layout (little-endian): header length, uint64; header, JSON; the bytes of the tensors. The header
 starts with its metadata: `sha256`, `version` of this format, and `state`, the nested values
-without their tensors. The digest is over the whole file with zeros in its own place, so any flipped
-or missing byte shows. Any reader of safetensors can read the weights.
+without their tensors. The digest is over the whole file with zeros in place of the digest, so any
+changed or missing byte is detected. Any safetensors reader can read the weights.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Encoded:
     """A checkpoint ready to be written.
 
     Attributes:
-        header: Length and JSON, the digest still zeros.
-        tensors: In the order of their bytes.
+        header: Header length and JSON, with zeros as digest.
+        tensors: Tensors in the order in which they are written.
     """
 
     header: bytes
@@ -52,14 +52,14 @@ class Encoded:
 
     @property
     def size_bytes(self) -> int:
-        """Of the whole file."""
+        """Size of the whole file in bytes."""
         return len(self.header) + sum(tensor.nbytes for tensor in self.tensors)
 
     def write(self, file: BinaryIO) -> None:
-        """Write everything, one tensor at a time, and last the digest into its place.
+        """Write everything, one tensor at a time, and finally the digest.
 
         Args:
-            file: At position 0, seekable.
+            file: Seekable file at position 0.
         """
         digest = hashlib.sha256(self.header)
         file.write(self.header)
@@ -72,16 +72,16 @@ class Encoded:
 
 
 def encode(state: Any) -> Encoded:
-    """Lay out a checkpoint.
+    """Encode a checkpoint.
 
     Args:
-        state: Nested values as `flatten` takes them; tensors on any device.
+        state: Nested values for `flatten`; tensors on any device.
 
     Raises:
-        TypeError: A value or the dtype of a tensor cannot be kept.
+        TypeError: The type of a value or the dtype of a tensor is not supported.
     """
     text, tensors = flatten(state)
-    # Wide numbers first: each then starts at a multiple of its width.
+    # Wide types first: each then starts at a multiple of its width.
     names = sorted(tensors, key=lambda name: -tensors[name].element_size())
     metadata = {"sha256": NO_DIGEST.decode(), "version": str(VERSION), "state": text}
     table = _table({name: tensors[name] for name in names})
@@ -95,7 +95,7 @@ def _table(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
     table, end = {}, 0
     for name, tensor in tensors.items():
         if tensor.dtype not in _DTYPES:
-            raise TypeError(f"{name}: cannot keep a tensor of {tensor.dtype}")
+            raise TypeError(f"{name}: cannot store a tensor of {tensor.dtype}")
         begin, end = end, end + tensor.nbytes
         dtype, shape = _DTYPES[tensor.dtype], list(tensor.shape)
         table[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}

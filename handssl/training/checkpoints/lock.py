@@ -1,4 +1,4 @@
-"""One run in a folder at a time."""
+"""Lock that allows one run in a folder at a time."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ FILE = "run.lock"
 class RunLock:
     """An exclusive lock on a folder, held until it is released or the process ends in any way.
 
-    The file stays when the lock is gone: removing it would let two processes lock two files of
-    the same name. A forked child does not hold the lock, and does not prolong it.
+    The file remains after release: removing it would let two processes lock two files of the same
+    name. A forked child does not hold the lock, and does not prolong it.
 
     Args:
-        folder: Created if missing; `run.lock` in it tells who holds the lock.
-        shared: Others may hold it too, if they share it; nobody may who does not.
+        folder: Folder to lock; created if missing. `run.lock` in it names the holder of the lock.
+        shared: Whether to take a shared lock, which excludes only exclusive locks.
 
     Raises:
-        InputError: Another run holds it; its process, host and start are named.
-        DataError: The folder cannot be written, or its file system has no locks.
+        InputError: Another run holds the lock; the message names its process, host and start.
+        DataError: The folder is not writable, or its file system does not support locks.
 
     Example:
         >>> import tempfile
@@ -61,12 +61,12 @@ class RunLock:
         self.release()
 
     def __reduce__(self) -> NoReturn:
-        # A copy in another process would close a descriptor that is not its own.
+        # A copy in another process would close an unrelated descriptor.
         raise TypeError("a RunLock belongs to its process and cannot be sent to another")
 
     def release(self) -> None:
-        """Let another run in; again does nothing. In a forked child the parent keeps the lock."""
-        # Closed, not unlocked: an unlock through a copy of the descriptor would end it for all.
+        """Release the lock; idempotent. In a forked child the parent keeps the lock."""
+        # Closed, not unlocked: unlocking a copy of the descriptor would release it for all.
         descriptor, self._descriptor = getattr(self, "_descriptor", None), None
         if descriptor is not None:
             os.close(descriptor)
@@ -86,14 +86,14 @@ class RunLock:
         except OSError as error:
             os.close(descriptor)
             raise self._unusable(error) from None
-        with contextlib.suppress(OSError):  # on a full disk the lock holds without a name
+        with contextlib.suppress(OSError):  # on a full disk the lock works without a name
             _write_holder(descriptor)
         return descriptor
 
     def _open(self) -> int:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Never inherited through exec, which Python sees to.
+            # Python makes the descriptor non-inheritable through exec.
             return os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise self._unusable(error) from None
@@ -101,7 +101,7 @@ class RunLock:
     def _unusable(self, error: OSError) -> DataError:
         return DataError(
             f"{self.path}: expected a file that can be locked, cannot ({error.strerror}); "
-            "choose a folder on a file system with locks where you may write"
+            "choose a writable folder on a file system with locks"
         )
 
 
@@ -116,7 +116,7 @@ def _holder(descriptor: int) -> str:
     try:
         holder = json.loads(os.pread(descriptor, 4096, 0))
         return f"process {holder['pid']} on {holder['host']} (since {holder['started']})"
-    except (ValueError, KeyError, TypeError):  # it has the lock and has yet to write its name
+    except (ValueError, KeyError, TypeError):  # it has the lock but has not written its name yet
         return "another process"
 
 

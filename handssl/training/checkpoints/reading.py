@@ -1,4 +1,4 @@
-"""Checkpoints are read after their digest was found right, and execute nothing."""
+"""Read checkpoints after verifying their digest, without executing code."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _FORMAT_1 = b"PK\x03\x04"  # it was a zip file
 
 
 class DamagedError(DataError):
-    """A checkpoint is not as it was written."""
+    """A checkpoint differs from what was written."""
 
 
 class MissingError(DataError):
-    """A checkpoint is not there, or not any more."""
+    """A checkpoint does not exist, or not any more."""
 
 
 _KINDS = {errno.EIO: DamagedError, errno.ENOENT: MissingError}
 
 
 def read(path: Path) -> Any:
-    """Read a checkpoint after its digest was found right.
+    """Read a checkpoint after verifying its digest.
 
     Args:
         path: The file.
 
     Returns:
-        What `encode` was given, tensors on the CPU.
+        The state passed to `encode`, with tensors on the CPU.
 
     Raises:
-        DamagedError: The content is not as written.
+        DamagedError: The content differs from what was written.
         MissingError: There is no such file.
         DataError: The file cannot be opened, or is of another version of the format.
     """
@@ -58,7 +58,7 @@ def other_version(path: Path, version: str) -> DataError:
 
     Args:
         path: The file.
-        version: Of its format.
+        version: Version of its format.
     """
     return DataError(
         f"{path}: expected a checkpoint of format {VERSION}, found format {version}; continue with "
@@ -70,7 +70,7 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        # A sector that cannot be read is damage; a file that may not be read is not.
+        # An unreadable sector is damage; missing permission is not.
         kind = _KINDS.get(error.errno or 0, DataError)
         raise kind(
             f"{path}: expected a checkpoint of handssl, cannot read it ({error.strerror})"
@@ -81,11 +81,11 @@ def _damage(content: bytes) -> str:
     if len(content) < DIGEST.stop:
         return f"only {len(content)} bytes are left"
     if content[LENGTH_BYTES : DIGEST.start] != START:
-        return "it does not start as one"
+        return "it does not start like one"
     digest = hashlib.sha256(content[: DIGEST.start] + NO_DIGEST)
     digest.update(memoryview(content)[DIGEST.stop :])
     if digest.hexdigest().encode() != content[DIGEST]:
-        return "its content does not fit its SHA-256"
+        return "its content does not match its SHA-256"
     return ""
 
 

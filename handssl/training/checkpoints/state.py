@@ -1,4 +1,4 @@
-"""What a checkpoint holds."""
+"""Content of a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RunState:
-    """All that continues a run, after an epoch or within one.
+    """State required to resume a run, after an epoch or within one.
 
     Attributes:
-        epoch: The last complete one, counted from 1.
-        training: What `Pretraining.state` gives: model, optimizer, schedule, and what was done of
-            an epoch that was stopped.
-        configuration: The resolved one, plain values.
-        fingerprint: Of the data.
+        epoch: Last complete epoch, counted from 1.
+        training: State from `Pretraining.state`: model, optimizer, schedule, and the completed part
+            of a stopped epoch.
+        configuration: Resolved configuration as plain values.
+        fingerprint: Fingerprint of the data.
         results: Metrics of every epoch so far.
-        run_id: Of the tracked run, if there is one.
+        run_id: Id of the tracked run, or None.
     """
 
     epoch: int
@@ -28,12 +28,12 @@ class RunState:
     run_id: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is written: the parts of the training at the top, so names stay short."""
+        """Return the content to write: the parts of the training at the top, for short names."""
         rest = {name: value for name, value in vars(self).items() if name != "training"}
         return {**self.training, "run": rest}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> RunState:
-        """Return the state that `to_dict` gave."""
+        """Return the state from the content of `to_dict`."""
         training = {name: value for name, value in content.items() if name != "run"}
         return cls(training=training, **content["run"])

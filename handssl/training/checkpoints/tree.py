@@ -1,4 +1,4 @@
-"""Nested values as one line of text and tensors by name, and back to the last bit."""
+"""Convert nested values to JSON and named tensors, and back without loss."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _TENSOR, _STRIDE, _TUPLE, _DICT = "tensor", "stride", "tuple", "dict"
 
 
 def flatten(value: Any) -> tuple[str, dict[str, torch.Tensor]]:
-    """Take the tensors out of a nested value.
+    """Extract the tensors from a nested value.
 
     Args:
         value: Dicts with str or int keys, lists, tuples, tensors, str, bool, int, float, None.
 
     Returns:
-        JSON in which each tensor is a reference, and the tensors by the path of their keys.
+        JSON with a reference for each tensor, and the tensors by the path of their keys.
 
     Raises:
-        TypeError: A value is of another type, or a tensor sparse.
+        TypeError: A value has another type, or a tensor is sparse.
 
     Example:
         >>> text, tensors = flatten({"step": 3, "model": {"bias": torch.zeros(2)}})
@@ -30,16 +30,16 @@ def flatten(value: Any) -> tuple[str, dict[str, torch.Tensor]]:
         tensor([0., 0.])
     """
     tensors: dict[str, torch.Tensor] = {}
-    # Python writes a float with the digits that give it back, infinities and NaN included.
+    # Python writes floats with enough digits to restore them, including infinities and NaN.
     return json.dumps(_take(value, "", tensors), separators=(",", ":")), tensors
 
 
 def restore(text: str, tensors: dict[str, torch.Tensor]) -> Any:
-    """Put the tensors back where `flatten` took them.
+    """Restore a nested value from the result of `flatten`.
 
     Args:
-        text: From `flatten`.
-        tensors: By the same names.
+        text: JSON from `flatten`.
+        tensors: Tensors by the same names.
     """
     return _put(json.loads(text), tensors)
 
@@ -86,7 +86,7 @@ def _join(path: str, key: object) -> str:
 
 
 def _free_name(path: str, tensors: dict[str, torch.Tensor]) -> str:
-    """Return the path, numbered where two differ only by a dot in a key or by the key's type."""
+    """Return the path, numbered if two differ only by a dot in a key or by the key's type."""
     name, number = path, 1
     while name in tensors or name == "__metadata__":
         number += 1
@@ -95,7 +95,7 @@ def _free_name(path: str, tensors: dict[str, torch.Tensor]) -> str:
 
 
 def _order_in_memory(tensor: torch.Tensor, path: str) -> dict[str, list[int]]:
-    """Return the strides where they are not those of rows: kernels choose their sums by them."""
+    """Return the strides if they are not row-major: they affect the summation order of kernels."""
     if tensor.layout != torch.strided:
         raise TypeError(f"{path}: expected a dense tensor, got {tensor.layout}")
     stride = torch.empty_like(tensor, device="meta").stride()

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and the remains of writers that were killed."""
+"""Write files atomically, and remove temporary files of killed writers."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def write_whole(
 ) -> None:
     """Write under a temporary name, flush to disk, rename, flush the folder.
 
-    Killed at any point it leaves what was at `path` before, or the whole new file.
+    If the process is killed at any point, `path` has its old content or the whole new one.
 
     Args:
-        path: Final name.
-        write: Gets the open file.
-        size_bytes: What the file needs, for the message of a full disk.
-        fence: Around the trial's folder; the file gets its name within it.
+        path: Final path.
+        write: Called with the open file.
+        size_bytes: Required size, for the message about a full disk.
+        fence: Fence around the trial's folder, held for the rename.
 
     Raises:
-        TakenOverError: The folder was claimed by another; no temporary file is left.
-        DataError: The disk is full or the place cannot be written; no temporary file is left.
+        TakenOverError: Another process claimed the folder; no temporary file is left.
+        DataError: The disk is full or the path not writable; no temporary file is left.
     """
     try:
         if fence is not None:
-            fence.require()  # before it is written in vain
+            fence.require()  # fail before writing
         _make_folder(path.parent)
         _write_and_rename(path, write, fence)
         flush_folder(path.parent)
@@ -51,34 +51,34 @@ def write_whole(
 
 
 def remove_orphans(folder: Path) -> list[Path]:
-    """Remove the temporary files whose writers are gone.
+    """Remove temporary files whose writers are not running.
 
-    A writer holds a lock on its file, and the system drops it when the writer ends. So this is
-    right for writers in other containers too, and for process ids that were given out again.
+    A writer holds a lock on its file, and the system releases it when the writer ends. So this is
+    also correct for writers in other containers, and for reused process ids.
 
     Args:
-        folder: May not exist.
+        folder: Folder to clean; may not exist.
 
     Returns:
-        What was removed.
+        The removed files.
     """
     return [path for path in sorted(folder.glob(_PARTIAL)) if _removed(path)]
 
 
 def flush_folder(folder: Path) -> None:
-    """Make renames in a folder last through a loss of power."""
+    """Make renames in a folder durable in case of a power failure."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # this file system cannot
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not supported by the file system
             raise
     finally:
         os.close(descriptor)
 
 
 def _make_folder(folder: Path) -> None:
-    """Create a folder that lasts: a flushed file in a folder that is lost is lost too."""
+    """Create a folder durably: a flushed file is lost if its folder is."""
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -100,10 +100,10 @@ def _write_and_rename(path: Path, write: Callable[[BinaryIO], None], fence: Fenc
 
 
 def _claimed(partial: Path) -> BinaryIO:
-    """Create and lock a file; again if it was taken for an orphan before the lock."""
+    """Create and lock a file; retry if it was removed as an orphan before the lock."""
     while True:
         file = partial.open("xb")
-        # Without locks on this file system orphans are not collected, which costs space alone.
+        # Without locks on this file system orphans are not collected, which only costs space.
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:
@@ -116,7 +116,7 @@ def _removed(path: Path) -> bool:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
-    except OSError:  # its writer lives, or it was renamed or removed just now
+    except OSError:  # its writer is running, or it was just renamed or removed
         return False
     return True
 
@@ -130,6 +130,6 @@ def _refused(path: Path, error: OSError, size_bytes: int) -> DataError:
     existing = next(folder for folder in path.absolute().parents if folder.exists())
     free_bytes = shutil.disk_usage(existing).free
     return DataError(
-        f"{path}: expected room for {size_bytes} bytes, the disk is full "
-        f"({free_bytes} bytes free); earlier checkpoints are kept: make room and continue"
+        f"{path}: expected space for {size_bytes} bytes, the disk is full "
+        f"({free_bytes} bytes free); earlier checkpoints are kept: free space and continue"
     )
