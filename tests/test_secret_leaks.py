@@ -46,14 +46,14 @@ STUDY = {
 def place():
     """A folder with a short name, for sockets, which holds HOME, TMPDIR and storage."""
     folder = Path(tempfile.mkdtemp(prefix="leak-", dir="/tmp"))
-    for name in ("home", "tmp"):
+    for name in ("home", "t"):
         (folder / name).mkdir()
     yield folder
     shutil.rmtree(folder)
 
 
 def environment(place: Path, **more: str) -> dict[str, str]:
-    folders = {"HOME": place / "home", "TMPDIR": place / "tmp", "RAY_TMPDIR": place / "tmp"}
+    folders = {"HOME": place / "home", "TMPDIR": place / "t", "RAY_TMPDIR": place / "t"}
     own = {name: str(folder) for name, folder in folders.items()}
     own |= {"HANDSSL_HOME": str(place / "runs"), "OMP_NUM_THREADS": "1"}
     return {"PYTHONPATH": str(ROOT)} | os.environ | own | more

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from handssl.errors import InputError
 
-PREFIX = "handssl-"
+PREFIX = "hs-"  # short, so that more folders will do
 _RAY = "ray"  # Ray opens its folder to all users, so it lies in one that is closed to them
-_SOCKET = "session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+# The dashboard's, whose head fails to start where it is too long for the system.
+_SOCKET = "session_2026-01-01_00-00-00_000000_4194304/sockets/dash_TaskEventsHead"
 _LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
 _OWNER = "owner"  # file with the path of the link that a folder was created for
 _RANDOM = 8  # characters that mkdtemp adds
@@ -52,7 +53,7 @@ def make_ray_folder() -> Path:
     raise InputError(
         f"RAY_TMPDIR: expected a folder of yours for Ray's sockets, with a path of at most "
         f"{MOST_CHARACTERS} characters; found none: {'; '.join(reasons)}. Make one and name it: "
-        'mkdir -m 700 "/tmp/$USER-ray" && export RAY_TMPDIR="/tmp/$USER-ray"'
+        'mkdir -m 700 "/tmp/$USER" && export RAY_TMPDIR="/tmp/$USER"'
     )
 
 

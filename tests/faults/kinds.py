@@ -103,8 +103,8 @@ def exhaust_memory(scene: Scene) -> None:
     taken: list[bytearray] = []
 
     def is_killed() -> bool:
-        if len(taken) < 8 * (SPARE_GIB + 3):
-            taken.append(bytearray(b"\1") * (GIB // 8))
+        if len(taken) < SPARE_GIB + 3:
+            taken.append(bytearray(b"\1") * GIB)
         return not workers <= set(map(_pid, _workers(scene))) or scene.is_over()
 
     scene.sweep.until(is_killed, "Ray to kill a worker for its memory")

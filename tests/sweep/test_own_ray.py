@@ -80,7 +80,7 @@ def folders_of_ray(process: subprocess.Popen[bytes]) -> set[Path]:
         with contextlib.suppress(psutil.Error):
             for one in root.children(recursive=True):
                 with contextlib.suppress(psutil.Error):
-                    found |= set(map(Path, re.findall(r"/tmp/handssl-[^/ ]+", str(one.cmdline()))))
+                    found |= set(map(Path, re.findall(r"/tmp/hs-[^/ ]+", str(one.cmdline()))))
         time.sleep(0.1)
     return found
 

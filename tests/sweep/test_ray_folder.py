@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import ray.dashboard.utils as dashboard_utils
+from ray.dashboard.subprocesses.module import SubprocessModule
 
 from handssl.errors import InputError
 from handssl.sweep.ray_folder import (
@@ -19,7 +21,7 @@ from handssl.sweep.ray_folder import (
     unfit,
 )
 
-LONGEST = "session_2026-11-30_01-58-49_589919_4194304/sockets/plasma_store"
+SESSION = "session_2026-11-30_01-58-49_589919_4194304/sockets/"
 
 
 @pytest.fixture
@@ -31,13 +33,21 @@ def short(monkeypatch):
     shutil.rmtree(folder)
 
 
+def dashboard_parts():
+    """The processes of Ray's dashboard that have a socket each, named after their class."""
+    return dashboard_utils.get_all_modules(SubprocessModule)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Ray's modules, when imported
 def test_it_is_new_and_closed_to_others_and_short_enough_for_every_socket(short, monkeypatch):
     first, second = make_ray_folder(), make_ray_folder()
     assert first.parent == second.parent == short
     assert first != second
     assert stat.S_IMODE(first.stat().st_mode) == 0o700
     longest = Path("/" + "x" * (MOST_CHARACTERS - 1)) / first.name
-    assert len(f"{ray_temp(longest)}/{LONGEST}") <= 107
+    names = ["plasma_store", "raylet", *(f"dash_{one.__name__}" for one in dashboard_parts())]
+    assert len(names) > 5
+    assert all(len(f"{ray_temp(longest)}/{SESSION}{name}") <= 107 for name in names)
 
 
 def test_a_folder_that_others_can_rename_in_is_refused(short):
@@ -46,11 +56,11 @@ def test_a_folder_that_others_can_rename_in_is_refused(short):
     assert unfit(short) == f"is not safe: other users may rename what is in {short}"
     short.chmod(0o1777)
     assert unfit(short) is None
-    below = short / "below"
+    below = short / "b"
     below.mkdir(mode=0o700)
     short.chmod(0o770)
     assert "not safe" in str(unfit(below))
-    link = short / "link"
+    link = short / "l"
     link.symlink_to(below)
     assert "not safe" in str(unfit(link))
     with pytest.raises(InputError, match=r"RAY_TMPDIR: .*not safe.*mkdir -m 700"):
