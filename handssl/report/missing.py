@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handssl.commands import command
 from handssl.report.effects import BlockGap, StudyEffects
 from handssl.report.headline import uncompared
 from handssl.report.rows import Row
@@ -153,14 +153,15 @@ def _order(rows: Sequence[Row]) -> list[str]:
 
 def _commands(reasons: set[str], storage: Path) -> list[str]:
     """Return commands that complete the report."""
-    where = f"STUDY.yaml --storage {shlex.quote(str(storage))}"
     found = []
     if reasons & {"failed", "not finished", "not begun"}:
-        found.append(f"`handssl study run {where}` trains failed and unfinished trials.")
+        run = command("study", "run", "STUDY.yaml", storage=storage)
+        found.append(f"`{run}` trains failed and unfinished trials.")
     if reasons & {"diverged", "cancelled"}:
+        extend = command("study", "extend", "STUDY.yaml", "--seeds", "N", storage=storage)
         found.append(
             "Diverged and cancelled trials are not repeated; to add another block instead: "
-            f"`handssl study extend {where} --seeds N`, then run the study."
+            f"`{extend}`, then run the study."
         )
     return found
 

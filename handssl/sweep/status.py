@@ -12,6 +12,7 @@ from typing import Literal
 from handssl.data.config import DataConfig
 from handssl.data.preparation import prepared
 from handssl.data.study_data import StudyData
+from handssl.errors import DataError
 from handssl.sweep.choosing import choose
 from handssl.sweep.extension import extended
 from handssl.sweep.plan import PlannedTrial, plan_stage
@@ -211,6 +212,16 @@ class _Viewer:
         return "waiting" if outcome == "running" or elsewhere else outcome
 
     def _fingerprint(self, data: DataConfig) -> str:
-        # No data is prepared here: if there is none, no trial has been run either.
         folder = prepared(data, self.storage)
-        return StudyData(folder).fingerprint if folder else "none yet"
+        return StudyData(folder).fingerprint if folder else self._recorded_fingerprint()
+
+    def _recorded_fingerprint(self) -> str:
+        """Return the fingerprint of data that have been removed, as recorded with the trials."""
+        tags = [record.tags for record in self.ledger.all(self.study.name)]
+        found = {one["data_fingerprint"] for one in tags if "data_fingerprint" in one}
+        if len(found) > 1:
+            raise DataError(
+                f"study {self.study.name}: expected its data in {self.storage}, found none, and "
+                f"its trials have used {len(found)} data sets; restore the data, or run the study"
+            )
+        return found.pop() if found else "no trial yet"

@@ -61,8 +61,8 @@ def test_a_cell_without_a_result_is_named_with_the_block_it_takes_from_the_effec
         {"stage": "compositions", "cell": label, "block": 2, "why": outcome}
     ]
     assert document["effects"]["method"] == "all compositions in 1 block"
-    verb = "run" if outcome == "failed" else "extend"
-    assert f"handssl study {verb} STUDY.yaml --storage {tmp_path}" in terminal
+    words = "run STUDY.yaml" if outcome == "failed" else "extend STUDY.yaml --seeds N"
+    assert f"handssl study {words} --storage {tmp_path}" in terminal
 
 
 def test_effects_that_no_block_can_give_are_absent_with_the_reason(tmp_path, data, capsys):
