@@ -12,8 +12,7 @@ import pytest
 
 from handssl.errors import DatabaseAwayError, InputError, TakenOverError
 from handssl.fencing import Fence
-from handssl.tracking.ledger import Ledger, LogEntry, Patience
-from handssl.tracking.ledger import engines
+from handssl.tracking.ledger import Ledger, LogEntry, Patience, engines
 from handssl.tracking.ledger.claims import default_lease_s, study_key
 from tests.tracking.ledger.conftest import ID
 
