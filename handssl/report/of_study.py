@@ -150,7 +150,10 @@ def study_report(
     found = {record.trial_id: record for record in (*ledger.load_all(asked), *records)}
     histories = ledger.histories(list(found))
     return StudyReport(
-        *(study, storage, tracking_uri, tuple(found.values())),
+        study,
+        storage,
+        tracking_uri,
+        tuple(found.values()),
         rows=tuple(_rows(known, planned, found, histories)),
         selections=tuple(one.selection for one in known.stages if one.selection) if known else (),
         planned=planned,

@@ -198,7 +198,11 @@ class Sweep:
             on_event(planned)
             budget = Budget(self.storage, self.running.checkpoint_bytes, scheduler, self.store)
             sweeping = Sweeping(
-                *(scheduler, recorder, self.hold, self.company, running),
+                scheduler,
+                recorder,
+                self.hold,
+                self.company,
+                running,
                 data={trial.trial_id: self.places.located(trial) for trial in scheduler.missing},
                 origins=origins(scheduler.missing, self.store),
                 storage=self.storage,
@@ -238,7 +242,10 @@ class Sweep:
         """Return the event that describes the trials about to run."""
         trials = tuple(scheduler.trials.values())
         return Planned(
-            *(self.study, trials, scheduler.missing, cluster.slots),
+            self.study,
+            trials,
+            scheduler.missing,
+            cluster.slots,
             stage=trials[0].stage,
             devices=(cluster.gpus or 1.0) * cluster.workers,
             device="GPU" if cluster.gpus else "core",
@@ -250,7 +257,11 @@ class Sweep:
         names = dict.fromkeys(trial.trial_id for trial in self.trials)
         records = tuple(filter(None, map(self.store.load, names)))
         return StudyResult(
-            *(self.study, self.storage, self.tracking_uri, records, len(names)),
+            self.study,
+            self.storage,
+            self.tracking_uri,
+            records,
+            len(names),
             selections=tuple(self.selections.values()),
             interrupted=self.interrupted,
             stopped_by=self._stopped_by() if self.interrupted else "",
