@@ -14,7 +14,7 @@ from handssl.cli.app import cli
 from handssl.secrets import has_secret
 from handssl.service.options import Options
 from handssl.sweep.local_ray import GROWS_TO
-from handssl.sweep.site import Site
+from handssl.sweep.site import ClusterDataConfig
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "clusters.md").read_text()
@@ -84,7 +84,7 @@ def test_the_ports_that_a_laptop_forwards_are_those_of_the_service_and_its_links
 
 def test_the_places_are_what_we_read():
     [places] = [one for one in YAMLS if "stores" in one]
-    site = Site.parse(places)
+    site = ClusterDataConfig.parse(places)
     assert site.place_of("interhand", "1a2b3c4d5e") == "s3://lab/stores/interhand"
     assert site.cache_bytes == 200 * 10**9
 

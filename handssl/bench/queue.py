@@ -19,7 +19,7 @@ from handssl.bench.environment import describe
 from handssl.bench.rates import OnProgress
 from handssl.service.admission import Limits, admit
 from handssl.service.app import create_app
-from handssl.service.driver import Home
+from handssl.service.driver import JobWorkspace
 from handssl.service.durable import Attempts
 from handssl.service.lease import Lease
 from handssl.service.outcome import Outcome, finish
@@ -94,7 +94,7 @@ def bench_queue(
 
 def _service(folder: Path, url: str) -> Service:
     queue = Queue(url)
-    home = Home(folder, lambda: "")
+    home = JobWorkspace(folder, lambda: "")
     return Service(queue, home, Limits(), Policy(), Lease(queue.database))
 
 

@@ -15,12 +15,12 @@ from handssl.secrets import masked
 from handssl.sweep.events import (
     EpochEnded,
     Event,
-    Note,
-    Notice,
     Planned,
     Preparing,
     Started,
+    StudyMessage,
     Waiting,
+    WorkerEvent,
 )
 from handssl.sweep.progress import Progress
 from handssl.sweep.speed import images_per_s, waiting_share
@@ -67,9 +67,9 @@ class JsonLines:
                 self._say("started", trial_id=trial.trial_id, **values, epochs=trial.epochs)
             case EpochEnded():
                 self._epoch(event)
-            case Note(message):
+            case StudyMessage(message):
                 self._say("note", message=masked(message))
-            case Notice(_, text, again):
+            case WorkerEvent(_, text, again):
                 self._say("note", message=masked(text), replayed_steps=again)
             case Planned():
                 self._told = ("", 0)

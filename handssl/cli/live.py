@@ -17,12 +17,12 @@ from handssl.sweep.events import (
     Ended,
     EpochEnded,
     Event,
-    Note,
-    Notice,
     Planned,
     Selected,
     Stopping,
+    StudyMessage,
     Waiting,
+    WorkerEvent,
 )
 from handssl.sweep.progress import Progress
 
@@ -74,8 +74,8 @@ class LiveProgress:
             self._tell_choices(event)
         elif isinstance(event, Stopping):
             self._console.print("Stopping the workers, one moment.", highlight=False)
-        elif isinstance(event, Note | Notice):
-            said = event.message if isinstance(event, Note) else event.text
+        elif isinstance(event, StudyMessage | WorkerEvent):
+            said = event.message if isinstance(event, StudyMessage) else event.text
             self._console.print(masked(said), style="yellow", highlight=False, soft_wrap=True)
         if not self._live:
             self._speak(event)

@@ -32,7 +32,7 @@ class Limits:
 
 
 @dataclass
-class _Room:
+class _Capacity:
     """Running jobs by queue, user and study, updated as jobs are admitted."""
 
     limits: Limits
@@ -76,7 +76,7 @@ def admit(queue: Queue, lease: Lease, limits: Limits, start: Start) -> list[Job]
     with queue.database.begin() as connection:
         if not lease.holds(connection):
             raise LostLeaseError("another service dispatches now")
-        room = _Room(limits)
+        room = _Capacity(limits)
         taken = select(jobs.c.queue, jobs.c.user, jobs.c.study).where(jobs.c.state == "running")
         for row in connection.execute(taken).mappings():
             room.add(row)
@@ -88,7 +88,7 @@ def admit(queue: Queue, lease: Lease, limits: Limits, start: Start) -> list[Job]
         return admitted
 
 
-def _next(connection: Connection, room: _Room) -> Mapping[str, Any] | None:
+def _next(connection: Connection, room: _Capacity) -> Mapping[str, Any] | None:
     open_queues = room.open_queues()
     if not open_queues:
         return None

@@ -22,7 +22,7 @@ class _Entry:
     busy: bool = False
 
 
-class Board:
+class ProgressCache:
     """Progress by job; old values are returned while new ones are computed.
 
     Args:

@@ -37,7 +37,7 @@ class Command:
     env: Mapping[str, str]
 
 
-class Companion:
+class ManagedSubprocess:
     """A program in its own session, so that it survives a service that is killed.
 
     Its process id and address are kept in a file: the next service on the same storage finds it

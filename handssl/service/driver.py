@@ -19,7 +19,7 @@ PATIENCE_S = 120.0  # longer than the claims of a driver that was killed
 
 
 @dataclass(frozen=True)
-class Home:
+class JobWorkspace:
     """Files and settings that jobs use on the head node.
 
     Attributes:

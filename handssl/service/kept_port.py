@@ -12,7 +12,7 @@ _WAIT_S = 5.0
 _LOOK_S = 0.1
 
 
-class KeptPort:
+class PersistentPort:
     """A port number stored in a file.
 
     Args:
@@ -21,7 +21,7 @@ class KeptPort:
 
     Example:
         >>> import tempfile
-        >>> kept = KeptPort(Path(tempfile.mkdtemp()) / "port", "127.0.0.1")
+        >>> kept = PersistentPort(Path(tempfile.mkdtemp()) / "port", "127.0.0.1")
         >>> kept.number, kept.keep(8643), kept.number
         (None, None, 8643)
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handssl.service.companion import Companion
+from handssl.service.companion import ManagedSubprocess
 from handssl.service.ray_jobs import Attempt, RayJobs, UnreachableError
 
 
@@ -13,7 +13,7 @@ class LocalRay:
         companion: The managed Ray head process.
     """
 
-    def __init__(self, companion: Companion) -> None:
+    def __init__(self, companion: ManagedSubprocess) -> None:
         self._companion, self._jobs = companion, RayJobs("")
 
     @property

@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from handssl.private_files import ensure_secret
-from handssl.service.companion import Command, Companion, free_port
+from handssl.service.companion import Command, ManagedSubprocess, free_port
 from handssl.service.credentials import USER, mlflow_password
-from handssl.service.kept_port import KeptPort
+from handssl.service.kept_port import PersistentPort
 from handssl.service.listening import EVERYWHERE
 from handssl.sweep.local_ray import OBJECT_STORE_BYTES, available_cpus
 from handssl.sweep.own_ray import LOOPBACK
@@ -25,7 +25,7 @@ from handssl.tracking.relocation import relocate
 from handssl.tracking.sqlite_url import sqlite_url
 
 
-def ray_head(folder: Path, *, cpus: int | None = None, env: Mapping[str, str]) -> Companion:
+def ray_head(folder: Path, *, cpus: int | None = None, env: Mapping[str, str]) -> ManagedSubprocess:
     """Return a Ray of one node on loopback, with Ray's default token authentication.
 
     Each start has its own temporary folder, to which the link `ray` in the service's folder points:
@@ -51,7 +51,7 @@ def ray_head(folder: Path, *, cpus: int | None = None, env: Mapping[str, str]) -
         variables = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_GRAFANA_HOST": "DISABLED"}
         return Command(words, f"http://127.0.0.1:{port}", {**variables, **LOOPBACK, **env})
 
-    return Companion(
+    return ManagedSubprocess(
         *("ray", folder, command, "/api/version"), on_end=lambda: remove_ray_folder(link)
     )
 
@@ -64,7 +64,7 @@ def mlflow_server(
     port: int | None = None,
     first_port: int | None = None,
     public: str = "",
-) -> Companion:
+) -> ManagedSubprocess:
     """Return an MLflow server for the storage's runs.
 
     It has the same port at every start, as drivers that outlive the service know no other.
@@ -77,7 +77,7 @@ def mlflow_server(
         first_port: Port to use if it never had one.
         public: URL under which browsers reach it, if that is different.
     """
-    kept = KeptPort(folder / "mlflow_port", host)
+    kept = PersistentPort(folder / "mlflow_port", host)
     if wanted := port or (None if kept.number else first_port):
         kept.keep(wanted)
     env = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
@@ -98,7 +98,7 @@ def mlflow_server(
         here = "127.0.0.1" if host in EVERYWHERE else host
         return Command(words, f"http://{here}:{port}", env | _auth(folder, exposed))
 
-    return Companion("mlflow", folder, command, "/health")
+    return ManagedSubprocess("mlflow", folder, command, "/health")
 
 
 def _called(host: str, port: int, public: str) -> list[str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from handssl.service.admission import Limits
-from handssl.service.board import Board
-from handssl.service.driver import Home
+from handssl.service.board import ProgressCache
+from handssl.service.driver import JobWorkspace
 from handssl.service.job import Job
 from handssl.service.lease import Lease
 from handssl.service.listing import history
@@ -38,7 +38,7 @@ class Service:
     """
 
     queue: Queue
-    home: Home
+    home: JobWorkspace
     limits: Limits
     policy: Policy
     lease: Lease
@@ -48,11 +48,11 @@ class Service:
     undrain: str = "handssl jobs drain --off"
     on_change: Callable[[], None] = lambda: None
     tokens: Tokens = field(init=False)
-    board: Board = field(init=False)
+    board: ProgressCache = field(init=False)
 
     def __post_init__(self) -> None:
         self.tokens = Tokens(self.queue.database)
-        self.board = Board(self.look)
+        self.board = ProgressCache(self.look)
 
     def look(self, job: Job) -> Progress:
         """Return the current progress of a job from the ledger."""

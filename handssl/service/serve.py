@@ -17,11 +17,11 @@ import uvicorn
 from handssl.errors import DataError, InputError
 from handssl.private_files import make_private
 from handssl.service.app import create_app
-from handssl.service.companion import Companion
+from handssl.service.companion import ManagedSubprocess
 from handssl.service.credentials import mlflow_credentials
 from handssl.service.descriptors import most_connections
 from handssl.service.dispatcher import Dispatcher
-from handssl.service.driver import Home
+from handssl.service.driver import JobWorkspace
 from handssl.service.lease import Lease
 from handssl.service.listening import listen
 from handssl.service.local_ray import LocalRay
@@ -80,7 +80,9 @@ class Server:
         self._closing = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, daemon=True)
         queue = Queue(options.database, queues=tuple(options.limits.queues))
-        home = Home(options.storage, self._mlflow, secrets=options.folder if mlflow else None)
+        home = JobWorkspace(
+            options.storage, self._mlflow, secrets=options.folder if mlflow else None
+        )
         lease = Lease(queue.database, lease_s=options.lease_s)
         ray = self._programs.get("ray")
         self.service = Service(
@@ -163,7 +165,7 @@ class Server:
                 told = True
             self._closing.wait(_LOOK_S)
 
-    def _ensure(self, name: str, program: Companion) -> bool:
+    def _ensure(self, name: str, program: ManagedSubprocess) -> bool:
         try:
             return program.ensure()
         except (OSError, InputError) as error:  # e.g. a full disk: it is tried again
@@ -185,8 +187,8 @@ class Server:
         os.execv(sys.executable, [sys.executable, "-m", "handssl.cli", *sys.argv[1:]])  # noqa: S606
 
 
-def _programs(options: Options) -> Mapping[str, Companion]:
-    found: dict[str, Companion] = {}
+def _programs(options: Options) -> Mapping[str, ManagedSubprocess]:
+    found: dict[str, ManagedSubprocess] = {}
     env: Mapping[str, str] = {}
     if options.mlflow == "local":
         found["mlflow"] = mlflow_server(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from handssl.errors import DataError
-from handssl.service.driver import Home
+from handssl.service.driver import JobWorkspace
 from handssl.service.job import Job, submission_id
 from handssl.service.outcome import Outcome, finish
 from handssl.service.progress import is_paused
@@ -43,7 +43,7 @@ class Watcher:
 
     queue: Queue
     cluster: Cluster
-    home: Home
+    home: JobWorkspace
     used_hours: Callable[[Job], float]
     tell: Tell
     poll_s: float = POLL_S

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from handssl.errors import InputError
-from handssl.sweep.events import Note, OnEvent
+from handssl.sweep.events import OnEvent, StudyMessage
 
 VARIABLE, LOCAL = "RAY_ADDRESS", "local"
 
@@ -40,5 +40,7 @@ def resolve_address(address: str | None, on_event: OnEvent) -> str | None:
             "`ray job submit` finds it in RAY_API_SERVER_ADDRESS too: "
             f"export RAY_API_SERVER_ADDRESS={found}; unset {VARIABLE}"
         )
-    on_event(Note(f"uses the Ray cluster at {found} (${VARIABLE}); --address local starts one"))
+    on_event(
+        StudyMessage(f"uses the Ray cluster at {found} (${VARIABLE}); --address local starts one")
+    )
     return found

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from handssl.sweep.events import Ended, OnEvent
-from handssl.sweep.hold import Hold
+from handssl.sweep.hold import TrialClaims
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.scheduler import PRIMARY, StageScheduler
@@ -16,7 +16,7 @@ from handssl.tracking.ledger import Ledger
 LOOK_S = 1.0
 
 
-class Company:
+class PeerCoordinator:
     """Reads other drivers' progress and users' requests from the ledger.
 
     Args:
@@ -35,7 +35,7 @@ class Company:
         self,
         scheduler: StageScheduler,
         recorder: Recorder,
-        hold: Hold,
+        hold: TrialClaims,
         ledger: Ledger,
         study: str,
         on_event: OnEvent,

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from handssl.sweep.remote import CHECKPOINTS, WEIGHTS, Note, RemoteTrial, reason_of
+from handssl.sweep.remote import CHECKPOINTS, WEIGHTS, RemoteTrial, StudyMessage, reason_of
 from handssl.training.checkpoints import CheckpointFolder
 
 _PERIOD_S = 0.2
@@ -31,7 +31,7 @@ class Copies:
         on_note: Called with each message for the user, in the thread that calls a method.
     """
 
-    def __init__(self, remote: RemoteTrial, folder: Path, on_note: Note) -> None:
+    def __init__(self, remote: RemoteTrial, folder: Path, on_note: StudyMessage) -> None:
         self._remote, self._folder, self._on_note = remote, folder, on_note
         self._notes = queue.SimpleQueue[str]()
         self._turn = threading.Condition()

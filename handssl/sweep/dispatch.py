@@ -9,8 +9,8 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from handssl.sweep.company import Company
-from handssl.sweep.hold import Hold
+from handssl.sweep.company import PeerCoordinator
+from handssl.sweep.hold import TrialClaims
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.running import Running
@@ -20,7 +20,7 @@ from handssl.sweep.trainable import TAKEN_OVER
 _UNMEASURED = ("diverged", "failed", "refused", TAKEN_OVER)  # reported when they end
 
 
-class Dispatch(Searcher):  # type: ignore[misc]
+class TuneSearcher(Searcher):  # type: ignore[misc]
     """Hands out segments of trials: from the last recorded epoch to the next halving decision.
 
     A trial that waits for its rung holds no actor: it is handed out again when it may continue,
@@ -41,7 +41,7 @@ class Dispatch(Searcher):  # type: ignore[misc]
         self,
         scheduler: StageScheduler,
         recorder: Recorder,
-        company: Company,
+        company: PeerCoordinator,
         *,
         queue: int,
         running: Running,
@@ -121,7 +121,7 @@ class Dispatch(Searcher):  # type: ignore[misc]
         return {}  # Tune pickles its parts for a restore, which never happens here
 
 
-class Judge(FIFOScheduler):  # type: ignore[misc]
+class TuneStopper(FIFOScheduler):  # type: ignore[misc]
     """Passes every epoch to the stage's scheduler, and stops the trials that it has stopped.
 
     Args:
@@ -129,7 +129,7 @@ class Judge(FIFOScheduler):  # type: ignore[misc]
         hold: Knows which trials another driver has taken over.
     """
 
-    def __init__(self, scheduler: StageScheduler, hold: Hold) -> None:
+    def __init__(self, scheduler: StageScheduler, hold: TrialClaims) -> None:
         super().__init__()
         self._scheduler, self._hold = scheduler, hold
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from handssl.fencing import Fence
 from handssl.secrets import require_no_secret
 from handssl.sweep.copies import Copies
-from handssl.sweep.events import Event, Note, OnEvent, Tick, Waiting
+from handssl.sweep.events import Event, OnEvent, StudyMessage, Tick, Waiting
 from handssl.sweep.remote import RemoteTrial
 from handssl.sweep.target import Target
 from handssl.training import Execution
@@ -21,7 +21,7 @@ Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
-class Copied:
+class MirroredRun:
     """Remote copies of a run's checkpoints.
 
     Attributes:
@@ -69,7 +69,7 @@ def copied_elsewhere(
     execution: Execution,
     on_event: OnEvent,
     fence: Fence | None = None,
-) -> Iterator[Copied]:
+) -> Iterator[MirroredRun]:
     """Fetch a newer checkpoint from the target, and copy the block's checkpoints to it.
 
     Args:
@@ -87,11 +87,11 @@ def copied_elsewhere(
         DataError: See `RemoteTrial.fetch`.
     """
     if url is None:
-        yield Copied(None, on_event)
+        yield MirroredRun(None, on_event)
         return
 
     def note(message: str) -> None:
-        on_event(Note(message))
+        on_event(StudyMessage(message))
 
     remote = RemoteTrial(
         url,
@@ -105,4 +105,4 @@ def copied_elsewhere(
     if known:
         note(f"resuming from {remote.url}, epoch {known}")
     with Copies(remote, folder, note) as copies:
-        yield Copied(copies, on_event, known)
+        yield MirroredRun(copies, on_event, known)

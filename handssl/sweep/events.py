@@ -92,7 +92,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Notice:
+class WorkerEvent:
     """Workers of a trial were lost or are awaited; `replayed_steps` steps must be repeated."""
 
     trial: PlannedTrial
@@ -118,7 +118,7 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Note:
+class StudyMessage:
     """A message for the user that doesn't end the run."""
 
     message: str
@@ -131,12 +131,12 @@ Event = (
     | StepEnded
     | EpochEnded
     | Paused
-    | Notice
+    | WorkerEvent
     | Ended
     | Selected
     | Stopping
     | Waiting
-    | Note
+    | StudyMessage
     | Tick
 )
 OnEvent = Callable[[Event], None]

@@ -20,7 +20,7 @@ from handssl.fencing import held
 from handssl.sweep.nodes import this_node
 from handssl.sweep.trainer import build_trainer
 from handssl.sweep.versions import versions
-from handssl.sweep.worker import Begun, Copied, Joined
+from handssl.sweep.worker import Begun, DatasetCopied, Joined
 
 PREFIX = ".train-"
 _PERIOD_S = 0.2
@@ -153,7 +153,7 @@ class Group:
                 self.joined.append(what)
             elif isinstance(what, Begun):
                 self.begun = what.steps
-            elif isinstance(what, Copied):
+            elif isinstance(what, DatasetCopied):
                 self.copied.append(what.text)
             elif isinstance(what, HandsslError):
                 self._thread.join()

@@ -16,7 +16,7 @@ from handssl.tracking.ledger.claims import Claims, study_key
 RETRY_S = 2.0
 
 
-class Hold:
+class TrialClaims:
     """Claims trials one at a time and renews the claims in a background thread.
 
     A killed driver renews nothing, so other drivers get its trials when the lease expires; on the

@@ -12,12 +12,12 @@ from handssl.data.study_data import StudyData, combine
 from handssl.data.turns import one_at_a_time
 from handssl.errors import DataError
 from handssl.sweep.node_cache import NodeCache, Say
-from handssl.sweep.site import Site
+from handssl.sweep.site import ClusterDataConfig
 from handssl.sweep.store_source import StoreSource
 
 
 @dataclass(frozen=True)
-class Located:
+class StagedDataset:
     """Location of a trial's data, valid on any node.
 
     Attributes:
@@ -72,7 +72,7 @@ class Located:
             return combine(both, labelled=folders[0], pretrain=folders[1])
 
 
-def located(folder: Path, site: Site | None) -> Located:
+def located(folder: Path, site: ClusterDataConfig | None) -> StagedDataset:
     """Return the location of a trial's data for the nodes of a cluster.
 
     Args:
@@ -81,9 +81,9 @@ def located(folder: Path, site: Site | None) -> Located:
     """
     data = StudyData(folder)
     if site is None or site.cache is None:
-        return Located(folder.absolute(), fingerprint=data.fingerprint)
+        return StagedDataset(folder.absolute(), fingerprint=data.fingerprint)
     stores = [data.labelled] + ([data.pretrain] if data.pretrain is not data.labelled else [])
-    return Located(
+    return StagedDataset(
         folder.absolute(),
         tuple(_store(one.manifest, one.folder, site) for one in stores),
         site.cache,
@@ -92,7 +92,7 @@ def located(folder: Path, site: Site | None) -> Located:
     )
 
 
-def _store(manifest: Manifest, folder: Path, site: Site) -> tuple[str, str, str]:
+def _store(manifest: Manifest, folder: Path, site: ClusterDataConfig) -> tuple[str, str, str]:
     place = site.matching(manifest) or str(folder.resolve())
     return store_name(manifest.dataset, manifest.fingerprint), place, manifest.fingerprint
 
@@ -102,6 +102,6 @@ def store_name(dataset: str, fingerprint: str) -> str:
     return f"{dataset}-{fingerprint[:16]}"
 
 
-def folder_here(data: Path | Located, say: Callable[[str], None]) -> Path:
+def folder_here(data: Path | StagedDataset, say: Callable[[str], None]) -> Path:
     """Return the folder of a trial's data on this node."""
-    return data.here(say) if isinstance(data, Located) else data
+    return data.here(say) if isinstance(data, StagedDataset) else data

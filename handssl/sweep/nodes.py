@@ -12,7 +12,7 @@ _ANSWER_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
-class Room:
+class FreeResources:
     """Number of workers that fit on a cluster.
 
     Attributes:
@@ -24,7 +24,7 @@ class Room:
     total: int
 
 
-def room(resource: str) -> Room:
+def room(resource: str) -> FreeResources:
     """Count the workers that fit on the nodes that aren't draining.
 
     Ray notices a killed node only after many seconds and counts its resources until then, so a
@@ -35,11 +35,11 @@ def room(resource: str) -> Room:
 
     Example:
         >>> room("CPU")  # doctest: +SKIP
-        Room(free=2, total=2)
+        FreeResources(free=2, total=2)
     """
     going, free = draining(), _free_per_node()
     nodes = [n for n in ray.nodes() if n["Alive"] and n["NodeID"] not in going and _answers(n)]
-    return Room(
+    return FreeResources(
         free=sum(int(free.get(node["NodeID"], {}).get(resource, 0)) for node in nodes),
         total=sum(int(node["Resources"].get(resource, 0)) for node in nodes),
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 from handssl.data.config import DataConfig, PackedData
 from handssl.data.preparation import prepare
 from handssl.data.study_data import StudyData
-from handssl.sweep.events import Note, OnEvent, Preparing
+from handssl.sweep.events import OnEvent, Preparing, StudyMessage
 from handssl.sweep.identity import NUMERICS_VERSION
 from handssl.sweep.local_ray import available_cpus
-from handssl.sweep.located import Located, located, store_name
+from handssl.sweep.located import StagedDataset, located, store_name
 from handssl.sweep.node_cache import NodeCache
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.site import find_site
@@ -21,7 +21,7 @@ from handssl.tracking.mlflow_inputs import source_tag
 from handssl.tracking.provenance import provenance
 
 
-class Places:
+class DatasetResolver:
     """Opens datasets by their configuration, each once.
 
     Args:
@@ -70,13 +70,13 @@ class Places:
         return cache.ensure(name, source, manifest.fingerprint, self._say)
 
     def _say(self, text: str) -> None:
-        self._on_event(Note(text))
+        self._on_event(StudyMessage(text))
 
     def fingerprint(self, data: DataConfig) -> str:
         """Return the fingerprint of a dataset."""
         return self.open(data).fingerprint
 
-    def located(self, trial: PlannedTrial) -> Located:
+    def located(self, trial: PlannedTrial) -> StagedDataset:
         """Return the location of a trial's data for any node of the cluster."""
         return located(self.open(trial.data or self._study.data).folder, self.site)
 

@@ -14,10 +14,10 @@ from handssl.sweep import staffing
 from handssl.sweep.address import resolve_address
 from handssl.sweep.elsewhere import copied_elsewhere, require_file_system
 from handssl.sweep.error_file import write_error
-from handssl.sweep.events import Event, Notice, OnEvent, StepEnded, Tick, Waiting
+from handssl.sweep.events import Event, OnEvent, StepEnded, Tick, Waiting, WorkerEvent
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.local_ray import Cluster, ray_cluster
-from handssl.sweep.located import Located
+from handssl.sweep.located import StagedDataset
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
 from handssl.sweep.result import StudyResult
@@ -116,7 +116,7 @@ def pretrain_here(
     require_file_system(checkpoints)
     folder = resolve_storage(storage)
     with locked(folder), interruption or Interruption() as interruption:
-        sweep = _Alone(
+        sweep = SingleTrialRunner(
             run.study(), folder, tracking_uri or default_tracking_uri(folder), interruption
         )
         sweep.workers, sweep.address = workers, address
@@ -126,7 +126,7 @@ def pretrain_here(
         return sweep.until_interrupted(on_event or _ignore)
 
 
-class _Alone(Sweep):
+class SingleTrialRunner(Sweep):
     """A sweep of one trial, without Ray Tune."""
 
     workers: int | tuple[int, int] | None
@@ -201,10 +201,10 @@ class _Alone(Sweep):
             recorder.end(trial, "completed", "")
 
     def _rows(
-        self, trial: PlannedTrial, data: Located, folder: Path, on_event: OnEvent
+        self, trial: PlannedTrial, data: StagedDataset, folder: Path, on_event: OnEvent
     ) -> Iterator[Row]:
         def say(text: str, again: int = 0) -> None:
-            on_event(Notice(trial, text, again))
+            on_event(WorkerEvent(trial, text, again))
 
         def on_step(done: int, total: int) -> None:
             on_event(StepEnded(trial, done, total))
@@ -221,7 +221,7 @@ class _Alone(Sweep):
         return self._rows_there(trial, data, folder, waiting)
 
     def _rows_there(
-        self, trial: PlannedTrial, data: Located, folder: Path, waiting: staffing.Waiting
+        self, trial: PlannedTrial, data: StagedDataset, folder: Path, waiting: staffing.Waiting
     ) -> Iterator[Row]:
         from handssl.sweep.workers import train_together
 

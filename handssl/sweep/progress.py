@@ -11,12 +11,12 @@ from handssl.sweep.events import (
     Ended,
     EpochEnded,
     Event,
-    Notice,
     Planned,
     Preparing,
     Started,
     StepEnded,
     Waiting,
+    WorkerEvent,
 )
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.scheduler import PRIMARY
@@ -71,7 +71,7 @@ class Progress:
                 self._step, self._awaited = (done, total), ""
             case EpochEnded():
                 self._count(event)
-            case Notice(text=text) if self.total == 1:
+            case WorkerEvent(text=text) if self.total == 1:
                 self._awaited = text  # with several trials, the others continue
             case Ended(trial, outcome):
                 self.outcomes[outcome] += 1

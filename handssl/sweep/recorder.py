@@ -8,7 +8,7 @@ from typing import Any
 
 from handssl.installed import code_digest
 from handssl.secrets import masked
-from handssl.sweep.events import Ended, EpochEnded, Notice, OnEvent, Outcome, Paused, Started
+from handssl.sweep.events import Ended, EpochEnded, OnEvent, Outcome, Paused, Started, WorkerEvent
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger, LogEntry
@@ -96,7 +96,7 @@ class Recorder:
 
     def notice(self, trial: PlannedTrial, text: str, replayed_steps: int = 0) -> None:
         """Report an event of a trial's processes that doesn't end the trial."""
-        self._on_event(Notice(trial, text, replayed_steps))
+        self._on_event(WorkerEvent(trial, text, replayed_steps))
 
     def end(self, trial: PlannedTrial, outcome: Outcome, message: str = "") -> None:
         """Write a trial's outcome; a completed one stays so whatever a later stage decides."""

@@ -17,7 +17,7 @@ from handssl.training.checkpoints.writing import flush_folder, remove_orphans
 
 CHECKPOINTS, WEIGHTS = "checkpoints", "encoder.safetensors"
 _PREFIX, _SUFFIX, _DAMAGED = "epoch-", ".ckpt", ".damaged"
-Note = Callable[[str], None]
+StudyMessage = Callable[[str], None]
 
 
 class RemoteTrial:
@@ -42,7 +42,7 @@ class RemoteTrial:
         *,
         keep: int,
         max_bytes: int | None,
-        on_note: Note,
+        on_note: StudyMessage,
         fence: Fence | None = None,
     ) -> None:
         self._fence = fence

@@ -10,14 +10,14 @@ from handssl.errors import BusyStudyError, InterruptedStudyError, PausedStudyErr
 from handssl.secrets import require_no_secret
 from handssl.sweep.budget import Budget
 from handssl.sweep.choosing import choose
-from handssl.sweep.company import Company
-from handssl.sweep.events import Event, Note, OnEvent, Planned, Selected, Stopping, Tick
+from handssl.sweep.company import PeerCoordinator
+from handssl.sweep.events import Event, OnEvent, Planned, Selected, Stopping, StudyMessage, Tick
 from handssl.sweep.extension import extended, said_extension
-from handssl.sweep.hold import Hold
+from handssl.sweep.hold import TrialClaims
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.local_ray import Cluster, ray_cluster
 from handssl.sweep.origins import origins
-from handssl.sweep.places import Places
+from handssl.sweep.places import DatasetResolver
 from handssl.sweep.plan import PlannedTrial, plan_stage
 from handssl.sweep.planning.registered import is_single
 from handssl.sweep.planning.registered import keep as keep_plan
@@ -31,9 +31,9 @@ from handssl.sweep.stage_shown import stage_view
 from handssl.sweep.stages import Selection, Stage
 from handssl.sweep.storage import default_tracking_uri, locked, resolve_storage
 from handssl.sweep.study import Study
-from handssl.sweep.tuning import Sweeping, tune_trials
+from handssl.sweep.tuning import StageContext, tune_trials
 from handssl.sweep.versions import require_same_everywhere
-from handssl.tracking.ledger import Ledger, Patience
+from handssl.tracking.ledger import Ledger, RetryPolicy
 from handssl.tracking.tracker import MlflowTracker
 
 
@@ -92,13 +92,16 @@ class Sweep:
             raise PausedStudyError(f"study {self.study.name} is paused; resume it with `{go_on}`")
         study = extended(self.study, asked)
         if study != self.study:
-            on_event(Note(f"extended: {said_extension(asked)}"))
+            on_event(StudyMessage(f"extended: {said_extension(asked)}"))
         self.study = study
 
     def until_interrupted(self, on_event: OnEvent) -> StudyResult:
         """Run the study until it is over or interrupted; return the result so far."""
-        must_stop, tell = (lambda: self.interruption.requested), (lambda text: on_event(Note(text)))
-        self.store.be_patient(Patience(tell, must_stop))
+        must_stop, tell = (
+            (lambda: self.interruption.requested),
+            (lambda text: on_event(StudyMessage(text))),
+        )
+        self.store.be_patient(RetryPolicy(tell, must_stop))
         try:
             with self._hold() as self.hold:
                 self.run(on_event)
@@ -106,14 +109,14 @@ class Sweep:
             self.interrupted = True
         except TakenOverError as error:
             self.interrupted, self.ended_by = True, "another driver"
-            on_event(Note(str(error)))
+            on_event(StudyMessage(str(error)))
         return self.result()
 
-    def _hold(self) -> Hold:
+    def _hold(self) -> TrialClaims:
         name, patience_s = self.study.name, self.running.patience_s
         try:
             with self.interruption.at_once():
-                return Hold(self.store.claims, name, patience_s=patience_s)
+                return TrialClaims(self.store.claims, name, patience_s=patience_s)
         except BusyStudyError as error:
             look = command("study", "status", name, storage=self.storage)
             raise BusyStudyError(f"{error}, or see its progress with `{look}`") from None
@@ -121,7 +124,7 @@ class Sweep:
     def run(self, on_event: OnEvent) -> None:
         """Run everything that is missing, stage after stage."""
         with self.interruption.at_once():
-            self.places = Places(self.study, self.storage, on_event)
+            self.places = DatasetResolver(self.study, self.storage, on_event)
             self.places.plan = keep_plan(self.study, self.storage, self.store, on_event)
             stages = self.study.all_stages
             self.trials = tuple(
@@ -150,7 +153,9 @@ class Sweep:
         for trial in scheduler.stopped():
             if scheduler.outcomes.get(trial.trial_id) not in FINISHED:
                 recorder.end(trial, "stopped")
-        company = Company(scheduler, recorder, self.hold, self.store, self.study.name, on_event)
+        company = PeerCoordinator(
+            scheduler, recorder, self.hold, self.store, self.study.name, on_event
+        )
         company.look()
         self._show(stage, trials)
         if scheduler.missing:
@@ -197,7 +202,7 @@ class Sweep:
             recorder.devices = planned.devices
             on_event(planned)
             budget = Budget(self.storage, self.running.checkpoint_bytes, scheduler, self.store)
-            sweeping = Sweeping(
+            sweeping = StageContext(
                 scheduler,
                 recorder,
                 self.hold,
@@ -218,7 +223,7 @@ class Sweep:
         if left := scheduler.unfinished:
             self.ended_by = "missing trials"
             named = f"{left[0].cell}, block {left[0].block}"
-            on_event(Note(f"{len(left)} trials are not over, the first is {named}"))
+            on_event(StudyMessage(f"{len(left)} trials are not over, the first is {named}"))
             raise InterruptedStudyError("trials are not over")
 
     def _on_watched_step(self, on_event: OnEvent, watch: Watch, *, owned: bool) -> None:
@@ -230,7 +235,11 @@ class Sweep:
         self.company.look_now_and_then()
         taken, paused = self.hold.is_study_lost, self.company.is_paused
         if taken:
-            on_event(Note("another driver has taken the study over: this one was silent too long"))
+            on_event(
+                StudyMessage(
+                    "another driver has taken the study over: this one was silent too long"
+                )
+            )
         if self.interruption.requested or taken or paused:
             self.ended_by = "another driver" if taken else "pause" if paused else "time"
             on_event(Stopping())

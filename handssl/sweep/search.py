@@ -14,7 +14,7 @@ from handssl.errors import InputError
 from handssl.objectives import ObjectiveName
 from handssl.sweep.cells import Cell
 from handssl.sweep.events import Event, OnEvent
-from handssl.sweep.places import Places
+from handssl.sweep.places import DatasetResolver
 from handssl.sweep.plan import PlannedTrial, plan_study
 from handssl.sweep.running import Running
 from handssl.sweep.scheduler import PRIMARY
@@ -108,7 +108,7 @@ def search(
     searcher.set_search_properties(PRIMARY, "min", {})
     found: list[Point] = []
     base = {"references": False, "halving": None, "stages": (), "blocks": tuple(blocks)}
-    places = Places(study, resolve_storage(storage), on_event or _ignore)
+    places = DatasetResolver(study, resolve_storage(storage), on_event or _ignore)
     options = {"storage": storage, "tracking_uri": tracking_uri}
     running = at_cluster(running, on_event or _ignore)
     with runs(running, kept=True) as run:  # one Ray for all batches

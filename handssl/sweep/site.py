@@ -27,7 +27,7 @@ def _bytes(value: Any) -> Any:
     return value
 
 
-class Site(Config):
+class ClusterDataConfig(Config):
     """Data settings of a cluster.
 
     Attributes:
@@ -39,7 +39,8 @@ class Site(Config):
         artifacts: Folder or URL for MLflow's files; None: in the storage.
 
     Example:
-        >>> site = Site.parse({"stores": {"freihand@1a2b": "s3://lab/f"}, "cache_bytes": "1.5GB"})
+        >>> stores = {"freihand@1a2b": "s3://lab/f"}
+        >>> site = ClusterDataConfig.parse({"stores": stores, "cache_bytes": "1.5GB"})
         >>> site.place_of("freihand", "1a2b3c"), site.place_of("freihand", "9"), site.cache_bytes
         ('s3://lab/f', None, 1500000000)
     """
@@ -68,7 +69,7 @@ class Site(Config):
         return self.place_of(manifest.dataset, manifest.fingerprint)
 
 
-def find_site(storage: Path) -> Site | None:
+def find_site(storage: Path) -> ClusterDataConfig | None:
     """Read $HANDSSL_PLACES, else `places.yaml` in the storage; None if there is neither.
 
     Args:
@@ -81,4 +82,4 @@ def find_site(storage: Path) -> Site | None:
     file = Path(named).expanduser() if named else storage / FILE
     if named and not file.is_file():
         raise InputError(f"${VARIABLE}: expected a file, found none at {file}")
-    return Site.load(file) if file.is_file() else None
+    return ClusterDataConfig.load(file) if file.is_file() else None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from handssl.errors import InputError, InterruptedStudyError
-from handssl.sweep.nodes import Room, room
+from handssl.sweep.nodes import FreeResources, room
 from handssl.training.config import PretrainConfig
 
 SETTLE_S = 10.0
@@ -70,7 +70,7 @@ class Waiting:
     on_step: Callable[[int, int], None]
 
 
-class Staffing:
+class WorkerScaling:
     """Decides the size of every group of a run.
 
     A group has the requested maximum of workers, or as many as are free once the last group's
@@ -143,7 +143,7 @@ class Staffing:
                 + _FEWER_ROWS
             )
 
-    def _fitting(self, there: Room, *, settled: bool) -> int:
+    def _fitting(self, there: FreeResources, *, settled: bool) -> int:
         """Return how many workers to start now; 0 to wait."""
         most = min(self._rows, self._most or there.total)
         count = min(there.free, most)
@@ -160,7 +160,7 @@ class Staffing:
             self._least = self._most = count
             self._reason = "batch_norm: local gives other numbers on fewer"
 
-    def _check(self, there: Room, waited_s: float) -> None:
+    def _check(self, there: FreeResources, waited_s: float) -> None:
         if self._waiting.must_stop():
             raise InterruptedStudyError("stopped while it waited for workers")
         if there.total < self._least and not self._can_grow:
@@ -168,7 +168,7 @@ class Staffing:
         if waited_s >= WAIT_S:
             raise InterruptedStudyError(self._explained(there) + f"; gave up after {WAIT_S:.0f} s")
 
-    def _refusal(self, there: Room) -> str:
+    def _refusal(self, there: FreeResources) -> str:
         if self._reason.startswith("the least"):
             return (
                 f"--workers: expected at most {there.total}, the {self._resource}s of the "
@@ -179,7 +179,7 @@ class Staffing:
             f"resume where more are available, " + _FEWER_ROWS
         )
 
-    def _explained(self, there: Room) -> str:
+    def _explained(self, there: FreeResources) -> str:
         return (
             f"waiting for workers: {there.total} {self._resource}s, expected {self._least} or more "
             f"({self._reason})"

@@ -25,7 +25,7 @@ import psutil
 
 from handssl.errors import ClusterLostError, DataError
 from handssl.sweep import driver_process
-from handssl.sweep.events import EpochEnded, Note, OnEvent, Tick
+from handssl.sweep.events import EpochEnded, OnEvent, StudyMessage, Tick
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.running import Running
 
@@ -128,7 +128,9 @@ class Supervisor:
         """Report that Ray is started again, or give up."""
         self._in_vain += 1
         if self._running.address is None and self._in_vain <= MAX_STARTS_IN_VAIN:
-            on_event(Note(f"Ray has ended: {what}. It is started again; all results are kept."))
+            on_event(
+                StudyMessage(f"Ray has ended: {what}. It is started again; all results are kept.")
+            )
             return
         _release_claims(storage)
         if self._running.address is not None:

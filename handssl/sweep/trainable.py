@@ -14,7 +14,7 @@ from ray import tune
 from handssl.errors import ClusterLostError, DivergedError, OtherCodeError, TakenOverError
 from handssl.fencing import Fence
 from handssl.sweep.error_file import write_error
-from handssl.sweep.located import Located, folder_here
+from handssl.sweep.located import StagedDataset, folder_here
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.running import Running
 from handssl.sweep.scheduler import PRIMARY
@@ -40,7 +40,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         config: Result,
         *,
         trials: Mapping[str, PlannedTrial],
-        data: Mapping[str, Located],
+        data: Mapping[str, StagedDataset],
         storage: Path,
         threads: int,
         running: Running,
@@ -157,7 +157,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
 
 def trial_results(
     trial: PlannedTrial,
-    data: Path | Located,
+    data: Path | StagedDataset,
     folder: Path,
     running: Running | None = None,
     *,
@@ -199,7 +199,7 @@ def trial_results(
 
 def _together(
     trial: PlannedTrial,
-    data: Path | Located,
+    data: Path | StagedDataset,
     folder: Path,
     running: Running,
     notices: list[tuple[str, int]],

@@ -14,12 +14,12 @@ from ray import tune
 
 from handssl.errors import ClusterLostError, HandsslError, OtherCodeError, TakenOverError
 from handssl.sweep.actor_losses import losses_end_trials
-from handssl.sweep.company import Company
-from handssl.sweep.dispatch import Dispatch, Judge
+from handssl.sweep.company import PeerCoordinator
+from handssl.sweep.dispatch import TuneSearcher, TuneStopper
 from handssl.sweep.events import Outcome
-from handssl.sweep.hold import Hold
+from handssl.sweep.hold import TrialClaims
 from handssl.sweep.local_ray import Cluster, environment
-from handssl.sweep.located import Located
+from handssl.sweep.located import StagedDataset
 from handssl.sweep.losses import meaning_of, said_of_loss
 from handssl.sweep.plan import PlannedTrial
 from handssl.sweep.recorder import Recorder
@@ -31,7 +31,7 @@ from handssl.sweep.versions import versions
 
 
 @dataclass(frozen=True)
-class Sweeping:
+class StageContext:
     """Context that the parts of one stage's sweep share.
 
     Attributes:
@@ -51,10 +51,10 @@ class Sweeping:
 
     scheduler: StageScheduler
     recorder: Recorder
-    hold: Hold
-    company: Company
+    hold: TrialClaims
+    company: PeerCoordinator
     running: Running
-    data: Mapping[str, Located]
+    data: Mapping[str, StagedDataset]
     origins: Mapping[str, Path]
     storage: Path
     on_step: Callable[[], None]
@@ -62,7 +62,7 @@ class Sweeping:
     require_ray: Callable[[], None] = lambda: None
 
 
-class Bridge(tune.Callback):  # type: ignore[misc]
+class TuneReporter(tune.Callback):  # type: ignore[misc]
     """Tune callback that passes results to the recorder, in the driver, the only writer.
 
     Args:
@@ -70,7 +70,7 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         dispatch: Knows which trials are tried again.
     """
 
-    def __init__(self, sweeping: Sweeping, dispatch: Dispatch) -> None:
+    def __init__(self, sweeping: StageContext, dispatch: TuneSearcher) -> None:
         self._sweeping, self._dispatch = sweeping, dispatch
         self._scheduler, self._recorder = sweeping.scheduler, sweeping.recorder
         self._refusal = ""
@@ -185,7 +185,7 @@ class Bridge(tune.Callback):  # type: ignore[misc]
         return self._scheduler.trials[trial.config["trial_id"]]
 
 
-def _reason(trial: Any, sweeping: Sweeping) -> str:
+def _reason(trial: Any, sweeping: StageContext) -> str:
     """Describe why a process ended, from the watchdog's file or from Ray's error."""
     silence = sweeping.storage / "trials" / trial.config["trial_id"] / SILENCE_FILE
     if _text(silence):
@@ -205,7 +205,7 @@ def _text(path: Path) -> str:
         return ""
 
 
-def tune_trials(sweeping: Sweeping, cluster: Cluster) -> None:
+def tune_trials(sweeping: StageContext, cluster: Cluster) -> None:
     """Run the missing trials of a stage in reused actors, until each trial has an outcome.
 
     Args:
@@ -213,7 +213,7 @@ def tune_trials(sweeping: Sweeping, cluster: Cluster) -> None:
         cluster: Number of trials that run at once, and their resources.
     """
     queue = cluster.slots * (2 if cluster.workers == 1 else 1)
-    dispatch = Dispatch(
+    dispatch = TuneSearcher(
         sweeping.scheduler,
         sweeping.recorder,
         sweeping.company,
@@ -224,7 +224,7 @@ def tune_trials(sweeping: Sweeping, cluster: Cluster) -> None:
         _one_wave(sweeping, dispatch, cluster)
 
 
-def _one_wave(sweeping: Sweeping, dispatch: Dispatch, cluster: Cluster) -> None:
+def _one_wave(sweeping: StageContext, dispatch: TuneSearcher, cluster: Cluster) -> None:
     # Tune needs a folder for its own state; ours is elsewhere, so this one is deleted.
     queue = {"TUNE_MAX_PENDING_TRIALS_PG": str(cluster.slots)}
     with environment(queue), tempfile.TemporaryDirectory(prefix="handssl-tune-") as scratch:
@@ -233,14 +233,14 @@ def _one_wave(sweeping: Sweeping, dispatch: Dispatch, cluster: Cluster) -> None:
             tune_config=tune.TuneConfig(
                 search_alg=dispatch,
                 num_samples=-1,
-                scheduler=Judge(sweeping.scheduler, sweeping.hold),
+                scheduler=TuneStopper(sweeping.scheduler, sweeping.hold),
                 reuse_actors=True,
                 trial_dirname_creator=_folder_name,
             ),
             run_config=tune.RunConfig(
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[Bridge(sweeping, dispatch)],
+                callbacks=[TuneReporter(sweeping, dispatch)],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
@@ -262,7 +262,7 @@ def _fit(tuner: Any) -> None:
         raise ClusterLostError(f"Ray cannot continue: {said}") from error
 
 
-def _trainable(sweeping: Sweeping, cluster: Cluster) -> Any:
+def _trainable(sweeping: StageContext, cluster: Cluster) -> Any:
     """Return the class of the actors with their shared parameters and resources."""
     trainable = tune.with_parameters(
         PretrainTrainable,

@@ -50,7 +50,7 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Copied:
+class DatasetCopied:
     """A worker has copied a packed store to its node.
 
     Attributes:
@@ -111,7 +111,7 @@ def _train(settings: dict[str, Any]) -> None:
     cpus = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
     torch.set_num_threads(max(1, int(cpus)))
     trial = settings["trial"]
-    here = folder_here(trial["data"], lambda text: ray.get(line.say.remote(Copied(text))))
+    here = folder_here(trial["data"], lambda text: ray.get(line.say.remote(DatasetCopied(text))))
     _train_on(line, Trial(**{**trial, "data": here}))
 
 

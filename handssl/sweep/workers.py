@@ -17,11 +17,11 @@ from handssl.errors import ClusterLostError, InterruptedStudyError
 from handssl.fencing import Fence, held
 from handssl.sweep.group import Group, GroupLostError, Row, remove_remains
 from handssl.sweep.local_ray import ray_cluster
-from handssl.sweep.located import Located
+from handssl.sweep.located import StagedDataset
 from handssl.sweep.losses import meaning_of
 from handssl.sweep.nodes import draining
 from handssl.sweep.ray_watch import Watch, watching
-from handssl.sweep.staffing import Staffing, Waiting, Workers
+from handssl.sweep.staffing import Waiting, Workers, WorkerScaling
 from handssl.sweep.worker import is_lack_of_memory
 from handssl.training.config import PretrainConfig
 from handssl.training.execution import Execution
@@ -32,7 +32,7 @@ MAX_LOSSES_IN_A_ROW = 3
 
 def train_together(
     config: PretrainConfig,
-    data: Path | Located,
+    data: Path | StagedDataset,
     folder: Path,
     *,
     workers: int | tuple[int, int] | None,
@@ -74,7 +74,7 @@ def train_together(
         on_started()
         with held(fence):
             remove_remains(folder)
-        staffing = Staffing(
+        staffing = WorkerScaling(
             Workers.of(workers),
             config,
             resource="GPU" if cluster.gpus > 0 else "CPU",
@@ -110,7 +110,7 @@ class _Run:
     """A run as a sequence of groups of workers."""
 
     def __init__(
-        self, trial: dict[str, Any], staffing: Staffing, waiting: Waiting, *, use_gpu: bool
+        self, trial: dict[str, Any], staffing: WorkerScaling, waiting: Waiting, *, use_gpu: bool
     ) -> None:
         self._trial, self._use_gpu = trial, use_gpu
         self._staffing, self._waiting = staffing, waiting

@@ -19,7 +19,7 @@ from handssl.training.config import PretrainConfig
 Indices = NDArray[np.int64]
 
 
-class Feed:
+class ViewBatcher:
     """Makes the views required by an objective.
 
     Args:

@@ -33,7 +33,7 @@ from handssl.training.config import PretrainConfig
 from handssl.training.data_checks import require_reach, require_sound_custom
 from handssl.training.epoch_log import EpochLog
 from handssl.training.execution import Execution
-from handssl.training.feed import Feed, Indices
+from handssl.training.feed import Indices, ViewBatcher
 from handssl.training.memory import StepMemory
 from handssl.training.memory_need import step_bytes
 from handssl.training.network import Network
@@ -72,7 +72,7 @@ class Pretraining:
         self.store = self._crops_of(data.store(self.objective.split), execution)
         require_reach(config, self.store)
         require_sound_custom(config, self.device)
-        self.feed = Feed(config, self.objective, self.store, self.device)
+        self.feed = ViewBatcher(config, self.objective, self.store, self.device)
         self._settle(execution)
         # A step with four views counts as two, so that arms stay comparable.
         self._pairs = max(2, len(self.objective.draws)) // 2 if config.equal_views else 1

@@ -196,7 +196,7 @@ def test_a_run_that_cannot_go_on_says_so_to_programs_too(here, monkeypatch) -> N
     def short(self: object, *inputs: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr("handssl.training.feed.Feed.__call__", short)
+    monkeypatch.setattr("handssl.training.feed.ViewBatcher.__call__", short)
     code, out, err = here.run(here.config, "--json")
     last = parsed(out)[-1]
     assert (code, last["event"], last["exit_code"]) == (2, "error", 2)

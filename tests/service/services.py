@@ -13,7 +13,7 @@ import uvicorn
 
 from handssl.service.admission import Limits
 from handssl.service.app import create_app
-from handssl.service.driver import Home
+from handssl.service.driver import JobWorkspace
 from handssl.service.lease import Lease
 from handssl.service.policy import Policy
 from handssl.service.queue import Queue
@@ -32,7 +32,7 @@ def service(folder: Path, **options: Any) -> Service:
     url = options.pop("database", sqlite_url(folder / "service.db"))
     limits = options.pop("limits", Limits())
     queue = Queue(url, queues=tuple(limits.queues))
-    home = Home(folder, lambda: sqlite_url(folder / "mlflow.db"))
+    home = JobWorkspace(folder, lambda: sqlite_url(folder / "mlflow.db"))
     policy = options.pop("policy", Policy())
     return Service(queue, home, limits, policy, Lease(queue.database), **options)
 

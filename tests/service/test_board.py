@@ -8,7 +8,7 @@ import pytest
 
 from handssl.errors import DataError
 from handssl.service import board as module
-from handssl.service.board import Board
+from handssl.service.board import ProgressCache
 from handssl.service.job import JobRequest
 from handssl.service.progress import Progress
 from tests.service.services import service, study
@@ -31,7 +31,7 @@ def test_a_look_that_fails_is_made_again(tmp_path, monkeypatch):
             raise one
         return one
 
-    board, deadline = Board(look), time.monotonic() + 30
+    board, deadline = ProgressCache(look), time.monotonic() + 30
     while board.get(job).done < 3:
         assert time.monotonic() < deadline
     board.close()
@@ -44,7 +44,7 @@ def test_a_first_look_that_fails_says_so(tmp_path):
     of = service(tmp_path)
     [(job, _)] = of.queue.submit([JobRequest(study=study())], user="ada")
     of.queue.cancel(job.id)
-    board = Board(look)
+    board = ProgressCache(look)
     with pytest.raises(DataError, match="away"):
         board.get(of.queue.get(job.id))
     board.close()

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from handssl.service import companion
-from handssl.service.companion import Command, Companion
+from handssl.service.companion import Command, ManagedSubprocess
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def program(tmp_path, monkeypatch):
     monkeypatch.setattr(companion, "_END_S", 1.0)
     line = f"sleep 600 & echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/child; wait"
     command = Command(["sh", "-c", line], "http://127.0.0.1:9", {})
-    found = Companion("one", tmp_path, lambda port: command, "/")
+    found = ManagedSubprocess("one", tmp_path, lambda port: command, "/")
     found.ensure()
     yield found
     found.end()
@@ -77,7 +77,7 @@ def test_whoever_has_its_number_by_now_is_left_alone(tmp_path, program, changes)
 
 
 def test_one_that_cannot_be_remembered_is_not_left_running(tmp_path):
-    found = Companion("two", tmp_path, lambda port: Command(["sleep", "600"], "", {}), "/")
+    found = ManagedSubprocess("two", tmp_path, lambda port: Command(["sleep", "600"], "", {}), "/")
     (tmp_path / "two.new").mkdir()  # in the way, as a full disk is
     with pytest.raises(OSError, match="directory"):
         found.ensure()

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from handssl.service import dispatcher as module
 from handssl.service.admission import Limits, admit
 from handssl.service.dispatcher import Dispatcher
-from handssl.service.driver import Home
+from handssl.service.driver import JobWorkspace
 from handssl.service.job import JobRequest
 from handssl.service.lease import Lease
 from handssl.service.queue import Queue
@@ -27,7 +27,7 @@ class Scene:
         url = f"sqlite:///{folder}/service.db"
         self.queue, self.cluster, self.told = Queue(url), FakeCluster(), []
         self.lease, self.leads = Lease(self.queue.database), threading.Event()
-        home = Home(folder, lambda: "http://127.0.0.1:5000", "python")
+        home = JobWorkspace(folder, lambda: "http://127.0.0.1:5000", "python")
         watcher = Watcher(
             self.queue,
             self.cluster,

@@ -6,7 +6,7 @@ import socket
 import threading
 
 from handssl.service.companion import free_port
-from handssl.service.kept_port import KeptPort
+from handssl.service.kept_port import PersistentPort
 from handssl.service.programs import mlflow_server
 
 HERE = "127.0.0.1"
@@ -18,12 +18,12 @@ def port_of(server) -> int:
 
 
 def test_a_program_has_the_same_port_at_every_start(tmp_path):
-    first = KeptPort(tmp_path / "port", HERE).take(free_port())
-    assert KeptPort(tmp_path / "port", HERE).take(free_port()) == first
+    first = PersistentPort(tmp_path / "port", HERE).take(free_port())
+    assert PersistentPort(tmp_path / "port", HERE).take(free_port()) == first
 
 
 def test_one_that_still_holds_the_port_is_waited_for(tmp_path):
-    kept = KeptPort(tmp_path / "port", HERE)
+    kept = PersistentPort(tmp_path / "port", HERE)
     with socket.create_server((HERE, 0)) as before:
         kept.keep(before.getsockname()[1])
         threading.Timer(0.2, before.close).start()
@@ -31,7 +31,7 @@ def test_one_that_still_holds_the_port_is_waited_for(tmp_path):
 
 
 def test_a_port_that_another_program_has_taken_is_given_up_for_good(tmp_path):
-    kept, offered = KeptPort(tmp_path / "port", HERE), free_port()
+    kept, offered = PersistentPort(tmp_path / "port", HERE), free_port()
     with socket.create_server((HERE, 0)) as other:
         kept.keep(other.getsockname()[1])
         assert kept.take(offered, wait_s=0.0) == offered
@@ -41,7 +41,7 @@ def test_a_port_that_another_program_has_taken_is_given_up_for_good(tmp_path):
 def test_a_file_that_holds_no_port_is_written_anew(tmp_path):
     for text in ("", "x", "0", "70000"):
         (tmp_path / "port").write_text(text)
-        assert KeptPort(tmp_path / "port", HERE).take(8643, wait_s=0.0) == 8643
+        assert PersistentPort(tmp_path / "port", HERE).take(8643, wait_s=0.0) == 8643
 
 
 def test_mlflow_keeps_its_port_until_it_is_told_another(tmp_path):

@@ -20,7 +20,7 @@ from handssl.service.credentials import (
     mlflow_password,
     ray_token,
 )
-from handssl.service.driver import Home
+from handssl.service.driver import JobWorkspace
 from handssl.service.job import JobRequest
 from handssl.service.programs import mlflow_server, ray_head
 from handssl.service.queue import Queue
@@ -145,7 +145,7 @@ def test_a_job_holds_no_secret(tmp_path, monkeypatch):
 
     of = service(tmp_path)
     [(job, _)] = of.queue.submit([JobRequest(study=study())], user="ada")
-    home = Home(tmp_path, lambda: "http://127.0.0.1:5000")
+    home = JobWorkspace(tmp_path, lambda: "http://127.0.0.1:5000")
     jobs = RayJobs("http://127.0.0.1:9")
     jobs.__dict__["_client"] = Client()
     jobs.submit("s", home.write(job, of.queue.document(job.id)), {"job": job.id})
@@ -169,7 +169,7 @@ def test_a_driver_gets_of_the_secrets_of_its_ray_those_it_needs(tmp_path, ledger
     program.chmod(0o755)
     of = service(tmp_path)
     [(job, _)] = of.queue.submit([JobRequest(study=study())], user="ada")
-    home = Home(tmp_path, lambda: mlflow, python=str(program))
+    home = JobWorkspace(tmp_path, lambda: mlflow, python=str(program))
     line = home.write(job, of.queue.document(job.id))
     secrets = ("HANDSSL_SERVICE_DATABASE", "HANDSSL_TOKEN", "PGPASSWORD")
     env = os.environ | dict.fromkeys(secrets, SECRET) | {"HANDSSL_LEDGER": ledger}

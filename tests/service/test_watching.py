@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from handssl.service.admission import Limits, admit
-from handssl.service.driver import Home
+from handssl.service.driver import JobWorkspace
 from handssl.service.job import JobRequest
 from handssl.service.lease import Lease
 from handssl.service.outcome import Outcome, finish, put_back
@@ -29,7 +29,7 @@ class Scene:
         assert self.lease.take()
         [self.job] = admit(self.queue, self.lease, Limits(), lambda *_: None)
         self.used_hours, self.folder = 0.0, folder
-        home = Home(folder, lambda: "http://127.0.0.1:5000", "python")
+        home = JobWorkspace(folder, lambda: "http://127.0.0.1:5000", "python")
         self.watcher = Watcher(
             self.queue,
             self.cluster,

@@ -112,12 +112,12 @@ def mlflow_steps(storage: Path) -> list[int]:
 
 def is_notice(event: dict) -> bool:
     """Say whether an event tells of workers that go on after a fault."""
-    return event["event"] == "Notice" and not is_copy(event)
+    return event["event"] == "WorkerEvent" and not is_copy(event)
 
 
 def is_copy(event: dict) -> bool:
     """Say whether an event tells of data that were copied to a node."""
-    return event["event"] == "Notice" and event["text"].startswith("copied ")
+    return event["event"] == "WorkerEvent" and event["text"].startswith("copied ")
 
 
 def tell(event: Any) -> None:

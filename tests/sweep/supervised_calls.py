@@ -19,10 +19,10 @@ SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 def tell(*, on_event, interruption, storage: Path, texts: list[str]) -> int:
     """Tell something, and return the process it was told by."""
-    from handssl.sweep.events import Note  # with torch, which the others need not
+    from handssl.sweep.events import StudyMessage  # with torch, which the others need not
 
     for text in texts:
-        on_event(Note(text))
+        on_event(StudyMessage(text))
     return os.getpid()
 
 
@@ -66,9 +66,9 @@ def start_for_ever(*, on_event, interruption, storage: Path) -> None:
 
 def wait_for_the_end(*, on_event, interruption, storage: Path) -> signal.Signals | None:
     """Be stopped."""
-    from handssl.sweep.events import Note
+    from handssl.sweep.events import StudyMessage
 
-    on_event(Note("waits"))
+    on_event(StudyMessage("waits"))
     deadline = time.monotonic() + 60
     while not interruption.requested and time.monotonic() < deadline:
         time.sleep(0.02)

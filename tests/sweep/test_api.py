@@ -217,7 +217,9 @@ def test_a_dataset_of_ones_own_is_packed_once_and_named_by_its_fingerprint(tmp_p
     again = handssl.add_dataset(BlobHands(), storage=tmp_path, crop_px=56, workers=1)
     assert again == data
     study = STUDY.model_copy(update={"data": data})
-    folder = places.Places(study, tmp_path, lambda event: None).open(study.data).fingerprint
+    folder = (
+        places.DatasetResolver(study, tmp_path, lambda event: None).open(study.data).fingerprint
+    )
     assert folder.startswith(data.fingerprint)
 
 

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from handssl.errors import InterruptedStudyError
-from handssl.sweep.company import Company
-from handssl.sweep.dispatch import Dispatch, Judge
-from handssl.sweep.events import Ended, Notice
-from handssl.sweep.hold import Hold
+from handssl.sweep.company import PeerCoordinator
+from handssl.sweep.dispatch import TuneSearcher, TuneStopper
+from handssl.sweep.events import Ended, WorkerEvent
+from handssl.sweep.hold import TrialClaims
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.plan import plan_study
 from handssl.sweep.recorder import Recorder
@@ -18,7 +18,7 @@ from handssl.sweep.runner import Sweep
 from handssl.sweep.running import Running
 from handssl.sweep.scheduler import PRIMARY, StageScheduler
 from handssl.sweep.study import Study
-from handssl.sweep.tuning import Bridge
+from handssl.sweep.tuning import TuneReporter
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.ledger.claims import study_key
 from tests.sweep.test_scheduler import Nothing
@@ -45,18 +45,18 @@ class Driver:
         self.ledger = Ledger(storage)
         self.scheduler = StageScheduler(study, "objectives", TRIALS, self.ledger)
         self.recorder = Recorder(study, self.ledger, Nothing(), self.told.append)
-        self.hold = Hold(self.ledger.claims, name)
+        self.hold = TrialClaims(self.ledger.claims, name)
         parts = (self.scheduler, self.recorder, self.hold)
-        self.company = Company(*parts, self.ledger, name, self.told.append)
+        self.company = PeerCoordinator(*parts, self.ledger, name, self.told.append)
         own = (self.scheduler, self.recorder, self.company)
-        self.dispatch = Dispatch(*own, queue=4, running=Running())
+        self.dispatch = TuneSearcher(*own, queue=4, running=Running())
         self.dispatch.next_wave()
         rest = {"company": self.company, "storage": storage, "on_over": lambda: None}
         sweeping = SimpleNamespace(
             scheduler=self.scheduler, recorder=self.recorder, hold=self.hold, **rest
         )
-        self.bridge = Bridge(sweeping, self.dispatch)
-        self.judge = Judge(self.scheduler, self.hold)
+        self.bridge = TuneReporter(sweeping, self.dispatch)
+        self.judge = TuneStopper(self.scheduler, self.hold)
 
     def start(self, trial):
         """Let Tune turn to the segment of a trial; return it as Tune knows it."""
@@ -275,5 +275,5 @@ def test_neither_a_missing_trace_nor_a_missing_error_file_of_tune_is_a_failure(f
         blur.error_file = error_file
         first.dispatch.on_trial_complete("a", error=True)
         first.bridge.on_trial_error(0, [], blur)
-    notices = [event.text for event in first.told if isinstance(event, Notice)]
+    notices = [event.text for event in first.told if isinstance(event, WorkerEvent)]
     assert ["its process was lost" in text for text in notices] == [True, True]

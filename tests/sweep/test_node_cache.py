@@ -17,7 +17,7 @@ from handssl.errors import DataError, InputError
 from handssl.sweep import node_cache, store_source
 from handssl.sweep.located import located
 from handssl.sweep.node_cache import NodeCache
-from handssl.sweep.site import Site, find_site
+from handssl.sweep.site import ClusterDataConfig, find_site
 from handssl.sweep.store_source import StoreSource
 from handssl.tracking.ledger import Ledger
 from tests.sweep.clusters import local_cluster
@@ -168,7 +168,7 @@ def test_places_are_read_strictly(tmp_path, monkeypatch):
     monkeypatch.delenv("HANDSSL_PLACES", raising=False)
     assert find_site(tmp_path) is None
     (tmp_path / "places.yaml").write_text("cache: /local\ncache_bytes: 2 TB\n")
-    assert find_site(tmp_path) == Site(cache="/local", cache_bytes=2 * 10**12)
+    assert find_site(tmp_path) == ClusterDataConfig(cache="/local", cache_bytes=2 * 10**12)
     (tmp_path / "places.yaml").write_text("cach: /local\n")
     with pytest.raises(InputError, match="did you mean 'cache'"):
         find_site(tmp_path)
@@ -176,12 +176,15 @@ def test_places_are_read_strictly(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="HANDSSL_PLACES"):
         find_site(tmp_path)
     with pytest.raises(InputError, match="200GB"):
-        Site.parse({"cache_bytes": "much"})
+        ClusterDataConfig.parse({"cache_bytes": "much"})
 
 
 def test_without_a_cache_every_node_reads_the_folder_itself(blob_data):
     assert located(blob_data, None).stores == ()
-    assert located(blob_data, Site(stores={"blobs": str(blob_data)})).here(print) == blob_data
+    assert (
+        located(blob_data, ClusterDataConfig(stores={"blobs": str(blob_data)})).here(print)
+        == blob_data
+    )
 
 
 def test_a_trial_does_not_train_on_data_that_were_packed_again_meanwhile(tmp_path, blob_dataset):

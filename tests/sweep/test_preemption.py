@@ -7,8 +7,8 @@ import pytest
 from handssl.errors import InputError, InterruptedStudyError
 from handssl.sweep import staffing, workers
 from handssl.sweep.group import GroupLostError
-from handssl.sweep.nodes import Room
-from handssl.sweep.staffing import Staffing, Waiting, Workers
+from handssl.sweep.nodes import FreeResources
+from handssl.sweep.staffing import Waiting, Workers, WorkerScaling
 from handssl.training.config import PretrainConfig
 from handssl.training.memory import MemoryShortError
 
@@ -20,8 +20,8 @@ class World:
         self.rooms, self.said, self.ticks = list(rooms), [], 0
         self.stop_after = 10_000
 
-    def room(self, resource: str) -> Room:
-        return Room(*(self.rooms.pop(0) if len(self.rooms) > 1 else self.rooms[0]))
+    def room(self, resource: str) -> FreeResources:
+        return FreeResources(*(self.rooms.pop(0) if len(self.rooms) > 1 else self.rooms[0]))
 
     def tick(self) -> None:
         self.ticks += 1
@@ -42,7 +42,7 @@ def staffed(monkeypatch):
         monkeypatch.setattr(staffing, "room", world.room)
         monkeypatch.setattr(staffing, "_PERIOD_S", 0.0)
         config = PretrainConfig(**{"composition": ["rotate"], "global_batch": 16} | config)
-        return Staffing(
+        return WorkerScaling(
             Workers.of(asked), config, resource="CPU", can_grow=can_grow, waiting=world.waiting
         )
 

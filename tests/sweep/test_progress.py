@@ -7,12 +7,12 @@ import pytest
 from handssl.sweep.events import (
     Ended,
     EpochEnded,
-    Notice,
     Planned,
     Preparing,
     Started,
     StepEnded,
     Waiting,
+    WorkerEvent,
 )
 from handssl.sweep.plan import PlannedTrial, plan_study
 from handssl.sweep.progress import Progress, clock, expected_epochs
@@ -181,7 +181,7 @@ def test_durations_are_minutes_and_seconds(seconds: float, said: str) -> None:
 def test_what_happens_to_the_workers_of_a_run_is_said_until_it_steps_on() -> None:
     progress, trial = alone()
     lack = "waiting for workers: 1 CPUs, expected 2 or more"
-    progress.apply(Notice(trial, lack, 0))
+    progress.apply(WorkerEvent(trial, lack, 0))
     assert progress.line(3.0) == f"{lack}, 0:03"
     progress.apply(StepEnded(trial, 1, 16))
     assert lack not in progress.line(4.0)
@@ -191,5 +191,7 @@ def test_what_happens_to_one_of_many_trials_does_not_hide_the_others() -> None:
     progress = Progress()
     progress.apply(planned())
     before = progress.line(3.0)
-    progress.apply(Notice(TRIALS[0], "its node is gone; it is tried again in another process", 0))
+    progress.apply(
+        WorkerEvent(TRIALS[0], "its node is gone; it is tried again in another process", 0)
+    )
     assert progress.line(3.0) == before

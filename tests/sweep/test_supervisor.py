@@ -16,7 +16,7 @@ import pytest
 
 from handssl.errors import ClusterLostError, InputError
 from handssl.sweep import supervisor
-from handssl.sweep.events import Note, Tick
+from handssl.sweep.events import StudyMessage, Tick
 from handssl.sweep.interruption import Interruption
 from handssl.sweep.running import Running
 from handssl.sweep.supervisor import MAX_STARTS_IN_VAIN, Supervisor
@@ -54,7 +54,7 @@ def is_alive(pid):
 def test_what_is_told_comes_in_order_from_another_process(called):
     pid, told = called("tell", texts=["one", "two"])
     assert pid != os.getpid()
-    assert told == [Note("one"), Note("two")]
+    assert told == [StudyMessage("one"), StudyMessage("two")]
     assert not is_alive(pid)
 
 
@@ -111,7 +111,7 @@ def test_a_ray_that_does_not_start_is_not_waited_for_for_ever(called, monkeypatc
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_handed_on(called, number):
     def stop(event):
-        if isinstance(event, Note):
+        if isinstance(event, StudyMessage):
             signal.raise_signal(number)
 
     with Interruption() as interruption:
@@ -126,7 +126,7 @@ def test_a_wish_from_another_thread_stops_it_without_a_signal(called):
 
 def test_what_a_listener_raises_stops_the_driver_and_is_raised(called):
     def raise_it(event):
-        if isinstance(event, Note):
+        if isinstance(event, StudyMessage):
             raise LookupError("of the caller")
 
     before = set(psutil.Process().children(recursive=True))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from handssl.sweep import places, runner
-from handssl.sweep.events import Notice
+from handssl.sweep.events import WorkerEvent
 from handssl.sweep.running import Running
 from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger
@@ -91,7 +91,7 @@ def test_every_trial_that_went_wrong_says_why(faulty, cell, reason):
 
 
 def test_what_a_trial_does_wrong_itself_is_not_tried_again_and_a_lost_process_is(faulty):
-    notices = [event for event in faulty[1] if isinstance(event, Notice)]
+    notices = [event for event in faulty[1] if isinstance(event, WorkerEvent)]
     assert sorted(notice.trial.composition for notice in notices) == [
         "color_drop",
         "rotate",

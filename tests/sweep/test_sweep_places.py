@@ -50,7 +50,7 @@ def test_a_trial_whose_node_disappears_goes_on_at_another(tmp_path, blob_data):
             done = driver.finish()
         wait_until(lambda: not cluster.actors("Trainable"), "actors that outlive their driver")
     assert done["outcomes"] == ["completed"] * len(NAMES)
-    said = [event["text"] for event in driver.events if event["event"] == "Notice"]
+    said = [event["text"] for event in driver.events if event["event"] == "WorkerEvent"]
     assert any("its node is gone" in text for text in said)
     assert all(epochs == [*range(1, EPOCHS + 1)] for epochs in made(storage).values())
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from handssl.pose.protocols import PRIMARY
-from handssl.sweep.events import Note, OnEvent
+from handssl.sweep.events import OnEvent, StudyMessage
 from handssl.sweep.identity import NUMERICS_VERSION
 from handssl.sweep.planning.data import look
 from handssl.sweep.study import Study
@@ -76,12 +76,12 @@ def keep(study: Study, storage: Path, ledger: Ledger, on_event: OnEvent) -> str:
     own = plan_hash(now)
     first = ledger.studies.keep_plan(study.name, {"hash": own, "registered": now})
     ledger.studies.keep_study(study.name, study.model_dump(mode="json"))
-    on_event(Note(f"plan {own}"))
+    on_event(StudyMessage(f"plan {own}"))
     if first["hash"] != own:
         found = deviations(first["registered"], now)
         ledger.studies.add_deviation(study.name, own, found)
         for line in found:
-            on_event(Note(f"deviates from plan {first['hash']}: {line}"))
+            on_event(StudyMessage(f"deviates from plan {first['hash']}: {line}"))
     return own
 
 

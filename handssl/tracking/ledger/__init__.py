@@ -7,6 +7,6 @@ MLflow only displays.
 from handssl.tracking.ledger.claims import Claims
 from handssl.tracking.ledger.ledger import Ledger, has_results
 from handssl.tracking.ledger.log import LogEntry, StudyLog
-from handssl.tracking.ledger.patience import Patience
+from handssl.tracking.ledger.patience import RetryPolicy
 
-__all__ = ["Claims", "Ledger", "LogEntry", "Patience", "StudyLog", "has_results"]
+__all__ = ["Claims", "Ledger", "LogEntry", "RetryPolicy", "StudyLog", "has_results"]

@@ -28,7 +28,7 @@ from handssl.errors import DatabaseAwayError, DataError
 from handssl.secrets import masked
 from handssl.tracking.ledger.database_errors import may_pass, reason
 from handssl.tracking.ledger.engines import engine_of
-from handssl.tracking.ledger.patience import Patience
+from handssl.tracking.ledger.patience import RetryPolicy
 from handssl.tracking.ledger.tables import SCHEMA_VERSION, about, metadata
 
 
@@ -70,7 +70,7 @@ class Database:
 
     def __init__(self, url: str, schema: Schema = LEDGER) -> None:
         self._what = schema.what
-        self.patience: Patience | None = None
+        self.patience: RetryPolicy | None = None
         self._engine, self.name = engine_of(url, schema.what)
         # No connection is left open if `close` is not called.
         self._finalizer = weakref.finalize(self, self._engine.dispose)

@@ -14,7 +14,7 @@ from handssl.fencing import held
 from handssl.tracking.ledger.claims import Claims
 from handssl.tracking.ledger.database import Database
 from handssl.tracking.ledger.log import LogEntry, StudyLog
-from handssl.tracking.ledger.patience import Patience, patient
+from handssl.tracking.ledger.patience import RetryPolicy, patient
 from handssl.tracking.ledger.requests import Ask, Asked, put_together
 from handssl.tracking.ledger.studies import StudyPlans
 from handssl.tracking.ledger.tables import log, points, requests, trials
@@ -205,7 +205,7 @@ class Ledger:
             self.claims.require(connection, trial_id)
             connection.execute(change.values(mlflow_run_id=mlflow_run_id))
 
-    def be_patient(self, patience: Patience) -> None:
+    def be_patient(self, patience: RetryPolicy) -> None:
         """From now on retry while the database is not reachable; before, errors are raised."""
         self._database.patience = patience
 

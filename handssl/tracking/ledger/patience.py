@@ -17,7 +17,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class Patience:
+class RetryPolicy:
     """Retry policy for a database that was reachable before.
 
     All threads that use a database share one: an outage begins with the first failure and ends
@@ -30,7 +30,7 @@ class Patience:
         pause_s: Pause between two attempts, seconds.
 
     Example:
-        >>> Patience(print).insist(lambda: 3)
+        >>> RetryPolicy(print).insist(lambda: 3)
         3
     """
 
@@ -80,13 +80,13 @@ class Patience:
 def patient(method: Callable[P, T]) -> Callable[P, T]:
     """Decorate a method that is one transaction: retry it by the policy of its `_database`.
 
-    The method must write the same when it is repeated, see `Patience.insist`.
+    The method must write the same when it is repeated, see `RetryPolicy.insist`.
     """
 
     @functools.wraps(method)
     def insisting(*args: P.args, **named: P.kwargs) -> T:
         owner: Any = args[0]
-        patience: Patience | None = owner._database.patience
+        patience: RetryPolicy | None = owner._database.patience
         if patience is None:
             return method(*args, **named)
         return patience.insist(lambda: method(*args, **named))

@@ -15,7 +15,7 @@ from handssl.training.checkpoints.state import RunState
 from handssl.training.checkpoints.writing import remove_orphans, write_whole
 
 Mirror = Callable[[Path], None]
-Note = Callable[[str], None]
+StudyMessage = Callable[[str], None]
 _FILES, _DAMAGED = "epoch-*.ckpt", ".damaged"
 
 
@@ -44,7 +44,7 @@ class CheckpointFolder:
         keep: int = 2,
         max_bytes: int | None = None,
         mirror: Mirror | None = None,
-        on_note: Note | None = None,
+        on_note: StudyMessage | None = None,
         fence: Fence | None = None,
     ) -> None:
         if keep < 1:

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from handssl.errors import DatabaseAwayError, DataError
-from handssl.tracking.ledger import Ledger, LogEntry, Patience
+from handssl.tracking.ledger import Ledger, LogEntry, RetryPolicy
 from handssl.tracking.ledger.database import Database
 from tests.postgresql import postgres_server
 
@@ -30,14 +30,14 @@ def away(times):
 
 def test_an_outage_is_told_of_once_and_the_next_one_again():
     said = []
-    patience = Patience(said.append, pause_s=0.0)
+    patience = RetryPolicy(said.append, pause_s=0.0)
     assert [patience.insist(away(3)), patience.insist(away(2))] == ["done", "done"]
     assert said == ["waiting, up to 10 minutes: away"] * 2
 
 
 def test_another_thread_waits_too_and_leaves_the_telling_to_the_first():
     said, found = [], []
-    patience = Patience(said.append, pause_s=0.0)
+    patience = RetryPolicy(said.append, pause_s=0.0)
     thread = threading.Thread(target=lambda: found.append(patience.insist(away(2))))
     thread.start()
     thread.join()
@@ -51,7 +51,7 @@ def test_when_patience_is_over_every_later_attempt_fails_at_once():
         tried.append(1)
         raise DatabaseAwayError("away")
 
-    patience = Patience(lambda text: None, limit_s=0.0, pause_s=60.0)
+    patience = RetryPolicy(lambda text: None, limit_s=0.0, pause_s=60.0)
     for _ in range(2):
         with pytest.raises(DatabaseAwayError) as caught:
             patience.insist(work)
@@ -59,7 +59,7 @@ def test_when_patience_is_over_every_later_attempt_fails_at_once():
 
 
 def test_who_must_stop_does_not_wait():
-    patience = Patience(lambda text: None, lambda: True, pause_s=60.0)
+    patience = RetryPolicy(lambda text: None, lambda: True, pause_s=60.0)
     with pytest.raises(DatabaseAwayError):
         patience.insist(away(1))
 
@@ -84,7 +84,7 @@ def test_everything_goes_on_after_a_server_was_killed_and_started_again(tmp_path
             said.append(text)
             server.start()
 
-        ledger.be_patient(Patience(start_again, pause_s=0.0))
+        ledger.be_patient(RetryPolicy(start_again, pause_s=0.0))
         for ask in (lambda: ledger.save(record()), lambda: ledger.load(ID), ledger.claims.renew):
             server.kill()
             ask()
@@ -128,7 +128,7 @@ def test_what_was_written_though_the_answer_was_lost_is_there_once(
 ):
     monkeypatch.setattr("handssl.tracking.ledger.ledger.Database", Deaf)
     ledger = Ledger(tmp_path, ledger_url)
-    ledger.be_patient(Patience(lambda text: None, pause_s=0.0))
+    ledger.be_patient(RetryPolicy(lambda text: None, pause_s=0.0))
     one = LogEntry("s", "objectives", ID, "reported", 1, 70.0)
     ledger.save(record(metrics={"median_mm": 90.0}))
     ledger._database.is_deaf = True

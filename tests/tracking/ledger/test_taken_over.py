@@ -12,7 +12,7 @@ import pytest
 
 from handssl.errors import DatabaseAwayError, InputError, TakenOverError
 from handssl.fencing import Fence
-from handssl.tracking.ledger import Ledger, LogEntry, Patience, engines
+from handssl.tracking.ledger import Ledger, LogEntry, RetryPolicy, engines
 from handssl.tracking.ledger.claims import default_lease_s, study_key
 from tests.tracking.ledger.conftest import ID
 
@@ -186,7 +186,7 @@ def test_a_ledger_that_a_suspended_process_keeps_is_waited_for_and_opened(
             psutil.Process(still.pid).resume()
             still.stdin.close()
 
-    waited.be_patient(Patience(resume, pause_s=0.1, limit_s=30.0))
+    waited.be_patient(RetryPolicy(resume, pause_s=0.1, limit_s=30.0))
     assert waited.claims.take([ID]) == {ID}
     assert len(said) == 1
     assert "lock" in said[0]
