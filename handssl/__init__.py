@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from handssl.data.config import PackedData, ProceduralData
     from handssl.data.sample import Reader, Sample
     from handssl.models.encoder import Encoder
+    from handssl.report.of_study import write_report
     from handssl.service.remote_job import Job, submit
     from handssl.sweep.control import cancel, extend, pause, resume
     from handssl.sweep.datasets import add_dataset
@@ -59,6 +60,7 @@ _HOME = {
     "status": "handssl.sweep.status",
     "stream": "handssl.sweep.stream",
     "submit": "handssl.service.remote_job",
+    "write_report": "handssl.report.of_study",
 }
 
 __all__ = [
@@ -87,13 +89,11 @@ __all__ = [
     "status",
     "stream",
     "submit",
+    "write_report",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "report":
-        # The package is its own main function: handssl.report(result), handssl.report.table, ...
-        return import_module("handssl.report")
     if name not in _HOME:
         raise AttributeError(f"module 'handssl' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -62,7 +62,7 @@ def bench_data_command(
 
     with phases(quiet) as on_progress:
         rates = bench_data(
-            *(folder or Path(gettempdir()),),
+            folder or Path(gettempdir()),
             images=images,
             crops=crops,
             rounds=rounds,

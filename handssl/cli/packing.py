@@ -72,7 +72,8 @@ def pack_and_tell(
         return
     with progress_bar("packing", quiet=quiet) as on_progress:
         store = pack(
-            *(reader, folder),
+            reader,
+            folder,
             crop_px=crop_px,
             context=context,
             workers=workers,

@@ -120,8 +120,10 @@ def _lines(status: StudyStatus, resuming: str) -> list[str]:
     ]
     if best := status.best:
         lines.append(f"best so far: {best.trial.cell}, {best.median_mm:.1f} mm")
-    left = "unknown" if status.left_s is None else f"at most {_span(status.left_s)}"
-    return [*lines, f"device time: {_span(status.used_s)} used, {left} left in known stages"]
+    left = "remaining time unknown"
+    if status.left_s is not None:
+        left = f"at most {_span(status.left_s)} left in known stages"
+    return [*lines, f"device time: {_span(status.used_s)} used, {left}"]
 
 
 def _stage(stage: StageStatus) -> dict[str, Any]:

@@ -114,7 +114,11 @@ class _Normalise(torch.autograd.Function):
         scale = inverse if weight is None else inverse * weight
         # As if the statistics were constants: gradient x scale, and the sums for the other terms.
         for_x, for_weight, for_bias = torch.ops.aten.native_batch_norm_backward(
-            *(gradient.to(mean.dtype), values, scale / inverse, mean, variance),
+            gradient.to(mean.dtype),
+            values,
+            scale / inverse,
+            mean,
+            variance,
             *(None, None, False, ctx.eps, [True, True, True]),
         )
         # The weights' gradients stay local (they are averaged later); those of x are summed here.

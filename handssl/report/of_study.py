@@ -29,6 +29,7 @@ from handssl.tracking.record import EpochMetrics, Outcome, TrialRecord
 from handssl.tracking.relocation import relocate
 
 if TYPE_CHECKING:
+    from handssl.sweep.result import StudyResult
     from handssl.sweep.stages import Selection
     from handssl.sweep.status import StageStatus, StudyStatus, TrialStatus
 
@@ -149,7 +150,10 @@ def study_report(
     found = {record.trial_id: record for record in (*ledger.load_all(asked), *records)}
     histories = ledger.histories(list(found))
     return StudyReport(
-        *(study, storage, tracking_uri, tuple(found.values())),
+        study,
+        storage,
+        tracking_uri,
+        tuple(found.values()),
         rows=tuple(_rows(known, planned, found, histories)),
         selections=tuple(one.selection for one in known.stages if one.selection) if known else (),
         planned=planned,
@@ -158,6 +162,24 @@ def study_report(
         stages=known.stages if known else (),
         unread=unread,
     )
+
+
+def write_report(result: StudyResult, path: Path | str | None = None) -> Path:
+    """Write the page of a study.
+
+    Args:
+        result: Result of `handssl.run`.
+        path: Path of the page; default `<study>.html` in the result's storage.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        InputError: The page cannot be written.
+
+    """
+    found = study_report(result.study.name, result.storage, result.tracking_uri, result.records)
+    return found.write_page(Path(path) if path is not None else None)
 
 
 def _status(plan: Mapping[str, Any] | None, storage: Path) -> tuple[StudyStatus | None, str]:

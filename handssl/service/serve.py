@@ -84,7 +84,11 @@ class Server:
         lease = Lease(queue.database, lease_s=options.lease_s)
         ray = self._programs.get("ray")
         self.service = Service(
-            *(queue, home, options.limits, options.policy, lease),
+            queue,
+            home,
+            options.limits,
+            options.policy,
+            lease,
             url=f"http://{options.host}:{options.port}",
             ray_url=lambda: options.ray_page(cluster.dashboard),
             mlflow_url=lambda: options.mlflow_page(home.tracking_uri),
@@ -93,7 +97,11 @@ class Server:
         cluster = LocalRay(ray) if ray else RayJobs(options.ray)
         watcher = Watcher(queue, cluster, home, self.service.used_hours, tell)
         self.dispatcher = Dispatcher(
-            *(queue, lease, options.limits, watcher, options.database),
+            queue,
+            lease,
+            options.limits,
+            watcher,
+            options.database,
             on_lead=self._supervisor.start,
             on_lost=self._begin_anew,
             tell=tell,
@@ -182,7 +190,8 @@ def _programs(options: Options) -> Mapping[str, Companion]:
     env: Mapping[str, str] = {}
     if options.mlflow == "local":
         found["mlflow"] = mlflow_server(
-            *(options.folder, options.storage),
+            options.folder,
+            options.storage,
             host=options.mlflow_host,
             port=options.mlflow_port,
             first_port=options.port + 1,

@@ -50,7 +50,8 @@ def add_dataset(
     _require_reader(reader)
     folder = packing_place(reader, resolve_storage(storage), crop_px=crop_px, context=context)
     store = pack(
-        *(reader, folder),
+        reader,
+        folder,
         crop_px=crop_px,
         context=context,
         workers=workers,

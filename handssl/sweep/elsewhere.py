@@ -94,7 +94,8 @@ def copied_elsewhere(
         on_event(Note(message))
 
     remote = RemoteTrial(
-        *(url, folder),
+        url,
+        folder,
         keep=execution.keep,
         max_bytes=execution.keep_bytes,
         on_note=note,

@@ -117,7 +117,7 @@ def pretrain_here(
     folder = resolve_storage(storage)
     with locked(folder), interruption or Interruption() as interruption:
         sweep = _Alone(
-            *(run.study(), folder, tracking_uri or default_tracking_uri(folder), interruption)
+            run.study(), folder, tracking_uri or default_tracking_uri(folder), interruption
         )
         sweep.workers, sweep.address = workers, address
         sweep.execution = execution or Execution()

@@ -46,31 +46,10 @@ def run(
     on_event: OnEvent | None = None,
     interruption: Interruption | None = None,
 ) -> StudyResult:
-    """Run the trials of a study that no earlier run has finished, with this process as driver.
+    """Run the trials of a study that no earlier run has finished, in this process.
 
-    If its Ray ends, Ray's core may end this process with it; see `handssl.sweep.supervised`.
-
-    Ctrl-C and SIGTERM end it cleanly: finished trials are kept, running ones resume from their last
-    epoch when the study is run again. Uses the Ray the caller has connected to, else that of
-    `running.address`, else a local Ray, which is stopped afterwards. Other studies may run on the
-    same storage: a trial that several studies include is run once.
-
-    Args:
-        study: The study to run.
-        storage: Folder of the results; default: HANDSSL_HOME, else ./handssl-runs.
-        tracking_uri: MLflow store; default: SQLite in the storage.
-        running: Execution options: resources of trials, and handling of lost ones.
-        on_event: Called with every event, in this thread; see `handssl.sweep.events`.
-        interruption: Setting its `requested` from another thread ends the study like Ctrl-C.
-
-    Returns:
-        The records of all trials; `interrupted` says whether some are missing.
-
-    Raises:
-        InputError: The study cannot be run, or another driver runs it.
-        PausedStudyError: It was paused and has not been resumed.
-        DatabaseAwayError: The ledger's server is not reachable at the start or for ten minutes.
-        ClusterLostError: Ray has ended.
+    The end of Ray may end this process: `handssl.sweep.supervised.run`, which users call, runs this
+    in a process of its own. Arguments, result and errors are described there.
     """
     folder = resolve_storage(storage)
     with locked(folder, shared=True), interruption or Interruption() as interruption:
@@ -219,7 +198,11 @@ class Sweep:
             on_event(planned)
             budget = Budget(self.storage, self.running.checkpoint_bytes, scheduler, self.store)
             sweeping = Sweeping(
-                *(scheduler, recorder, self.hold, self.company, running),
+                scheduler,
+                recorder,
+                self.hold,
+                self.company,
+                running,
                 data={trial.trial_id: self.places.located(trial) for trial in scheduler.missing},
                 origins=origins(scheduler.missing, self.store),
                 storage=self.storage,
@@ -259,7 +242,10 @@ class Sweep:
         """Return the event that describes the trials about to run."""
         trials = tuple(scheduler.trials.values())
         return Planned(
-            *(self.study, trials, scheduler.missing, cluster.slots),
+            self.study,
+            trials,
+            scheduler.missing,
+            cluster.slots,
             stage=trials[0].stage,
             devices=(cluster.gpus or 1.0) * cluster.workers,
             device="GPU" if cluster.gpus else "core",
@@ -271,7 +257,11 @@ class Sweep:
         names = dict.fromkeys(trial.trial_id for trial in self.trials)
         records = tuple(filter(None, map(self.store.load, names)))
         return StudyResult(
-            *(self.study, self.storage, self.tracking_uri, records, len(names)),
+            self.study,
+            self.storage,
+            self.tracking_uri,
+            records,
+            len(names),
             selections=tuple(self.selections.values()),
             interrupted=self.interrupted,
             stopped_by=self._stopped_by() if self.interrupted else "",

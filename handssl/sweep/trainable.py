@@ -84,7 +84,10 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         self._epoch, self._epochs = 0, trial.epochs
         self._until = new_config["until"]
         self._rows = trial_results(
-            *(trial, self._places[trial.trial_id], self._trial_folder, self._running),
+            trial,
+            self._places[trial.trial_id],
+            self._trial_folder,
+            self._running,
             notices=self._notices,
             origin=self._origins.get(trial.trial_id),
             fence=self._fence,

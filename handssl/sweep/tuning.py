@@ -214,7 +214,9 @@ def tune_trials(sweeping: Sweeping, cluster: Cluster) -> None:
     """
     queue = cluster.slots * (2 if cluster.workers == 1 else 1)
     dispatch = Dispatch(
-        *(sweeping.scheduler, sweeping.recorder, sweeping.company),
+        sweeping.scheduler,
+        sweeping.recorder,
+        sweeping.company,
         queue=queue,
         running=sweeping.running,
     )

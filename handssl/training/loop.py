@@ -8,7 +8,6 @@ results equal those of one rank. The loop is independent of Ray and MLflow and w
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,8 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from handssl.augment import composition_name, reach_boxes
-from handssl.augment.own_check import require_sound
 from handssl.data.store import PackedSplit
 from handssl.data.study_data import StudyData
 from handssl.distributed import (
@@ -27,12 +24,13 @@ from handssl.distributed import (
     use_global_batch_norm,
     world_size,
 )
-from handssl.errors import InputError, InterruptedStudyError
+from handssl.errors import InterruptedStudyError
 from handssl.evaluation.targets import pose_targets
 from handssl.models import initialise
 from handssl.objectives import Losses, Supervised
 from handssl.optim import build, decay_groups, lr_factor, peak_lr, trust_metrics
 from handssl.training.config import PretrainConfig
+from handssl.training.data_checks import require_reach, require_sound_custom
 from handssl.training.epoch_log import EpochLog
 from handssl.training.execution import Execution
 from handssl.training.feed import Feed, Indices
@@ -72,8 +70,8 @@ class Pretraining:
         if isinstance(self.objective, Supervised):
             self.objective.standardise(pose_targets(data.store("probe")))
         self.store = self._crops_of(data.store(self.objective.split), execution)
-        _check_reach(config, self.store)
-        _check_own(config, self.device)
+        require_reach(config, self.store)
+        require_sound_custom(config, self.device)
         self.feed = Feed(config, self.objective, self.store, self.device)
         self._settle(execution)
         # A step with four views counts as two, so that arms stay comparable.
@@ -292,22 +290,3 @@ def _mean(parts: list[Losses]) -> Losses:
     names = parts[0].terms
     terms = {name: torch.stack([part.terms[name] for part in parts]).mean() for name in names}
     return Losses(total, terms, parts[-1].sigmas)
-
-
-def _check_own(config: PretrainConfig, device: torch.device) -> None:
-    for one in config.augmentation.own:
-        if one.name in config.composition:
-            require_sound(one, view_px=config.encoder.input_px, device=device)
-
-
-def _check_reach(config: PretrainConfig, store: PackedSplit) -> None:
-    context, crop_px = store.manifest.context, store.manifest.crop_px
-    reach = reach_boxes(config.augmentation, config.composition)
-    if reach > context:
-        enough = math.ceil(reach * 20) / 20
-        raise InputError(
-            f"expected transformations that stay within the stored crop of {context:g} box sides, "
-            f"the ranges of {composition_name(config.composition)} reach {reach:.3f}; narrow the "
-            f"ranges, or pack the data with --context {enough:g} --crop-px "
-            f"{math.ceil(crop_px * enough / context)}, which keeps the resolution"
-        )

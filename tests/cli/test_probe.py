@@ -131,7 +131,11 @@ def test_damaged_weights_are_told(run, storage):
 
 def test_the_papers_probe_is_fitted_beside_and_its_conditions_are_named(run):
     code, out, _ = run(
-        *(TRIAL[:4], "--probe", "sgd", "--augmentation", "geometric"),
+        TRIAL[:4],
+        "--probe",
+        "sgd",
+        "--augmentation",
+        "geometric",
         *("--set", "epochs=2", "--set", "views=1", "--json"),
     )
     assert code == 0

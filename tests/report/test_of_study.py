@@ -191,7 +191,7 @@ def test_the_function_and_the_command_write_the_same_page(tmp_path, data, monkey
     uri = summarise_storage(tmp_path, None).document["tracking_uri"]
     page = (tmp_path / "mine.html").read_text()
     result = SimpleNamespace(study=study(), storage=tmp_path, tracking_uri=uri, records=())
-    assert handssl.report(result).read_text() == page
+    assert handssl.write_report(result).read_text() == page
     assert "Effects of the transformations" in page
     assert "<dt>plan</dt>" in page
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import handssl.report
+import handssl
 from handssl.report.facts import shared_settings, study_facts
 from handssl.tracking.ledger import Ledger
 from handssl.tracking.record import TrialRecord
@@ -39,13 +39,13 @@ def result_in(storage: Path) -> SimpleNamespace:
 
 
 def test_the_package_can_be_called_and_writes_the_page_into_the_storage(tmp_path):
-    page = handssl.report(result_in(tmp_path))
+    page = handssl.write_report(result_in(tmp_path))
     assert page == tmp_path / "demo.html"
     assert "contrastive" in page.read_text(encoding="utf-8")
 
 
 def test_another_path_can_be_chosen(tmp_path):
-    page = handssl.report(result_in(tmp_path), str(tmp_path / "pages" / "mine.html"))
+    page = handssl.write_report(result_in(tmp_path), str(tmp_path / "pages" / "mine.html"))
     assert page.read_text(encoding="utf-8").count('class="curve ') == 2
 
 

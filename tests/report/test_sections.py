@@ -29,7 +29,14 @@ def trial(composition, block, median_mm, *, kind="compositions", epochs=6, setti
     label = f"mixed {name}" + (f" ({relative})" if relative else "")
     label += (f" {settings}" if settings else "") + (f" on {data}" if data else "")
     return Row(
-        *(label, name, "mixed", block, "completed", epochs, epochs, median_mm),
+        label,
+        name,
+        "mixed",
+        block,
+        "completed",
+        epochs,
+        epochs,
+        median_mm,
         curve=tuple((e, median_mm + epochs - e) for e in range(1, epochs + 1)),
         stage=kind,
         stage_kind=kind,

@@ -29,11 +29,19 @@ class Scene:
         self.lease, self.leads = Lease(self.queue.database), threading.Event()
         home = Home(folder, lambda: "http://127.0.0.1:5000", "python")
         watcher = Watcher(
-            *(self.queue, self.cluster, home, lambda job: 0.0, self.told.append),
+            self.queue,
+            self.cluster,
+            home,
+            lambda job: 0.0,
+            self.told.append,
             poll_s=0.02,
         )
         self.dispatcher = Dispatcher(
-            *(self.queue, self.lease, Limits(), watcher, url),
+            self.queue,
+            self.lease,
+            Limits(),
+            watcher,
+            url,
             on_lead=self.leads.set,
             on_lost=lambda: None,
             tell=self.told.append,

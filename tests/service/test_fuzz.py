@@ -68,7 +68,7 @@ odd = st.sampled_from(["1e400", "\0", "\ud800", "x\udfff", "/etc", "os:system"])
 others = st.dates() | st.binary(max_size=4) | st.just({"os:system"})
 words = st.text(max_size=12) | odd
 scalars = st.one_of(
-    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=12), odd, others)
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=12), odd, others
 )
 anything = st.recursive(
     scalars,

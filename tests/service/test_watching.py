@@ -31,7 +31,11 @@ class Scene:
         self.used_hours, self.folder = 0.0, folder
         home = Home(folder, lambda: "http://127.0.0.1:5000", "python")
         self.watcher = Watcher(
-            *(self.queue, self.cluster, home, lambda job: self.used_hours, self.told.append),
+            self.queue,
+            self.cluster,
+            home,
+            lambda job: self.used_hours,
+            self.told.append,
             poll_s=0.01,
             patience_s=0.3,
         )

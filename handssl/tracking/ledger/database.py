@@ -7,34 +7,29 @@ import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
     MetaData,
     String,
     Table,
     any_,
-    create_engine,
-    event,
     func,
     inspect,
     literal,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from handssl.errors import DatabaseAwayError, DataError, InputError
-from handssl.secrets import masked, masked_url
+from handssl.errors import DatabaseAwayError, DataError
+from handssl.secrets import masked
+from handssl.tracking.ledger.database_errors import may_pass, reason
+from handssl.tracking.ledger.engines import engine_of
 from handssl.tracking.ledger.patience import Patience
 from handssl.tracking.ledger.tables import SCHEMA_VERSION, about, metadata
-
-_BUSY_S = 30.0
 
 
 class Schema(NamedTuple):
@@ -76,7 +71,7 @@ class Database:
     def __init__(self, url: str, schema: Schema = LEDGER) -> None:
         self._what = schema.what
         self.patience: Patience | None = None
-        self._engine, self.name = _engine(url, schema.what)
+        self._engine, self.name = engine_of(url, schema.what)
         # No connection is left open if `close` is not called.
         self._finalizer = weakref.finalize(self, self._engine.dispose)
         # Reading comes first: it does not wait, even if a writer is suspended.
@@ -122,8 +117,8 @@ class Database:
             with self._engine.execution_options(reading=reading).begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            kind = DatabaseAwayError if _is_away(error) else DataError
-            raise kind(masked(f"{self._what} {self.name}: {_reason(error)}")) from None
+            kind = DatabaseAwayError if may_pass(error) else DataError
+            raise kind(masked(f"{self._what} {self.name}: {reason(error)}")) from None
 
     def add(self, connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
         """Insert a row unless one with its key exists.
@@ -212,109 +207,3 @@ class Database:
     def _insert(self, table: Table) -> Any:
         dialect = sqlite if self._engine.dialect.name == "sqlite" else postgresql
         return dialect.insert(table)
-
-
-def _engine(url: str, what: str) -> tuple[Engine, str]:
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # ValueError if the port is not a number
-        raise InputError(_expected(url, what)) from None
-    if parsed.get_backend_name() == "sqlite":
-        return _sqlite(url, Path(parsed.database or ""), what), str(parsed.database)
-    if parsed.get_backend_name() != "postgresql":
-        raise InputError(_expected(url, what))
-    try:
-        engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
-        event.listen(engine, "connect", _bound_postgresql)
-    except ImportError:
-        raise InputError(
-            f"a PostgreSQL {what} needs psycopg: install it with `pip install 'handssl[postgres]'`"
-        ) from None
-    return engine, masked_url(url)
-
-
-def _expected(url: str, what: str) -> str:
-    advice = "write postgresql://" if url.startswith("postgres:") else "the default is SQLite"
-    return (
-        f"{what}: expected sqlite:///FILE or postgresql://USER@HOST/NAME, got {masked_url(url)!r}; "
-        f"{advice}"
-    )
-
-
-def _sqlite(url: str, file: Path, what: str) -> Engine:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{what} {file}: {error.strerror}; choose another storage") from None
-    engine = create_engine(url, connect_args={"timeout": _BUSY_S})
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _bound_postgresql(connection: Any, _: Any) -> None:
-    # A process suspended within a transaction keeps its locks no longer than this, and others wait
-    # for them no longer either.
-    with connection.cursor() as cursor:
-        for name in ("idle_in_transaction_session_timeout", "lock_timeout"):
-            cursor.execute(f"SET {name} = {round(_BUSY_S * 1000)}")
-    connection.commit()
-
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    # Readers are not blocked by a writer, and committed data survive a power failure.
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    # The driver itself begins transactions late: two writers that have read could both fail.
-    connection.isolation_level = None
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    reading = connection.get_execution_options().get("reading")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-
-def _is_away(error: SQLAlchemyError) -> bool:
-    """Return whether the same operation may succeed later.
-
-    It may if a connection was lost or could not be made because no server answered, or if another
-    process holds a lock. A statement that fails on a working connection is wrong, or is rejected by
-    the database: waiting changes neither.
-    """
-    if not isinstance(error, DBAPIError):
-        return False
-    is_busy = "is locked" in str(error.orig) or getattr(error.orig, "sqlstate", "") in _BUSY
-    if error.connection_invalidated or is_busy:
-        return True
-    # Errors from a server have a code, except if it refuses a connection.
-    connecting = isinstance(error, OperationalError) and error.statement is None
-    unmade = connecting and getattr(error.orig, "sqlstate", "") is None
-    return unmade and not any(sign in str(error.orig) for sign in _REFUSALS)
-
-
-_BUSY = ("55P03", "40P01", "25P03")  # lock timeout, deadlock, idle-in-transaction timeout
-_REFUSALS = (
-    *("password", "authentication", "does not exist", "pg_hba.conf", "permission denied"),
-    *("not permitted to log in", "invalid sslmode", "does not support SSL", "certificate"),
-)
-
-
-def _reason(error: SQLAlchemyError) -> str:
-    text = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    for sign, advice in _ADVICE.items():
-        if sign in text:
-            return f"{text}; {advice}"
-    return text
-
-
-_ADVICE = {
-    "disk is full": "free some space and run the same command again, nothing recorded is lost",
-    "malformed": "restore it from a backup, or move it away to start again",
-    "not a database": "restore it from a backup, or move it away to start again",
-    "readonly": "choose a storage that can be written",
-    "unable to open": "choose a storage that can be written",
-    "locked": "another process holds the lock: if it was suspended during a write, resume it with "
-    "`kill -CONT PID`. Is the storage on a network file system? Use PostgreSQL there",
-    "lock timeout": "another process holds the lock; run the same command again once it has ended",
-    "connection": "is the server up, and is the URL right?",
-}

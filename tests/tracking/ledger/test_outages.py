@@ -127,7 +127,7 @@ def overwrite(file):
 def test_a_file_of_sqlite_is_waited_for_only_where_another_keeps_it(
     tmp_path, monkeypatch, harm, kind
 ):
-    monkeypatch.setattr("handssl.tracking.ledger.database._BUSY_S", 0.1)
+    monkeypatch.setattr("handssl.tracking.ledger.engines.BUSY_S", 0.1)
     file = tmp_path / "ledger.db"
     Database(f"sqlite:///{file}").close()
     kept = harm(file)

@@ -12,8 +12,7 @@ import pytest
 
 from handssl.errors import DatabaseAwayError, InputError, TakenOverError
 from handssl.fencing import Fence
-from handssl.tracking.ledger import Ledger, LogEntry, Patience
-from handssl.tracking.ledger import database as databases
+from handssl.tracking.ledger import Ledger, LogEntry, Patience, engines
 from handssl.tracking.ledger.claims import default_lease_s, study_key
 from tests.tracking.ledger.conftest import ID
 
@@ -140,8 +139,8 @@ def test_a_lease_that_is_none_is_refused(monkeypatch, text):
 STANDS_STILL = """
 import sys
 from handssl.errors import HandsslError
-from handssl.tracking.ledger import database as databases
-databases._BUSY_S = 1.0
+from handssl.tracking.ledger import database as databases, engines
+engines.BUSY_S = 1.0
 database = databases.Database(sys.argv[1])
 try:
     with database.begin() as connection:
@@ -157,7 +156,7 @@ except HandsslError as error:
 @pytest.fixture
 def still(ledger, ledger_url, monkeypatch):
     """A process that was suspended in the middle of a transaction."""
-    monkeypatch.setattr(databases, "_BUSY_S", 0.3)
+    monkeypatch.setattr(engines, "BUSY_S", 0.3)
     process = subprocess.Popen(
         [sys.executable, "-c", STANDS_STILL, ledger_url],
         stdin=subprocess.PIPE,
