@@ -20,7 +20,7 @@ def test_the_numbers_of_the_page_are_those_of_the_checks():
     assert f"less than {disk.LEAST_INODES:,} more files" in TEXT
     assert f"below {disk.SLOW_BYTES_PER_S / 1e6:.0f} MB/s" in TEXT
     assert f"the {machine.OPEN_FILES:,} Ray wants" in TEXT
-    assert f"unless told: {machine.RAY_SHARE:.0%}".replace("%", " %") in TEXT
+    assert f"by default: {machine.RAY_SHARE:.0%}".replace("%", " %") in TEXT
 
 
 def test_what_ray_wants_is_what_ray_says():
