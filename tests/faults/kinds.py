@@ -98,14 +98,16 @@ def suspend_driver(scene: Scene) -> None:
 
 def exhaust_memory(scene: Scene) -> None:
     """Take memory until Ray kills a worker, then give it back."""
+    scene.sweep.until(lambda: bool(_workers(scene)) or scene.is_over(), "a worker")
     workers = set(map(_pid, _workers(scene)))
-    scene.missed = not workers
     taken: list[bytearray] = []
 
     def is_killed() -> bool:
         if len(taken) < SPARE_GIB + 3:
             taken.append(bytearray(b"\1") * GIB)
-        return not workers <= set(map(_pid, _workers(scene))) or scene.is_over()
+        if scene.is_over():
+            return True
+        return not workers <= set(map(_pid, _workers(scene)))
 
     scene.sweep.until(is_killed, "Ray to kill a worker for its memory")
     taken.clear()
