@@ -13,7 +13,7 @@ from handssl.sweep.study import Study
 from handssl.tracking.ledger import Ledger
 from tests.service.services import service, study
 
-NO_DATA = "none yet"  # the fingerprint of data that nobody has made
+NO_DATA = "no trial yet"  # fingerprint for studies without data and trials
 HOUR_S = 3600.0
 CELLS = study(cells=[{"composition": ["rotate"]}, {"composition": ["blur"]}], references=False)
 
