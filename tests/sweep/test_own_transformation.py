@@ -7,7 +7,7 @@ import pytest
 import handssl
 from handssl.augment import PAPER_SEVEN
 from handssl.errors import InputError
-from handssl.sweep import places
+from handssl.sweep import places, runner
 from handssl.sweep.cells import Cell
 from handssl.sweep.identity import trial_id
 from handssl.sweep.plan import plan_study
@@ -185,7 +185,7 @@ def test_a_study_with_it_in_both_objectives_runs_to_its_end(blob_data, tmp_path,
     monkeypatch.setattr(places, "prepare", lambda *_, **__: blob_data)
     values = STUDY.model_dump(mode="json")
     values["stages"][0]["transformations"] = ["dim", "color_drop"]
-    result = handssl.run(handssl.Study.parse(values), storage=tmp_path / "runs")
+    result = runner.run(handssl.Study.parse(values), storage=tmp_path / "runs")
     cells = {record.cell: record for record in result.records}
     assert {record.outcome for record in result.records} == {"completed"}
     assert {"contrastive dim", "relative dim", "contrastive color_drop"} <= set(cells)
