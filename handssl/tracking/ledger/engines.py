@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from handssl.errors import DataError, InputError
 from handssl.secrets import masked_url
 
 BUSY_S = 30.0  # longest wait for another's lock, and longest time that a lock is kept while idle
+_AGAIN_S = 0.02
 
 
 def engine_of(url: str, what: str) -> tuple[Engine, str]:
@@ -74,10 +77,23 @@ def _bound_postgresql(connection: Any, _: Any) -> None:
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     # Readers are not blocked by a writer, and committed data survive a power failure.
-    connection.execute("PRAGMA journal_mode=WAL")
+    _use_wal(connection)
     connection.execute("PRAGMA synchronous=FULL")
     # The driver itself begins transactions late: two writers that have read could both fail.
     connection.isolation_level = None
+
+
+def _use_wal(connection: Any) -> None:
+    """Change the journal's mode; SQLite does not wait by itself while another connection does."""
+    until_s = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= until_s:
+                raise
+            time.sleep(_AGAIN_S)
 
 
 def _begin_sqlite(connection: Connection) -> None:
