@@ -176,7 +176,6 @@ def write_report(result: StudyResult, path: Path | str | None = None) -> Path:
 
     Raises:
         InputError: The page cannot be written.
-
     """
     found = study_report(result.study.name, result.storage, result.tracking_uri, result.records)
     return found.write_page(Path(path) if path is not None else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -78,22 +79,40 @@ def suspend_driver(scene: Scene) -> None:
     if scene.is_over():
         return
     drivers = [psutil.Process(scene.command.pid), *scene.sweep.processes(DRIVER)]
-    for process in drivers:
-        process.suspend()
+    _suspend(drivers, scene.sweep.storage / "ledger.db", scene.mlflow)
     before = scene.sweep.epochs()
     scene.others.append(scene.command)
     scene.command = scene.sweep.start("--patience", "300")
 
     def has_taken_over() -> bool:
-        # Suspended within a write to SQLite it keeps the file locked: the second command says so,
-        # and that the first is to be resumed.
-        is_locked = "kill -CONT" in scene.sweep.log()
-        return is_locked or scene.sweep.epochs() > before or scene.command.poll() is not None
+        return scene.sweep.epochs() > before or scene.command.poll() is not None
 
     scene.sweep.until(has_taken_over, "the second command")
     for process in reversed(drivers):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.resume()
+
+
+def _suspend(processes: list[psutil.Process], *files: Path) -> None:
+    """Suspend processes outside their writes to SQLite, which would block every other writer."""
+    while True:
+        for process in processes:
+            process.suspend()
+        if not any(_is_locked(file) for file in files if file.exists()):
+            return
+        for process in reversed(processes):
+            process.resume()
+        time.sleep(0.1)
+
+
+def _is_locked(file: Path) -> bool:
+    with contextlib.closing(sqlite3.connect(file, timeout=0)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        connection.rollback()
+    return False
 
 
 def exhaust_memory(scene: Scene) -> None:
