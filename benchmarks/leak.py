@@ -17,13 +17,13 @@ import torch
 from leak_text import document
 from leak_ways import WAYS, turned_views
 
-from handssl.augment import REGRESSABLE, AugmentConfig, Interval, make_views
-from handssl.augment.config import Border
-from handssl.augment.geometry import warp
-from handssl.augment.leak import read_out
-from handssl.augment.leak_features import Readout
-from handssl.augment.leak_images import Images, crops_without_cues
 from handssl.data.crops import CONTEXT, CROP_PX
+from handssl.transforms import REGRESSABLE, AugmentConfig, Interval, make_views
+from handssl.transforms.config import Border
+from handssl.transforms.leakage import read_out
+from handssl.transforms.leakage_features import Readout
+from handssl.transforms.leakage_images import Images, crops_without_cues
+from handssl.transforms.warp import warp
 
 VIEW_PX, SEED = 128, 0
 BORDERS: tuple[Border, ...] = ("disc", "reflect", "black")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from handssl.augment.leak import LIMIT_R2
 from handssl.bench.environment import describe
+from handssl.transforms.leakage import LIMIT_R2
 
 Rows = list[dict[str, object]]
 
@@ -24,8 +24,9 @@ held out; crops of 192 px, views of 128 px.
 {environment}
 
 R2 of a ridge read-out of theta, or of theta folded at the middle of its range, from one view of
-images without cues (`handssl.augment.leak`); bold from 0.05 on. Two numbers: from 16 x 16 pixels /
-from the structure of the view at 32 x 32. *Lost* is the share of a view that shows no source.
+images without cues (`handssl.transforms.leakage`); bold from 0.05 on. Two numbers: from 16 x 16
+pixels / from the structure of the view at 32 x 32. *Lost* is the share of a view that shows no
+source.
 
 *Inside*: stored crop of 1.75 box sides. *Leaving*: 1.25 box sides. *Ended early*: the source covers
 70 % of the crop, packing mirrored the rest. Ranges: default +-45 degrees and +-0.15 box sides, wide

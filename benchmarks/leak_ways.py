@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import torch
 
-from handssl.augment import AugmentConfig, draw_theta, view_matrix
-from handssl.augment.opencv_geometry import pixel_matrices
 from handssl.data.crops import CONTEXT
+from handssl.transforms import AugmentConfig, draw_theta, view_matrix
+from handssl.transforms.opencv_warp import pixel_matrices
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import csv
 import sys
 from pathlib import Path
 
-from handssl.tracking.ledger import Ledger
+from handssl.ledger import Ledger
 
 COLUMNS = ("block", "cell", "composition", "objective", "epoch", "median_mm", "test_median_mm")
 

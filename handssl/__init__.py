@@ -16,50 +16,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from handssl.augment.own import OwnTransformation
     from handssl.data.config import PackedData, ProceduralData
     from handssl.data.sample import Reader, Sample
+    from handssl.execution.api import run
+    from handssl.execution.control import cancel, extend, pause, resume
+    from handssl.execution.datasets.custom_dataset import add_dataset
+    from handssl.execution.result import StudyResult
+    from handssl.execution.search import SearchResult, search
+    from handssl.execution.status import status
+    from handssl.execution.stream import stream
     from handssl.models.encoder import Encoder
+    from handssl.planning.execution_options import Running
     from handssl.report.of_study import write_report
-    from handssl.service.remote_job import Job, submit
-    from handssl.sweep.control import cancel, extend, pause, resume
-    from handssl.sweep.datasets import add_dataset
-    from handssl.sweep.result import StudyResult
-    from handssl.sweep.running import Running
-    from handssl.sweep.search import SearchResult, search
-    from handssl.sweep.simulation import simulate
-    from handssl.sweep.status import status
-    from handssl.sweep.stream import stream
-    from handssl.sweep.study import Cell, Halving, Study
-    from handssl.sweep.supervised import run
+    from handssl.scheduling.simulation import simulate
+    from handssl.service.client.remote_job import Job, submit
+    from handssl.study.study import Cell, Halving, Study
     from handssl.training.config import PretrainConfig
+    from handssl.transforms.custom import OwnTransformation
 
 _HOME = {
-    "Cell": "handssl.sweep.study",
+    "Cell": "handssl.study.study",
     "Encoder": "handssl.models.encoder",
-    "Halving": "handssl.sweep.study",
-    "Job": "handssl.service.remote_job",
-    "OwnTransformation": "handssl.augment.own",
+    "Halving": "handssl.study.study",
+    "Job": "handssl.service.client.remote_job",
+    "OwnTransformation": "handssl.transforms.custom",
     "PackedData": "handssl.data.config",
     "PretrainConfig": "handssl.training.config",
     "ProceduralData": "handssl.data.config",
     "Reader": "handssl.data.sample",
-    "Running": "handssl.sweep.running",
+    "Running": "handssl.planning.execution_options",
     "Sample": "handssl.data.sample",
-    "SearchResult": "handssl.sweep.search",
-    "Study": "handssl.sweep.study",
-    "StudyResult": "handssl.sweep.result",
-    "add_dataset": "handssl.sweep.datasets",
-    "cancel": "handssl.sweep.control",
-    "extend": "handssl.sweep.control",
-    "pause": "handssl.sweep.control",
-    "resume": "handssl.sweep.control",
-    "run": "handssl.sweep.supervised",
-    "search": "handssl.sweep.search",
-    "simulate": "handssl.sweep.simulation",
-    "status": "handssl.sweep.status",
-    "stream": "handssl.sweep.stream",
-    "submit": "handssl.service.remote_job",
+    "SearchResult": "handssl.execution.search",
+    "Study": "handssl.study.study",
+    "StudyResult": "handssl.execution.result",
+    "add_dataset": "handssl.execution.datasets.custom_dataset",
+    "cancel": "handssl.execution.control",
+    "extend": "handssl.execution.control",
+    "pause": "handssl.execution.control",
+    "resume": "handssl.execution.control",
+    "run": "handssl.execution.api",
+    "search": "handssl.execution.search",
+    "simulate": "handssl.scheduling.simulation",
+    "status": "handssl.execution.status",
+    "stream": "handssl.execution.stream",
+    "submit": "handssl.service.client.remote_job",
     "write_report": "handssl.report.of_study",
 }
 

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from handssl.errors import InputError
-from handssl.secrets import has_secret, masked, require_no_secret
-from handssl.yaml_text import load_yaml
+from handssl.runtime.secrets import has_secret, masked, require_no_secret
+from handssl.runtime.yaml_text import load_yaml
 
 
 class Config(BaseModel):

@@ -3,7 +3,7 @@
     python -m tests.numerics
 
 writes what they give now into `tests/reference/numerics.json`, with the version that
-`handssl/sweep/identity.py` names.
+`handssl/study/identity.py` names.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pathlib import Path
 
 import torch
 
-from handssl.augment import PAPER_SEVEN, TRANSFORMATIONS, Quirks
 from handssl.data.packing import pack
-from handssl.data.study_data import StudyData
+from handssl.data.splits import StudyData
 from handssl.evaluation import evaluate_predictions
 from handssl.evaluation.config import ProbeConfig
 from handssl.evaluation.probe import fit_probe
 from handssl.models import build_encoder
-from handssl.sweep.identity import NUMERICS_VERSION
+from handssl.study.identity import NUMERICS_VERSION
 from handssl.training import Execution, PretrainConfig, Pretraining, Trial
 from handssl.training.weights import load_weights
+from handssl.transforms import PAPER_SEVEN, TRANSFORMATIONS, Quirks
 from tests.conftest import BlobHands
 
 KEPT = Path(__file__).parent / "reference" / "numerics.json"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from handssl.sweep.identity import NUMERICS_VERSION
+from handssl.study.identity import NUMERICS_VERSION
 from tests.numerics import CASES, KEPT, probe_values, values_of
 
 CONTENT = json.loads(KEPT.read_text(encoding="utf-8"))
@@ -14,7 +14,7 @@ CONTENT = json.loads(KEPT.read_text(encoding="utf-8"))
 CLOSE = {"rel": 1e-3, "abs": 1e-4}
 ADVICE = (
     "the same configuration now gives other numbers. If that is meant, old results must no longer "
-    "count: raise NUMERICS_VERSION in handssl/sweep/identity.py and run `python -m tests.numerics`"
+    "count: raise NUMERICS_VERSION in handssl/study/identity.py and run `python -m tests.numerics`"
 )
 
 

@@ -19,9 +19,9 @@ import pytest
 import requests
 import yaml
 
-from handssl.service.companion import free_port
-from handssl.service.queue import Queue
-from handssl.service.tokens import Tokens
+from handssl.service.dispatch.managed_subprocess import free_port
+from handssl.service.queue.queue import Queue
+from handssl.service.queue.tokens import Tokens
 from tests.postgresql import USER, postgres_server
 
 ROOT = Path(__file__).parents[1]

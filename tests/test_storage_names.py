@@ -15,7 +15,7 @@ import pytest
 import requests
 import yaml
 
-from handssl.service.companion import free_port
+from handssl.service.dispatch.managed_subprocess import free_port
 from tests.printed import NAME, Shell
 
 RUN = {
@@ -33,7 +33,7 @@ RUN = {
 }
 LOAD = """
 import sys, mlflow, numpy as np
-from handssl.tracking.sqlite_url import sqlite_url
+from handssl.runtime.sqlite_url import sqlite_url
 from pathlib import Path
 mlflow.set_tracking_uri(sqlite_url(Path(sys.argv[1]) / "mlflow.db"))
 model = mlflow.pyfunc.load_model(sys.argv[2], dst_path=sys.argv[3] if sys.argv[3:] else None)

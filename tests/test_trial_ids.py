@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from handssl.augment import TRANSFORMATIONS
 from handssl.objectives import OBJECTIVES
+from handssl.transforms import TRANSFORMATIONS
 from tests.trial_ids import KEPT, KINDS, configurations, ids
 
 KEPT_IDS = json.loads(KEPT.read_text(encoding="utf-8"))
 FIELDS = dict(configurations())
-ADVICE = "results on disk no longer count: see NUMERICS_VERSION in handssl/sweep/identity.py"
+ADVICE = "results on disk no longer count: see NUMERICS_VERSION in handssl/study/identity.py"
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ ROOT = Path(handssl.__file__).parents[1]
 ASK = """
 import json
 from importlib.metadata import version
-from handssl.tracking.provenance import provenance
+from handssl.runtime.provenance import provenance
 import handssl
 print(json.dumps(provenance() | {"label": version("handssl"), "__file__": handssl.__file__}))
 """
@@ -63,7 +63,7 @@ def asked(folder: Path, target: Path) -> dict[str, str]:
 
 
 def digest(folder: Path) -> str:
-    code = "from handssl.installed import code_digest; print(code_digest())"
+    code = "from handssl.runtime.installation import code_digest; print(code_digest())"
     return command("env", f"PYTHONPATH={folder}", sys.executable, "-c", code, cwd=folder)
 
 

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from handssl.augment import PAPER_SEVEN, TRANSFORMATIONS, AugmentConfig, Quirks
-from handssl.sweep.identity import trial_id
+from handssl.study.identity import trial_id
 from handssl.training import PretrainConfig
+from handssl.transforms import PAPER_SEVEN, TRANSFORMATIONS, AugmentConfig, Quirks
 
 KEPT = Path(__file__).parent / "reference" / "trial_ids.json"
 KINDS = ("trial", "mean_pose", "random_encoder")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from handssl.augment import PAPER_SEVEN
 from handssl.data.config import PackedData, ProceduralData
-from handssl.sweep.study import Halving, Study
+from handssl.study.study import Halving, Study
 from handssl.training.config import PretrainConfig
+from handssl.transforms import PAPER_SEVEN
 
 
 def study(

@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from handssl.augment import PAPER_SEVEN
 from handssl.config import nearest
 from handssl.data.config import ProceduralData
 from handssl.errors import InputError
 from handssl.models import EncoderConfig, HeadConfig
 from handssl.optim import OptimizerConfig
-from handssl.sweep.study import Halving, Study
+from handssl.study.study import Halving, Study
 from handssl.training.config import PretrainConfig
+from handssl.transforms import PAPER_SEVEN
 from tune_spaces import compositions, objectives
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from handssl.data.config import PackedData
-from handssl.sweep.study import Halving, Study
+from handssl.study.study import Halving, Study
 from tune_spaces import cross_dataset, hyperparameters, supervised
 
 HALVING = Halving(grace_epochs=11, reduction_factor=3.0)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from handssl.data.config import PackedData, ProceduralData
-from handssl.sweep.cells import Cell
-from handssl.sweep.stages.compositions import subsets
-from handssl.sweep.study import Halving, Study
+from handssl.stats.skeleton import subsets
+from handssl.study.cell import Cell
+from handssl.study.study import Halving, Study
 from handssl.training.config import PretrainConfig
 
 FOUR = ("color_jitter", "rotate", "scale", "translate")

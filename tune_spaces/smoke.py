@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handssl.sweep.study import Study
+from handssl.study.study import Study
 from tune_spaces.demo import Size, build
 
 SIZE = Size(

@@ -12,7 +12,11 @@ import cv2
 import numpy as np
 import torch
 
-from handssl.augment import (
+from handssl.bench.augment_ways import Way, albumentations_way, floor_way, torchvision_way
+from handssl.bench.environment import describe
+from handssl.bench.rates import OnProgress, Rate, in_turns
+from handssl.data.procedural.dataset import ProceduralSpec, make_sample
+from handssl.transforms import (
     PAPER_SEVEN,
     TRANSFORMATIONS,
     AugmentConfig,
@@ -20,10 +24,6 @@ from handssl.augment import (
     composition_name,
     make_views,
 )
-from handssl.bench.augment_ways import Way, albumentations_way, floor_way, torchvision_way
-from handssl.bench.environment import describe
-from handssl.bench.rates import OnProgress, Rate, in_turns
-from handssl.data.procedural.dataset import ProceduralSpec, make_sample
 
 CROP_PX = 192
 VIEW_PX = 128

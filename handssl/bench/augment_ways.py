@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 
-from handssl.augment import AugmentConfig, View, opencv, opencv_appearance, opencv_geometry
+from handssl.transforms import AugmentConfig, View, opencv, opencv_appearance, opencv_warp
 
 Way = Callable[[], int]
 Images = Sequence[np.ndarray]
@@ -122,7 +122,7 @@ def floor_way(images: Images, view: View, *, view_px: int, context: float) -> Wa
         view_px: Side of a view in pixels.
         context: Side of the stored crop in box sides.
     """
-    matrices = opencv_geometry.pixel_matrices(
+    matrices = opencv_warp.pixel_matrices(
         view.matrix, view_px=view_px, crop_px=images[0].shape[0], context=context
     )
     drawn = opencv.drawn_changes(view.theta, len(images))

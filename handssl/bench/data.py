@@ -23,9 +23,9 @@ from handssl.bench.environment import describe
 from handssl.bench.rates import OnProgress, Rate, in_turns
 from handssl.bench.readers import Noise, Repeated
 from handssl.data.crops import CROP_PX
-from handssl.data.freihand import FreihandReader
 from handssl.data.packing import pack
 from handssl.data.procedural import ProceduralSpec, write_freihand
+from handssl.data.readers.freihand import FreihandReader
 from handssl.data.shards import SHARD_ROWS
 from handssl.data.store import PackedSplit, PackedStore
 

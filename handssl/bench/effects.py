@@ -12,7 +12,10 @@ import numpy as np
 from handssl.bench.environment import describe
 from handssl.bench.rates import OnProgress
 from handssl.randomness import numpy_generator
-from handssl.report.effects import (
+from handssl.scheduling.halving import Arm, Rules
+from handssl.scheduling.simulation import Curves, Simulated, simulate
+from handssl.scheduling.simulation.curves import Composition
+from handssl.stats import (
     BlockSample,
     Effect,
     difference_effects,
@@ -20,11 +23,8 @@ from handssl.report.effects import (
     full_effects,
     last_value_effects,
 )
-from handssl.sweep.halving import Arm, Rules
-from handssl.sweep.simulation import Curves, Simulated, simulate
-from handssl.sweep.simulation.curves import Composition
-from handssl.sweep.skeleton import skeleton
-from handssl.sweep.stages.means import adjusted_means
+from handssl.stats.cell_means import adjusted_means
+from handssl.stats.skeleton import skeleton
 
 Found = dict[str, Effect]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from handssl.execution.tune import trainable
 from handssl.randomness import numpy_generator
-from handssl.sweep import trainable
-from handssl.sweep.study import Study
+from handssl.study.study import Study
 
 HOOK = "handssl.bench.empty.install"
 EPOCHS = 3

@@ -17,16 +17,16 @@ import uvicorn
 
 from handssl.bench.environment import describe
 from handssl.bench.rates import OnProgress
-from handssl.service.admission import Limits, admit
-from handssl.service.app import create_app
-from handssl.service.driver import JobWorkspace
-from handssl.service.durable import Attempts
-from handssl.service.lease import Lease
-from handssl.service.outcome import Outcome, finish
-from handssl.service.policy import Policy
-from handssl.service.queue import Queue
-from handssl.service.running_service import Service
-from handssl.tracking.sqlite_url import sqlite_url
+from handssl.runtime.sqlite_url import sqlite_url
+from handssl.service.components import Service
+from handssl.service.dispatch.driver import JobWorkspace
+from handssl.service.dispatch.outcome import Outcome, finish
+from handssl.service.dispatch.workflows import Attempts
+from handssl.service.queue.admission import Limits, admit
+from handssl.service.queue.lease import Lease
+from handssl.service.queue.policy import Policy
+from handssl.service.queue.queue import Queue
+from handssl.service.web.app import create_app
 
 BATCH = 250
 REPEATS = 20

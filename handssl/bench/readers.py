@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from handssl.data.crops import CROP_PX
-from handssl.data.freihand import FreihandReader
+from handssl.data.readers.freihand import FreihandReader
 from handssl.data.sample import Rows, Sample, Split
 
 

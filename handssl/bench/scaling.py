@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from handssl.bench.rates import OnProgress, Rate
-from handssl.data.study_data import StudyData
-from handssl.distributed.together import together
+from handssl.data.splits import StudyData
+from handssl.distributed.local_ranks import together
 from handssl.training import Execution, PretrainConfig, Pretraining
 
 

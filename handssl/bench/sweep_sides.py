@@ -19,9 +19,10 @@ from ray import tune
 from ray.air.integrations.mlflow import MLflowLoggerCallback
 
 from handssl.bench import empty
-from handssl.sweep.local_ray import OBJECT_STORE_BYTES, available_cpus
-from handssl.sweep.runner import run
-from handssl.tracking.sqlite_url import sqlite_url
+from handssl.execution.cluster.local_ray import OBJECT_STORE_BYTES
+from handssl.execution.study_runner import run
+from handssl.planning.resources import available_cpus
+from handssl.runtime.sqlite_url import sqlite_url
 
 DATA = {"pretrain": 16, "probe": 16, "select": 16, "test": 16, "image_px": 64, "crop_px": 64}
 

@@ -14,7 +14,6 @@ from typing import Any
 import cv2
 import torch
 
-from handssl.augment import PAPER_SEVEN, TRANSFORMATIONS, View, composition_name
 from handssl.bench.disk import scratch
 from handssl.bench.environment import describe
 from handssl.bench.rates import OnProgress, Rate, in_turns
@@ -22,9 +21,10 @@ from handssl.bench.scaling import bench_scaling
 from handssl.bench.scaling import text as scaling_text
 from handssl.data.config import ProceduralData
 from handssl.data.preparation import prepare
-from handssl.data.study_data import StudyData
+from handssl.data.splits import StudyData
 from handssl.objectives import PoseTarget
 from handssl.training import Execution, PretrainConfig, Pretraining
+from handssl.transforms import PAPER_SEVEN, TRANSFORMATIONS, View, composition_name
 
 _LEAST = 16  # number of images of a split that is not used
 COMPOSITIONS: tuple[tuple[str, ...], ...] = (

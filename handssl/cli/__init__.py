@@ -6,7 +6,7 @@ from __future__ import annotations
 def main() -> int:
     """Run the `handssl` command and return its exit code: 0 done, 2 bad input, 130 interrupted."""
     from handssl.cli.app import invoke
-    from handssl.cli.guarding import mask_outputs
+    from handssl.cli.secret_masking import mask_outputs
 
     mask_outputs()
     return invoke()

@@ -7,24 +7,24 @@ from io import StringIO
 
 import click
 
-from handssl.cli import bench_effects, bench_queue, bench_sweep, jobs_on_head
-from handssl.cli.bench import bench
-from handssl.cli.data import data
-from handssl.cli.demo import demo
-from handssl.cli.doctor import doctor
-from handssl.cli.groups import Group
-from handssl.cli.guarding import refuse_secrets
-from handssl.cli.jobs import jobs
-from handssl.cli.pretrain import pretrain
-from handssl.cli.probe import probe
-from handssl.cli.report import report
-from handssl.cli.serving import serve
-from handssl.cli.study import study
-from handssl.cli.submitting import submit
-from handssl.cli.tokens import token
+from handssl.cli.commands import bench_sweeps, jobs_head
+from handssl.cli.commands.bench import bench
+from handssl.cli.commands.data import data
+from handssl.cli.commands.demo import demo
+from handssl.cli.commands.doctor import doctor
+from handssl.cli.commands.jobs import jobs
+from handssl.cli.commands.pretrain import pretrain
+from handssl.cli.commands.probe import probe
+from handssl.cli.commands.report import report
+from handssl.cli.commands.serve import serve
+from handssl.cli.commands.study import study
+from handssl.cli.commands.submit import submit
+from handssl.cli.commands.token import token
+from handssl.cli.options import Group
+from handssl.cli.secret_masking import refuse_secrets
 from handssl.errors import HandsslError
-from handssl.installed import code_digest, git_state, version_label
-from handssl.secrets import masked
+from handssl.runtime.installation import code_digest, git_state, version_label
+from handssl.runtime.secrets import masked
 
 INTERRUPTED = 130
 _COMPLETION = {"bash": "~/.bashrc", "zsh": "~/.zshrc", "fish": "~/.config/fish/completions"}
@@ -83,7 +83,7 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "handssl", "_HANDSSL_COMPLETE").source())
 
 
-_ADDED = (bench_effects, bench_queue, bench_sweep, jobs_on_head)  # to `bench` and to `jobs`
+_ADDED = (bench_sweeps, bench_sweeps, bench_sweeps, jobs_head)  # to `bench` and to `jobs`
 for verb in (demo, data, pretrain, study, report, probe, submit, jobs, serve, token, bench, doctor):
     cli.add_command(verb)
 

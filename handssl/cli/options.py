@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from handssl.commands import command
 from handssl.errors import InputError
+from handssl.runtime.shell_commands import command
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -73,7 +73,7 @@ def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
         >>> parse_changes(("pretrain.epochs=4", "blocks=[1, 2]"))
         {'pretrain.epochs': 4, 'blocks': [1, 2]}
     """
-    from handssl.yaml_text import load_yaml
+    from handssl.runtime.yaml_text import load_yaml
 
     values, mistakes = {}, []
     for text in changes:
@@ -137,3 +137,14 @@ def parse_size(text: str, option: str) -> int:
     if count < 1:
         raise InputError(f"{option}: expected a size such as 500MB or 2GiB, got {text!r}")
     return count
+
+
+class Group(click.Group):
+    """Command group that lists commands with their whole first sentence, which click truncates."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the summary of each command."""
+        shown = {name: one for name, one in sorted(self.commands.items()) if not one.hidden}
+        rows = [(name, one.get_short_help_str(limit=1000)) for name, one in shown.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)

@@ -28,8 +28,8 @@ def database_url(database: str | None, storage: Path | None) -> str:
         database: The value of --database.
         storage: Folder of the results, for the default.
     """
-    from handssl.sweep.storage import resolve_storage
-    from handssl.tracking.sqlite_url import sqlite_url
+    from handssl.execution.storage import resolve_storage
+    from handssl.runtime.sqlite_url import sqlite_url
 
     return database or sqlite_url(resolve_storage(storage) / "service.db")
 
@@ -44,7 +44,7 @@ def existing_database_url(database: str | None, storage: Path | None) -> str:
     Raises:
         InputError: It is a file that does not exist.
     """
-    from handssl.tracking.sqlite_url import sqlite_path
+    from handssl.runtime.sqlite_url import sqlite_path
 
     url = database_url(database, storage)
     file = sqlite_path(url)

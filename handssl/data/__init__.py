@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from handssl.data.catalog import open_dataset, open_reader
     from handssl.data.config import DataConfig, PackedData, ProceduralData
-    from handssl.data.opening import open_dataset, open_reader
     from handssl.data.packing import pack
     from handssl.data.sample import SPLITS, Dataset, Reader, Sample, Split
+    from handssl.data.splits import StudyData
     from handssl.data.store import PackedSplit, PackedStore
-    from handssl.data.study_data import StudyData
 
 _HOME = {
     "SPLITS": "sample",
@@ -27,9 +27,9 @@ _HOME = {
     "Reader": "sample",
     "Sample": "sample",
     "Split": "sample",
-    "StudyData": "study_data",
-    "open_dataset": "opening",
-    "open_reader": "opening",
+    "StudyData": "splits",
+    "open_dataset": "catalog",
+    "open_reader": "catalog",
     "pack": "packing",
 }
 

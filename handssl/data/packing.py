@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from handssl.data.assembly import assemble
+from handssl.data.crop_images import images_offset
 from handssl.data.crops import CONTEXT, CROP_PX
 from handssl.data.freshness import Damage, drop_stale, store_damage, take_over
-from handssl.data.images_file import images_offset
 from handssl.data.manifest import FILE, PARTIAL, REPLACED, recipes_of
 from handssl.data.sample import Reader
 from handssl.data.shards import (
@@ -26,7 +26,7 @@ from handssl.data.shards import (
 )
 from handssl.data.store import PackedStore
 from handssl.errors import DataError
-from handssl.processes import completed
+from handssl.runtime.worker_processes import completed
 
 Progress = Callable[[int, int], None]
 

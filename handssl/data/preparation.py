@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from handssl.data.config import PackedData, ProceduralData
-from handssl.data.freihand import FreihandReader
 from handssl.data.manifest import FILE as MANIFEST_FILE
 from handssl.data.packing import pack
-from handssl.data.places import find_store
 from handssl.data.procedural import write_freihand
-from handssl.data.study_data import combine
-from handssl.data.turns import one_at_a_time
+from handssl.data.readers.freihand import FreihandReader
+from handssl.data.splits import combine
+from handssl.data.stores import find_store
+from handssl.runtime.file_locks import one_at_a_time
 
 Progress = Callable[[str, int, int], None]
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from handssl.config import nearest
 from handssl.data.arrays import Arrays, open_arrays
-from handssl.data.images_file import Images, MappedImages, ResidentImages
+from handssl.data.crop_images import Images, MappedImages, ResidentImages
 from handssl.data.manifest import Manifest
 from handssl.data.sample import Rows, Split
 from handssl.data.shards import LABELS, POSES

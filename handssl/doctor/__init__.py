@@ -4,8 +4,7 @@ A check that may hang or crash runs in a separate process with a timeout, so tha
 Ray or MLflow is a finding, not a traceback.
 """
 
-from handssl.doctor.finding import Finding, Verdict, overall
+from handssl.doctor.check import Finding, Settings, Verdict, overall
 from handssl.doctor.run import CHECKS, diagnose
-from handssl.doctor.settings import Settings
 
 __all__ = ["CHECKS", "Finding", "Settings", "Verdict", "diagnose", "overall"]

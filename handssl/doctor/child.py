@@ -15,7 +15,7 @@ import handssl
 from handssl.errors import HandsslError
 
 _ROOT = Path(handssl.__file__).parents[1]
-_PROGRAM = "handssl.doctor.answer"
+_PROGRAM = "handssl.doctor.child_main"
 _CHARACTERS = 400
 
 
@@ -38,7 +38,7 @@ def ask(function: str, *arguments: Any, timeout_s: float) -> dict[str, Any]:
         NoAnswerError: The function raised, the process was killed, or the timeout expired.
 
     Example:
-        >>> ask("handssl.doctor.answer:echo", "here", timeout_s=60)
+        >>> ask("handssl.doctor.child_main:echo", "here", timeout_s=60)
         {'said': 'here'}
     """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:

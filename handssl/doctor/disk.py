@@ -5,15 +5,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
-from handssl.doctor.finding import Finding, size
-from handssl.doctor.settings import Settings
+from handssl.doctor.check import Finding, Settings, size
+from handssl.runtime.private_files import is_exposed
 
 STORE_BYTES = 14_500_000_000  # FreiHAND's 130,240 images packed as crops of 192 x 192
 TRIAL_BYTES = 400_000_000  # two checkpoints of a ResNet-18 with Adam's moments, and its weights
@@ -174,3 +175,25 @@ def _kind(folder: Path, table: Path) -> tuple[str, str]:
         if folder.is_relative_to(mount) and len(mount) >= len(found[1]):
             found = after.split()[0], mount
     return found
+
+
+def check_secret_files(settings: Settings) -> Finding:
+    """Check the permissions of the files in which libraries and the service keep secrets."""
+    there = [file for file in _files(settings.storage) if file.exists()]
+    exposed = [file for file in there if is_exposed(file)]
+    if exposed:
+        detail = f"other users can read {', '.join(map(str, exposed))}"
+        fix = f"chmod go= {shlex.join(map(str, exposed))}; then replace the secrets in them"
+        return Finding("secret files", "warning", detail, fix)
+    return Finding("secret files", "ok", f"{len(there)} with secrets, readable by this user only")
+
+
+def _files(storage: Path) -> Iterator[Path]:
+    service = storage / "service"
+    yield from (service, service / "ray_token", service / "mlflow_password")
+    for name in ("RAY_AUTH_TOKEN_PATH", "PGPASSFILE"):
+        if named := os.environ.get(name):
+            yield Path(named)
+    with suppress(RuntimeError):  # a user without a home folder
+        home = Path.home()
+        yield from (home / ".ray" / "auth_token", home / ".pgpass", home / "handssl.env")

@@ -8,8 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from handssl.doctor.finding import Finding, size
-from handssl.doctor.settings import Settings
+from handssl.doctor.check import Finding, Settings, size
 from handssl.doctor.versions import torch_report
 
 OPEN_FILES = 8192  # below 4096 Ray itself warns and recommends this

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from handssl.errors import DataError
-from handssl.tracking.ledger import Ledger
-from handssl.tracking.ledger.ledger import FILE
+from handssl.ledger import Ledger
+from handssl.ledger.ledger import FILE
 
 
 def inspect(storage: str) -> dict[str, Any]:

@@ -6,22 +6,26 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from handssl.commands import command
-from handssl.doctor.disk import check_file_system, check_space, check_storage, check_write_speed
-from handssl.doctor.finding import Finding
+from handssl.doctor.check import Finding, Settings
+from handssl.doctor.disk import (
+    check_file_system,
+    check_secret_files,
+    check_space,
+    check_storage,
+    check_write_speed,
+)
 from handssl.doctor.machine import (
     check_devices,
     check_open_files,
     check_shared_memory,
     check_threads,
 )
-from handssl.doctor.secret_files import check_secret_files
 from handssl.doctor.services import check_ledger, check_mlflow, check_ray
-from handssl.doctor.settings import Settings
 from handssl.doctor.training import check_ranks, check_ten_steps
 from handssl.doctor.versions import check_packages, check_python, check_torch
 from handssl.errors import HandsslError
-from handssl.secrets import masked
+from handssl.runtime.secrets import masked
+from handssl.runtime.shell_commands import command
 
 Check = Callable[[Settings], Finding]
 Waiting = Callable[[str], AbstractContextManager[object]]

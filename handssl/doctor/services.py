@@ -7,10 +7,9 @@ import socket
 from typing import Any
 from urllib.parse import urlsplit
 
+from handssl.doctor.check import Finding, Settings
 from handssl.doctor.child import NoAnswerError, ask
-from handssl.doctor.finding import Finding
-from handssl.doctor.settings import Settings
-from handssl.secrets import masked_url
+from handssl.runtime.secrets import masked_url
 from handssl.tracking.conventions import mlflow_command
 
 _CONNECT_S = 5.0
@@ -18,7 +17,7 @@ _CONNECT_S = 5.0
 
 def check_ledger(settings: Settings) -> Finding:
     """Open the ledger and read every record; count damaged checkpoints that were set aside."""
-    from handssl.tracking.ledger import has_results
+    from handssl.ledger import has_results
 
     if not has_results(settings.storage):
         return Finding("ledger", "skipped", f"{settings.storage} holds no results yet")
@@ -58,7 +57,9 @@ def check_ray(settings: Settings) -> Finding:
         fix = "run `ray status` on the head to get the address; the port must be open from here"
         return Finding("ray", "failed", f"{address}: {reason}", fix)
     try:
-        found = ask("handssl.sweep.ray_check:look", address, timeout_s=settings.ray_timeout_s)
+        found = ask(
+            "handssl.execution.cluster.check:look", address, timeout_s=settings.ray_timeout_s
+        )
     except NoAnswerError as error:
         return Finding("ray", "failed", f"{address or 'local'}: {error}", _ray_fix(address, error))
     return _ray(found, address)

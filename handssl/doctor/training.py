@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from handssl.doctor.check import Finding, Settings
 from handssl.doctor.child import NoAnswerError, ask
-from handssl.doctor.finding import Finding
-from handssl.doctor.settings import Settings
 from handssl.doctor.versions import torch_report
 
 
@@ -15,7 +14,9 @@ def check_ranks(settings: Settings) -> Finding:
     limit_s = settings.ranks_timeout_s
     try:
         # The processes time out first, and report which of them did not respond.
-        found = ask("handssl.doctor.ranks:summed", backend, limit_s, timeout_s=limit_s + 15)
+        found = ask(
+            "handssl.doctor.short_training:summed", backend, limit_s, timeout_s=limit_s + 15
+        )
     except NoAnswerError as error:
         return Finding("all-reduce", "failed", f"{backend}: {error}", _RANKS_FIX[backend])
     detail = f"two processes over {backend} sum a number, in {found['seconds']:.1f} s with start"
@@ -25,7 +26,7 @@ def check_ranks(settings: Settings) -> Finding:
 def check_ten_steps(settings: Settings) -> Finding:
     """Train ten steps on procedural hands in a temporary folder, and repeat the same ten."""
     rounds = 1 if settings.quick else 2
-    found = ask("handssl.doctor.ten_steps:run", rounds, timeout_s=settings.steps_timeout_s)
+    found = ask("handssl.doctor.short_training:run", rounds, timeout_s=settings.steps_timeout_s)
     detail = f"loss {found['loss']:.4f}, {found['views_per_s']:,.0f} images/s on {found['device']}"
     if rounds == 1:
         return Finding("ten steps", "ok", detail)

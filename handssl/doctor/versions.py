@@ -10,9 +10,8 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
+from handssl.doctor.check import Finding, Settings
 from handssl.doctor.child import NoAnswerError, ask
-from handssl.doctor.finding import Finding
-from handssl.doctor.settings import Settings
 
 PYTHON = ((3, 11), (3, 14))  # as in pyproject.toml
 # Features that need an optional package; all other packages are required.

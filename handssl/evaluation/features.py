@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from handssl.augment import plain_view
 from handssl.data.store import PackedSplit
+from handssl.transforms import plain_view
 
 
 @contextmanager

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from handssl.augment import AugmentConfig, make_views, move_points, reach_boxes
 from handssl.data.store import PackedSplit
 from handssl.evaluation.config import ProbeConfig
 from handssl.evaluation.features import frozen
 from handssl.evaluation.targets import pose_targets
 from handssl.objectives import PoseTarget
 from handssl.randomness import derive_key
+from handssl.transforms import AugmentConfig, make_views, move_points, reach_boxes
 
 _MOVES = ("rotate", "scale", "translate")
 _BATCH = 256

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from handssl.data.freihand import FreihandReader
-from handssl.data.freihand.annotations import open_annotations
+from handssl.data.readers.freihand import FreihandReader
+from handssl.data.readers.freihand.annotations import open_annotations
 from handssl.errors import DataError, InputError
-from handssl.evaluation.export import read_freihand_predictions
+from handssl.evaluation.freihand_export import read_freihand_predictions
 from handssl.pose import OFFICIAL, Protocol, align_procrustes, joint_errors
 from handssl.pose.statistics import STATISTICS
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from handssl.data.sample import Split
+from handssl.data.splits import StudyData
 from handssl.data.store import PackedSplit
-from handssl.data.study_data import StudyData
 from handssl.evaluation.config import ProbeConfig
 from handssl.evaluation.features import extract_features
 from handssl.evaluation.fitting_views import moved_features
@@ -18,7 +18,7 @@ from handssl.evaluation.ridge import LinearProbe, choose_probe, ridge_path
 from handssl.evaluation.sgd import sgd_probes
 from handssl.evaluation.targets import as_columns, complete_hands, from_columns, pose_targets
 from handssl.objectives import PoseTarget
-from handssl.pose import OFFICIAL, PRIMARY, PROTOCOLS, PoseLabels, pose_metrics
+from handssl.pose import OFFICIAL, PRIMARY_PROTOCOL, PROTOCOLS, PoseLabels, pose_metrics
 
 
 class FeaturesOf(Protocol):
@@ -140,8 +140,8 @@ def evaluate_predictions(
         head = "test/" if split == "test" else ""
         alias = "test_" if split == "test" else ""
         metrics |= {f"{head}{prefix}/{name}": value for name, value in values.items()}
-        metrics[f"{alias}median_mm"] = values[f"{PRIMARY}/median_mm"]
-        metrics[f"{alias}mpje_mm"] = values[f"{PRIMARY}/mean_mm"]
+        metrics[f"{alias}median_mm"] = values[f"{PRIMARY_PROTOCOL}/median_mm"]
+        metrics[f"{alias}mpje_mm"] = values[f"{PRIMARY_PROTOCOL}/mean_mm"]
     return metrics
 
 
@@ -165,4 +165,4 @@ def crop_pixels(uv: torch.Tensor, store: PackedSplit) -> torch.Tensor:
 
 def primary_mm(columns: torch.Tensor, store: PackedSplit) -> float:
     """Return the primary metric of predictions (N, 63) on a split, in mm."""
-    return protocol_metrics(columns, store, [PRIMARY])[f"{PRIMARY}/median_mm"]
+    return protocol_metrics(columns, store, [PRIMARY_PROTOCOL])[f"{PRIMARY_PROTOCOL}/median_mm"]

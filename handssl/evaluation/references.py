@@ -7,14 +7,14 @@ initial network, with BatchNorm statistics from one pass over the pretraining im
 
 from __future__ import annotations
 
-from handssl.augment import AugmentConfig
 from handssl.data.sample import Split
-from handssl.data.study_data import StudyData
+from handssl.data.splits import StudyData
 from handssl.evaluation.diagnostics import diagnose
 from handssl.evaluation.features import settle_batch_norm
 from handssl.evaluation.probe import evaluate_predictions, evaluate_probe, fit_probe
 from handssl.evaluation.targets import as_columns, complete_hands, pose_targets
 from handssl.models import EncoderConfig, build_encoder, initialise
+from handssl.transforms import AugmentConfig
 
 
 def mean_pose(data: StudyData) -> dict[str, float]:

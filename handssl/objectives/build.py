@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from handssl.augment import AugmentConfig
 from handssl.models import HeadConfig
 from handssl.objectives.config import MixedPairs, ObjectiveName, RelativeConfig, Weighting
 from handssl.objectives.contrastive import Contrastive
@@ -10,6 +9,7 @@ from handssl.objectives.equivariant import Equivariant
 from handssl.objectives.mixed import Mixed
 from handssl.objectives.relative import Relative
 from handssl.objectives.supervised import Supervised
+from handssl.transforms import AugmentConfig
 
 Objective = Contrastive | Relative | Mixed | Equivariant | Supervised
 

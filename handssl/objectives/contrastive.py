@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from handssl.augment import Draw
 from handssl.data.sample import Split
 from handssl.distributed import gather, rank, row_counts, world_size
 from handssl.errors import InputError
 from handssl.models import HeadConfig, mlp
 from handssl.objectives.interface import Encoded, Losses, PoseTarget
+from handssl.transforms import Draw
 
 
 def nt_xent(z_a: torch.Tensor, z_b: torch.Tensor, *, temperature: float) -> torch.Tensor:

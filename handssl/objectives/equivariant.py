@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from handssl.augment import Draw, composition_name
 from handssl.data.sample import Split
 from handssl.errors import InputError
 from handssl.models import HeadConfig, mlp
 from handssl.objectives.contrastive import nt_xent
 from handssl.objectives.interface import Encoded, Losses, PoseTarget
+from handssl.transforms import Draw, composition_name
 
 # Transformations that can be inverted in the plane of the projected points.
 INVERTIBLE = ("rotate", "translate")

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import torch
 
-from handssl.augment import Draw
 from handssl.data.sample import Split
+from handssl.transforms import Draw
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from handssl.augment import AugmentConfig, Draw
 from handssl.data.sample import Split
 from handssl.models import HeadConfig, mlp
 from handssl.objectives.config import MixedPairs, RelativeConfig, Weighting
@@ -16,6 +15,7 @@ from handssl.objectives.interface import Encoded, Losses, PoseTarget
 from handssl.objectives.relative import RelativeLoss
 from handssl.objectives.targets import regressed_ranges
 from handssl.objectives.weights import build_weights
+from handssl.transforms import AugmentConfig, Draw
 
 CONTRASTIVE = "contrastive"
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from handssl.augment import AugmentConfig, Draw, Interval
 from handssl.data.sample import Split
 from handssl.distributed import global_mean
 from handssl.models import HeadConfig, RelativeHead
@@ -15,6 +14,7 @@ from handssl.objectives.config import RelativeConfig
 from handssl.objectives.interface import Encoded, Losses, PoseTarget
 from handssl.objectives.targets import published_target, regressed_ranges, relative_target
 from handssl.objectives.weights import build_weights
+from handssl.transforms import AugmentConfig, Draw, Interval
 
 
 class RelativeLoss(nn.Module):

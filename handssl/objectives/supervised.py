@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from handssl.augment import Draw, move_points
 from handssl.data.sample import Split
 from handssl.distributed import global_mean
 from handssl.objectives.interface import Encoded, Losses, PoseTarget
+from handssl.transforms import Draw, move_points
 
 
 class Supervised(nn.Module):

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import torch
 
-from handssl.augment import (
+from handssl.config import nearest
+from handssl.errors import InputError
+from handssl.transforms import (
     REGRESSABLE,
     AugmentConfig,
     Interval,
@@ -15,9 +17,7 @@ from handssl.augment import (
     may_regress,
     regressed_intervals,
 )
-from handssl.augment.constants import constant
-from handssl.config import nearest
-from handssl.errors import InputError
+from handssl.transforms.device_constants import constant
 
 
 def relative_target(

@@ -9,7 +9,14 @@ from handssl.pose.labels import PoseLabels
 from handssl.pose.metrics import pose_metrics
 from handssl.pose.pose25d import Pose25D, decode_2_5d, encode_2_5d, recover_root_depth
 from handssl.pose.procrustes import align_procrustes
-from handssl.pose.protocols import F_SCORES, OFFICIAL, PRIMARY, PROTOCOLS, SIDE_PX, Protocol
+from handssl.pose.protocols import (
+    F_SCORES,
+    OFFICIAL,
+    PRIMARY_PROTOCOL,
+    PROTOCOLS,
+    SIDE_PX,
+    Protocol,
+)
 from handssl.pose.skeleton import BONE, BONES, JOINT_COUNT, JOINT_NAMES, PARENTS, PHALANX, ROOT
 
 __all__ = [
@@ -21,7 +28,7 @@ __all__ = [
     "OFFICIAL",
     "PARENTS",
     "PHALANX",
-    "PRIMARY",
+    "PRIMARY_PROTOCOL",
     "PROTOCOLS",
     "ROOT",
     "SIDE_PX",

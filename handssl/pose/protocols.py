@@ -9,7 +9,7 @@ from handssl.pose.statistics import Statistic
 
 Alignment = Literal["none", "root", "procrustes", "mirroring", "image"]
 
-PRIMARY = "root_gtroot_20"
+PRIMARY_PROTOCOL = "root_gtroot_20"
 """Id of the protocol used for every selection; its median is the primary metric."""
 
 SIDE_PX = 128

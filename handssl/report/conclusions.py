@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
-from handssl.report.effects import Effect, StudyEffects
+from handssl.report.effects import StudyEffects
 from handssl.report.order import BlockOrder, OrderCheck
+from handssl.stats import Effect
 
 
 def choices_part(choices: Sequence[str]) -> str:
@@ -68,3 +70,26 @@ def _order_item(block: BlockOrder) -> str:
         f'<li>{escape(body)}: <span class="{state}">{escape(verdict)}</span>'
         f'<br><span class="muted">{escape(test.strip())}</span></li>'
     )
+
+
+if TYPE_CHECKING:
+    from handssl.study.stages import Selection
+
+
+def choices(selection: Selection) -> tuple[str, ...]:
+    """Return a sentence for each choice of a stage, with its numbers.
+
+    Args:
+        selection: Choices of the stage.
+
+    Example:
+        >>> from handssl.study.stages import Selection
+        >>> reason = "rotate: relative; contrastive 83.50 mm and relative 71.90 mm over 1 block"
+        >>> one = Selection(stage="objectives", objective_of={"rotate": "relative"},
+        ...                 reasons=(reason,))
+        >>> choices(one)[0]
+        'objectives chose rotate: relative; contrastive 83.50 mm and relative 71.90 mm over 1 block'
+    """
+    chosen = selection.objective_of or selection.best or selection.settings
+    verb = "chose" if chosen else "chose nothing:"
+    return tuple(f"{selection.stage} {verb} {reason}" for reason in selection.reasons)

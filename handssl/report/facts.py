@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from handssl.installed import git_state
+from handssl.ledger.record import TrialRecord
 from handssl.report.rows import REFERENCE_OBJECTIVES
+from handssl.runtime.installation import git_state
+from handssl.runtime.provenance import library_versions
 from handssl.tracking.conventions import flatten
-from handssl.tracking.provenance import library_versions
-from handssl.tracking.record import TrialRecord
 
 _VARIES = ("composition", "objective", "seed", "augmentation")
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handssl.commands import command
 from handssl.report.effects import BlockGap, StudyEffects
 from handssl.report.headline import uncompared
 from handssl.report.rows import Row
+from handssl.runtime.shell_commands import command
 
 if TYPE_CHECKING:
-    from handssl.sweep.status import StageStatus
+    from handssl.execution.status import StageStatus
 
 _SHOWN = 6
 # Stopped trials are not missing: halving stops them deliberately.

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from handssl.errors import DataError, InputError
-from handssl.report.choices import choices
+from handssl.ledger import Ledger
+from handssl.ledger.record import EpochMetrics, Outcome, TrialRecord
+from handssl.report.conclusions import choices
 from handssl.report.effects import StudyEffects, effect_gaps, study_effects
 from handssl.report.facts import study_facts
 from handssl.report.html import write_html
@@ -23,15 +25,13 @@ from handssl.report.missing import Missing, missing
 from handssl.report.order import OrderCheck, order_check
 from handssl.report.rows import Row, row_of
 from handssl.tracking.conventions import ui_command
-from handssl.tracking.ledger import Ledger
 from handssl.tracking.outbox import UnavailableError
-from handssl.tracking.record import EpochMetrics, Outcome, TrialRecord
 from handssl.tracking.relocation import relocate
 
 if TYPE_CHECKING:
-    from handssl.sweep.result import StudyResult
-    from handssl.sweep.stages import Selection
-    from handssl.sweep.status import StageStatus, StudyStatus, TrialStatus
+    from handssl.execution.result import StudyResult
+    from handssl.execution.status import StageStatus, StudyStatus, TrialStatus
+    from handssl.study.stages import Selection
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def study_report(
         records: Records for a study without a plan, such as a single pretraining; default: the
             trials that it was the first to run.
     """
-    from handssl.sweep.planning.registered import plan_facts
+    from handssl.planning.preregistration import plan_facts
 
     with suppress(UnavailableError):  # the report needs no MLflow, and a storage may be read-only
         relocate(tracking_uri)
@@ -183,8 +183,8 @@ def write_report(result: StudyResult, path: Path | str | None = None) -> Path:
 
 def _status(plan: Mapping[str, Any] | None, storage: Path) -> tuple[StudyStatus | None, str]:
     """Return the status of a study, or None and the reason if plan or data cannot be read."""
-    from handssl.sweep.status import status
-    from handssl.sweep.study import Study
+    from handssl.execution.status import status
+    from handssl.study.study import Study
 
     if plan is None or "study" not in plan:
         return None, ""
@@ -197,7 +197,7 @@ def _status(plan: Mapping[str, Any] | None, storage: Path) -> tuple[StudyStatus 
 def _planned(
     plan: Mapping[str, Any] | None, known: StudyStatus | None, storage: Path
 ) -> dict[str, str]:
-    from handssl.sweep.planning.registered import registered
+    from handssl.planning.preregistration import registered
 
     if known is not None:
         return registered(known.study, storage)
@@ -224,7 +224,7 @@ def _rows(
 
 
 def _planned_row(one: TrialStatus, record: TrialRecord, history: list[EpochMetrics]) -> Row:
-    from handssl.sweep.cells import data_name
+    from handssl.study.cell import data_name
 
     trial = one.trial
     # A running or waiting trial has no outcome yet, regardless of its outcome elsewhere.

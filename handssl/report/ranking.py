@@ -100,7 +100,7 @@ def rank(rows: Iterable[Row]) -> Ranking:
     """Group rows into cells and rank them by the selection rule of stages.
 
     The rule is the mean over blocks, adjusted for blocks in which a cell did not finish:
-    `handssl.sweep.stages.means`. A trial that ended early was measured at another epoch and is not
+    `handssl.stats.cell_means`. A trial that ended early was measured at another epoch and is not
     included in a mean.
 
     Args:
@@ -147,7 +147,7 @@ def _with_means(cells: Sequence[CellRow]) -> list[CellRow]:
 
 def _adjusted(cells: Mapping[int, CellRow], measure: Measure) -> dict[int, float]:
     # Imported here, because stages import torch, which a page does not need.
-    from handssl.sweep.stages.means import adjusted_means
+    from handssl.stats.cell_means import adjusted_means
 
     # In order of label, like the stages: the same sums, to the last digit.
     names = {f"{cell.first.label} {n:06d}": n for n, cell in cells.items()}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from handssl.tracking.record import EpochMetrics, Outcome, TrialRecord
+from handssl.ledger.record import EpochMetrics, Outcome, TrialRecord
 
 Measure = Literal["median_mm", "mpje_mm", "test_median_mm", "test_mpje_mm"]
 MEASURES: tuple[Measure, ...] = ("median_mm", "mpje_mm", "test_median_mm", "test_mpje_mm")

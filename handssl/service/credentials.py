@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from handssl.private_files import ensure_secret
+from handssl.runtime.private_files import ensure_secret
 
 USER = "handssl"
 _MLFLOW = "mlflow_password"

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from handssl.commands import command
-from handssl.secrets import masked_url
-from handssl.service.admission import Limits
-from handssl.service.lease import LEASE_S
-from handssl.service.listening import EVERYWHERE
-from handssl.service.policy import Policy
-from handssl.tracking.sqlite_url import sqlite_url
+from handssl.runtime.secrets import masked_url
+from handssl.runtime.shell_commands import command
+from handssl.runtime.sqlite_url import sqlite_url
+from handssl.service.ports import EVERYWHERE
+from handssl.service.queue.admission import Limits
+from handssl.service.queue.lease import LEASE_S
+from handssl.service.queue.policy import Policy
 
 
 @dataclass(frozen=True)

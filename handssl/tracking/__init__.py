@@ -1,6 +1,1 @@
-"""MLflow for display, and the ledger as the authoritative record."""
-
-from handssl.tracking.ledger import Ledger
-from handssl.tracking.record import EpochMetrics, TrialRecord
-
-__all__ = ["EpochMetrics", "Ledger", "TrialRecord"]
+"""MLflow for display: what the ledger has recorded, as runs, metrics, inputs and models."""

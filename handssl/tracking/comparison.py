@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from handssl.errors import InputError
 from handssl.tracking import mlflow_client
+from handssl.tracking.mlflow_client import open_client
 
 # Prefix of the tags in which MLflow's page keeps shared views, and the name of our view.
 _VIEW_TAG, VIEW = "mlflow.sharedViewState.", "handssl-compare"
@@ -173,3 +175,19 @@ def _view() -> dict[str, Any]:
         "columnOrder": [],
         "runsHiddenMode": "SHOWALL",
     }
+
+
+def experiment_page(tracking_uri: str, study: str, server: str) -> str:
+    """Return the address of a study's experiment, or of the server if there is none yet.
+
+    Args:
+        tracking_uri: URI of the MLflow store with the runs.
+        study: Name of the study.
+        server: URL of MLflow's pages, `http://host:port`.
+    """
+    try:
+        found = open_client(tracking_uri).get_experiment_by_name(study)
+    except MlflowException:
+        found = None
+    root = server.rstrip("/")
+    return f"{root}/#/experiments/{found.experiment_id}" if found else root

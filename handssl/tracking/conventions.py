@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from handssl.secrets import masked_url
-from handssl.tracking.sqlite_url import sqlite_path
+from handssl.runtime.secrets import masked_url
+from handssl.runtime.sqlite_url import sqlite_path
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -13,11 +13,11 @@ from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
 
-from handssl.augment.views import MEAN, STD
+from handssl.ledger import Ledger
+from handssl.ledger.record import TrialRecord
 from handssl.models import EncoderConfig, build_encoder
 from handssl.tracking.encoder_code import CONFIG_FILE, WEIGHTS_FILE
-from handssl.tracking.ledger import Ledger
-from handssl.tracking.record import TrialRecord
+from handssl.transforms.views import MEAN, STD
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # MLflow 3.17 warns about its own type hints

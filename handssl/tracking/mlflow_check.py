@@ -16,8 +16,8 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from handssl.errors import DataError
+from handssl.runtime.sqlite_url import sqlite_path, sqlite_url
 from handssl.tracking.mlflow_client import connect
-from handssl.tracking.sqlite_url import sqlite_path, sqlite_url
 
 EXPERIMENT = "handssl-doctor"
 _BUSY_S = 5.0

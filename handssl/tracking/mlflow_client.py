@@ -20,11 +20,11 @@ from mlflow.tracking._tracking_service import utils as service
 from sqlalchemy.exc import SQLAlchemyError
 
 from handssl.errors import TakenOverError
-from handssl.secrets import masked
+from handssl.runtime.secrets import masked
+from handssl.runtime.sqlite_url import sqlite_path, sqlite_url
 from handssl.tracking.conventions import artifact_location
 from handssl.tracking.outbox import UnavailableError
 from handssl.tracking.relocation import relocate
-from handssl.tracking.sqlite_url import sqlite_path, sqlite_url
 
 # MLflow reads these at every request and has no argument for them; its own defaults wait for
 # minutes. Values that the user has set take precedence.

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from mlflow.entities import Metric, Param, RunTag
 
-from handssl.pose import PRIMARY
+from handssl.ledger.record import EpochMetrics, TrialRecord
+from handssl.pose import PRIMARY_PROTOCOL
+from handssl.runtime.provenance import provenance
 from handssl.tracking.conventions import flatten
 from handssl.tracking.parameters import parameters_of
-from handssl.tracking.provenance import provenance
-from handssl.tracking.record import EpochMetrics, TrialRecord
 
 _PARAM_CHARACTERS = 6000
 _TAG_CHARACTERS = 5000
@@ -69,7 +69,7 @@ def tags_of(record: TrialRecord) -> dict[str, str]:
         "kind": "trial",
         "transformation": record.composition,
         "seed": str(record.block),
-        "protocol": PRIMARY,
+        "protocol": PRIMARY_PROTOCOL,
     }
     made = {} if "version.python" in record.tags else provenance()
     return made | record.tags | tags

@@ -15,6 +15,8 @@ from typing import Any
 import yaml
 from mlflow.tracking import MlflowClient
 
+from handssl.ledger.record import EpochMetrics, TrialRecord
+from handssl.runtime.provenance import environment_digest
 from handssl.tracking import mlflow_client
 from handssl.tracking.mlflow_inputs import data_inputs
 from handssl.tracking.mlflow_points import (
@@ -25,8 +27,6 @@ from handssl.tracking.mlflow_points import (
     tags_of,
 )
 from handssl.tracking.parameters import parameters_of
-from handssl.tracking.provenance import environment_digest
-from handssl.tracking.record import EpochMetrics, TrialRecord
 from handssl.tracking.stage_view import StageRuns, StageView, attach
 
 ENVIRONMENT_FILE = "environment.txt"

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from handssl.secrets import masked
+from handssl.runtime.secrets import masked
 
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 _LOG = logging.getLogger("handssl")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from handssl.augment import TRANSFORMATIONS
+from handssl.ledger.record import TrialRecord
 from handssl.objectives import ObjectiveName
-from handssl.tracking.record import TrialRecord
 from handssl.training.config import is_read
+from handssl.transforms import TRANSFORMATIONS
 
 # Settings used by each reference: the mean pose depends on the data alone.
 _REFERENCES: dict[str, tuple[str, ...]] = {"mean pose": (), "random encoder": ("encoder", "seed")}

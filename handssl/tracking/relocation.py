@@ -6,9 +6,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from handssl.runtime.sqlite_url import sqlite_path
 from handssl.tracking.conventions import artifact_location
 from handssl.tracking.outbox import UnavailableError
-from handssl.tracking.sqlite_url import sqlite_path
 
 _BUSY_S = 20.0
 # Columns in which MLflow keeps absolute locations below that of an experiment.

@@ -9,16 +9,16 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from handssl.errors import TakenOverError
-from handssl.fencing import held
+from handssl.ledger import Ledger
+from handssl.ledger.record import TrialRecord
+from handssl.runtime.fencing import held
+from handssl.runtime.provenance import environment_text
 from handssl.tracking.encoder_model import best_trial, has_encoder, log_encoder
-from handssl.tracking.ledger import Ledger
 from handssl.tracking.mlflow_client import RefusedError, sorted_errors
 from handssl.tracking.mlflow_store import ENVIRONMENT_FILE, MlflowRuns, Shown
 from handssl.tracking.outbox import Outbox, UnavailableError
-from handssl.tracking.provenance import environment_text
-from handssl.tracking.record import TrialRecord
 from handssl.tracking.stage_view import StageView
-from handssl.tracking.system import Sampler, sample
+from handssl.tracking.system_metrics import Sampler, sample
 
 __all__ = ["MlflowTracker", "UnavailableError"]
 Models = Literal["best", "all", "none"]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from handssl.errors import DataError
-from handssl.fencing import Fence
 from handssl.optim.schedules import DECAY_SHARE, wsd_decay_start
+from handssl.runtime.fencing import Fence
 from handssl.training.checkpoints import RunState
 from handssl.training.checkpoints.reading import read
 from handssl.training.checkpoints.writing import write_whole

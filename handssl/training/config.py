@@ -12,8 +12,6 @@ from pydantic import (
     model_validator,
 )
 
-from handssl.augment import AugmentConfig, composition_name
-from handssl.augment.names import Composition, add_names, names_in_scope
 from handssl.config import Config
 from handssl.errors import InputError
 from handssl.models import EncoderConfig, HeadConfig
@@ -25,6 +23,8 @@ from handssl.objectives import (
     check_equivariant,
 )
 from handssl.optim import OptimizerConfig
+from handssl.transforms import AugmentConfig, composition_name
+from handssl.transforms.names import Composition, add_names, names_in_scope
 
 
 class PretrainConfig(Config):

@@ -6,11 +6,11 @@ import math
 
 import torch
 
-from handssl.augment import composition_name, reach_boxes
-from handssl.augment.own_check import require_sound
 from handssl.data.store import PackedSplit
 from handssl.errors import InputError
 from handssl.training.config import PretrainConfig
+from handssl.transforms import composition_name, reach_boxes
+from handssl.transforms.custom_check import require_sound
 
 
 def require_sound_custom(config: PretrainConfig, device: torch.device) -> None:

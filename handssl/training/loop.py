@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from handssl.data.splits import StudyData
 from handssl.data.store import PackedSplit
-from handssl.data.study_data import StudyData
 from handssl.distributed import (
     accumulating,
     data_parallel,
@@ -33,12 +33,11 @@ from handssl.training.config import PretrainConfig
 from handssl.training.data_checks import require_reach, require_sound_custom
 from handssl.training.epoch_log import EpochLog
 from handssl.training.execution import Execution
-from handssl.training.feed import Indices, ViewBatcher
 from handssl.training.memory import StepMemory
 from handssl.training.memory_need import step_bytes
-from handssl.training.network import Network
-from handssl.training.networks import networks
-from handssl.training.order import epoch_order, whole_batches
+from handssl.training.network import Network, networks
+from handssl.training.sample_order import epoch_order, whole_batches
+from handssl.training.view_batcher import Indices, ViewBatcher
 
 OnStep = Callable[[int, int], None]
 MustStop = Callable[[], bool]

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from handssl.augment import View
-from handssl.objectives import Encoded, Losses, PoseTarget
+from handssl.models import Encoder, build_encoder
+from handssl.objectives import Encoded, Losses, Objective, PoseTarget, build_objective
+from handssl.training.config import PretrainConfig
 from handssl.training.execution import Precision
+from handssl.transforms import View
 
 
 class Network(nn.Module):
@@ -45,3 +47,28 @@ class Network(nn.Module):
 def _encoded(h: torch.Tensor, view: View) -> Encoded:
     theta = {name: draws.to(h.dtype) for name, draws in view.theta.items()}
     return Encoded(h, theta, view.matrix.to(h.dtype))
+
+
+def networks(config: PretrainConfig) -> tuple[Encoder, Objective]:
+    """Return the encoder and the objective of a trial, without initialised weights.
+
+    Args:
+        config: Configuration of the trial.
+
+    Raises:
+        InputError: A custom encoder cannot be imported or is not an encoder.
+    """
+    encoder = build_encoder(config.encoder)
+    objective = build_objective(
+        config.objective,
+        dim=encoder.dim,
+        heads=config.heads,
+        augmentation=config.augmentation,
+        composition=config.composition,
+        temperature=config.temperature,
+        relative=config.relative,
+        relative_on=config.relative_on,
+        mixed=config.mixed,
+        contrastive_weight=config.contrastive_weight,
+    )
+    return encoder, objective

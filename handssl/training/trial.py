@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from handssl.data.study_data import StudyData
+from handssl.data.splits import StudyData
 from handssl.distributed import rank
 from handssl.errors import DataError, InterruptedStudyError
-from handssl.fencing import Fence
 from handssl.models import Encoder
+from handssl.runtime.fencing import Fence
 from handssl.training.branch import branch_state, constant_steps, keep_constant
 from handssl.training.checkpoints import CheckpointFolder, RunState
 from handssl.training.checkpoints.reading import other_version
@@ -21,7 +21,7 @@ from handssl.training.checkpoints.writing import remove_orphans
 from handssl.training.config import PretrainConfig
 from handssl.training.execution import Execution
 from handssl.training.loop import MustStop, OnStep, Pretraining
-from handssl.training.measures import diagnosis_stride, measure
+from handssl.training.metrics import diagnosis_stride, measure
 from handssl.training.weights import save_weights
 
 

@@ -9,7 +9,7 @@ import safetensors.torch
 from torch import nn
 
 from handssl.errors import DataError
-from handssl.fencing import Fence
+from handssl.runtime.fencing import Fence
 from handssl.training.checkpoints.writing import write_whole
 
 

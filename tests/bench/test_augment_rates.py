@@ -7,9 +7,9 @@ import sys
 import pytest
 import torch
 
-from handssl.augment import TRANSFORMATIONS, composition_name
 from handssl.bench import augment
 from handssl.cli.app import invoke
+from handssl.transforms import TRANSFORMATIONS, composition_name
 
 
 @pytest.fixture(scope="module")

@@ -131,7 +131,7 @@ def test_a_command_that_is_interrupted_exits_with_130(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("handssl.cli.options.parse_changes", interrupted)
-    monkeypatch.setattr("handssl.cli.demo.parse_changes", interrupted)
+    monkeypatch.setattr("handssl.cli.commands.demo.parse_changes", interrupted)
     code, _, err = run(capsys, "demo")
     assert code == 130
     assert "interrupted" in err

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from handssl.cli import doctor as verb
 from handssl.cli.app import invoke
+from handssl.cli.commands import doctor as verb
 from handssl.doctor import CHECKS, Finding
 
 PROGRAM = "import sys; sys.argv[0] = 'handssl'; from handssl.cli import main; sys.exit(main())"

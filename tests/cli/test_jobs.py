@@ -18,18 +18,19 @@ import yaml
 import handssl
 from handssl.cli.app import invoke
 from handssl.errors import DataError, InputError
-from handssl.service import api, patience, remote_job
-from handssl.service.admission import admit
-from handssl.service.client import Client
+from handssl.service.client import remote_job, retry
+from handssl.service.client.http_client import Client
+from handssl.service.dispatch.outcome import Outcome, finish
 from handssl.service.errors import (
     ForbiddenError,
     ServiceError,
     UnauthorizedError,
     UnavailableError,
 )
-from handssl.service.job import JobRequest
-from handssl.service.logs import read_log
-from handssl.service.outcome import Outcome, finish
+from handssl.service.queue.admission import admit
+from handssl.service.queue.job import JobRequest
+from handssl.service.queue.logs import read_log
+from handssl.service.web import api
 from tests.service.services import served, service, study
 
 
@@ -120,7 +121,7 @@ def test_a_wait_that_is_too_long_says_so(queue, file, capsys):
 
 
 def told_id(of) -> str:
-    from handssl.service.listing import page
+    from handssl.service.queue.listing import page
 
     return page(of.queue)[0][0].id
 
@@ -180,7 +181,7 @@ def test_python_is_told_what_is_wrong_before_anything_is_sent(queue):
 @pytest.fixture
 def eager(monkeypatch):
     """Clients that wait ask again at once."""
-    monkeypatch.setattr(patience, "POLL_S", 0.01)
+    monkeypatch.setattr(retry, "POLL_S", 0.01)
 
 
 @pytest.fixture
@@ -233,7 +234,7 @@ def test_an_outage_while_waiting_is_told_once(queue, file, capsys, eager, away, 
 
 
 def test_waiting_ends_after_five_minutes_of_silence(queue, file, capsys, eager, away, monkeypatch):
-    monkeypatch.setattr(patience, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(retry, "PATIENCE_S", 0.0)
     invoke(["submit", file])
     away(3)
     assert invoke(["jobs", "wait", told_id(queue)]) == 69
@@ -369,7 +370,7 @@ def test_a_service_is_not_open_to_a_network_without_tokens(tmp_path, capsys, mon
     monkeypatch.setenv("RAY_AUTH_MODE", "token")  # put back afterwards
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "")
     from handssl.service.options import Options
-    from handssl.service.serve import serve
+    from handssl.service.server import serve
 
     place = {"host": "0.0.0.0", "port": 0, "ray": "http://x:1"}
     options = Options(tmp_path, f"sqlite:///{tmp_path}/q.db", **place)

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from handssl.cli.app import invoke
-from handssl.tracking.ledger import Ledger
-from handssl.tracking.record import TrialRecord
+from handssl.ledger import Ledger
+from handssl.ledger.record import TrialRecord
 
 TIMEOUT_S = 240.0
 EPOCHS = 4
@@ -38,7 +38,7 @@ PROGRAM = "import sys; sys.argv[0] = 'handssl'; from handssl.cli import main; sy
 # It dies when half of the second checkpoint has arrived.
 KILLED = """
 import os, signal, sys
-from handssl.sweep import target
+from handssl.execution import target
 
 sys.argv[0] = "handssl"
 copies, whole = [], target._copy
@@ -114,7 +114,7 @@ def here(tmp_path, finished) -> Place:
 def stopped(here, monkeypatch) -> Place:
     """A run whose time was over after its first step."""
     with monkeypatch.context() as patch:
-        patch.setattr("handssl.cli.pretrain._until", lambda text: time.monotonic())
+        patch.setattr("handssl.cli.commands.pretrain._until", lambda text: time.monotonic())
         code, out, err = here.run(here.config, "--time", "23:30", "--json")
     assert code == 75, err
     assert parsed(out)[-1]["event"] == "stopped"
@@ -183,7 +183,7 @@ def test_what_a_killed_run_was_writing_is_collected_by_the_command(stopped) -> N
 
 
 def test_a_stopped_run_says_which_command_goes_on(here, monkeypatch) -> None:
-    monkeypatch.setattr("handssl.cli.pretrain._until", lambda text: time.monotonic())
+    monkeypatch.setattr("handssl.cli.commands.pretrain._until", lambda text: time.monotonic())
     code, out, err = here.run(here.config, "--time", "23:30", "--json")
     last = parsed(out)[-1]
     assert code == 75
@@ -196,7 +196,7 @@ def test_a_run_that_cannot_go_on_says_so_to_programs_too(here, monkeypatch) -> N
     def short(self: object, *inputs: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr("handssl.training.feed.ViewBatcher.__call__", short)
+    monkeypatch.setattr("handssl.training.view_batcher.ViewBatcher.__call__", short)
     code, out, err = here.run(here.config, "--json")
     last = parsed(out)[-1]
     assert (code, last["event"], last["exit_code"]) == (2, "error", 2)

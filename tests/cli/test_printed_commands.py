@@ -14,8 +14,8 @@ import psutil
 import pytest
 import yaml
 
-from handssl.service.companion import free_port
-from handssl.tracking.ledger import Ledger
+from handssl.ledger import Ledger
+from handssl.service.dispatch.managed_subprocess import free_port
 from tests.printed import NAME, Shell, commands, ended
 from tests.service.services import served, service
 from tests.service.services import study as smallest

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from handssl.cli.app import invoke
-from handssl.data.freihand import FreihandReader
 from handssl.data.packing import pack
 from handssl.data.procedural import ProceduralSpec, write_freihand
-from handssl.evaluation.export import read_freihand_predictions
-from handssl.tracking.ledger import Ledger
-from handssl.tracking.record import TrialRecord
+from handssl.data.readers.freihand import FreihandReader
+from handssl.evaluation.freihand_export import read_freihand_predictions
+from handssl.ledger import Ledger
+from handssl.ledger.record import TrialRecord
 from handssl.training import Trial
 from handssl.training.config import PretrainConfig
 

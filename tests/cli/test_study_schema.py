@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from handssl.cli.app import invoke
-from handssl.sweep.study import Study
+from handssl.study.study import Study
 from tune_spaces import compositions, demo, objectives, paper, published, smoke
 
 
@@ -27,7 +27,7 @@ def test_a_study_as_people_write_it_is_valid(schema):
 
 
 def test_a_study_may_name_the_own_transformations_that_it_lists(schema):
-    own = {"augmentation": {"own": ["tests.augment.own:Dim"]}}
+    own = {"augmentation": {"own": ["tests.transforms.custom:Dim"]}}
     stages = [{"kind": "objectives", "transformations": ["dim", "rotate"]}]
     values = {"name": "mine", "pretrain": own, "stages": stages}
     jsonschema.validate(values, schema)

@@ -12,11 +12,11 @@ import numpy as np
 import psutil
 import pytest
 
-from handssl.data.integrity import verify
 from handssl.data.packing import pack, packed_bytes
 from handssl.data.sample import Sample
 from handssl.data.shards import SHARD_ROWS, finished_shards
 from handssl.data.store import PackedStore
+from handssl.data.verify import verify
 from handssl.errors import DataError
 
 SETTINGS = {"crop_px": 16, "context": 1.0}

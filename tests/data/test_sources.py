@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from handssl.cli.app import invoke
-from handssl.data.integrity import verify
 from handssl.data.manifest import Manifest
 from handssl.data.packing import pack
 from handssl.data.shards import SHARD_ROWS
 from handssl.data.store import PackedStore
+from handssl.data.verify import verify
 from handssl.errors import DataError
 from tests.data.test_packing import SETTINGS, Numbers
 
@@ -150,7 +150,7 @@ def test_an_image_that_was_replaced_is_packed_again_and_the_other_shards_are_kep
 
 def noted(monkeypatch):
     """Return the images that are decoded from now on."""
-    from handssl.data import folder
+    from handssl.data.readers import folder
 
     read, read_image = [], folder.read_image
 

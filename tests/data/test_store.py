@@ -10,8 +10,8 @@ import torch
 
 from handssl.data.crops import crop_sample
 from handssl.data.packing import pack
+from handssl.data.splits import StudyData, combine
 from handssl.data.store import PackedStore
-from handssl.data.study_data import StudyData, combine
 from handssl.errors import DataError, InputError
 
 SMALL = {"pretrain": 6, "probe": 5, "select": 3, "test": 3}

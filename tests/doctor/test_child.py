@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from handssl.doctor.child import NoAnswerError, ask
-from tests.doctor.faults import ROOT
+from tests.doctor.faulty_calls import ROOT
 
 
 @pytest.mark.parametrize(
@@ -21,12 +21,12 @@ from tests.doctor.faults import ROOT
         ("die", "its process was killed by signal 9: no output"),
         ("refuse", "ValueError: not today"),
         ("leave", "its process exited with code 3: no output"),
-        ("absent", "AttributeError: module 'tests.doctor.faults' has no attribute 'absent'"),
+        ("absent", "AttributeError: module 'tests.doctor.faulty_calls' has no attribute 'absent'"),
     ],
 )
 def test_no_answer_says_why_in_one_line(function, message):
     with pytest.raises(NoAnswerError) as caught:
-        ask(f"tests.doctor.faults:{function}", timeout_s=60)
+        ask(f"tests.doctor.faulty_calls:{function}", timeout_s=60)
     assert str(caught.value) == message
 
 
@@ -37,7 +37,7 @@ from handssl.doctor.child import ask
 # What starts the tests in the background may have told them to ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-ask("tests.doctor.faults:hang", sys.argv[1], timeout_s=100)
+ask("tests.doctor.faulty_calls:hang", sys.argv[1], timeout_s=100)
 """
 
 
@@ -70,7 +70,7 @@ def test_one_that_hangs_is_ended_with_all_it_has_started(tmp_path):
 
     def ask_in_vain():
         try:
-            ask("tests.doctor.faults:hang", str(pids), timeout_s=5)
+            ask("tests.doctor.faulty_calls:hang", str(pids), timeout_s=5)
         except NoAnswerError as error:
             errors.append(str(error))
 

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from handssl.doctor import Settings, diagnose
-from tests.doctor.faults import found_on_small_disk
+from tests.doctor.faulty_calls import found_on_small_disk
 
 CHECKS = ("storage", "space", "file system", "write speed")
 

@@ -10,7 +10,7 @@ import pytest
 
 from handssl.doctor import Settings, diagnose
 from handssl.doctor.machine import usable_cores
-from tests.doctor.faults import FIND, ROOT, found_on_small_disk
+from tests.doctor.faulty_calls import FIND, ROOT, found_on_small_disk
 
 SETTINGS = Settings(Path("/nowhere"), "")
 GPU = {"name": "GPU", "bytes": 8e9, "capability": "9.0", "error": "", "bf16": True}

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from handssl.doctor import CHECKS, disk, machine
-from handssl.doctor.finding import size
+from handssl.doctor.check import size
 
 TEXT = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
 

@@ -16,8 +16,8 @@ import pytest
 from handssl.doctor import Settings, diagnose
 from handssl.doctor.child import NoAnswerError
 from handssl.errors import DataError
-from handssl.tracking.ledger import Ledger
-from handssl.tracking.record import TrialRecord
+from handssl.ledger import Ledger
+from handssl.ledger.record import TrialRecord
 
 mlflow_check = pytest.importorskip("handssl.tracking.mlflow_check")
 
@@ -246,7 +246,7 @@ def test_a_ray_started_for_the_check_leaves_no_process():
 def test_a_cluster_answers_at_its_address():
     import ray
 
-    from handssl.sweep.local_ray import ray_cluster
+    from handssl.execution.cluster.local_ray import ray_cluster
 
     with ray_cluster(cpus=1):
         address = ray.get_runtime_context().gcs_address

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from handssl.doctor import Settings, diagnose, ten_steps, training
+from handssl.doctor import Settings, diagnose, short_training, training
 from handssl.errors import DivergedError
 
 SETTINGS = Settings(Path("/nowhere"), "")
@@ -60,6 +60,6 @@ def test_other_bits_are_a_failure_on_a_processor_alone(monkeypatch, device, verd
 
 def test_a_loss_that_is_not_finite_fails(monkeypatch, blob_data):
     values = {"train/loss": float("nan"), "train/views_per_s": 1.0}
-    monkeypatch.setattr(ten_steps.Pretraining, "train_epoch", lambda self, epoch: values)
+    monkeypatch.setattr(short_training.Pretraining, "train_epoch", lambda self, epoch: values)
     with pytest.raises(DivergedError, match="gave the loss nan"):
-        ten_steps._round(blob_data)
+        short_training._round(blob_data)

@@ -7,15 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from handssl.augment import (
-    REGRESSABLE,
-    TRANSFORMATIONS,
-    AugmentConfig,
-    draw_theta,
-    move_points,
-    plain_view,
-)
-from handssl.data.study_data import StudyData
+from handssl.data.splits import StudyData
 from handssl.errors import InputError
 from handssl.evaluation import random_encoder
 from handssl.evaluation.diagnostics import (
@@ -27,6 +19,14 @@ from handssl.evaluation.diagnostics.passes import Passes, quarter_turns_of
 from handssl.evaluation.features import frozen, settle_batch_norm
 from handssl.evaluation.probe import fit_probe
 from handssl.models import EncoderConfig, ResNet18, initialise
+from handssl.transforms import (
+    REGRESSABLE,
+    TRANSFORMATIONS,
+    AugmentConfig,
+    draw_theta,
+    move_points,
+    plain_view,
+)
 
 CONFIG = AugmentConfig()
 GEOMETRIC = [name for name in ("rotate", "scale", "translate") if name in TRANSFORMATIONS]

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from handssl.augment import regressed_intervals, view_matrix
-from handssl.augment.interval import Interval
 from handssl.evaluation.diagnostics import (
     collapse_measures,
     effective_rank,
@@ -22,6 +20,8 @@ from handssl.evaluation.diagnostics import (
 )
 from handssl.evaluation.diagnostics.readout import held_back, ridge_readouts
 from handssl.evaluation.ridge import ridge_path
+from handssl.transforms import regressed_intervals, view_matrix
+from handssl.transforms.interval import Interval
 from tests.reference import diagnostics as naive
 
 REGRESSED = {"translate": 2, "rotate": 1, "color_jitter": 4}

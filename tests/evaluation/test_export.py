@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from handssl.errors import DataError, InputError
-from handssl.evaluation.export import (
+from handssl.evaluation.freihand_export import (
     OFFICIAL_COUNT,
     freihand_predictions,
     read_freihand_predictions,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from handssl.data.study_data import StudyData
+from handssl.data.splits import StudyData
 from handssl.evaluation import (
     evaluate_encoder,
     evaluate_predictions,

@@ -5,9 +5,8 @@ import copy
 import pytest
 import torch
 
-from handssl.augment import move_points
 from handssl.data.packing import pack
-from handssl.data.study_data import StudyData
+from handssl.data.splits import StudyData
 from handssl.errors import InputError
 from handssl.evaluation import extract_features, fit_probe, settle_batch_norm
 from handssl.evaluation.config import ProbeConfig, probe_id
@@ -17,6 +16,7 @@ from handssl.evaluation.sgd import grid_of, sgd_probes
 from handssl.evaluation.targets import pose_targets
 from handssl.models import ResNet18, initialise
 from handssl.randomness import permutation
+from handssl.transforms import move_points
 from tests.reference import sgd_probe as reference
 
 SMALL = ProbeConfig(name="sgd", lr=(1e-2, 3e-2), weight_decay=(0.0, 0.1), epochs=2, batch=5)
@@ -222,7 +222,7 @@ def test_features_that_cannot_be_kept_are_returned_all_the_same(data, encoder, t
 
 
 def test_a_stores_boxes_are_in_its_manifest(blob_data, tmp_path, blob_dataset):
-    from handssl.data.detected import DetectedReader
+    from handssl.data.readers.detected import DetectedReader
 
     reader = blob_dataset()
     lines = [f"{reader[i].id},10,12,40,36" for i in range(len(reader))]

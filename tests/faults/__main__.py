@@ -19,7 +19,7 @@ from pathlib import Path
 
 import click
 
-from handssl.tracking.provenance import processor
+from handssl.runtime.provenance import processor
 from tests.faults.kinds import KINDS
 from tests.faults.rounds import Round, play, undisturbed
 from tests.faults.summary import summary

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import yaml
 
-from handssl.tracking.ledger import Ledger
+from handssl.ledger import Ledger
 
 ROOT = Path(__file__).parents[2]
 HANG_S = 120.0  # without an epoch, an outcome or the end of a command, a sweep counts as hung

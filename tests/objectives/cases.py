@@ -6,9 +6,15 @@ import math
 
 import torch
 
-from handssl.augment import AugmentConfig, draw_theta, move_points, regressed_intervals, view_matrix
 from handssl.models import HeadConfig, initialise
 from handssl.objectives import Encoded, PoseTarget, RelativeConfig, build_objective
+from handssl.transforms import (
+    AugmentConfig,
+    draw_theta,
+    move_points,
+    regressed_intervals,
+    view_matrix,
+)
 from tests.reference import objectives as naive
 
 DIM, ROWS = 6, 5

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from handssl.augment import REGRESSABLE
 from handssl.objectives import OBJECTIVES, Encoded, PoseTarget
+from handssl.transforms import REGRESSABLE
 from tests.objectives.cases import CASES, DIM, ROWS, build, encode, labels, naive_loss
 
 every_case = pytest.mark.parametrize("case", CASES)

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from handssl.augment import AugmentConfig, move_points, view_matrix
 from handssl.errors import InputError
 from handssl.models import HeadConfig
 from handssl.objectives import Encoded, build_objective, nt_xent, undo
+from handssl.transforms import AugmentConfig, move_points, view_matrix
 from tests.reference import objectives as naive
 
 

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from handssl.augment import AugmentConfig, regressed_intervals
 from handssl.errors import InputError
 from handssl.objectives import LearnedWeights, RelativeLoss, relative_target
+from handssl.transforms import AugmentConfig, regressed_intervals
 from tests.reference import objectives as naive
 
 PERIODS = {

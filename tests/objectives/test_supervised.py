@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from handssl.augment import AugmentConfig, move_points, view_matrix
 from handssl.models import HeadConfig
 from handssl.objectives import Encoded, PoseTarget, build_objective
+from handssl.transforms import AugmentConfig, move_points, view_matrix
 
 
 def build(name, composition=(), dim=6):

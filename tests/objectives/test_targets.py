@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from handssl.augment import regressed_intervals
 from handssl.errors import InputError
 from handssl.objectives import RelativeConfig, RelativeLoss
 from handssl.objectives.targets import published_target
+from handssl.transforms import regressed_intervals
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from handssl.errors import DivergedError, InputError
-from handssl.pose import PRIMARY, PROTOCOLS, PoseLabels, encode_2_5d, pose_metrics
+from handssl.pose import PRIMARY_PROTOCOL, PROTOCOLS, PoseLabels, encode_2_5d, pose_metrics
 from handssl.randomness import numpy_generator
 from tests.reference import pose as naive
 
@@ -127,9 +127,12 @@ def test_if_every_root_depth_is_degenerate_the_count_stands_alone():
 
 def test_only_the_protocols_asked_for_are_measured(noisy):
     uv, z, labels = noisy
-    some = pose_metrics(uv, z, labels, box_px=96.0, protocols=(PRIMARY,))
+    some = pose_metrics(uv, z, labels, box_px=96.0, protocols=(PRIMARY_PROTOCOL,))
     every = pose_metrics(uv, z, labels, box_px=96.0)
-    assert some == {name: every[name] for name in (f"{PRIMARY}/median_mm", f"{PRIMARY}/mean_mm")}
+    assert some == {
+        name: every[name]
+        for name in (f"{PRIMARY_PROTOCOL}/median_mm", f"{PRIMARY_PROTOCOL}/mean_mm")
+    }
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
@@ -167,7 +170,7 @@ def test_labels_and_arguments_that_cannot_be_are_refused(noisy, message, change)
     uv, z, labels = noisy
     valid = np.ones((300, 21), dtype=bool)
     given = {"uv": uv, "z": z, "true_uv": labels.uv, "xyz": labels.xyz, "camera": labels.camera}
-    given |= {"valid": valid, "box_px": 96.0, "protocols": (PRIMARY,)}
+    given |= {"valid": valid, "box_px": 96.0, "protocols": (PRIMARY_PROTOCOL,)}
     given |= change(given)
     truth = PoseLabels(given["true_uv"], given["xyz"], given["camera"], given["valid"])
     options = {name: given[name] for name in ("box_px", "protocols")}
@@ -176,7 +179,7 @@ def test_labels_and_arguments_that_cannot_be_are_refused(noisy, message, change)
 
 
 def test_the_id_of_a_protocol_says_how_many_joints_it_counts():
-    assert PRIMARY in PROTOCOLS
+    assert PRIMARY_PROTOCOL in PROTOCOLS
     for name, protocol in PROTOCOLS.items():
         assert name == protocol.id
         assert name.endswith(f"_{protocol.joints}")

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from handssl.report.choices import choices
+from handssl.report.conclusions import choices
 from handssl.report.html import page
-from handssl.sweep.stages import ObjectivesStage, Selection
+from handssl.study.stages import ObjectivesStage, Selection
 
 
 def test_every_choice_is_a_sentence_that_names_its_stage():

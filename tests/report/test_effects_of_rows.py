@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from handssl.report.effects import full_effects, study_effects
+from handssl.report.effects import study_effects
 from handssl.report.html import page
 from handssl.report.rows import Row
-from handssl.sweep.skeleton import skeleton
-from handssl.sweep.stages.compositions import subsets
+from handssl.stats import full_effects
+from handssl.stats.skeleton import skeleton, subsets
 
 NAMES = ("blur", "cutout", "noise", "rotate", "sobel")
 GAIN = {"blur": 1.0, "cutout": -0.5, "noise": 0.2, "rotate": -3.0, "sobel": 0.0}

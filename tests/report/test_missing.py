@@ -9,20 +9,20 @@ import pytest
 
 import handssl.errors
 from handssl.cli.app import invoke
-from handssl.cli.summary import summarise_storage
-from handssl.data.study_data import StudyData
+from handssl.cli.views.summary import summarise_storage
+from handssl.data.splits import StudyData
+from handssl.ledger import Ledger
 from handssl.report import effects
 from handssl.report.effects import study_effects
 from handssl.report.html import page
-from handssl.sweep.stages.compositions import subsets
-from handssl.tracking.ledger import Ledger
+from handssl.stats.skeleton import subsets
 from tests.report.test_effects_of_rows import NAMES, PLANNED, grid, row
 from tests.report.test_of_study import cells, run, study
 
 
 @pytest.fixture
 def data(blob_data, monkeypatch):
-    monkeypatch.setattr("handssl.sweep.status.prepared", lambda *_, **__: blob_data)
+    monkeypatch.setattr("handssl.execution.status.prepared", lambda *_, **__: blob_data)
     return StudyData(blob_data).fingerprint
 
 
@@ -111,7 +111,7 @@ def test_a_plan_that_cannot_be_read_is_told_of(tmp_path, data, capsys, monkeypat
     def gone(*_, **__):
         raise handssl.errors.InputError("no store of freihand")
 
-    monkeypatch.setattr("handssl.sweep.status.prepared", gone)
+    monkeypatch.setattr("handssl.execution.status.prepared", gone)
     terminal, document, _, html = told(tmp_path, capsys, "a")
     for text in (terminal, html, document["missing"]["notes"][0]):
         assert "as far as this study ran them itself: no store of freihand" in text

@@ -9,18 +9,17 @@ from typing import get_args
 import pytest
 
 import handssl.report
-from handssl.cli.summary import summarise_storage
-from handssl.data.study_data import StudyData
+from handssl.cli.views.summary import summarise_storage
+from handssl.data.splits import StudyData
+from handssl.ledger import Ledger
+from handssl.ledger.record import Outcome, TrialRecord
+from handssl.planning.preregistration import keep
 from handssl.report.headline import headline
 from handssl.report.of_study import study_report
 from handssl.report.sections import sections
-from handssl.sweep.extension import extended
-from handssl.sweep.plan import plan_stage
-from handssl.sweep.planning.registered import keep
-from handssl.sweep.scheduler import StageScheduler
-from handssl.sweep.study import Study
-from handssl.tracking.ledger import Ledger
-from handssl.tracking.record import Outcome, TrialRecord
+from handssl.study.extension import extended
+from handssl.study.study import Study
+from handssl.study.trials import plan_stage, stage_scheduler
 
 GAIN = {"blur": 1.0, "color_jitter": -1.0, "rotate": -8.0}
 STAGES = [
@@ -48,7 +47,7 @@ def cells(name, **changes):
 
 @pytest.fixture
 def data(blob_data, monkeypatch):
-    monkeypatch.setattr("handssl.sweep.status.prepared", lambda *_, **__: blob_data)
+    monkeypatch.setattr("handssl.execution.status.prepared", lambda *_, **__: blob_data)
     return StudyData(blob_data).fingerprint
 
 
@@ -70,7 +69,7 @@ def run(planned, storage, data, ends=lambda trial: "completed"):
         for trial in trials:
             if ledger.load(trial.trial_id) is None:
                 _record(trial, planned.name, stage.name, ledger, ends(trial))
-        scheduler = StageScheduler(planned, stage.name, trials, ledger)
+        scheduler = stage_scheduler(planned, stage.name, trials, ledger)
         scheduler.cancel(trial for trial in trials if ends(trial) == "cancelled")
         found = study_report(planned.name, storage, "sqlite://")
         selections = {one.stage: one for one in found.selections}
@@ -202,7 +201,7 @@ def test_without_its_data_a_study_is_reported_from_what_it_ran_itself(tmp_path, 
     def gone(*_, **__):
         raise handssl.errors.InputError("no store")
 
-    monkeypatch.setattr("handssl.sweep.status.prepared", gone)
+    monkeypatch.setattr("handssl.execution.status.prepared", gone)
     found = study_report("a", tmp_path, "sqlite://")
     assert {row.label for row in found.rows} == {row.label for row in known.rows}
     assert headline(found.rows) == headline(known.rows)

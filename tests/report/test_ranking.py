@@ -8,9 +8,9 @@ from handssl.randomness import numpy_generator
 from handssl.report.headline import headline
 from handssl.report.ranking import rank
 from handssl.report.rows import Row
-from handssl.sweep.cells import Cell
-from handssl.sweep.stages import Finding, best_cell
-from handssl.sweep.stages.compositions import subsets
+from handssl.stats.skeleton import subsets
+from handssl.study.cell import Cell
+from handssl.study.stages import Finding, best_cell
 
 
 def test_finished_cells_are_ranked_by_median_with_references_among_them(rows):

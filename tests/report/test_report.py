@@ -6,9 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import handssl
+from handssl.ledger import Ledger
+from handssl.ledger.record import TrialRecord
 from handssl.report.facts import shared_settings, study_facts
-from handssl.tracking.ledger import Ledger
-from handssl.tracking.record import TrialRecord
 
 
 def save(storage: Path, number: int, objective: str, **config) -> TrialRecord:

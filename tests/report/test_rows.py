@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from handssl.ledger.record import EpochMetrics, TrialRecord
 from handssl.report.rows import Row, row_of
-from handssl.tracking.record import EpochMetrics, TrialRecord
 
 
 def record(**changes):

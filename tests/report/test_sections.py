@@ -15,7 +15,7 @@ from handssl.report.order import order_check
 from handssl.report.rows import Row
 from handssl.report.sections import sections
 from handssl.report.table import markdown_table, terminal_table
-from handssl.sweep.stages.compositions import subsets
+from handssl.stats.skeleton import subsets
 
 NAMES = ("blur", "rotate", "translate")
 PLANNED = {"blocks": "1,2,3"}

@@ -7,13 +7,13 @@ from typing import get_args
 import pytest
 from rich.console import Console
 
+from handssl.ledger.record import Outcome
 from handssl.report.headline import headline
 from handssl.report.html import page
 from handssl.report.layout import lay_out
 from handssl.report.rows import Row
 from handssl.report.sections import sections
 from handssl.report.table import markdown_table, terminal_table
-from handssl.tracking.record import Outcome
 
 BEST = "relative rotate"
 

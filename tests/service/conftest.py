@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handssl.service.queue import Queue
+from handssl.service.queue.queue import Queue
 from tests.postgresql import postgres_server
 
 

@@ -18,14 +18,14 @@ import psutil
 import requests
 from sqlalchemy import create_engine, text
 
-from handssl.service.companion import free_port
-from handssl.service.job import ENDED
-from handssl.service.lease import Lease
-from handssl.service.listing import history, page
-from handssl.service.queue import Queue
-from handssl.sweep.ray_folder import remove_ray_folder
-from handssl.tracking.ledger import Ledger
-from handssl.tracking.sqlite_url import sqlite_url
+from handssl.execution.cluster.ray_folder import remove_ray_folder
+from handssl.ledger import Ledger
+from handssl.runtime.sqlite_url import sqlite_url
+from handssl.service.dispatch.managed_subprocess import free_port
+from handssl.service.queue.job import ENDED
+from handssl.service.queue.lease import Lease
+from handssl.service.queue.listing import history, page
+from handssl.service.queue.queue import Queue
 
 MARK = "HANDSSL_TEST_LAB"
 ROOT = Path(__file__).parents[2]
@@ -150,7 +150,7 @@ class Lab:
     def kill_ray(self) -> None:
         """SIGKILL all of the Ray that the service has started, as the loss of its node does."""
         family = [*self.find("gcs_server"), *self.find("raylet"), *self.find("dashboard")]
-        for one in [*self.find("handssl.service.start_ray"), *family]:
+        for one in [*self.find("handssl.service.dispatch.start_ray"), *family]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import uvicorn
 
-from handssl.service.admission import Limits
-from handssl.service.app import create_app
-from handssl.service.driver import JobWorkspace
-from handssl.service.lease import Lease
-from handssl.service.policy import Policy
-from handssl.service.queue import Queue
-from handssl.service.ray_jobs import Attempt, UnreachableError
-from handssl.service.running_service import Service
-from handssl.tracking.sqlite_url import sqlite_url
+from handssl.runtime.sqlite_url import sqlite_url
+from handssl.service.components import Service
+from handssl.service.dispatch.driver import JobWorkspace
+from handssl.service.dispatch.ray_jobs import Attempt, UnreachableError
+from handssl.service.queue.admission import Limits
+from handssl.service.queue.lease import Lease
+from handssl.service.queue.policy import Policy
+from handssl.service.queue.queue import Queue
+from handssl.service.web.app import create_app
 
 
 def study(name: str = "x", **values: Any) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handssl.errors import DataError
-from handssl.service.admission import Limits, admit
+from handssl.service.dispatch.outcome import Outcome, finish
 from handssl.service.errors import LostLeaseError
-from handssl.service.job import JobRequest
-from handssl.service.lease import Lease
-from handssl.service.listing import history
-from handssl.service.outcome import Outcome, finish
-from handssl.service.queue import Queue
+from handssl.service.queue.admission import Limits, admit
+from handssl.service.queue.job import JobRequest
+from handssl.service.queue.lease import Lease
+from handssl.service.queue.listing import history
+from handssl.service.queue.queue import Queue
 from tests.service.services import study
 
 jobs = st.lists(
@@ -97,11 +97,11 @@ def test_who_has_lost_the_lease_starts_nothing(queue):
 
 PROGRAM = """
 import sys
-from handssl.service.admission import Limits, admit
+from handssl.service.queue.admission import Limits, admit
 from handssl.service.errors import LostLeaseError
-from handssl.service.lease import Lease
-from handssl.service.outcome import Outcome, finish
-from handssl.service.queue import Queue
+from handssl.service.queue.lease import Lease
+from handssl.service.dispatch.outcome import Outcome, finish
+from handssl.service.queue.queue import Queue
 
 queue = Queue(sys.argv[1])
 lease = Lease(queue.database, lease_s=0.05)  # changes hands all the time

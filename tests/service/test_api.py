@@ -13,11 +13,11 @@ import requests
 import yaml
 
 from handssl.errors import InputError
-from handssl.service import reading
-from handssl.service.admission import Limits, admit
-from handssl.service.outcome import Outcome, finish
-from handssl.service.policy import Policy
-from handssl.service.size_limit import MOST_YAML_BYTES
+from handssl.service.dispatch.outcome import Outcome, finish
+from handssl.service.queue.admission import Limits, admit
+from handssl.service.queue.policy import Policy
+from handssl.service.web import request_body
+from handssl.service.web.middleware import MOST_YAML_BYTES
 from tests.service.services import served, service, study
 
 LAUGHS = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
@@ -189,7 +189,7 @@ def test_a_study_that_takes_long_to_read_lets_others_ask(lab, monkeypatch):
         assert told.wait(30)
         return study("slow")
 
-    monkeypatch.setattr(reading, "study_of_yaml", slow)
+    monkeypatch.setattr(request_body, "study_of_yaml", slow)
     kind = {"Content-Type": "application/yaml"}
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(post, url, data="slow", headers=kind)
@@ -201,15 +201,15 @@ def test_a_study_that_takes_long_to_read_lets_others_ask(lab, monkeypatch):
 
 
 def test_libyaml_reads_studies_where_it_is_there():
-    assert reading._LOADER is yaml.CSafeLoader or not yaml.__with_libyaml__
+    assert request_body._LOADER is yaml.CSafeLoader or not yaml.__with_libyaml__
 
 
 def test_yaml_is_read_without_libyaml_too(monkeypatch):
-    monkeypatch.setattr(reading, "_LOADER", yaml.SafeLoader)
-    assert reading.study_of_yaml(yaml.safe_dump(study()).encode()) == study()
+    monkeypatch.setattr(request_body, "_LOADER", yaml.SafeLoader)
+    assert request_body.study_of_yaml(yaml.safe_dump(study()).encode()) == study()
     for body in (LAUGHS, "a: !!set {x}", "[" * 5000, "a: [1,\nb: 2"):
         with pytest.raises(InputError, match=r"cannot be read: line \d"):
-            reading.study_of_yaml(body.encode())
+            request_body.study_of_yaml(body.encode())
 
 
 def test_large_requests_are_refused_also_when_they_do_not_say_how_large(lab):

@@ -19,10 +19,11 @@ import requests
 import uvicorn
 
 from handssl.errors import InputError
-from handssl.service import connection, descriptors
-from handssl.service.companion import free_port
-from handssl.service.listening import listen
-from handssl.service.web_server import WebServer
+from handssl.service.client import connection
+from handssl.service.dispatch.managed_subprocess import free_port
+from handssl.service.ports import listen
+from handssl.service.web import connection_limit
+from handssl.service.web.server import WebServer
 from tests.service.lab import ROOT
 from tests.service.services import study
 
@@ -233,7 +234,7 @@ def test_no_descriptor_left_is_a_pause_and_one_line(server, monkeypatch, caplog)
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has none")
 def test_a_client_that_does_not_read_its_answer_is_dropped(server, monkeypatch):
     made, address = server
-    monkeypatch.setattr("handssl.service.web_server._UNREAD_MS", 1000)
+    monkeypatch.setattr("handssl.service.web.server._UNREAD_MS", 1000)
     with socket.create_connection(address, timeout=10) as client:
         until(lambda: len(made.server_state.connections) == 1, 10)
     until(lambda: not made.server_state.connections, 10)
@@ -245,12 +246,13 @@ def test_a_client_that_does_not_read_its_answer_is_dropped(server, monkeypatch):
 
 def test_a_machine_that_lets_too_few_files_be_open_is_named_with_what_to_do():
     with pytest.raises(InputError, match=r"open files: .*at least 160, got 100.*ulimit -n 4096"):
-        descriptors.connections_of(100)
+        connection_limit.connections_of(100)
 
 
 def test_the_limit_of_open_files_is_raised_as_far_as_may_be():
     code = (
-        "import resource as r; from handssl.service.descriptors import most_connections as most\n"
+        "import resource as r\n"
+        "from handssl.service.web.connection_limit import most_connections as most\n"
         "r.setrlimit(r.RLIMIT_NOFILE, (64, 300)); print(most(), r.getrlimit(r.RLIMIT_NOFILE))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -8,15 +8,15 @@ import time
 import pytest
 from sqlalchemy import text
 
-from handssl.service import dispatcher as module
-from handssl.service.admission import Limits, admit
-from handssl.service.dispatcher import Dispatcher
-from handssl.service.driver import JobWorkspace
-from handssl.service.job import JobRequest
-from handssl.service.lease import Lease
-from handssl.service.queue import Queue
-from handssl.service.ray_jobs import Attempt
-from handssl.service.watching import Watcher
+from handssl.service.dispatch import dispatcher as module
+from handssl.service.dispatch.attempt import Watcher
+from handssl.service.dispatch.dispatcher import Dispatcher
+from handssl.service.dispatch.driver import JobWorkspace
+from handssl.service.dispatch.ray_jobs import Attempt
+from handssl.service.queue.admission import Limits, admit
+from handssl.service.queue.job import JobRequest
+from handssl.service.queue.lease import Lease
+from handssl.service.queue.queue import Queue
 from tests.service.services import FakeCluster, study
 
 

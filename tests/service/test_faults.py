@@ -19,10 +19,10 @@ import psutil
 import pytest
 import requests
 
-from handssl.tracking.ledger import Ledger
+from handssl.ledger import Ledger
+from tests.execution.clusters import LocalCluster, local_cluster
 from tests.postgresql import postgres_server
 from tests.service.lab import TIMEOUT_S, Lab, lab, leases, require_exactly_once, short_study
-from tests.sweep.clusters import LocalCluster, local_cluster
 
 pytestmark = pytest.mark.timeout(600)
 ROUNDS = int(os.environ.get("HANDSSL_SERVICE_ROUNDS", "30"))

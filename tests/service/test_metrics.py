@@ -15,12 +15,12 @@ import requests
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from handssl.service.admission import Limits, admit
-from handssl.service.companion import free_port
-from handssl.service.job import JobRequest
-from handssl.service.listing import Filter, page
-from handssl.service.outcome import Outcome, finish
-from handssl.service.progress import Progress
+from handssl.service.dispatch.managed_subprocess import free_port
+from handssl.service.dispatch.outcome import Outcome, finish
+from handssl.service.dispatch.progress import Progress
+from handssl.service.queue.admission import Limits, admit
+from handssl.service.queue.job import JobRequest
+from handssl.service.queue.listing import Filter, page
 from tests.service.services import served, service, study
 
 ROOT = Path(__file__).parents[2]
@@ -151,7 +151,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are_and_all_are_described(lab
     with served(lab) as url:
         text = requests.get(f"{url}/metrics", timeout=30).text
     ours = {family.name for family in text_string_to_metric_families(text)}
-    exporter = (ROOT / "handssl" / "sweep" / "exporter.py").read_text()
+    exporter = (ROOT / "handssl" / "execution" / "tune" / "metrics_exporter.py").read_text()
     rays = {f"ray_{name}" for name in re.findall(r'"(handssl_\w+)"', exporter)}
     page = json.loads((ROOT / "dashboards" / "grafana.json").read_text())
     asked_for = {

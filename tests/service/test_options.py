@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from handssl.service.job import JobRequest
+from handssl.service.dispatch.ray_jobs import RayJobs
 from handssl.service.options import Options
-from handssl.service.ray_jobs import RayJobs
-from handssl.service.serve import Server
+from handssl.service.queue.job import JobRequest
+from handssl.service.server import Server
 from tests.service.services import study
 
 MLFLOW, RAY = "http://127.0.0.1:8643", "http://127.0.0.1:8265"
@@ -98,7 +98,7 @@ def test_links_are_of_the_service_or_what_browsers_call_the_others(tmp_path):
     with made.service.queue.database.begin() as connection:
         from sqlalchemy import update
 
-        from handssl.service.tables import jobs
+        from handssl.service.queue.tables import jobs
 
         connection.execute(update(jobs).values(attempt=1))
     started = made.service.queue.get(job.id)

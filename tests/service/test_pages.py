@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import requests
 
-from handssl.service.admission import Limits, admit
-from handssl.service.app import create_app
-from handssl.service.job import JobRequest
-from handssl.service.outcome import Outcome, finish
-from handssl.service.progress import Progress
+from handssl.service.dispatch.outcome import Outcome, finish
+from handssl.service.dispatch.progress import Progress
+from handssl.service.queue.admission import Limits, admit
+from handssl.service.queue.job import JobRequest
+from handssl.service.web.app import create_app
 from tests.service import services
 from tests.service.services import served, service, study
 
@@ -263,7 +263,7 @@ def test_the_part_that_refreshes_is_a_part_of_the_page(tmp_path):
 
 
 def test_pictures_have_room_for_a_single_point():
-    from handssl.service.picture import curve
+    from handssl.service.web.curve import curve
 
     drawn = curve(((0.0, 31.0),))
     assert np.isfinite([dot[:2] for dot in drawn.dots]).all()

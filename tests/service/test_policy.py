@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from handssl.errors import InputError
-from handssl.service.policy import Policy
+from handssl.service.queue.policy import Policy
 from tests.service.services import study
 
 

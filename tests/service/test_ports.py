@@ -8,8 +8,8 @@ import re
 import psutil
 import pytest
 
+from tests.execution.cluster.test_environment import is_loopback
 from tests.service.lab import lab, short_study
-from tests.sweep.test_own_ray import is_loopback
 
 # Ports that other machines can reach: none. Ray and its parts, MLflow, service, driver, trials.
 OPEN_TO_THE_NETWORK: set[tuple[str, int]] = set()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from handssl.service.admission import admit
-from handssl.service.job import JobRequest
-from handssl.service.outcome import Outcome, finish
-from handssl.sweep.plan import plan_study
-from handssl.sweep.recorder import Recorder
-from handssl.sweep.study import Study
-from handssl.tracking.ledger import Ledger
+from handssl.execution.recorder import Recorder
+from handssl.ledger import Ledger
+from handssl.service.dispatch.outcome import Outcome, finish
+from handssl.service.queue.admission import admit
+from handssl.service.queue.job import JobRequest
+from handssl.study.study import Study
+from handssl.study.trials import plan_study
 from tests.service.services import service, study
 
 NO_DATA = "no trial yet"  # fingerprint for studies without data and trials
@@ -34,7 +34,7 @@ def lab(tmp_path, monkeypatch):
 class Lab:
     def __init__(self, of, monkeypatch):
         self.of, self.now_s = of, 1_000_000.0
-        monkeypatch.setattr("handssl.tracking.ledger.ledger.now_ms", lambda: int(self.now_s * 1000))
+        monkeypatch.setattr("handssl.ledger.ledger.now_ms", lambda: int(self.now_s * 1000))
         monkeypatch.setattr(of.queue.database, "now_s", lambda connection: self.now_s)
         planned = Study.parse(CELLS)
         self.trials = plan_study(planned, NO_DATA)

@@ -7,13 +7,13 @@ import threading
 import pytest
 
 from handssl.errors import InputError
-from handssl.service.admission import Limits, admit
+from handssl.service.dispatch.outcome import Outcome, finish
 from handssl.service.errors import NoSuchJobError, NotNowError
-from handssl.service.job import JobRequest
-from handssl.service.lease import Lease
-from handssl.service.listing import Filter, history, page
-from handssl.service.outcome import Outcome, finish
-from handssl.service.queue import Queue
+from handssl.service.queue.admission import Limits, admit
+from handssl.service.queue.job import JobRequest
+from handssl.service.queue.lease import Lease
+from handssl.service.queue.listing import Filter, history, page
+from handssl.service.queue.queue import Queue
 from tests.service.services import study
 
 # state -> verb -> state afterwards; what is missing is refused. As the documentation has it.

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from handssl.service import ray_jobs
-from handssl.service.ray_jobs import RayJobs, UnreachableError
+from handssl.service.dispatch import ray_jobs
+from handssl.service.dispatch.ray_jobs import RayJobs, UnreachableError
 
 
 @contextlib.contextmanager

@@ -11,21 +11,21 @@ import time
 import pytest
 import requests
 
-from handssl import private_files
 from handssl.errors import DataError, HandsslError, InputError
-from handssl.private_files import ensure_secret
+from handssl.execution.cluster.ray_folder import remove_ray_folder
+from handssl.runtime import private_files
+from handssl.runtime.private_files import ensure_secret
 from handssl.service.credentials import (
     mlflow_credentials,
     mlflow_export,
     mlflow_password,
     ray_token,
 )
-from handssl.service.driver import JobWorkspace
-from handssl.service.job import JobRequest
-from handssl.service.programs import mlflow_server, ray_head
-from handssl.service.queue import Queue
-from handssl.service.ray_jobs import RayJobs
-from handssl.sweep.ray_folder import remove_ray_folder
+from handssl.service.dispatch.driver import JobWorkspace
+from handssl.service.dispatch.programs import mlflow_server, ray_head
+from handssl.service.dispatch.ray_jobs import RayJobs
+from handssl.service.queue.job import JobRequest
+from handssl.service.queue.queue import Queue
 from tests.service.services import service, study
 
 SECRET = "hunter2hunter2"

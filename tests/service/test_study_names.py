@@ -13,8 +13,8 @@ import pytest
 import requests
 import yaml
 
-from handssl.service.admission import admit
-from handssl.service.outcome import Outcome, finish
+from handssl.service.dispatch.outcome import Outcome, finish
+from handssl.service.queue.admission import admit
 from tests.service.services import served, service, study
 
 OTHER = {"blocks": [2]}

@@ -9,7 +9,7 @@ import sys
 import psutil
 import pytest
 
-from handssl.tracking.ledger import Ledger
+from handssl.ledger import Ledger
 from tests.service.lab import Lab, lab, short_study
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]

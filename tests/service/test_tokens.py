@@ -7,8 +7,8 @@ import sqlite3
 import pytest
 
 from handssl.errors import InputError
-from handssl.service.queue import Queue
-from handssl.service.tokens import Tokens
+from handssl.service.queue.queue import Queue
+from handssl.service.queue.tokens import Tokens
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from handssl.ledger import Ledger, TrialRecord
 from handssl.models import EncoderConfig, build_encoder, initialise
-from handssl.tracking import TrialRecord
-from handssl.tracking.ledger import Ledger
 from handssl.training.weights import save_weights
 
 encoder_model = pytest.importorskip("handssl.tracking.encoder_model")

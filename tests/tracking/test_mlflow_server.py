@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from handssl.tracking.ledger import Ledger
+from handssl.ledger import Ledger
 
 tracker_module = pytest.importorskip("handssl.tracking.tracker")
 
@@ -200,7 +200,7 @@ def shown_epochs(server, run):
     )[0][0]
 
 
-@pytest.mark.slow  # tests/sweep/test_sweep_places.py kills one under a whole sweep
+@pytest.mark.slow  # tests/execution/test_sweep_places.py kills one under a whole sweep
 @pytest.mark.timeout(300)
 def test_a_server_that_is_killed_in_the_middle_and_comes_back_misses_nothing(server, launch):
     run = launch(1, server.uri)

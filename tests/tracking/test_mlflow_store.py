@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from handssl.tracking import TrialRecord
+from handssl.ledger import Ledger, TrialRecord
 from handssl.tracking.conventions import ui_command
-from handssl.tracking.ledger import Ledger
 
 store_module = pytest.importorskip("handssl.tracking.mlflow_store")
 tracker_module = pytest.importorskip("handssl.tracking.tracker")
@@ -333,8 +332,8 @@ def watch(event, arguments):
         print("network:", event, arguments[1:], flush=True)
         raise OSError("no network here")
 sys.addaudithook(watch)
-from handssl.tracking.ledger import Ledger
-from handssl.tracking import TrialRecord
+from handssl.ledger import Ledger
+from handssl.ledger import TrialRecord
 from handssl.tracking.tracker import MlflowTracker
 record = TrialRecord(trial_id="0" * 16, study="s", stage="o", cell="c", composition="none",
     objective="contrastive", block=1, outcome="completed", epochs=1)

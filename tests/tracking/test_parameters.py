@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from handssl.sweep.plan import plan_study
-from handssl.sweep.recorder import Recorder
-from handssl.sweep.study import Study
-from handssl.tracking.ledger import Ledger
+from handssl.execution.recorder import Recorder
+from handssl.ledger import Ledger
+from handssl.study.study import Study
+from handssl.study.trials import plan_study
 
 tracker_module = pytest.importorskip("handssl.tracking.tracker")
 

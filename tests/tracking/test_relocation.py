@@ -10,10 +10,10 @@ from contextlib import closing
 import pytest
 from mlflow.tracking import MlflowClient
 
+from handssl.runtime.sqlite_url import sqlite_url
 from handssl.tracking.mlflow_client import connect, open_client
 from handssl.tracking.outbox import UnavailableError
 from handssl.tracking.relocation import relocate
-from handssl.tracking.sqlite_url import sqlite_url
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from handssl.ledger import Ledger
 from handssl.tracking.comparison import compare
-from handssl.tracking.ledger import Ledger
 from handssl.tracking.stage_view import CellRow, StageView
 from tests.tracking.test_mlflow_store import Recorded, record
 

@@ -5,8 +5,9 @@ import threading
 
 import pytest
 
-from handssl.tracking import TrialRecord, nvml, system
-from handssl.tracking.ledger import Ledger
+from handssl.ledger import Ledger, TrialRecord
+from handssl.runtime import nvml
+from handssl.tracking import system_metrics
 
 tracker_module = pytest.importorskip("handssl.tracking.tracker")
 
@@ -74,7 +75,7 @@ def test_names_are_those_mlflow_uses(tmp_path):
     for monitor in (CPUMonitor(), DiskMonitor()):
         monitor.collect_metrics()
         theirs |= {f"system/{name}" for name in monitor.aggregate_metrics()}
-    ours = {name for name in system.sample(tmp_path) if "gpu" not in name}
+    ours = {name for name in system_metrics.sample(tmp_path) if "gpu" not in name}
     assert ours - theirs == {"system/process_memory_usage_megabytes"}
     assert theirs - ours == {"system/disk_usage_megabytes"}
 
@@ -82,13 +83,13 @@ def test_names_are_those_mlflow_uses(tmp_path):
 def test_a_week_makes_a_few_thousand_samples():
     now_s, samples = 0.0, 0
     while now_s < 7 * 24 * 3600:
-        now_s += system.period_s(now_s)
+        now_s += system_metrics.period_s(now_s)
         samples += 1
     assert 500 < samples < 4000
 
 
 def test_a_sampler_goes_on_until_it_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(system, "PERIOD_S", 0.001)
+    monkeypatch.setattr(system_metrics, "PERIOD_S", 0.001)
     samples, enough = [], threading.Event()
 
     def take(metrics):
@@ -96,7 +97,7 @@ def test_a_sampler_goes_on_until_it_is_stopped(tmp_path, monkeypatch):
         if len(samples) == 3:
             enough.set()
 
-    sampler = system.Sampler(tmp_path, take)
+    sampler = system_metrics.Sampler(tmp_path, take)
     sampler.start()
     assert enough.wait(20.0)
     sampler.stop()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from handssl.errors import TakenOverError
-from handssl.tracking.ledger import Ledger
-from handssl.tracking.ledger.claims import study_key
+from handssl.ledger import Ledger
+from handssl.ledger.claims import study_key
 from handssl.tracking.mlflow_store import MlflowRuns, Shown
 from handssl.tracking.stage_view import CellRow, StageView
 from handssl.tracking.tracker import MlflowTracker

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from handssl.data.study_data import StudyData
+from handssl.data.splits import StudyData
 from handssl.errors import DataError
 from handssl.training import PretrainConfig, Pretraining, Trial
 from handssl.training.checkpoints import CheckpointFolder, RunState

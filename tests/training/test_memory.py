@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from handssl.data.study_data import StudyData
+from handssl.data.splits import StudyData
 from handssl.errors import InputError
 from handssl.training import Execution, PretrainConfig, Pretraining
 from handssl.training.memory import asked_bytes

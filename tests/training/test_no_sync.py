@@ -9,10 +9,10 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from handssl.augment import backends
-from handssl.data.study_data import StudyData
+from handssl.data.splits import StudyData
 from handssl.training import Execution, PretrainConfig, Pretraining
 from handssl.training.epoch_log import EpochLog
+from handssl.transforms import backends
 
 SETTLING_STEPS = 2
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from handssl.data.study_data import StudyData
+from handssl.data.splits import StudyData
 from handssl.errors import InputError
-from handssl.sweep.identity import trial_id
+from handssl.study.identity import trial_id
 from handssl.training import PretrainConfig, Pretraining, Trial
 
 SMALL = {

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from handssl.data.study_data import StudyData
+from handssl.data.splits import StudyData
 from handssl.errors import DivergedError
-from handssl.sweep.identity import trial_id
+from handssl.study.identity import trial_id
 from handssl.training import PretrainConfig, Pretraining, Trial
 
 SMALL = {

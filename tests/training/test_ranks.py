@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.ranks import found_by, solve_together
-from tests.training.several import arms_of, solve
+from tests.training.concurrent_runs import arms_of, solve
 
 WORLDS = (2, 3)
 
@@ -23,7 +23,7 @@ def alone(folder):
 
 @pytest.fixture(scope="module")
 def together(folder):
-    solve_together("tests.training.several", folder, WORLDS)
+    solve_together("tests.training.concurrent_runs", folder, WORLDS)
     return folder
 
 

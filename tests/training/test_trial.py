@@ -6,11 +6,11 @@ import weakref
 import pytest
 import torch
 
-from handssl.data.study_data import StudyData
+from handssl.data.splits import StudyData
 from handssl.errors import DataError, DivergedError, InputError, InterruptedStudyError
 from handssl.models import ResNet18
 from handssl.training import Execution, PretrainConfig, Pretraining, Trial
-from handssl.training.order import epoch_order
+from handssl.training.sample_order import epoch_order
 
 SMALL = {
     "epochs": 3,
@@ -113,7 +113,7 @@ def test_diagnostics_come_at_the_last_epoch_and_before_it_where_they_are_cheap(
         return ["diag/effective_rank/none" in result.metrics for result in results]
 
     assert diagnosed(tmp_path / "dear") == [False, False, True]
-    monkeypatch.setattr("handssl.training.measures.DIAGNOSED_IMAGES", 1)
+    monkeypatch.setattr("handssl.training.metrics.DIAGNOSED_IMAGES", 1)
     monkeypatch.setattr(
         "handssl.training.trial.measure",
         lambda *a, diagnosed, **k: {"diag/effective_rank/none": 1.0} if diagnosed else {},

@@ -13,7 +13,7 @@ import numpy as np
 from handssl.data.procedural.dataset import ProceduralSpec, make_sample
 from handssl.data.sample import Split
 from handssl.errors import DataError
-from handssl.processes import completed
+from handssl.runtime.worker_processes import completed
 
 Labels = dict[int, dict[str, Any]]
 

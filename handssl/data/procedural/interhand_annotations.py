@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handssl.data.interhand.layout import Released
 from handssl.data.procedural.interhand_scenes import (
     FIRST_FRAME,
     FRAME_STEP,
@@ -17,6 +16,7 @@ from handssl.data.procedural.interhand_scenes import (
     make_views,
 )
 from handssl.data.procedural.interhand_spec import InterhandTreeSpec
+from handssl.data.readers.interhand.layout import Released
 from handssl.randomness import permutation
 
 Json = dict[str, Any]

@@ -8,8 +8,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from handssl.data.interhand.geometry import ORDER
-from handssl.data.interhand.layout import Released
 from handssl.data.procedural.articulation import bend
 from handssl.data.procedural.cameras import draw_view
 from handssl.data.procedural.interhand_spec import InterhandTreeSpec
@@ -17,6 +15,8 @@ from handssl.data.procedural.mesh import load_mesh
 from handssl.data.procedural.poses import draw_pose
 from handssl.data.procedural.scenes import Light, draw_light
 from handssl.data.procedural.subjects import Subject, draw_subject, subject_numbers
+from handssl.data.readers.interhand.layout import Released
+from handssl.data.readers.interhand.world import ORDER
 from handssl.data.sample import Split
 from handssl.randomness import numpy_generator
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from handssl.config import Config
-from handssl.data.interhand.layout import Released
+from handssl.data.readers.interhand.layout import Released
 
 # Increment it when the same spec starts to produce other images or labels.
 GENERATOR_VERSION = 1

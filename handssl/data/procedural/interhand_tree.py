@@ -18,15 +18,15 @@ from pathlib import Path
 
 import cv2
 
-from handssl.data.interhand.layout import RELEASED, Released
 from handssl.data.procedural.freihand_images import JPEG_QUALITY
 from handssl.data.procedural.interhand_annotations import annotate, file_name
 from handssl.data.procedural.interhand_drawing import draw_image
 from handssl.data.procedural.interhand_scenes import make_frame, make_views
 from handssl.data.procedural.interhand_spec import InterhandTreeSpec
+from handssl.data.readers.interhand.layout import RELEASED, Released
 from handssl.errors import DataError
-from handssl.processes import completed
 from handssl.randomness import numpy_generator
+from handssl.runtime.worker_processes import completed
 
 Task = tuple[Released, int, int]
 Progress = Callable[[int, int], None]

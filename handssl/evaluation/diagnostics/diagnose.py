@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from handssl.augment import REGRESSABLE, TRANSFORMATIONS, AugmentConfig, regressed_intervals
 from handssl.data.sample import Split
-from handssl.data.study_data import StudyData
+from handssl.data.splits import StudyData
 from handssl.errors import InputError
 from handssl.evaluation.diagnostics.geometry import collapse_measures, invariance_measures
 from handssl.evaluation.diagnostics.keypoints import keypoint_measures, mean_distance_px
@@ -16,6 +15,7 @@ from handssl.evaluation.diagnostics.readout import Pairs, equivariance_r2, reado
 from handssl.evaluation.features import frozen
 from handssl.evaluation.ridge import LinearProbe
 from handssl.evaluation.targets import from_columns, pose_targets
+from handssl.transforms import REGRESSABLE, TRANSFORMATIONS, AugmentConfig, regressed_intervals
 
 # Transformations that move keypoints; `scale` where there is one.
 _MOVING = tuple(name for name in ("rotate", "scale", "translate") if name in TRANSFORMATIONS)

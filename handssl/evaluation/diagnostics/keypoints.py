@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from handssl.augment import move_points
+from handssl.transforms import move_points
 
 BOX_PX = 128
 

@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from handssl.augment import (
+from handssl.data.store import PackedSplit
+from handssl.randomness import derive_key, uniforms
+from handssl.transforms import (
     AugmentConfig,
     Theta,
     ViewMaker,
@@ -18,8 +20,6 @@ from handssl.augment import (
     plain_view,
     view_matrix,
 )
-from handssl.data.store import PackedSplit
-from handssl.randomness import derive_key, uniforms
 
 QUARTERS = 4
 _BATCH = 128

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F  # noqa: N812  the customary name
 
-from handssl.augment import REGRESSABLE, Interval, Theta
 from handssl.evaluation.ridge import LAMBDA_EXPONENTS
 from handssl.objectives import relative_target
+from handssl.transforms import REGRESSABLE, Interval, Theta
 
 _HELD_BACK = 4  # every fourth image for fitting chooses lambda
 Readout = Callable[[torch.Tensor], torch.Tensor]

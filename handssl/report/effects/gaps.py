@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from handssl.report.effects.contrasts import Composition
 from handssl.report.rows import Row
+from handssl.stats.contrasts import Composition
 
 
 @dataclass(frozen=True)

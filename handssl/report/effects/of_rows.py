@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from handssl.report.effects.contrasts import Composition, Effect, full_effects
-from handssl.report.effects.difference import BlockSample, difference_effects
 from handssl.report.effects.gaps import BlockGap, all_compositions, lacking
 from handssl.report.rows import Row
 from handssl.report.sections import Section, main_sections
-from handssl.sweep.skeleton import skeleton
+from handssl.stats.contrasts import Composition, Effect, full_effects
+from handssl.stats.difference import BlockSample, difference_effects
+from handssl.stats.skeleton import skeleton
 
 _TRAINED = ("contrastive", "relative", "mixed")
 _USABLE = ("completed", "stopped", "running")

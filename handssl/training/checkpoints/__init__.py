@@ -2,6 +2,6 @@
 
 from handssl.training.checkpoints.folder import CheckpointFolder, Mirror
 from handssl.training.checkpoints.lock import RunLock
-from handssl.training.checkpoints.state import RunState
+from handssl.training.checkpoints.reading import RunState
 
 __all__ = ["CheckpointFolder", "Mirror", "RunLock", "RunState"]

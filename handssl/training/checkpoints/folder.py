@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from handssl.errors import DataError, InputError
-from handssl.fencing import Fence, held
+from handssl.runtime.fencing import Fence, held
 from handssl.training.checkpoints.format import encode
-from handssl.training.checkpoints.reading import DamagedError, MissingError, read
-from handssl.training.checkpoints.state import RunState
+from handssl.training.checkpoints.reading import DamagedError, MissingError, RunState, read
 from handssl.training.checkpoints.writing import remove_orphans, write_whole
 
 Mirror = Callable[[Path], None]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from handssl.errors import DataError
-from handssl.fencing import Fence, held
+from handssl.runtime.fencing import Fence, held
 
 _PARTIAL = "*.tmp-[0-9]*-" + 8 * "[0-9a-f]"
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -1,0 +1,1 @@
+"""The commands of `handssl`: they parse, call, and print."""

@@ -1,0 +1,142 @@
+"""`handssl pretrain`: one run, in one process or on several workers."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from handssl.cli.options import parse_changes, parse_size, recording
+from handssl.errors import InputError
+
+
+@click.command()
+@click.argument("config", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.option(
+    "--workers",
+    default="1",
+    show_default=True,
+    help="A number, MIN..MAX, or auto: all available. It continues with fewer if some are lost, "
+    "and waits below MIN.",
+)
+@click.option(
+    "--address",
+    help="Ray cluster, e.g. auto, whose nodes see the storage; local starts one. Default: "
+    "$RAY_ADDRESS, else local.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bf16", "float64"]),
+    default="auto",
+    show_default=True,
+    help="Precision of the encoder; auto is bf16 on a GPU that supports it.",
+)
+@click.option("--compile", "compiled", is_flag=True, help="torch.compile the encoder.")
+@click.option("--deterministic", is_flag=True, help="Use bitwise reproducible kernels on GPUs too.")
+@click.option("--time", "until", metavar="HH:MM", help="Stop cleanly at this time of day, exit 75.")
+@click.option("--checkpoints", metavar="URL", help="Also copy checkpoints to s3://, gs://, ...")
+@click.option(
+    "--keep", type=click.IntRange(1), default=2, show_default=True, help="Newest checkpoints kept."
+)
+@click.option("--keep-bytes", metavar="SIZE", help="Delete older ones beyond this sum, e.g. 2GB.")
+@click.option("--resume", "resumed", metavar="RUN", help="Trial id, its folder, or MLflow run id.")
+@recording
+@click.option("--quiet", "-q", is_flag=True, help="Nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout, one per event.")
+def pretrain(
+    config: Path | None,
+    workers: str,
+    address: str | None,
+    device: str,
+    precision: str,
+    compiled: bool,
+    deterministic: bool,
+    until: str | None,
+    checkpoints: str | None,
+    keep: int,
+    keep_bytes: str | None,
+    resumed: str | None,
+    storage: Path | None,
+    tracking_uri: str | None,
+    changes: tuple[str, ...],
+    markdown: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Pretrain one encoder with the settings of the YAML file CONFIG and --set.
+
+    A stopped run continues at the exact step when the command is run again, or by its name with
+    --resume. Exit codes: 0 done, 75 stopped by SIGTERM or --time, 130 by Ctrl-C.
+
+    \b
+    Examples:
+      handssl pretrain run.yaml --storage runs/rotate
+      handssl pretrain --set pretrain.composition=[rotate] --set pretrain.epochs=20
+      handssl pretrain run.yaml --workers 4 --time 23:30 --checkpoints s3://bucket/rotate
+      handssl pretrain --resume 4f1c --storage runs/rotate
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.cli.views.run import Shown, show_finished, train
+    from handssl.execution.resume import resume
+    from handssl.study.run_config import RunConfig
+    from handssl.training import Execution
+
+    given = None if config is None else RunConfig.load(config)
+    values, shown = parse_changes(changes), Shown(quiet, as_json, markdown)
+    settings = {"device": device, "precision": precision, "compile": compiled, "keep": keep}
+    settings["deterministic"] = deterministic
+    if keep_bytes is not None:
+        settings["keep_bytes"] = parse_size(keep_bytes, "--keep-bytes")
+    options: dict[str, Any] = {
+        "workers": _workers(workers),
+        "address": address,
+        "execution": Execution.parse(settings, where="handssl pretrain"),
+        "until_s": _until(until),
+        "checkpoints": checkpoints,
+    }
+    if resumed is None:
+        run = (given or RunConfig()).merged(values)
+        return train(run, shown, storage=storage, tracking_uri=tracking_uri, **options)
+    found = resume(resumed, storage=storage, tracking_uri=tracking_uri, given=given, changes=values)
+    if found.is_finished:
+        return show_finished(found, shown)
+    options |= {"storage": found.storage, "tracking_uri": found.tracking_uri}
+    return train(found.run, shown, **options, continued=found.record.trial_id)
+
+
+def _workers(text: str) -> int | tuple[int, int] | None:
+    """Return the number of workers, or (least, most), None for all available."""
+    if text == "auto":
+        return None
+    if ".." in text:
+        return _bounds(text)
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"--workers: expected a number from 1, or auto, got {text!r}")
+    return int(text)
+
+
+def _bounds(text: str) -> tuple[int, int]:
+    least, _, most = text.partition("..")
+    if not (least.isdecimal() and most.isdecimal() and 1 <= int(least) <= int(most)):
+        raise InputError(
+            f"--workers: expected MIN..MAX with 1 <= MIN <= MAX, e.g. 2..8, got {text!r}"
+        )
+    return int(least), int(most)
+
+
+def _until(text: str | None) -> float:
+    """Return the time of `time.monotonic` at which to stop: the next HH:MM."""
+    if text is None:
+        return float("inf")
+    try:
+        asked = datetime.strptime(text, "%H:%M")
+    except ValueError:
+        raise InputError(f"--time: expected HH:MM, e.g. 23:30, got {text!r}") from None
+    now = datetime.now().astimezone()
+    end = now.replace(hour=asked.hour, minute=asked.minute, second=0, microsecond=0)
+    if end <= now:
+        end += timedelta(days=1)
+    return time.monotonic() + (end - now).total_seconds()

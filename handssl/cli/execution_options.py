@@ -1,0 +1,94 @@
+"""Execution options of a sweep, collected into one value."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from handssl.cli.options import parse_size
+
+if TYPE_CHECKING:
+    from handssl.planning.execution_options import Running
+
+_OPTIONS = (
+    click.option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Address of a Ray cluster whose nodes see the storage; `auto` finds one on this "
+        "machine, `local` starts one. Default: $RAY_ADDRESS, else local.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Ray Train workers of each trial; results do not depend on it.",
+    ),
+    click.option(
+        "--at-once", type=click.IntRange(min=1), help="Trials at the same time; default: all fit."
+    ),
+    click.option(
+        "--trials-per-gpu",
+        type=click.IntRange(1, 64),
+        help="Trials that share a GPU; default: as many as its memory has room for, at most 4.",
+    ),
+    click.option(
+        "--retries",
+        type=click.IntRange(min=0),
+        default=2,
+        show_default=True,
+        help="How often a trial whose process was lost is started again.",
+    ),
+    click.option(
+        "--silence",
+        "silence_s",
+        type=click.FloatRange(min=1),
+        default=3600.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="A trial that completes no epoch for this long is killed and retried.",
+    ),
+    click.option(
+        "--patience",
+        "patience_s",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        metavar="SECONDS",
+        help="How long to wait if another process runs the study; default: not at all.",
+    ),
+    click.option(
+        "--checkpoint-bytes",
+        metavar="SIZE",
+        help="Limit on the checkpoints of all trials together, e.g. 50GB; default: no limit.",
+    ),
+)
+
+
+def placing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a command, which receives their values as `how`, a `Running`."""
+
+    @functools.wraps(command)
+    def with_running(**values: Any) -> Any:
+        own = {name: values.pop(name) for name in _NAMES}
+        return command(**values, how=_running(own))
+
+    for option in reversed(_OPTIONS):
+        with_running = option(with_running)
+    return with_running
+
+
+_NAMES = (
+    *("address", "workers", "at_once", "trials_per_gpu", "retries", "silence_s"),
+    *("patience_s", "checkpoint_bytes"),
+)
+
+
+def _running(values: dict[str, Any]) -> Running:
+    from handssl.planning.execution_options import Running
+
+    if (text := values["checkpoint_bytes"]) is not None:
+        values["checkpoint_bytes"] = parse_size(text, "--checkpoint-bytes")
+    return Running.parse(values)

@@ -1,0 +1,1 @@
+"""Views of progress and results in a terminal."""

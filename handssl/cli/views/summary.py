@@ -1,0 +1,195 @@
+"""Summary of a study's results for the terminal, for scripts and as a page."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+
+from handssl.config import nearest
+from handssl.errors import InputError
+from handssl.execution.result import StudyResult
+from handssl.execution.storage import default_tracking_uri
+from handssl.ledger import Ledger, has_results
+from handssl.report.effects import StudyEffects
+from handssl.report.headline import headline
+from handssl.report.layout import outcome_of
+from handssl.report.of_study import StudyReport, study_report
+from handssl.report.ranking import CellRow
+from handssl.report.sections import Section, sections
+from handssl.report.table import markdown_table, terminal_table
+from handssl.runtime.secrets import masked
+from handssl.tracking.conventions import ui_command
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A study's results in several output formats.
+
+    Attributes:
+        table: Table for the terminal.
+        lines: Lines after the table: the order, the choices, the effects, the page, the MLflow UI.
+        document: The results as JSON values, for scripts.
+        markdown: The results as Markdown: table, order, settings, hardware, versions, date.
+    """
+
+    table: RenderableType
+    lines: tuple[str, ...]
+    document: dict[str, Any]
+    markdown: str
+
+
+def summarise(result: StudyResult) -> Summary:
+    """Summarise a finished run and write its page, `<study>.html` in the storage."""
+    name, uri = result.study.name, result.tracking_uri
+    return _summarise(study_report(name, result.storage, uri, result.records))
+
+
+def summarise_storage(storage: Path, name: str | None) -> Summary:
+    """Summarise the results of one study in a storage and write its page.
+
+    Args:
+        storage: Folder of the results.
+        name: Name of the study; None if the storage holds only one.
+
+    Raises:
+        InputError: There is no such study, or several to choose from.
+    """
+    study = _choose(_studies(storage), name, storage)
+    return _summarise(study_report(study, storage, default_tracking_uri(storage)))
+
+
+def _studies(storage: Path) -> list[str]:
+    """Return the studies of a storage, also those whose trials were all run first by others."""
+    if not has_results(storage):
+        return []
+    ledger = Ledger(storage)
+    return sorted({record.study for record in ledger.all()} | {*ledger.studies.names()})
+
+
+def _choose(studies: list[str], name: str | None, storage: Path) -> str:
+    if not studies:
+        raise InputError(f"{storage}: expected results of a study, found none; run one first")
+    if name is None and len(studies) > 1:
+        raise InputError(f"{storage}: holds {', '.join(studies)}; choose one with --study")
+    if name is not None and name not in studies:
+        raise InputError(f"--study: no study {name!r} in {storage}{nearest(name, studies)}")
+    return name or studies[0]
+
+
+def _summarise(found: StudyReport) -> Summary:
+    page, show = found.write_page(), ui_command(found.tracking_uri)
+    lacking = found.missing.lines()
+    return Summary(
+        table=terminal_table(found.rows),
+        lines=(
+            *(("", str(found.order)) if found.order else ()),
+            *(("", "Chosen", *(f"  {one}" for one in found.choices)) if found.choices else ()),
+            *(("", *_effect_lines(found.effects)) if found.effects else ()),
+            *(("", "Missing", *(f"  {one}" for one in lacking)) if lacking else ()),
+            "",
+            f"Page:      {page}",
+            f"MLflow UI: {show}",
+        ),
+        document=_document(found, page),
+        markdown=_markdown(found),
+    )
+
+
+def _document(found: StudyReport, page: Path) -> dict[str, Any]:
+    order, effects = found.order, found.effects
+    return {
+        "study": found.study,
+        "storage": str(found.storage),
+        "tracking_uri": masked(found.tracking_uri),
+        "page": str(page),
+        "mlflow_ui": ui_command(found.tracking_uri),
+        "headline": headline(found.rows),
+        **({"plan": found.plan} if found.plan else {}),
+        **({"order": str(order), "order_held": order.held} if order else {}),
+        **({"effects": _effect_values(effects)} if effects else {}),
+        "missing": found.missing.values(),
+        "selections": [one.model_dump(mode="json") for one in found.selections],
+        "sections": [_section(section) for section in sections(found.rows)],
+        "trials": [record.model_dump(mode="json") for record in found.records],
+    }
+
+
+def _section(section: Section) -> dict[str, Any]:
+    first, ranking = section.first, section.ranking
+    return {
+        "stage": section.stage,
+        "kind": section.stage_kind,
+        "data": first.data or None,
+        "epochs": first.epochs,
+        "planned": first.planned,
+        "ranked": [_cell(cell) for cell in ranking.finished],
+        "ended_early": [_cell(cell) for cell in ranking.early],
+    }
+
+
+def _cell(cell: CellRow) -> dict[str, Any]:
+    return {
+        "cell": cell.first.label,
+        "kind": cell.first.kind,
+        "median_mm": cell.mean("median_mm"),
+        "adjusted_for_blocks": cell.finished and not cell.whole,
+        "outcome": outcome_of(cell),
+        "outcome_by_block": {row.block: row.outcome for row in cell.rows},
+    }
+
+
+def _effect_lines(effects: StudyEffects) -> tuple[str, ...]:
+    holds_for = effects.holds_for
+    interval = f", 95 % interval for {holds_for}" if holds_for else ", no interval from one block"
+    title = f"Effect on the median error on select{interval}; below 0 it helps"
+    return (f"{title} ({effects.method})", *(f"  {line}" for line in effects.lines()))
+
+
+def _effect_values(effects: StudyEffects) -> dict[str, Any]:
+    values = {
+        name: {"mm": one.mm, "interval": [one.low, one.high] if math.isfinite(one.low) else None}
+        for name, one in effects.effects.items()
+    }
+    return {"method": effects.method, "interval_for": effects.holds_for or None, "main": values}
+
+
+def _markdown(found: StudyReport) -> str:
+    listed = [f"- {name}: {value}" for name, value in found.facts.items() if name != "storage"]
+    command = masked(f"`{shlex.join(['handssl', *sys.argv[1:]])}`")
+    parts = [
+        f"# Study {found.study}",
+        headline(found.rows),
+        f"Written by {command}.",
+        markdown_table(found.rows).strip(),
+        *(_text("Order", [str(found.order)]) if found.order else ()),
+        *(_text("Chosen", found.choices) if found.choices else ()),
+        *(_text("Effects", _effect_lines(found.effects)) if found.effects else ()),
+        *(_text("Missing", lacking) if (lacking := found.missing.lines()) else ()),
+        "## Settings and environment",
+        "\n".join(listed),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _text(title: str, lines: Sequence[str]) -> tuple[str, str]:
+    return f"## {title}", "```text\n" + "\n".join(lines) + "\n```"
+
+
+def write_markdown(summary: Summary, path: Path) -> None:
+    """Write the Markdown of a summary.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(summary.markdown, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--markdown {path}: cannot be written: {error.strerror}") from None

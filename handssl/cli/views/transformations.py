@@ -1,0 +1,51 @@
+"""Contact sheet of the transformations, on hands of a store or on procedural ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from handssl.data.contact_sheet import write_sheet
+from handssl.data.crops import CONTEXT, CROP_PX, crop_sample
+from handssl.data.procedural import ProceduralReader, ProceduralSpec
+from handssl.objectives import relative_target
+from handssl.transforms.preview import STEPS, Hands, transformation_sheet
+
+if TYPE_CHECKING:
+    from handssl.data import PackedStore
+
+
+def draw_transformations(
+    store: PackedStore | None, split: str, seed: int, path: Path, *, cell_px: int = 176
+) -> None:
+    """Write the sheet of transformations.
+
+    Args:
+        store: Store of the shown crops; None: procedural hands, without any data.
+        split: Split of the store.
+        seed: Seed of the choice of hands and of the drawn transformations.
+        path: The PNG file.
+        cell_px: Side of a view on the sheet in pixels.
+    """
+    hands = _procedural(seed) if store is None else _stored(store, split, seed)
+    write_sheet(path, transformation_sheet(hands, relative_target, cell_px=cell_px, seed=seed))
+
+
+def _procedural(seed: int) -> Hands:
+    # With seed 4 the first hand is open, so that the motion of every finger is visible.
+    spec = ProceduralSpec(pretrain=STEPS, probe=0, select=0, test=0, image_px=224, seed=4 + seed)
+    reader = ProceduralReader(spec)
+    packed = [crop_sample(reader[index], CROP_PX, CONTEXT) for index in range(STEPS)]
+    crops = torch.from_numpy(np.stack([crop for crop, _ in packed])).permute(0, 3, 1, 2)
+    uv, valid = (np.stack([row[key] for _, row in packed]) for key in ("uv", "valid"))
+    return Hands(crops.contiguous(), uv, valid, CONTEXT)
+
+
+def _stored(store: PackedStore, split: str, seed: int) -> Hands:
+    packed = store.split(split)  # type: ignore[arg-type]  # it reports an unknown split
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(packed))[:STEPS])
+    uv = packed.label("uv")[chosen].astype(np.float64) if store.manifest.labelled else None
+    return Hands(packed.crops(chosen), uv, packed.label("valid")[chosen], store.manifest.context)

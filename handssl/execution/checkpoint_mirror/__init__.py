@@ -1,0 +1,1 @@
+"""Copies of checkpoints on another file system, and the disk space of all."""

@@ -1,0 +1,1 @@
+"""The process that drives Ray, started again by its parent if Ray has ended."""

@@ -1,0 +1,93 @@
+"""Settings of a run that are not in its trial's record, stored in the trial's folder."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import BinaryIO, Self
+from urllib.parse import urlsplit
+
+from handssl.config import Config
+from handssl.errors import DataError
+from handssl.execution.storage import default_tracking_uri
+from handssl.runtime.fencing import Fence, held
+from handssl.study.run_config import RunConfig
+from handssl.training.checkpoints.writing import write_whole
+
+FILE = "run.json"
+
+
+class RunFile(Config):
+    """Settings of a run that are not in its trial's record; written to the trial's folder.
+
+    Attributes:
+        run: Configuration of the run, including the data.
+        tracking_uri: URI of the MLflow store; None for the default, and for one with a password.
+    """
+
+    run: RunConfig
+    tracking_uri: str | None = None
+
+    @classmethod
+    def of(cls, run: RunConfig, tracking_uri: str, storage: Path) -> Self:
+        """Return the file's content, without a URI that is the default or contains a password."""
+        known = "@" in urlsplit(tracking_uri).netloc or tracking_uri == default_tracking_uri(
+            storage
+        )
+        return cls(run=run, tracking_uri=None if known else tracking_uri)
+
+    def save(self, folder: Path, fence: Fence | None = None) -> None:
+        """Write it atomically into a trial's folder.
+
+        Raises:
+            DataError: The folder cannot be written.
+            TakenOverError: Another process has claimed the folder.
+        """
+        content = self.model_dump_json(indent=2).encode()
+
+        def write(file: BinaryIO) -> None:
+            file.write(content)
+
+        write_whole(folder / FILE, write, size_bytes=len(content), fence=fence)
+
+    @classmethod
+    def find(cls, folder: Path) -> Self | None:
+        """Read the file of a trial's folder; None if there is none."""
+        path = folder / FILE
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise DataError(
+                f"{path}: expected the settings of a run, cannot read them "
+                f"({str(error).splitlines()[0]}); remove it and give CONFIG"
+            ) from None
+
+
+ERROR_FILE = "error.txt"
+
+
+def write_error(folder: Path, fence: Fence | None = None) -> None:
+    """Write the traceback of the error that is being handled into a trial's folder.
+
+    Args:
+        folder: The trial's folder, created if missing.
+        fence: Fence of the folder.
+
+    Raises:
+        TakenOverError: Another process has claimed the folder; nothing was written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     try:
+        ...         1 / 0
+        ...     except ZeroDivisionError:
+        ...         write_error(Path(folder))
+        ...     Path(folder, ERROR_FILE).read_text().splitlines()[-1]
+        'ZeroDivisionError: division by zero'
+    """
+    with held(fence):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ERROR_FILE).write_text(traceback.format_exc(), encoding="utf-8")

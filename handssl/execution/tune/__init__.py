@@ -1,0 +1,1 @@
+"""Trials as actors of Ray Tune, one worker each, and hyperparameter search."""

@@ -1,0 +1,265 @@
+"""Tune actor that trains one trial after another, one epoch per step."""
+
+from __future__ import annotations
+
+import math
+import socket
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from handssl.errors import ClusterLostError, DivergedError, OtherCodeError, TakenOverError
+from handssl.evaluation.metric_names import PRIMARY_METRIC
+from handssl.execution.cluster.version_check import Versions
+from handssl.execution.cluster.version_check import versions as own_versions
+from handssl.execution.datasets.staging import StagedDataset, folder_here
+from handssl.execution.trial_files import write_error
+from handssl.execution.watchdog import watched
+from handssl.planning.execution_options import Running
+from handssl.runtime.fencing import Fence
+from handssl.study.trials import PlannedTrial
+
+LOOK_S = 1.0
+TAKEN_OVER = "taken over"  # outcome of a segment whose folder another process has claimed
+Result = dict[str, Any]
+Rows = Iterator[tuple[int, dict[str, float]]]
+
+
+class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
+    """Reused actor: `step` trains one epoch, `reset_config` switches to the next trial.
+
+    Errors of a trial don't end the actor, since a new actor costs seconds: a trial that diverges or
+    fails reports it in its last result. Trials keep their own checkpoints; Tune's are not used.
+    """
+
+    def setup(
+        self,
+        config: Result,
+        *,
+        trials: Mapping[str, PlannedTrial],
+        data: Mapping[str, StagedDataset],
+        storage: Path,
+        threads: int,
+        running: Running,
+        origins: Mapping[str, Path],
+        versions: Versions,
+    ) -> None:
+        """Prepare the process once; heavy imports happen here, not in the driver.
+
+        Args:
+            config: The first segment: `trial_id`, the epochs it starts `after` and trains `until`,
+                the `token` of its claim.
+            trials: Planned trials, by id.
+            data: Location of each trial's data, by trial id.
+            storage: Folder of the results.
+            threads: Number of CPU threads of this actor.
+            running: Execution options.
+            origins: Folders of shorter runs that trials continue from, by trial id.
+            versions: Versions of the driver, which this node must have too.
+        """
+        import torch
+
+        from handssl.execution.tune.metrics_exporter import Exporter
+
+        torch.set_num_threads(threads)
+        self._exporter = Exporter()
+        # Names that the base class does not use; it has its own `_storage`.
+        self._plan, self._places, self._trials_folder = trials, data, storage / "trials"
+        self._running, self._origins = running, origins
+        self._versions, self._own_versions = versions, own_versions()
+        self._notices: list[tuple[str, int]] = []
+        self._rows: Rows = iter(())
+        self.reset_config(config)
+
+    def reset_config(self, new_config: Result) -> bool:
+        """Drop the current segment and switch to the next."""
+        self.cleanup()
+        trial = self._plan[new_config["trial_id"]]
+        self._trial, self._trial_folder = trial, self._trials_folder / trial.trial_id
+        token = new_config.get("token")
+        self._fence = Fence(self._trial_folder, token) if token else None
+        self._epoch, self._epochs = 0, trial.epochs
+        self._until = new_config["until"]
+        self._rows = trial_results(
+            trial,
+            self._places[trial.trial_id],
+            self._trial_folder,
+            self._running,
+            notices=self._notices,
+            origin=self._origins.get(trial.trial_id),
+            fence=self._fence,
+        )
+        after = new_config["after"]
+        self._results = (row for row in self._rows if row[0] > after)
+        return True
+
+    def cleanup(self) -> None:
+        """End the workers of a segment that was stopped, if it has any."""
+        if isinstance(self._rows, Generator):
+            self._rows.close()
+
+    def step(self) -> Result:
+        """Train one epoch.
+
+        Returns:
+            `epoch`, `metrics`, the primary measure, and at the end `done` with an `outcome`, which
+            is `waiting` if only the segment has ended, `refused` if nothing was trained because
+            this node has other code than the driver, and `taken over` if it had to end because
+            another process has claimed the trial.
+        """
+        try:
+            return self._step()
+        except TakenOverError as error:
+            return self._ended(TAKEN_OVER, str(error))
+
+    def _step(self) -> Result:
+        try:
+            self._versions.require(self._own_versions, socket.gethostname())
+            with watched(self._trial_folder, self._running.silence_s, self._fence):
+                self._epoch, metrics = next(self._results)
+            _require_finite(metrics)
+        except (ClusterLostError, TakenOverError):
+            raise  # not an error of the trial
+        except DivergedError as error:
+            return self._ended("diverged", str(error))
+        except OtherCodeError as error:
+            return self._last("refused", str(error))
+        except Exception as error:
+            # After the folder was lost, an error is not a failure of the trial: this raises.
+            write_error(self._trial_folder, self._fence)
+            return self._ended("failed", f"{type(error).__name__}: {error}")
+        result: Result = {"epoch": self._epoch, "metrics": metrics, "notices": self._told()}
+        result[PRIMARY_METRIC] = metrics.get(PRIMARY_METRIC, math.nan)
+        self._exporter.epoch(self._trial, metrics)
+        if self._epoch >= self._epochs:
+            result |= {"done": True, "outcome": "completed"}
+            self._exporter.ended(self._trial, "completed")
+        elif self._epoch >= self._until:
+            result |= {"done": True, "outcome": "waiting"}
+        return result
+
+    def _told(self) -> list[tuple[str, int]]:
+        told, self._notices[:] = list(self._notices), []
+        return told
+
+    def _ended(self, outcome: str, message: str) -> Result:
+        if outcome != TAKEN_OVER:
+            self._exporter.ended(self._trial, outcome)
+        return self._last(outcome, message)
+
+    def _last(self, outcome: str, message: str) -> Result:
+        end = {"done": True, "outcome": outcome, "message": message}
+        return {"epoch": self._epoch, "metrics": {}, PRIMARY_METRIC: math.nan, **end}
+
+
+def trial_results(
+    trial: PlannedTrial,
+    data: Path | StagedDataset,
+    folder: Path,
+    running: Running | None = None,
+    *,
+    notices: list[tuple[str, int]] | None = None,
+    origin: Path | None = None,
+    fence: Fence | None = None,
+) -> Rows:
+    """Yield (epoch, metrics) of a trial, resumed from its folder; a reference yields once.
+
+    Args:
+        trial: The trial to compute.
+        data: Folder of the packed splits, or their location for any node.
+        folder: The trial's folder.
+        running: Execution options.
+        notices: List to which events of workers are appended: (message, steps to be repeated).
+        origin: Folder of the same run with fewer epochs, to continue from.
+        fence: Fence of the folder; a trial that another process has claimed ends.
+
+    Raises:
+        DivergedError: A loss was not finite.
+        TakenOverError: Another process has claimed the folder.
+    """
+    running = running or Running()
+    told = [] if notices is None else notices
+    if trial.kind != "trial":
+        yield 0, _reference(trial, folder_here(data, lambda text: told.append((text, 0))))
+    elif running.workers == 1:
+        from handssl.training import Trial
+
+        here = folder_here(data, lambda text: told.append((text, 0)))
+        opened = Trial(
+            trial.config, here, folder, execution=running.execution, origin=origin, fence=fence
+        )
+        for result in opened.epochs(must_stop=loss_of(fence)):
+            yield result.epoch, dict(result.metrics)
+    else:
+        yield from _together(trial, data, folder, running, told, origin, fence)
+
+
+def _together(
+    trial: PlannedTrial,
+    data: Path | StagedDataset,
+    folder: Path,
+    running: Running,
+    notices: list[tuple[str, int]],
+    origin: Path | None,
+    fence: Fence | None,
+) -> Rows:
+    from handssl.execution.train.executor import train_together
+    from handssl.execution.train.worker_scaling import Waiting
+
+    waiting = Waiting(
+        must_stop=loss_of(fence),
+        on_tick=lambda: None,
+        say=lambda text, again: notices.append((text, again)),
+        on_step=lambda done, total: None,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    yield from train_together(
+        trial.config,
+        data,
+        folder.absolute(),
+        workers=running.workers,
+        execution=running.execution,
+        waiting=waiting,
+        on_started=lambda: None,
+        origin=origin,
+        fence=fence,
+    )
+
+
+def loss_of(fence: Fence | None) -> Callable[[], bool]:
+    """Return a function that checks, at most once per LOOK_S, whether a folder was lost.
+
+    Args:
+        fence: Fence of the folder; None: it is never lost.
+    """
+    looked_s, lost = -math.inf, False
+
+    def is_lost() -> bool:
+        nonlocal looked_s, lost
+        if fence is not None and time.monotonic() - looked_s >= LOOK_S:
+            looked_s, lost = time.monotonic(), fence.is_lost()
+        return lost
+
+    return is_lost
+
+
+def _reference(trial: PlannedTrial, data: Path) -> dict[str, float]:
+    from handssl.data.splits import StudyData
+    from handssl.evaluation.references import mean_pose, random_encoder
+
+    splits = StudyData(data)
+    if trial.kind == "mean_pose":
+        return mean_pose(splits)
+    config = trial.config
+    return random_encoder(
+        config.encoder, splits, seed=trial.block, augmentation=config.augmentation
+    )
+
+
+def _require_finite(metrics: Mapping[str, float]) -> None:
+    broken = sorted(name for name, value in metrics.items() if not math.isfinite(value))
+    if broken:
+        raise DivergedError(f"not finite: {', '.join(broken)}")

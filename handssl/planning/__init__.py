@@ -1,0 +1,1 @@
+"""Plans of studies: trials, resources, cost, detectable effects, and preregistration."""

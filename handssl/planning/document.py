@@ -1,0 +1,71 @@
+"""Conversion of a study's plan to JSON values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from handssl.planning.device_hours import Hours
+from handssl.planning.remaining_work import StageWork
+from handssl.planning.study_plan import StudyPlan
+
+
+def document(plan: StudyPlan) -> dict[str, Any]:
+    """Return a plan as JSON values; differences that cannot be tested are null.
+
+    Args:
+        plan: The plan, measured or not.
+    """
+    total = plan.hours(*plan.work)
+    return {
+        "study": plan.study.name,
+        "plan": plan.hash,
+        "first_plan": plan.first_hash,
+        "deviations": plan.deviations,
+        "storage": str(plan.storage),
+        "missing_data": plan.missing_data,
+        "stages": [_stage(plan, work) for work in plan.work],
+        "device_hours": _hours(total),
+        "wall_hours": _hours(total, plan.slots.devices),
+        "slots": asdict(plan.slots),
+        "memory": {**asdict(plan.memory), "fits": plan.memory.fits},
+        "measured": _measured(plan),
+        "disk_bytes": {**asdict(plan.disk), "peak": plan.disk.peak, "fits": plan.disk.fits},
+        "variation": asdict(plan.variation),
+        "detectable": [
+            {**asdict(one), "mm": one.mm if math.isfinite(one.mm) else None} for one in plan.effects
+        ],
+    }
+
+
+def _stage(plan: StudyPlan, work: StageWork) -> dict[str, Any]:
+    one = work.foreseen
+    return {
+        "name": one.stage.name,
+        "kind": one.stage.kind,
+        "needs": list(plan.study.needs(one.stage)),
+        "blocks": list(one.stage.blocks(plan.study.blocks)),
+        "cells": list(work.cells),
+        "cells_are_known": one.known,
+        "count_is_exact": one.exact,
+        "trials": len(one.trials),
+        "finished": work.finished,
+        "shared_with_earlier_stages": work.shared,
+        "exempt": sum(trial.exempt for trial in one.trained),
+        "rungs": {str(epoch): count for epoch, count in work.rungs.items()},
+        "epochs_left": work.epochs,
+        "views_left": plan.views(work),
+        "device_hours": _hours(plan.hours(work)),
+        "confounding": plan.confounding(one),
+    }
+
+
+def _hours(hours: Hours | None, devices: int = 1) -> dict[str, float] | None:
+    if hours is None:
+        return None
+    return {name: value / devices for name, value in asdict(hours).items()}
+
+
+def _measured(plan: StudyPlan) -> dict[str, Any] | None:
+    return None if plan.measured is None else asdict(plan.measured)

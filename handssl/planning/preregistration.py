@@ -1,0 +1,120 @@
+"""Preregistration: the plan fixed before the first result, its hash, and later deviations."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from handssl.ledger import Ledger
+from handssl.planning.data import look
+from handssl.pose.protocols import PRIMARY_PROTOCOL
+from handssl.study.events import OnEvent, StudyMessage
+from handssl.study.identity import NUMERICS_VERSION
+from handssl.study.study import Study
+
+Registered = dict[str, str]
+
+
+def registered(study: Study, storage: Path) -> Registered:
+    """Return everything that is fixed beforehand, flat: dotted name to text.
+
+    Args:
+        study: The study; its name is not part of the result.
+        storage: Folder in which its data are searched.
+    """
+    values = study.model_dump(mode="json", exclude={"name"})
+    for key in ("stages", "cells"):
+        values[key] = {_key(one, number): one for number, one in enumerate(values[key])}
+    values["primary"] = {"measure": "median_mm on select", "protocol": PRIMARY_PROTOCOL}
+    sets = [one.data for stage in study.all_stages for one in getattr(stage, "sets", ())]
+    values["data"]["described"] = look(study.data, storage).described
+    values["other_data"] = [look(data, storage).described for data in sets]
+    values["numerics"] = NUMERICS_VERSION
+    return _flat(values)
+
+
+def plan_hash(plan: Mapping[str, str]) -> str:
+    """Return the hash of a plan, 12 hexadecimal characters.
+
+    Example:
+        >>> len(plan_hash({"blocks": "1,2"})), plan_hash({"a": "1"}) == plan_hash({"a": "2"})
+        (12, False)
+    """
+    text = json.dumps(dict(plan), sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def deviations(first: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Return a line for each value that differs from the first plan.
+
+    Example:
+        >>> deviations({"blocks": "1,2,3", "x": "1"}, {"blocks": "1,2,3,4", "x": "1"})
+        ['blocks: 1,2,3 -> 1,2,3,4']
+    """
+    names = [name for name in {**first, **now} if first.get(name) != now.get(name)]
+    return [f"{n}: {first.get(n, 'absent')} -> {now.get(n, 'absent')}" for n in sorted(names)]
+
+
+def keep(study: Study, storage: Path, ledger: Ledger, on_event: OnEvent) -> str:
+    """Store a study's plan at its first run; at later runs, report how the study deviates from it.
+
+    Args:
+        study: The study about to be run.
+        storage: Folder of the results.
+        ledger: Ledger that stores the plan.
+        on_event: Called with the hash, and with every deviation.
+
+    Returns:
+        The hash of the plan that is run; empty for a single pretraining, which has no plan.
+    """
+    if is_single(study):
+        return ""
+    now = registered(study, storage)
+    own = plan_hash(now)
+    first = ledger.studies.keep_plan(study.name, {"hash": own, "registered": now})
+    ledger.studies.keep_study(study.name, study.model_dump(mode="json"))
+    on_event(StudyMessage(f"plan {own}"))
+    if first["hash"] != own:
+        found = deviations(first["registered"], now)
+        ledger.studies.add_deviation(study.name, own, found)
+        for line in found:
+            on_event(StudyMessage(f"deviates from plan {first['hash']}: {line}"))
+    return own
+
+
+def is_single(study: Study) -> bool:
+    """Return whether a study is a single pretraining, as created by `handssl pretrain`."""
+    return study.stage == "pretrain" and not study.stages and not study.references
+
+
+def plan_facts(ledger: Ledger, study: str) -> dict[str, str]:
+    """Return a report's facts about a study's plan: its hash and every deviation."""
+    plan = ledger.studies.plan(study)
+    if plan is None:
+        return {}
+    facts = {"plan": str(plan["hash"])}
+    for later, lines in plan.get("later", {}).items():
+        facts[f"deviations under plan {later}"] = "; ".join(lines)
+    return facts
+
+
+def _key(one: Mapping[str, Any], number: int) -> str:
+    return str(one.get("name", number))
+
+
+def _flat(value: Any, prefix: str = "") -> Registered:
+    if isinstance(value, Mapping) and value:
+        parts = (_flat(v, f"{prefix}.{k}" if prefix else str(k)) for k, v in value.items())
+        return {name: text for part in parts for name, text in part.items()}
+    if isinstance(value, list):
+        return {prefix: ",".join(map(_text, value))}
+    return {prefix: _text(value)}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,1 @@
+"""Pure decisions about trials: successive halving, the scheduler of a stage, simulation."""

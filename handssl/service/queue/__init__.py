@@ -1,0 +1,1 @@
+"""The queue: jobs and their states, admission, policy, tokens, in one database."""

@@ -1,0 +1,41 @@
+"""Stages of a study: cells that depend on earlier selections, and a selection rule."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from handssl.study.stages.base import Selection, Selections, StageBase, with_settings
+from handssl.study.stages.compositions import CompositionsStage
+from handssl.study.stages.cross_dataset import CrossDatasetStage, DataSet
+from handssl.study.stages.explicit import CellsStage
+from handssl.study.stages.findings import Finding, best_cell
+from handssl.study.stages.hyperparameters import HyperparametersStage
+from handssl.study.stages.objectives import ObjectivesStage
+from handssl.study.stages.supervised import SupervisedStage
+
+Stage = Annotated[
+    CellsStage
+    | ObjectivesStage
+    | CompositionsStage
+    | CrossDatasetStage
+    | SupervisedStage
+    | HyperparametersStage,
+    Field(discriminator="kind"),
+]
+
+__all__ = [
+    "CellsStage",
+    "CompositionsStage",
+    "CrossDatasetStage",
+    "DataSet",
+    "Finding",
+    "HyperparametersStage",
+    "ObjectivesStage",
+    "Selection",
+    "Selections",
+    "Stage",
+    "StageBase",
+    "SupervisedStage",
+    "best_cell",
+    "with_settings",
+]

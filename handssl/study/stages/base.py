@@ -1,0 +1,156 @@
+"""Base class of all stages: cells that depend on earlier selections, and a selection rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, Field, PrivateAttr
+
+from handssl.config import Config, nearest
+from handssl.objectives import ObjectiveName
+from handssl.study.cell import Cell, Slug
+from handssl.study.stages.findings import Finding, best_cell
+from handssl.training.config import PretrainConfig, is_read
+from handssl.transforms import AugmentConfig, Own
+from handssl.transforms.names import Composition
+
+
+def _named_once(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(value)) != len(value):
+        raise ValueError("a transformation is named twice")
+    return value
+
+
+Names = Annotated[Composition, AfterValidator(_named_once)]
+"""Transformations, each once."""
+# Kinds of stages that select a best cell.
+CHOOSE_A_CELL = ("cells", "objectives", "compositions", "cross_dataset", "supervised")
+Location = tuple[str | int, ...]
+Mistake = tuple[Location, str]
+"""(location in the stage as in YAML, what was expected)."""
+
+
+class Selection(Config):
+    """Selection of a stage, for later stages and for users.
+
+    Attributes:
+        stage: Name of the stage.
+        objective_of: The better objective of each transformation.
+        best: The best cell; None if no cell was completed.
+        settings: Selected values by dotted key of the pretraining, by objective; those of `mixed`
+            also apply to every cell of a `compositions` stage.
+        reasons: One sentence for each choice, with its numbers.
+    """
+
+    stage: Slug
+    objective_of: dict[str, ObjectiveName] = Field(default_factory=dict)
+    best: Cell | None = None
+    settings: dict[ObjectiveName, dict[str, Any]] = Field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+
+
+Selections = Mapping[str, Selection]
+
+
+class StageBase(Config):
+    """A set of cells with a rule of selection.
+
+    Attributes:
+        name: Name of the stage, unique in a study.
+    """
+
+    name: Slug
+    _own: tuple[Own, ...] = PrivateAttr(())
+    # Kinds of stages on whose selection its cells can depend.
+    _follows: ClassVar[tuple[str, ...]] = ()
+
+    def knowing(self, own: tuple[Own, ...]) -> Self:
+        """Return the stage as part of a study with these custom transformations."""
+        stage = self.model_copy()
+        stage._own = own
+        return stage
+
+    @property
+    def regressable(self) -> tuple[str, ...]:
+        """Transformations with parameters to predict, including custom ones."""
+        return AugmentConfig(own=self._own).regressable
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the stages on whose selections its cells depend."""
+        after = getattr(self, "after", None)
+        return (after,) if after else ()
+
+    def cells(self, before: Selections) -> tuple[Cell, ...]:
+        """Return the cells, given what earlier stages have selected."""
+        raise NotImplementedError
+
+    def tuned_as(self, cell: Cell) -> ObjectiveName:
+        """Return the objective whose searched settings a cell uses; by default its own."""
+        return cell.objective
+
+    def resolved(self, before: Selections) -> tuple[Cell, ...]:
+        """Return the cells with the settings selected by earlier searches."""
+        return tuple(with_settings(c, before, self.tuned_as(c)) for c in self.cells(before))
+
+    def mistakes(self, earlier: Mapping[str, StageBase]) -> list[Mistake]:
+        """Return the mistakes of the stage, given the stages before it.
+
+        Args:
+            earlier: The stages before it, by name.
+        """
+        return [(("after",), said) for name in self.needs if (said := self._refuses(name, earlier))]
+
+    def mistakes_of_trials(self, configs: Sequence[PretrainConfig]) -> list[Mistake]:
+        """Return the mistakes of the cells together, given their resolved configurations."""
+        return []
+
+    def origin(self, number: int) -> Location:
+        """Return the location of a cell's definition in the stage; by default the whole stage."""
+        return ()
+
+    def _refuses(self, needed: str, earlier: Mapping[str, StageBase]) -> str:
+        if needed not in earlier:
+            hint = nearest(needed, earlier) if earlier else ""
+            return f"stage {self.name}: after {needed!r}, expected an earlier stage{hint}"
+        kind = getattr(earlier[needed], "kind", "")
+        if kind in self._follows:
+            return ""
+        return f"expected a stage of kind {', '.join(self._follows)}; {needed!r} is of kind {kind}"
+
+    def blocks(self, common: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the seeds of its blocks, given those of the study."""
+        return common
+
+    def exempt(self, cells: Sequence[Cell], position: int) -> frozenset[str]:
+        """Return the labels of the cells that are never stopped in the block at this position."""
+        return frozenset(cell.label for cell in cells if cell.exempt)
+
+    def select(self, findings: Sequence[Finding]) -> Selection:
+        """Return the selection, based on `select` alone; by default the best cell."""
+        best = best_cell(findings)
+        if best is None:
+            return Selection(stage=self.name, reasons=("no cell completed",))
+        return Selection(stage=self.name, best=best[0], reasons=(best[1],))
+
+
+def with_settings(cell: Cell, before: Selections, objective: ObjectiveName | None = None) -> Cell:
+    """Return a cell with the settings that earlier stages have selected for its objective.
+
+    Args:
+        cell: The cell; its own settings take precedence.
+        before: Selections of earlier stages.
+        objective: Objective whose settings it uses, as far as its own objective reads them;
+            default: its own.
+
+    Example:
+        >>> chosen = Selection(stage="h", settings={"relative": {"optimizer.lr_base": 1e-3}})
+        >>> with_settings(Cell(composition=("rotate",), objective="relative"), {"h": chosen}).label
+        'relative rotate optimizer.lr_base=0.001'
+    """
+    settings: dict[str, Any] = {}
+    for selection in before.values():
+        chosen = selection.settings.get(objective or cell.objective, {})
+        settings |= {name: v for name, v in chosen.items() if is_read(name, cell.objective)}
+    return cell.merged({"settings": settings | cell.settings}) if settings else cell

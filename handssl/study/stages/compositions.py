@@ -1,0 +1,95 @@
+"""Stage of Sec. 4.3: all compositions, with each transformation on its better objective."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from handssl.objectives import ObjectiveName
+from handssl.stats.skeleton import check_fraction, skeleton, subsets
+from handssl.study.cell import Cell, Slug
+from handssl.study.stages.base import Mistake, Names, Selection, Selections, StageBase
+from handssl.study.stages.objectives import ObjectivesStage
+
+
+class CompositionsStage(StageBase):
+    """Every subset of the transformations, each on the objective that its stage has selected.
+
+    The empty composition is a cell like any other. Transformations on both objectives are mixed
+    in one pretraining. If hyperparameters were searched, all cells use those of `mixed`; otherwise
+    effects of the composition would be confounded with effects of the learning rate.
+
+    Attributes:
+        kind: `compositions`.
+        after: The `objectives` stage whose selection is used.
+        transformations: Names of the transformations; default: those of that stage, so 2^7 = 128
+            cells.
+        skeleton: Number of cells in the orthogonal fraction that is never stopped early, a power of
+            two, so that effects can be estimated; each block has a different coset. 0: none.
+
+    Reference:
+        Paper, Sec. 4.3. Double sampling with a fractional factorial: docs/sweeps.md.
+    """
+
+    kind: Literal["compositions"] = "compositions"
+    name: Slug = "compositions"
+    after: Slug = "objectives"
+    transformations: Names | None = None
+    skeleton: Annotated[int, Field(ge=0, le=512)] = 16
+    _follows: ClassVar[tuple[str, ...]] = ("objectives",)
+
+    @field_validator("skeleton")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value & (value - 1):
+            raise ValueError(f"expected 0 or a power of two, got {value}")
+        return value
+
+    def cells(self, before: Selections) -> tuple[Cell, ...]:
+        """Return all subsets, the empty one first, by size and name."""
+        chosen = before[self.after]
+        names: tuple[str, ...] = self.transformations or tuple(chosen.objective_of)
+        return tuple(_cell(subset, chosen) for subset in subsets(names))
+
+    def tuned_as(self, cell: Cell) -> ObjectiveName:
+        """Return `mixed`, for pure and empty cells too."""
+        return "mixed"
+
+    def mistakes(self, earlier: Mapping[str, StageBase]) -> list[Mistake]:
+        """Return also transformations that were not compared, and a too small skeleton."""
+        found, before = super().mistakes(earlier), earlier.get(self.after)
+        if isinstance(before, ObjectivesStage):
+            names = self.transformations or before.transformations
+            if others := [name for name in names if name not in before.transformations]:
+                found.append((("transformations",), _not_compared(others, before)))
+            if self.skeleton and (said := _cannot(len(names), self.skeleton)):
+                found.append((("skeleton",), f"{said}; 0: none"))
+        return found
+
+    def exempt(self, cells: Sequence[Cell], position: int) -> frozenset[str]:
+        """Return the labels of the skeleton's coset in the block at this position."""
+        if not self.skeleton:
+            return frozenset()
+        names = {name for cell in cells for name in cell.composition}
+        chosen = set(skeleton(names, self.skeleton, position))
+        return frozenset(cell.label for cell in cells if cell.composition in chosen)
+
+
+def _not_compared(others: Sequence[str], before: ObjectivesStage) -> str:
+    known = ", ".join(before.transformations)
+    return f"{', '.join(others)}: expected transformations compared by {before.name}: {known}"
+
+
+def _cannot(transformations: int, cells: int) -> str:
+    try:
+        check_fraction(transformations, cells)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _cell(subset: tuple[str, ...], chosen: Selection) -> Cell:
+    relative = tuple(name for name in subset if chosen.objective_of[name] == "relative")
+    return Cell.parse({"composition": subset, "objective": "mixed", "relative_on": relative})

@@ -1,0 +1,63 @@
+"""Findings of a stage: results of its cells per block, and the best cell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from handssl.stats.cell_means import adjusted_means
+from handssl.study.cell import Cell
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Result of a cell in one block.
+
+    Attributes:
+        cell: The cell.
+        block: Seed of the block.
+        outcome: `completed`, `stopped`, `diverged`, `failed` or `cancelled`.
+        epoch: Last recorded epoch.
+        median_mm: Primary measure on `select` in mm after that epoch; NaN if there is none.
+    """
+
+    cell: Cell
+    block: int
+    outcome: str
+    epoch: int
+    median_mm: float
+
+    @property
+    def final_mm(self) -> float:
+        """Measure of a completed trial in mm; infinite if it diverged, else NaN."""
+        if self.outcome == "completed":
+            return self.median_mm
+        return math.inf if self.outcome == "diverged" else math.nan
+
+
+def best_cell(findings: Sequence[Finding]) -> tuple[Cell, str] | None:
+    """Return the cell with the smallest mean over blocks, with a sentence of explanation.
+
+    Means are adjusted for blocks in which a cell was stopped, see `adjusted_means`. Ties go to the
+    first label.
+
+    Returns:
+        Cell and sentence; None if nothing completed.
+    """
+    values: dict[str, dict[int, float]] = {}
+    cells: dict[str, Cell] = {}
+    for finding in findings:
+        if math.isfinite(finding.final_mm):
+            values.setdefault(finding.cell.label, {})[finding.block] = finding.final_mm
+            cells[finding.cell.label] = finding.cell
+    means = adjusted_means(values)
+    if not means:
+        return None
+    label = min(sorted(means), key=lambda one: means[one])
+    most, own = max(map(len, values.values())), len(values[label])
+    over = f"{most} block{'s' if most > 1 else ''}"
+    partly = f", of which it was completed in {own}" if own < most else ""
+    return cells[
+        label
+    ], f"{label}: {means[label]:.2f} mm, least of {len(means)} over {over}{partly}"

@@ -1,0 +1,179 @@
+"""Plan of a study: all its trials, in the order in which they are started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from handssl.data.config import DataConfig
+from handssl.ledger import Ledger
+from handssl.scheduling.stage_scheduler import StageScheduler
+from handssl.study.cell import Cell
+from handssl.study.identity import trial_id
+from handssl.study.stages import Selections, Stage
+from handssl.study.study import Study
+from handssl.training.config import PretrainConfig
+from handssl.transforms import composition_name
+
+Kind = Literal["trial", "mean_pose", "random_encoder"]
+SUPERVISED = Cell(objective="supervised", exempt=True)
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One trial of a study, or one reference that needs no training.
+
+    Attributes:
+        trial_id: Id of the trial, 16 hexadecimal characters.
+        cell: Label of the cell, or of the reference.
+        block: Seed of the trial.
+        config: Resolved configuration.
+        exempt: Never stopped early.
+        kind: `trial`, or the name of the reference.
+        stage: Name of the stage it belongs to.
+        data: The dataset; None: the study's.
+    """
+
+    trial_id: str
+    cell: str
+    block: int
+    config: PretrainConfig
+    exempt: bool = True
+    kind: Kind = "trial"
+    stage: str = ""
+    data: DataConfig | None = None
+
+    @property
+    def composition(self) -> str:
+        """Canonical name of the composition."""
+        return composition_name(self.config.composition)
+
+    @property
+    def objective(self) -> str:
+        """The objective, or `reference` if nothing is trained."""
+        return self.config.objective if self.kind == "trial" else "reference"
+
+    @property
+    def epochs(self) -> int:
+        """Epochs it trains if it is not stopped; 0 for a reference that is not trained."""
+        return self.config.epochs if self.kind == "trial" else 0
+
+
+StudyScheduler = StageScheduler[PlannedTrial]
+
+
+def plan_study(study: Study, data_fingerprint: str) -> tuple[PlannedTrial, ...]:
+    """List the trials of all stages that do not depend on another stage's selection.
+
+    Args:
+        study: The study.
+        data_fingerprint: Fingerprint of its data.
+
+    Returns:
+        Every trial once.
+    """
+    known = [stage for stage in study.all_stages if not study.needs(stage)]
+    return tuple(
+        trial
+        for stage in known
+        for trial in plan_stage(study, stage, {}, lambda data: data_fingerprint)
+    )
+
+
+def plan_stage(
+    study: Study, stage: Stage, before: Selections, fingerprint_of: Callable[[DataConfig], str]
+) -> tuple[PlannedTrial, ...]:
+    """List a stage's trials: block after block, exempt cells first, references last.
+
+    Exempt cells run longest, so starting them first leaves no core idle at the end. References
+    take a moment only: at the start they would end while the next actor is still being created, and
+    Tune then drops that actor.
+
+    Args:
+        study: The study.
+        stage: One of its stages.
+        before: Selections of earlier stages.
+        fingerprint_of: Returns the fingerprint of a dataset.
+
+    Returns:
+        Every trial once.
+    """
+    planner = _Planner(study, stage, study.resolve(stage, before), fingerprint_of)
+    blocks = enumerate(stage.blocks(study.blocks))
+    return tuple(trial for position, block in blocks for trial in planner.block(position, block))
+
+
+@dataclass(frozen=True)
+class _Planner:
+    study: Study
+    stage: Stage
+    cells: tuple[Cell, ...]
+    fingerprint_of: Callable[[DataConfig], str]
+
+    def block(self, position: int, block: int) -> list[PlannedTrial]:
+        exempt = self.stage.exempt(self.cells, position)
+        cells = sorted(self.cells, key=lambda cell: cell.label not in exempt)
+        untrained: tuple[Kind, ...] = ()
+        if self._has_references:
+            untrained = ("mean_pose", "random_encoder")
+            cells = [SUPERVISED, *(cell for cell in cells if cell.label != SUPERVISED.label)]
+            exempt |= {SUPERVISED.label}
+        return [
+            *(self._trial(cell, block, exempt=cell.label in exempt) for cell in cells),
+            *(self._reference(kind, block) for kind in untrained),
+        ]
+
+    @property
+    def _has_references(self) -> bool:
+        """Whether the stage includes the references: the first one that isn't a search does."""
+        own = [s.name for s in self.study.all_stages if s.kind != "hyperparameters"]
+        return self.study.references and self.stage.name in own[:1]
+
+    def _reference(self, kind: Kind, block: int) -> PlannedTrial:
+        config = PretrainConfig(encoder=self.study.pretrain.encoder, seed=block)
+        name = trial_id(config, self.fingerprint_of(self.study.data), kind=kind)
+        label = kind.replace("_", " ")
+        return PlannedTrial(name, label, block, config, kind=kind, stage=self.stage.name)
+
+    def _trial(self, cell: Cell, block: int, *, exempt: bool) -> PlannedTrial:
+        config = self.study.config(cell, block)
+        # Rows measured at different epochs are never ranked together.
+        exempt = exempt or config.epochs != self.study.pretrain.epochs
+        name = trial_id(config, self.fingerprint_of(cell.data or self.study.data))
+        return PlannedTrial(
+            name, cell.label, block, config, exempt, stage=self.stage.name, data=cell.data
+        )
+
+
+def stage_scheduler(
+    study: Study,
+    stage: str,
+    trials: Iterable[PlannedTrial],
+    ledger: Ledger,
+    *,
+    read_only: bool = False,
+    log_only: bool = False,
+) -> StudyScheduler:
+    """Return the scheduler of a stage, with the study's rules of halving.
+
+    Args:
+        study: The study.
+        stage: Name of the stage.
+        trials: All of its trials, in the order of the plan.
+        ledger: Ledger with the log.
+        read_only: Whether nothing is written.
+        log_only: Whether to read the log alone, without the records of the trials.
+    """
+    epochs = study.pretrain.epochs
+    rules = study.halving.rules(epochs) if study.halving else None
+    return StageScheduler(
+        study.name,
+        stage,
+        tuple(trials),
+        ledger,
+        epochs=epochs,
+        rules=rules,
+        read_only=read_only,
+        log_only=log_only,
+    )

@@ -1,1 +1,0 @@
-"""Sweeps: studies, their stages and trials, successive halving, and their execution on Ray."""

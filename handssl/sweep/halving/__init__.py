@@ -1,6 +1,0 @@
-"""Successive halving as a pure function of what was reported: same log, same decisions."""
-
-from handssl.sweep.halving.rules import Arm, Rules, cohorts_of
-from handssl.sweep.halving.state import HalvingState, Status
-
-__all__ = ["Arm", "HalvingState", "Rules", "Status", "cohorts_of"]

@@ -1,1 +1,0 @@
-"""Plans of studies: trials, cost, detectable effects, and preregistration."""

@@ -1,0 +1,67 @@
+"""Metrics of a trial after an epoch, besides its training losses."""
+
+from __future__ import annotations
+
+import math
+
+from torch import nn
+
+from handssl.data.splits import StudyData
+from handssl.evaluation import evaluate_probe, fit_probe
+from handssl.evaluation.diagnostics import diagnose, encoded_views
+from handssl.training.config import PretrainConfig
+
+DIAGNOSED_IMAGES = 256
+_SHARE = 0.1  # maximum cost of the diagnostics as a share of an epoch's work
+_PASSES_OF_TRAINING = 3  # forward, and backward at twice its cost
+
+
+def measure(
+    encoder: nn.Module, data: StudyData, config: PretrainConfig, *, last: bool, diagnosed: bool
+) -> dict[str, float]:
+    """Fit and report the ridge probe, and compute the diagnostics if they are due.
+
+    Args:
+        encoder: Encoder, frozen meanwhile.
+        data: The packed splits.
+        config: Configuration of the trial.
+        last: Whether this is the last epoch, the only one evaluated on `test`.
+        diagnosed: Whether diagnostics are due.
+
+    Returns:
+        `ridge/...`, the aliases of the primary metric and `diag/...`. A diagnostic that is not
+        finite is left out: it describes features and must not fail the trial.
+    """
+    view_px = config.encoder.input_px
+    probe, selected = fit_probe(encoder, data, view_px=view_px)
+    metrics = evaluate_probe(probe, selected, encoder, data, view_px=view_px, test=last)
+    if diagnosed:
+        found = diagnose(
+            encoder,
+            data,
+            augmentation=config.augmentation,
+            view_px=view_px,
+            seed=config.seed,
+            probe=probe,
+            images=DIAGNOSED_IMAGES,
+        )
+        metrics |= {name: value for name, value in found.items() if math.isfinite(value)}
+    return metrics
+
+
+def diagnosis_stride(views_per_epoch: float) -> int:
+    """Return the interval of diagnostics in epochs, so that they cost at most a tenth of training.
+
+    It depends only on the configuration, not on the machine: all runs of a trial have equal rows.
+
+    Args:
+        views_per_epoch: Number of training views encoded in an epoch.
+
+    Example:
+        >>> diagnosis_stride(2 * 130_240)
+        1
+        >>> diagnosis_stride(2 * 2048)
+        5
+    """
+    work = _PASSES_OF_TRAINING * views_per_epoch
+    return max(1, math.ceil(encoded_views(DIAGNOSED_IMAGES) / (_SHARE * work)))

@@ -1,0 +1,142 @@
+"""Draw a sheet of the transformations over their ranges, and of pairs of views with targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from handssl.data.contact_sheet import sheet_of_crops
+from handssl.errors import InputError
+from handssl.transforms.config import REGRESSABLE, AugmentConfig
+from handssl.transforms.names import TRANSFORMATIONS
+from handssl.transforms.preview_rows import STEPS, Strip, pair_strips, range_strips
+from handssl.transforms.views import MEAN, STD, ViewMaker
+from handssl.transforms.warp import move_points, view_matrix
+
+Target = Callable[[str, torch.Tensor, torch.Tensor], torch.Tensor]
+Image = NDArray[np.uint8]
+_HEADING_PX, _MARGIN_PX, _LETTERS = 26, 10, 0.48
+_BACKGROUND, _INK = (24, 26, 30), (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Hands:
+    """Stored crops for a sheet of transformations.
+
+    Attributes:
+        crops: uint8 (N, 3, S, S), N at least 1.
+        uv: Keypoints in crop pixels, (N, 21, 2); None without labels.
+        valid: Whether each keypoint is labelled, bool (N, 21).
+        context: Side of a crop in box sides.
+    """
+
+    crops: torch.Tensor
+    uv: NDArray[np.float64] | None
+    valid: NDArray[np.bool_]
+    context: float
+
+
+def transformation_sheet(
+    hands: Hands,
+    target: Target,
+    *,
+    config: AugmentConfig | None = None,
+    cell_px: int = 176,
+    seed: int = 0,
+) -> Image:
+    """Draw every transformation over its range, then pairs of views with their relative targets.
+
+    A row steps through one parameter, from low to high, after the view without it; the other
+    parameters are the identity or, if there is none, drawn. Keypoints are shown after the
+    transformation: they lie on the hand if image and keypoints use the same map.
+
+    Args:
+        hands: Crops to show.
+        target: Function of (transformation, theta_a, theta_b), (B, k) each, that returns the
+            relative target.
+        config: Ranges and border; default: the documented ones.
+        cell_px: Side of a view on the sheet in pixels, at least 64.
+        seed: Seed of the draws.
+
+    Returns:
+        uint8 (H, W, 3), RGB.
+
+    Raises:
+        InputError: There are no hands, or the cells are too small to read.
+    """
+    if len(hands.crops) == 0:
+        raise InputError("expected at least one hand to show transformations on, got none.")
+    if cell_px < 64:
+        raise InputError(
+            f"cell_px must be 64 or more, so that captions can be read, got {cell_px}."
+        )
+    config, count = config or AugmentConfig(), len(hands.crops)
+    rows = [
+        _draw(strip, hands, config, cell_px)
+        for name in TRANSFORMATIONS
+        for strip in range_strips(name, config, count, seed=seed)
+    ]
+    for name in REGRESSABLE:
+        pairs = pair_strips(name, config, count, target, seed=seed)
+        rows.append(np.hstack([_draw(pair, hands, config, cell_px) for pair in pairs]))
+    width = max(row.shape[1] for row in rows)
+    return np.vstack([_widened(row, width) for row in rows])
+
+
+def _draw(strip: Strip, hands: Hands, config: AugmentConfig, cell_px: int) -> Image:
+    """Draw one strip: a heading, then the views with captions."""
+    rows = strip.rows
+    matrix = view_matrix(strip.theta, torch.zeros(len(rows)))
+    maker = ViewMaker(config, tuple(strip.theta), 0, cell_px, hands.context)
+    views = maker.render(hands.crops[rows], strip.theta, matrix, strip.ids, key=1)
+    uv, valid = _keypoints(hands, rows, matrix, cell_px), hands.valid[rows.numpy()]
+    shown = valid & bool((matrix != matrix[:1]).any())
+    images = _bytes(views)
+    cells = sheet_of_crops(
+        images, uv, shown, strip.captions, 1.0, columns=len(rows), cell_px=cell_px
+    )
+    return np.vstack([_heading(strip.heading, cells.shape[1]), cells])
+
+
+def _keypoints(
+    hands: Hands, rows: torch.Tensor, matrix: torch.Tensor, view_px: int
+) -> NDArray[np.float64] | None:
+    """Return keypoints in view pixels."""
+    if hands.uv is None:
+        return None
+    side_px = hands.crops.shape[-1]
+    boxes = ((hands.uv[rows.numpy()] + 0.5) / side_px - 0.5) * hands.context
+    moved = move_points(torch.from_numpy(boxes), matrix.double())
+    return ((moved + 0.5) * view_px - 0.5).numpy()
+
+
+def _bytes(views: torch.Tensor) -> Image:
+    """Undo the normalisation and return uint8 (B, P, P, 3)."""
+    mean, std = (views.new_tensor(values)[:, None, None] for values in (MEAN, STD))
+    pixels = ((views * std + mean).clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
+    return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy())
+
+
+def _heading(text: str, width_px: int) -> Image:
+    """Return a strip with one line of text, scaled down if it is too long."""
+    strip = np.full((_HEADING_PX, width_px, 3), _BACKGROUND, dtype=np.uint8)
+    font, room_px = cv2.FONT_HERSHEY_SIMPLEX, width_px - 2 * _MARGIN_PX
+    (length_px, _), _ = cv2.getTextSize(text, font, _LETTERS, 1)
+    size = _LETTERS * min(1.0, room_px / max(length_px, 1))
+    cv2.putText(strip, text, (_MARGIN_PX, _HEADING_PX - 6), font, size, _INK, 1, cv2.LINE_AA)
+    return strip
+
+
+def _widened(row: Image, width_px: int) -> Image:
+    if row.shape[1] == width_px:
+        return row
+    rest = np.full((len(row), width_px - row.shape[1], 3), _BACKGROUND, dtype=np.uint8)
+    return np.hstack([row, rest])
+
+
+__all__ = ["STEPS", "Hands", "transformation_sheet"]

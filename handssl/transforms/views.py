@@ -1,0 +1,172 @@
+"""Make views of a batch: draw theta, warp once, then change appearance in a fixed order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from handssl.transforms import appearance, quirks
+from handssl.transforms.config import AugmentConfig
+from handssl.transforms.custom_loading import change_own
+from handssl.transforms.device_constants import constant
+from handssl.transforms.sampling import Draw, Theta, draw_theta, number_of
+from handssl.transforms.warp import view_matrix, warp
+
+# Order of application after the geometric warp, independent of the order in a study.
+APPEARANCE_ORDER = ("color_jitter", "color_drop", "blur", "sobel", "noise", "cutout")
+_NO_QUIRKS = quirks.Quirks()
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class View:
+    """One view of a batch.
+
+    Attributes:
+        images: float32 (B, 3, P, P), normalised by the usual ImageNet mean and standard deviation.
+        theta: Drawn parameters from `draw_theta`.
+        matrix: Map from view to stored crop in box sides, (B, 2, 3).
+    """
+
+    images: torch.Tensor
+    theta: Theta
+    matrix: torch.Tensor
+
+
+@dataclass(frozen=True)
+class ViewMaker:
+    """View maker for the stored crops of one trial.
+
+    Attributes:
+        config: Ranges and probabilities.
+        composition: The enabled transformations.
+        seed: The trial's seed.
+        view_px: Side of a view in pixels.
+        context: Side of a stored crop in box sides.
+    """
+
+    config: AugmentConfig
+    composition: tuple[str, ...]
+    seed: int
+    view_px: int
+    context: float
+
+    def __call__(self, crops: torch.Tensor, ids: torch.Tensor, *, epoch: int, view: Draw) -> View:
+        """Make one view of a batch in an epoch.
+
+        Args:
+            crops: uint8 (B, 3, S, S).
+            ids: int64 (B,), sample ids.
+            epoch: Epoch, counted from 1.
+            view: Draw number, or one for each transformation of the composition.
+        """
+        theta = draw_theta(
+            self.config, self.composition, ids, seed=self.seed, epoch=epoch, view=view
+        )
+        if self.config.quirks.integer_degrees and "rotate" in theta:
+            theta["rotate"] = quirks.whole_degrees(theta["rotate"])
+        matrix = view_matrix(theta, crops.new_empty(len(crops), dtype=torch.float32))
+        # Without noise the key is not used, and a mapping has no number for it.
+        number = number_of(view, "noise") if "noise" in theta else 0
+        key = appearance.noise_key(self.seed, epoch, number)
+        return View(self.render(crops, theta, matrix, ids, key=key), theta, matrix)
+
+    def render(
+        self,
+        crops: torch.Tensor,
+        theta: Theta,
+        matrix: torch.Tensor,
+        ids: torch.Tensor,
+        *,
+        key: int,
+    ) -> torch.Tensor:
+        """Render the images of a view from drawn parameters; backends override this method.
+
+        Args:
+            crops: uint8 (B, 3, S, S).
+            theta: From `draw_theta`.
+            matrix: (B, 2, 3) from `view_matrix`.
+            ids: int64 (B,), sample ids.
+            key: Key of the noise field.
+
+        Returns:
+            float32 (B, 3, view_px, view_px), normalised.
+        """
+        images = warp(
+            crops.to(torch.float32) / 255.0,
+            matrix,
+            view_px=self.view_px,
+            context=self.context,
+            border=self.config.border,
+        )
+        images = change_appearance(images, theta, ids, key=key, switches=self.config.quirks)
+        return normalise(change_own(images, theta, self.config.own))
+
+
+def plain_view(crops: torch.Tensor, *, view_px: int, context: float) -> torch.Tensor:
+    """Return the untransformed, normalised view of stored crops, used by probes."""
+    matrix = view_matrix({}, crops.new_empty(len(crops), dtype=torch.float32))
+    images = crops.to(torch.float32) / 255.0
+    return normalise(warp(images, matrix, view_px=view_px, context=context, border="reflect"))
+
+
+def change_appearance(
+    images: torch.Tensor,
+    theta: Theta,
+    ids: torch.Tensor,
+    *,
+    key: int,
+    switches: quirks.Quirks = _NO_QUIRKS,
+) -> torch.Tensor:
+    """Apply the drawn appearance transformations in the fixed order.
+
+    Args:
+        images: float (B, 3, P, P) in [0, 1].
+        theta: From `draw_theta`; a sample whose first column is 0 is not changed.
+        ids: int64 (B,), sample ids.
+        key: Key of the noise field.
+        switches: Enabled deviations of the published code.
+    """
+    for name in quirks.PUBLISHED_ORDER if switches.published_order else APPEARANCE_ORDER:
+        if name in theta:
+            applied, parameters = theta[name][:, 0], theta[name][:, 1:]
+            changed = _change(name, images, parameters, ids, key, switches)
+            images = torch.where(applied[:, None, None, None] > 0, changed, images)
+    return images
+
+
+def _change(
+    name: str,
+    images: torch.Tensor,
+    parameters: torch.Tensor,
+    ids: torch.Tensor,
+    key: int,
+    switches: quirks.Quirks,
+) -> torch.Tensor:
+    if name == "noise":
+        add = quirks.noise if switches.wrapping_noise else appearance.noise
+        return add(images, parameters, ids, key=key)
+    change = _CHANGES[name]
+    if name == "sobel" and switches.wrapping_sobel:
+        change = quirks.sobel
+    elif name == "color_jitter" and switches.multiplied_hue:
+        change = quirks.color_jitter
+    if switches.swapped_channels and name in ("color_jitter", "color_drop", "sobel"):
+        return change(images.flip(1), parameters).flip(1)
+    return change(images, parameters)
+
+
+def normalise(images: torch.Tensor) -> torch.Tensor:
+    """Subtract the mean and divide by the standard deviation of each channel."""
+    mean, std = (constant(values, images)[None, :, None, None] for values in (MEAN, STD))
+    return (images - mean) / std
+
+
+_CHANGES = {
+    "color_jitter": appearance.color_jitter,
+    "color_drop": appearance.color_drop,
+    "blur": appearance.blur,
+    "sobel": appearance.sobel,
+    "cutout": appearance.cutout,
+}

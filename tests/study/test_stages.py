@@ -1,0 +1,480 @@
+"""Stages: their cells, what they choose, and how the next follows from it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import yaml
+
+from handssl.errors import InputError
+from handssl.study.stages import (
+    CompositionsStage,
+    CrossDatasetStage,
+    Finding,
+    HyperparametersStage,
+    ObjectivesStage,
+    Selection,
+    SupervisedStage,
+    best_cell,
+)
+from handssl.study.study import Cell, Study
+from handssl.transforms import TRANSFORMATIONS
+
+SEVEN = ("blur", "color_jitter", "cutout", "noise", "rotate", "sobel", "translate")
+
+
+def finding(label, block, median_mm, outcome="completed", epoch=20):
+    objective, composition = label.split()
+    cell = Cell.parse({"objective": objective, "composition": composition})
+    return Finding(cell, block, outcome, epoch, median_mm)
+
+
+def arms(*values):
+    """Return findings of contrastive and relative rotate, one pair a block."""
+    names = ("contrastive rotate", "relative rotate")
+    return [
+        finding(name, block, value, "completed" if math.isfinite(value) else "diverged")
+        for block, pair in enumerate(values, start=1)
+        for name, value in zip(names, pair, strict=True)
+    ]
+
+
+def test_objectives_has_the_ten_cells_of_the_paper_with_rivals_exempt():
+    cells = ObjectivesStage().cells({})
+    assert [cell.label for cell in cells] == [
+        *(f"contrastive {name}" for name in SEVEN),
+        *(f"relative {name}" for name in ("color_jitter", "rotate", "translate")),
+    ]
+    rivals = {cell.composition[0] for cell in cells if cell.exempt}
+    assert rivals == {"color_jitter", "rotate", "translate"}
+
+
+@pytest.mark.parametrize(
+    ("values", "winner"),
+    [
+        ([(70.0, 60.0), (71.0, 62.0)], "relative"),
+        ([(60.0, 70.0)], "contrastive"),
+        ([(60.0, 60.0)], "contrastive"),
+        ([(60.0, 50.0), (60.0, 80.0)], "contrastive"),
+        ([(math.nan, 50.0), (60.0, 80.0)], "relative"),
+    ],
+)
+def test_the_objective_with_the_lesser_mean_over_blocks_is_chosen(values, winner):
+    selection = ObjectivesStage(transformations=("rotate",)).select(arms(*values))
+    assert selection.objective_of == {"rotate": winner}
+    assert selection.reasons[0].startswith(f"rotate: {winner}; contrastive ")
+
+
+def test_a_block_that_lacks_an_arm_is_left_out_of_the_comparison():
+    stage = ObjectivesStage(transformations=("rotate",))
+    found = [*arms((60.0, 70.0)), finding("relative rotate", 2, 1.0)]
+    assert stage.select(found).objective_of == {"rotate": "contrastive"}
+    assert "over 1 block" in stage.select(found).reasons[0]
+    assert "no block has both arms" in stage.select(found[1:]).reasons[0]
+
+
+def test_a_transformation_without_parameters_is_contrastive():
+    selection = ObjectivesStage(transformations=("blur",)).select([])
+    assert selection.objective_of == {"blur": "contrastive"}
+
+
+def test_compositions_are_all_subsets_each_transformation_on_its_objective():
+    objective_of = {"blur": "contrastive", "rotate": "relative", "translate": "relative"}
+    before = {"objectives": Selection(stage="objectives", objective_of=objective_of)}
+    assert [cell.label for cell in CompositionsStage().cells(before)] == [
+        "contrastive none",
+        "contrastive blur",
+        "relative rotate",
+        "relative translate",
+        "mixed blur+rotate (rotate)",
+        "mixed blur+translate (translate)",
+        "relative rotate+translate",
+        "mixed blur+rotate+translate (rotate+translate)",
+    ]
+
+
+def test_seven_transformations_have_128_compositions():
+    objective_of = dict.fromkeys(SEVEN, "contrastive")
+    before = {"objectives": Selection(stage="objectives", objective_of=objective_of)}
+    assert len({cell.label for cell in CompositionsStage().cells(before)}) == 128
+
+
+def test_the_skeleton_is_exempt_and_differs_from_block_to_block():
+    objective_of = dict.fromkeys(SEVEN, "contrastive")
+    before = {"objectives": Selection(stage="objectives", objective_of=objective_of)}
+    stage = CompositionsStage(skeleton=16)
+    cells = stage.cells(before)
+    parts = [stage.exempt(cells, position) for position in range(8)]
+    assert all(len(part) == 16 for part in parts)
+    assert len(frozenset.union(*parts)) == 128
+    assert CompositionsStage(skeleton=0).exempt(cells, 0) == frozenset()
+
+
+def test_a_composition_of_one_is_the_very_trial_of_the_stage_before():
+    study = Study.parse({"name": "x", "stages": [{"kind": "objectives"}, {"kind": "compositions"}]})
+    first, second = study.all_stages
+    before = {"objectives": Selection(stage="objectives", objective_of={"rotate": "relative"})}
+    alone = next(c for c in study.resolve(second, before) if c.composition == ("rotate",))
+    rival = next(c for c in study.resolve(first, {}) if c.label == "relative rotate")
+    assert study.config(alone, 1) == study.config(rival, 1)
+
+
+def test_the_best_cell_has_the_least_mean_adjusted_for_the_blocks_it_was_stopped_in():
+    found = [
+        finding("contrastive blur", 1, 60.0),
+        finding("contrastive blur", 2, 70.0),
+        finding("contrastive noise", 1, 61.0),
+        finding("contrastive noise", 2, 67.0),
+        finding("contrastive sobel", 1, 59.5),
+        finding("contrastive sobel", 2, 59.5, "stopped"),
+        finding("contrastive cutout", 1, math.nan, "diverged"),
+    ]
+    cell, reason = best_cell(found)
+    assert cell.label == "contrastive sobel"
+    assert "63.50 mm, least of 3 over 2 blocks, of which it was completed in 1" in reason
+    assert best_cell(found[-1:]) is None
+
+
+def test_an_easy_block_alone_does_not_make_a_cell_the_best():
+    found = [
+        finding("contrastive blur", 1, 60.0),
+        finding("contrastive blur", 2, 70.0),
+        finding("contrastive sobel", 1, 61.0),
+    ]
+    cell, reason = best_cell(found)
+    assert cell.label == "contrastive blur"
+    assert reason == "contrastive blur: 65.00 mm, least of 2 over 2 blocks"
+
+
+def test_a_cell_completed_in_less_than_half_of_the_blocks_is_not_the_best():
+    found = [finding("contrastive blur", block, 60.0) for block in (1, 2, 3)]
+    found.append(finding("contrastive sobel", 1, 10.0))
+    cell, _ = best_cell(found)
+    assert cell.label == "contrastive blur"
+
+
+def searched(grid, points=2, **more):
+    """Return a stage that searches on rotate."""
+    return HyperparametersStage(composition=("rotate",), grid=grid, points=points, **more)
+
+
+def points_of(stage, objective):
+    return [cell.settings for cell in stage.cells({}) if cell.objective == objective]
+
+
+def test_hyperparameters_draws_as_many_points_for_each_objective_among_what_it_reads():
+    grid = {
+        "optimizer.lr_base": (1e-4, 3e-4, 1e-3),
+        "temperature": (0.1, 0.5),
+        "relative.weighting": ("learned", "fixed"),
+    }
+    stage = searched(grid, 4)
+    contrastive, relative = points_of(stage, "contrastive"), points_of(stage, "relative")
+    assert {frozenset(one) for one in contrastive} == {
+        frozenset(["optimizer.lr_base", "temperature"])
+    }
+    assert {frozenset(one) for one in relative} == {
+        frozenset(["optimizer.lr_base", "relative.weighting"])
+    }
+    assert len({str(one) for one in contrastive}) == len({str(one) for one in relative}) == 4
+    assert searched(grid, 4).cells({}) == stage.cells({})
+    assert searched(grid, 4, draw=2).cells({}) != stage.cells({})
+
+
+def test_where_objectives_read_the_same_options_their_points_are_the_same():
+    grid = {"optimizer.lr_base": (1e-4, 3e-4, 1e-3), "global_batch": (64, 128, 256)}
+    stage = searched(grid, 4)
+    assert points_of(stage, "contrastive") == points_of(stage, "relative")
+
+
+def test_no_point_of_a_search_can_be_stopped():
+    cells = searched({"optimizer.lr_base": (1e-4, 1e-3)}).cells({})
+    assert all(cell.exempt for cell in cells)
+
+
+def test_more_points_than_an_objective_has_are_refused():
+    with pytest.raises(ValueError, match=r"at most 2, the size of the grid .* relative"):
+        searched({"optimizer.lr_base": (1e-4, 1e-3), "temperature": (0.1, 0.5)}, 4)
+
+
+def test_the_mixed_objective_has_no_points_of_its_own():
+    with pytest.raises(ValueError, match="uses the settings selected for contrastive and relative"):
+        searched({"optimizer.lr_base": (1e-4, 1e-3)}, objectives=("contrastive", "mixed"))
+
+
+FOUR_KEYS = {
+    "optimizer.lr_base": (1e-4, 1e-3),
+    "global_batch": (64, 128),
+    "temperature": (0.1, 0.5),
+    "relative.weighting": ("learned", "fixed"),
+}
+
+
+def chosen_by_search(better):
+    """Return a study of a search and three transformations, and what the first two stages chose."""
+    stages = [
+        {"kind": "hyperparameters", "composition": ["rotate"], "grid": FOUR_KEYS, "points": 8},
+        {"kind": "objectives", "transformations": ["blur", "rotate", "translate"]},
+        {"kind": "compositions", "skeleton": 4},
+    ]
+    study = Study.parse({"name": "x", "stages": stages})
+    best = {
+        "contrastive": {"optimizer.lr_base": 1e-3, "global_batch": 64, "temperature": 0.1},
+        "relative": {
+            "optimizer.lr_base": 1e-4,
+            "global_batch": 128,
+            "relative.weighting": "fixed",
+        },
+    }
+    found = [
+        Finding(c, 1001, "completed", 100, 70.0 - (c.settings == best[c.objective]) - wins)
+        for c in study.resolve(study.all_stages[0], {})
+        for wins in [c.objective == better]
+    ]
+    objective_of = {"blur": "contrastive", "rotate": "relative", "translate": "relative"}
+    return study, {
+        "hyperparameters": study.all_stages[0].select(found),
+        "objectives": Selection(stage="objectives", objective_of=objective_of),
+    }
+
+
+@pytest.mark.parametrize(
+    ("better", "shared"), [("contrastive", (1e-3, 64)), ("relative", (1e-4, 128))]
+)
+def test_all_compositions_train_with_the_same_settings(better, shared):
+    study, before = chosen_by_search(better)
+    cells = study.resolve(study.all_stages[2], before)
+    configs = [study.config(cell, 1) for cell in cells]
+    assert len(cells) == 8
+    assert {(c.optimizer.lr_base, c.global_batch) for c in configs} == {shared}
+    mixed = [one for one in configs if one.objective == "mixed"]
+    assert {one.temperature for one in configs if one.objective != "relative"} == {0.1}
+    relative = [one for one in configs if one.objective != "contrastive"]
+    assert {one.relative.weighting for one in relative} == {"fixed"}
+    assert {(one.temperature, one.relative.weighting) for one in mixed} == {(0.1, "fixed")}
+    assert before["hyperparameters"].reasons[-1] == (
+        f"compositions and mixed cells: as {better} where objectives share a key"
+    )
+
+
+def test_after_a_search_a_composition_of_one_is_the_trial_of_the_better_objective():
+    study, before = chosen_by_search("relative")
+    arms_of = {c.label: c for c in study.resolve(study.all_stages[1], before)}
+    alone = [c for c in study.resolve(study.all_stages[2], before) if len(c.composition) == 1]
+    shared = [c for c in alone if arms_of.get(c.label) and c.objective == "relative"]
+    assert [c.composition for c in shared] == [("rotate",), ("translate",)]
+    assert all(study.config(c, 1) == study.config(arms_of[c.label], 1) for c in shared)
+
+
+def test_an_objective_has_its_settings_though_no_point_of_the_other_completed():
+    stage = searched({"optimizer.lr_base": (1e-4, 1e-3)})
+    outcome = {"contrastive": "diverged", "relative": "completed"}
+    found = [Finding(c, 1001, outcome[c.objective], 9, 70.0) for c in stage.cells({})]
+    settings = stage.select(found).settings
+    alone = {"optimizer.lr_base": 1e-4}
+    assert settings == {"relative": alone, "mixed": alone}
+    assert stage.select([]).settings == {}
+
+
+def test_settings_that_were_chosen_hold_in_later_stages_for_their_objective():
+    grid = {"optimizer.lr_base": (1e-4, 1e-3)}
+    stages = [
+        {"kind": "hyperparameters", "composition": ["rotate"], "grid": grid, "points": 2},
+        {"kind": "objectives", "transformations": ["rotate"]},
+    ]
+    study = Study.parse({"name": "x", "stages": stages})
+    search, objectives = study.all_stages
+    cells = study.resolve(search, {})
+    values = {"contrastive": {1e-4: 60.0, 1e-3: 61.0}, "relative": {1e-4: 60.0, 1e-3: 59.0}}
+    found = [
+        Finding(c, 1001, "completed", 100, values[c.objective][c.settings["optimizer.lr_base"]])
+        for c in cells
+    ]
+    before = {"hyperparameters": search.select(found)}
+    rates = {
+        c.objective: study.config(c, 1).optimizer.lr_base for c in study.resolve(objectives, before)
+    }
+    assert rates == {"contrastive": 1e-4, "relative": 1e-3}
+    assert study.config(cells[0], 1001).seed == 1001
+
+
+def test_the_best_cell_moves_to_other_data_and_stands_beside_supervised_arms():
+    best = Cell(composition=("rotate",), objective="relative")
+    before = {"compositions": Selection(stage="compositions", best=best)}
+    sets = [
+        {
+            "data": {"name": "freihand", "pretrain": {"name": "interhand"}},
+            "settings": {"epochs": 19},
+        }
+    ]
+    moved = CrossDatasetStage.parse({"sets": sets}).cells(before)
+    assert [cell.label for cell in moved] == [
+        "relative rotate",
+        "relative rotate epochs=19 on freihand after interhand",
+    ]
+    arms_ = SupervisedStage().cells(before)
+    assert [cell.label for cell in arms_] == [
+        "relative rotate",
+        "supervised",
+        "supervised rotate",
+    ]
+    assert all(cell.exempt for cell in (*moved, *arms_))
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ([{"kind": "compositions"}], "after 'objectives', expected an earlier stage"),
+        ([{"kind": "objectives"}, {"kind": "objectives"}], "two stages are called 'objectives'"),
+        ([{"kind": "objektives"}], "objektives"),
+        (
+            [
+                {
+                    "kind": "hyperparameters",
+                    "composition": ["rotate"],
+                    "points": 3,
+                    "grid": {"optimizer.lr_base": [1e-4, 1e-3]},
+                }
+            ],
+            "expected at most 2",
+        ),
+        (
+            [
+                {
+                    "kind": "hyperparameters",
+                    "composition": ["rotate"],
+                    "points": 2,
+                    "seeds": [1],
+                    "grid": {"optimizer.lr_base": [1e-4, 1e-3]},
+                }
+            ],
+            r"seeds \[1\] are blocks that are reported",
+        ),
+        (
+            [
+                {
+                    "kind": "hyperparameters",
+                    "composition": ["rotate"],
+                    "points": 2,
+                    "grid": {"temperatur": [0.1, 0.5]},
+                }
+            ],
+            "did you mean 'temperature'",
+        ),
+        ([{"kind": "cells", "all": []}], "at least 1 cell"),
+        ([{"kind": "objectives"}, {"kind": "compositions", "skeleton": 12}], "power of two"),
+    ],
+)
+def test_stages_that_make_no_sense_are_refused_with_the_reason(stages, said):
+    with pytest.raises(InputError, match=said):
+        Study.parse({"name": "x", "stages": stages})
+
+
+def mistakes(*stages):
+    with pytest.raises(InputError) as caught:
+        Study.parse({"name": "x", "stages": stages})
+    return [line.strip() for line in str(caught.value).splitlines()[1:]]
+
+
+def test_mistakes_of_every_stage_are_told_at_once_before_anything_runs():
+    sets = [
+        {"data": {"name": "procedural"}, "settings": {"epochz": 3, "global_batch": 1}},
+        {"data": {"name": "interhand"}, "settings": {"epochs": 5}},
+    ]
+    assert mistakes(
+        {"kind": "objectives", "transformations": ["noise", "rotate"]},
+        {"kind": "compositions", "transformations": ["cutout", "rotate"], "skeleton": 2},
+        {"kind": "cross_dataset", "sets": sets},
+        {"kind": "supervised", "after": "nowhere"},
+    ) == [
+        "stages.1.transformations: cutout: expected transformations compared by objectives: noise, "
+        "rotate",
+        "stages.1.skeleton: 2 cells cannot tell 2 transformations apart, expected 4 or more; "
+        "0: none",
+        "stages.2.sets.0.settings: global_batch: should be greater than or equal to 2 (got 1)",
+        "stages.2.sets.0.settings: epochz: unknown key (got 3); did you mean 'epochs'?",
+        "stages.2.sets.1.settings: optimizer.warmup_epochs must be less than epochs, got 10 of 5",
+        "stages.3.after: stage supervised: after 'nowhere', expected an earlier stage; valid: "
+        "objectives, compositions, cross_dataset",
+    ]
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_too_small_a_skeleton_is_refused_with_the_least_that_will_do(size):
+    said = f"stages.1.skeleton: {size} cells cannot tell 7 transformations apart, expected 8"
+    assert mistakes({"kind": "objectives"}, {"kind": "compositions", "skeleton": size})[
+        0
+    ].startswith(said)
+    Study.parse(
+        {"name": "x", "stages": [{"kind": "objectives"}, {"kind": "compositions", "skeleton": 8}]}
+    )
+
+
+def test_a_skeleton_of_more_than_ten_transformations_is_refused():
+    own = [f"tests.transforms.custom:{name}" for name in ("Dim", "Posterise")]
+    values = {
+        "name": "x",
+        "pretrain": {"augmentation": {"own": own}},
+        "stages": [
+            {"kind": "objectives", "transformations": [*TRANSFORMATIONS, "dim", "posterise"]},
+            {"kind": "compositions"},
+        ],
+    }
+    with pytest.raises(InputError, match=r"stages.1.skeleton: .* at most 10 .*; 0: none"):
+        Study.parse(values)
+
+
+@pytest.mark.parametrize(
+    ("follower", "said"),
+    [
+        ({"kind": "compositions"}, "expected a stage of kind objectives; 'first' is of kind cells"),
+        ({"kind": "compositions", "after": "search"}, "'search' is of kind hyperparameters"),
+        ({"kind": "supervised", "after": "search"}, "'search' is of kind hyperparameters"),
+    ],
+)
+def test_a_stage_follows_only_from_one_that_chooses_what_it_needs(follower, said):
+    first = {"kind": "cells", "name": "first", "all": [{"composition": "blur"}]}
+    search = {"kind": "hyperparameters", "name": "search", "composition": ["rotate"]}
+    search |= {"grid": {"optimizer.lr_base": [1e-4, 1e-3]}, "points": 2}
+    found = mistakes(first, search, {"after": "first"} | follower)
+    assert len(found) == 1
+    assert found[0].startswith("stages.2.after: ")
+    assert said in found[0]
+
+
+def test_points_that_are_the_same_trial_are_refused():
+    grid = {"augmentation.blur.probability": [0.1, 0.5]}
+    search = {"kind": "hyperparameters", "composition": ["rotate"], "grid": grid, "points": 2}
+    said = "stages.0.grid: expected 4 points that are different trials, got 2"
+    assert mistakes(search)[0].startswith(said)
+
+
+def test_cells_that_are_listed_are_told_by_their_number():
+    cells = [{"composition": "blur"}, {"composition": "noise", "settings": {"epochs": 3}}]
+    with pytest.raises(InputError, match=r"cells.1: optimizer.warmup_epochs must be less"):
+        Study.parse({"name": "x", "cells": cells})
+
+
+def test_supervised_compositions_are_listed_in_any_order_and_run_once():
+    stage = SupervisedStage(compositions=(("translate", "rotate"),))
+    best = Cell(composition=("rotate", "translate"))
+    cells = stage.cells({"compositions": Selection(stage="compositions", best=best)})
+    assert [c.label for c in cells[1:]] == ["supervised", "supervised rotate+translate"]
+
+
+def test_a_study_needs_stages_or_cells_and_not_both():
+    with pytest.raises(InputError, match="at least 1 cell, or stages"):
+        Study.parse({"name": "x"})
+    with pytest.raises(InputError, match="got both"):
+        Study.parse(
+            {"name": "x", "stages": [{"kind": "objectives"}], "cells": [{"composition": "blur"}]}
+        )
+
+
+def test_a_study_with_stages_is_the_same_from_yaml(tmp_path):
+    values = {"name": "x", "stages": [{"kind": "objectives"}, {"kind": "compositions"}]}
+    study = Study.parse(values)
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(study.model_dump(mode="json")), encoding="utf-8")
+    assert Study.load(file) == study

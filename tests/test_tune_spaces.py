@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+import handssl
+from handssl.errors import InputError
+from handssl.planning.planned_trials import foresee
+from handssl.planning.remaining_work import work_of
+from handssl.scheduling.halving import Arm
+from handssl.scheduling.halving.rules import cohorts_of
+from handssl.study.stages import Selection
+from handssl.study.trials import plan_stage
+from tune_spaces import compositions, demo, hyperparameters, objectives, paper, published, smoke
+
+FOUR = {"color_jitter", "rotate", "scale", "translate"}
+
+
+def test_the_cells_are_those_of_section_4_2() -> None:
+    cells = objectives.study().all_stages[0].cells({})
+    contrastive = {cell.composition for cell in cells if cell.objective == "contrastive"}
+    relative = {cell.composition for cell in cells if cell.objective == "relative"}
+    seven = ("blur", "color_jitter", "cutout", "noise", "rotate", "sobel", "translate")
+    assert contrastive == {(name,) for name in seven}
+    assert relative == {("color_jitter",), ("rotate",), ("translate",)}
+    assert len(cells) == 10
+
+
+def test_exactly_the_six_cells_with_a_rival_are_exempt_from_stopping() -> None:
+    exempt = [
+        cell.composition[0] for cell in objectives.study().all_stages[0].cells({}) if cell.exempt
+    ]
+    assert sorted(exempt) == sorted(["translate", "rotate", "color_jitter"] * 2)
+
+
+def test_an_unknown_transformation_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(InputError, match="did you mean 'rotate'"):
+        objectives.study(transformations=["rotat"])
+
+
+@pytest.mark.parametrize("size", list(demo.SIZES))
+def test_every_size_of_the_demo_is_a_valid_study(size: str) -> None:
+    study = demo.study(size)
+    assert study.blocks == demo.SIZES[size].blocks
+    assert study.halving is not None
+    assert study.halving.grace_epochs < study.pretrain.epochs
+    assert study.references
+
+
+def test_the_demo_of_compositions_puts_each_transformation_on_the_objective_it_won() -> None:
+    first, second = demo.study("compositions").all_stages
+    assert len(first.cells({})) == 6
+    won = {"translate": "relative", "rotate": "contrastive", "color_jitter": "relative"}
+    cells = second.cells({"objectives": Selection(stage="objectives", objective_of=won)})
+    assert len(cells) == 8
+    assert cells[-1].label == "mixed color_jitter+rotate+translate (color_jitter+translate)"
+
+
+def test_an_unknown_size_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(InputError, match="did you mean 'small'"):
+        demo.study("smal")
+
+
+def test_the_smoke_study_has_the_cells_of_the_demo() -> None:
+    assert smoke.study().stages == demo.study().stages
+
+
+def test_importing_handssl_costs_nothing_and_its_names_resolve() -> None:
+    code = (
+        "import sys, handssl\n"
+        "assert not {'torch', 'ray', 'mlflow', 'pydantic'} & set(sys.modules)\n"
+        "for name in handssl.__all__: getattr(handssl, name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_name_handssl_does_not_have_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        handssl.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("space", [compositions, objectives, paper, published])
+def test_every_study_of_the_paper_can_be_written_as_yaml_and_read_again(space, tmp_path) -> None:
+    study = space.study()
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(study.model_dump(mode="json")), encoding="utf-8")
+    assert type(study).load(file) == study
+
+
+def test_the_published_compositions_are_all_subsets_of_four_on_each_objective() -> None:
+    cells = published.study().cells
+    for objective in ("contrastive", "relative"):
+        composed = [c for c in cells if c.objective == objective and set(c.composition) <= FOUR]
+        assert len({c.composition for c in composed}) == 15
+    assert all(cell.exempt for cell in cells)
+    assert {c.composition[0] for c in cells if not set(c.composition) <= FOUR} == {
+        *("blur", "color_drop", "cutout", "noise", "sobel")
+    }
+
+
+def test_the_search_of_the_paper_tries_as_many_different_trials_of_each_objective() -> None:
+    study = paper.study(search=True)
+    trials = plan_stage(study, study.all_stages[0], {}, lambda data: "data")
+    ids = [{t.trial_id for t in trials if t.objective == o} for o in ("contrastive", "relative")]
+    assert [len(one) for one in ids] == [12, 12]
+    assert len(trials) == 24
+    read = set(hyperparameters.GRID)
+    own = ("relative.weighting", "temperature")
+    for cell, other in zip(("contrastive", "relative"), own, strict=True):
+        keys = [set(c.settings) for c in study.all_stages[0].cells({}) if c.objective == cell]
+        assert all(one == read - {other} for one in keys)
+
+
+def test_no_point_of_the_search_competes_with_another_and_the_plan_counts_all_epochs() -> None:
+    study = paper.study(search=True)
+    assert study.halving is not None
+    trials = plan_stage(study, study.all_stages[0], {}, lambda data: "data")
+    arms = [Arm(t.trial_id, t.block, t.exempt, t.epochs) for t in trials]
+    assert cohorts_of(arms, study.halving.rules(study.pretrain.epochs)) == []
+    work = work_of(study, foresee(study, lambda data: "data", {}), {})
+    assert work[0].epochs == 24 * study.pretrain.epochs
