@@ -26,25 +26,25 @@ if TYPE_CHECKING:
     from handssl.execution.status import status
     from handssl.execution.stream import stream
     from handssl.models.encoder import Encoder
-    from handssl.planning.execution_options import Running
+    from handssl.planning.execution_options import ExecutionOptions
     from handssl.report.of_study import write_report
     from handssl.scheduling.simulation import simulate
     from handssl.service.client.remote_job import Job, submit
     from handssl.study.study import Cell, Halving, Study
     from handssl.training.config import PretrainConfig
-    from handssl.transforms.custom import OwnTransformation
+    from handssl.transforms.custom import CustomTransformation
 
 _HOME = {
     "Cell": "handssl.study.study",
     "Encoder": "handssl.models.encoder",
     "Halving": "handssl.study.study",
     "Job": "handssl.service.client.remote_job",
-    "OwnTransformation": "handssl.transforms.custom",
+    "CustomTransformation": "handssl.transforms.custom",
     "PackedData": "handssl.data.config",
     "PretrainConfig": "handssl.training.config",
     "ProceduralData": "handssl.data.config",
     "Reader": "handssl.data.sample",
-    "Running": "handssl.planning.execution_options",
+    "ExecutionOptions": "handssl.planning.execution_options",
     "Sample": "handssl.data.sample",
     "SearchResult": "handssl.execution.search",
     "Study": "handssl.study.study",
@@ -65,15 +65,15 @@ _HOME = {
 
 __all__ = [
     "Cell",
+    "CustomTransformation",
     "Encoder",
+    "ExecutionOptions",
     "Halving",
     "Job",
-    "OwnTransformation",
     "PackedData",
     "PretrainConfig",
     "ProceduralData",
     "Reader",
-    "Running",
     "Sample",
     "SearchResult",
     "Study",

@@ -8,7 +8,7 @@ import yaml
 
 import handssl
 from handssl.errors import InputError
-from handssl.planning.planned_trials import foresee
+from handssl.planning.planned_trials import plan_stages
 from handssl.planning.remaining_work import work_of
 from handssl.scheduling.halving import Arm
 from handssl.scheduling.halving.rules import cohorts_of
@@ -121,5 +121,5 @@ def test_no_point_of_the_search_competes_with_another_and_the_plan_counts_all_ep
     trials = plan_stage(study, study.all_stages[0], {}, lambda data: "data")
     arms = [Arm(t.trial_id, t.block, t.exempt, t.epochs) for t in trials]
     assert cohorts_of(arms, study.halving.rules(study.pretrain.epochs)) == []
-    work = work_of(study, foresee(study, lambda data: "data", {}), {})
+    work = work_of(study, plan_stages(study, lambda data: "data", {}), {})
     assert work[0].epochs == 24 * study.pretrain.epochs

@@ -122,7 +122,7 @@ def _training() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _custom() -> Iterator[tuple[str, dict[str, Any]]]:
-    augmentation = {"own": CUSTOM}
+    augmentation = {"custom": CUSTOM}
     for chosen in (["darker"], ["mirrored"], ["darker", "mirrored"], ["rotate", "darker"]):
         fields = {"composition": chosen, "augmentation": augmentation}
         yield f"custom {'+'.join(chosen)}", fields

@@ -11,7 +11,7 @@ import torch
 
 from handssl.bench.rates import OnProgress, Rate
 from handssl.data.splits import StudyData
-from handssl.distributed.local_ranks import together
+from handssl.distributed.local_ranks import spawn_ranks
 from handssl.training import Execution, PretrainConfig, Pretraining
 
 
@@ -45,7 +45,7 @@ def bench_scaling(
     found = {}
     for done, count in enumerate(workers, start=1):
         settings = (data, config, execution, steps, rounds, threads)
-        (seconds, *_) = together(_seconds, count, *settings, backend=backend)
+        (seconds, *_) = spawn_ranks(_seconds, count, *settings, backend=backend)
         views = steps * seconds.pop()
         rates = [views / one for one in seconds]
         found[count] = Rate(str(count), statistics.median(rates), (min(rates), max(rates)))

@@ -11,7 +11,7 @@ import click
 from handssl.cli.options import parse_size
 
 if TYPE_CHECKING:
-    from handssl.planning.execution_options import Running
+    from handssl.planning.execution_options import ExecutionOptions
 
 _OPTIONS = (
     click.option(
@@ -28,7 +28,9 @@ _OPTIONS = (
         help="Ray Train workers of each trial; results do not depend on it.",
     ),
     click.option(
-        "--at-once", type=click.IntRange(min=1), help="Trials at the same time; default: all fit."
+        "--max-concurrent-trials",
+        type=click.IntRange(min=1),
+        help="Trials at the same time; default: all fit.",
     ),
     click.option(
         "--trials-per-gpu",
@@ -43,8 +45,8 @@ _OPTIONS = (
         help="How often a trial whose process was lost is started again.",
     ),
     click.option(
-        "--silence",
-        "silence_s",
+        "--hang-timeout",
+        "hang_timeout_s",
         type=click.FloatRange(min=1),
         default=3600.0,
         show_default=True,
@@ -67,13 +69,13 @@ _OPTIONS = (
 )
 
 
-def placing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options to a command, which receives their values as `how`, a `Running`."""
+def execution_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a command, which receives their values as `how`, a `ExecutionOptions`."""
 
     @functools.wraps(command)
     def with_running(**values: Any) -> Any:
         own = {name: values.pop(name) for name in _NAMES}
-        return command(**values, how=_running(own))
+        return command(**values, how=_options(own))
 
     for option in reversed(_OPTIONS):
         with_running = option(with_running)
@@ -81,14 +83,14 @@ def placing(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _NAMES = (
-    *("address", "workers", "at_once", "trials_per_gpu", "retries", "silence_s"),
+    *("address", "workers", "max_concurrent_trials", "trials_per_gpu", "retries", "hang_timeout_s"),
     *("patience_s", "checkpoint_bytes"),
 )
 
 
-def _running(values: dict[str, Any]) -> Running:
-    from handssl.planning.execution_options import Running
+def _options(values: dict[str, Any]) -> ExecutionOptions:
+    from handssl.planning.execution_options import ExecutionOptions
 
     if (text := values["checkpoint_bytes"]) is not None:
         values["checkpoint_bytes"] = parse_size(text, "--checkpoint-bytes")
-    return Running.parse(values)
+    return ExecutionOptions.parse(values)

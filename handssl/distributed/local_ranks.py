@@ -23,7 +23,7 @@ class RanksError(HandsslError):
     """A rank failed or did not finish in time."""
 
 
-def together(
+def spawn_ranks(
     work: Callable[..., Any],
     count: int,
     *arguments: Any,

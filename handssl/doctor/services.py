@@ -43,7 +43,9 @@ def check_mlflow(settings: Settings) -> Finding:
     if uri.startswith("http") and (reason := _silent(uri)) is not None:
         return Finding("mlflow", "failed", f"{shown}: {reason}", _mlflow_fix(shown, reason))
     try:
-        found = ask("handssl.tracking.mlflow_check:look", uri, timeout_s=settings.mlflow_timeout_s)
+        found = ask(
+            "handssl.tracking.mlflow_check:check_mlflow", uri, timeout_s=settings.mlflow_timeout_s
+        )
     except NoAnswerError as error:
         reason = str(error)
         return Finding("mlflow", "failed", f"{shown}: {reason}", _mlflow_fix(shown, reason))
@@ -58,7 +60,7 @@ def check_ray(settings: Settings) -> Finding:
         return Finding("ray", "failed", f"{address}: {reason}", fix)
     try:
         found = ask(
-            "handssl.execution.cluster.check:look", address, timeout_s=settings.ray_timeout_s
+            "handssl.execution.cluster.check:check_ray", address, timeout_s=settings.ray_timeout_s
         )
     except NoAnswerError as error:
         return Finding("ray", "failed", f"{address or 'local'}: {error}", _ray_fix(address, error))

@@ -14,7 +14,7 @@ import torch
 from handssl.data.config import ProceduralData
 from handssl.data.preparation import prepare
 from handssl.data.splits import StudyData
-from handssl.distributed.local_ranks import together
+from handssl.distributed.local_ranks import spawn_ranks
 from handssl.errors import DataError, DivergedError
 from handssl.training import Execution, PretrainConfig, Pretraining
 
@@ -93,7 +93,7 @@ def summed(backend: str, timeout_s: float) -> dict[str, Any]:
         DataError: A sum is wrong.
     """
     start_s = time.perf_counter()
-    sums = together(own_share, 2, backend, backend=backend, timeout_s=timeout_s)
+    sums = spawn_ranks(own_share, 2, backend, backend=backend, timeout_s=timeout_s)
     if sums != [_EXPECTED, _EXPECTED]:
         raise DataError(f"expected the sum {_EXPECTED:g} in both processes, found {sums}")
     return {"seconds": time.perf_counter() - start_s}

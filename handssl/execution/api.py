@@ -12,7 +12,7 @@ from handssl.execution.cluster.address import resolve_address
 from handssl.execution.result import StudyResult
 from handssl.execution.storage import resolve_storage
 from handssl.execution.supervision.supervisor import Supervisor, is_connected
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.runtime.interruption import Interruption
 from handssl.study.events import Event, OnEvent
 from handssl.study.study import Study
@@ -25,7 +25,7 @@ def run(
     *,
     storage: Path | str | None = None,
     tracking_uri: str | None = None,
-    running: Running | None = None,
+    options: ExecutionOptions | None = None,
     on_event: OnEvent | None = None,
     interruption: Interruption | None = None,
 ) -> StudyResult:
@@ -33,7 +33,7 @@ def run(
 
     Ctrl-C and SIGTERM end it cleanly: finished trials are kept, running ones resume from their last
     epoch when the study is run again. Uses the Ray the caller has connected to, else that of
-    `running.address` or $RAY_ADDRESS, else a local Ray, which is stopped afterwards. Other studies
+    `options.address` or $RAY_ADDRESS, else a local Ray, which is stopped afterwards. Other studies
     may run on the same storage: a trial that several studies include is run once.
 
     The driver of Ray is a separate process, since the end of Ray ends its drivers: a local Ray is
@@ -44,7 +44,7 @@ def run(
         study: The study to run.
         storage: Folder of the results; default: HANDSSL_HOME, else ./handssl-runs.
         tracking_uri: MLflow store; default: SQLite in the storage.
-        running: Execution options: resources of trials, and handling of lost ones.
+        options: Execution options: resources of trials, and handling of lost ones.
         on_event: Called with every event, in this thread; see `handssl.study.events`.
         interruption: Setting its `requested` from another thread ends the study like Ctrl-C.
 
@@ -57,7 +57,7 @@ def run(
         DatabaseAwayError: The ledger's server is not reachable at the start or for ten minutes.
         ClusterLostError: The Ray of another process has ended, or a local Ray ended repeatedly.
     """
-    with runs(at_cluster(running, on_event or _ignore)) as run_one:
+    with runs(at_cluster(options, on_event or _ignore)) as run_one:
         return run_one(
             study,
             storage=storage,
@@ -67,51 +67,51 @@ def run(
         )
 
 
-def at_cluster(running: Running | None, on_event: OnEvent) -> Running:
+def at_cluster(options: ExecutionOptions | None, on_event: OnEvent) -> ExecutionOptions:
     """Return execution options with the resolved address, see `resolve_address`.
 
     Args:
-        running: Execution options given by the caller.
+        options: Execution options given by the caller.
         on_event: Called with a note if the address comes from the environment.
     """
-    running = running or Running()
+    options = options or ExecutionOptions()
     if is_connected():
-        return running  # the caller's connection takes precedence
-    return running.model_copy(update={"address": resolve_address(running.address, on_event)})
+        return options  # the caller's connection takes precedence
+    return options.model_copy(update={"address": resolve_address(options.address, on_event)})
 
 
 @contextmanager
-def runs(running: Running | None, *, kept: bool = False) -> Iterator[Run]:
+def runs(options: ExecutionOptions | None, *, kept: bool = False) -> Iterator[Run]:
     """Yield a function that runs a study; it can be called repeatedly.
 
     Args:
-        running: Execution options of all calls.
+        options: Execution options of all calls.
         kept: Whether one Ray is used for all calls.
     """
-    running = running or Running()
+    options = options or ExecutionOptions()
     if is_connected():
         from handssl.execution import study_runner
 
-        yield partial(study_runner.run, running=running)
+        yield partial(study_runner.run, options=options)
         return
-    with Supervisor(running, kept=kept) as supervisor:
-        yield partial(_run, supervisor, running)
+    with Supervisor(options, kept=kept) as supervisor:
+        yield partial(_run, supervisor, options)
 
 
 def _run(
     supervisor: Supervisor,
-    running: Running,
+    options: ExecutionOptions,
     study: Study,
     *,
     storage: Path | str | None,
     on_event: OnEvent | None,
     interruption: Interruption | None = None,
-    **options: Any,
+    **arguments: Any,
 ) -> StudyResult:
-    options |= {"study": study, "storage": resolve_storage(storage), "running": running}
+    arguments |= {"study": study, "storage": resolve_storage(storage), "options": options}
     with interruption or Interruption() as interruption:
         result: StudyResult = supervisor.call(
-            "handssl.execution.study_runner:run", on_event or _ignore, interruption, **options
+            "handssl.execution.study_runner:run", on_event or _ignore, interruption, **arguments
         )
         return result
 

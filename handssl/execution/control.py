@@ -17,7 +17,7 @@ from handssl.study.study import Study
 OVER = ("completed", "stopped", "diverged")
 
 
-def known_study(name: str, storage: Path | str | None = None) -> Study | None:
+def recorded_study(name: str, storage: Path | str | None = None) -> Study | None:
     """Return a study as it was last run, by its name alone.
 
     Args:
@@ -167,8 +167,8 @@ __all__ = [
     "cancel",
     "extend",
     "extension_of",
-    "known_study",
     "pause",
+    "recorded_study",
     "resume",
     "status",
 ]

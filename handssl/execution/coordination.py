@@ -59,12 +59,12 @@ class PeerCoordinator:
         """Return whether another driver has taken over a trial that this one works on."""
         return self._hold.is_lost(trial.trial_id)
 
-    def look_now_and_then(self) -> None:
+    def poll(self) -> None:
         """Call `look` unless it was called less than LOOK_S ago."""
         if time.monotonic() - self._looked_s >= LOOK_S:
-            self.look()
+            self.refresh()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Read what other drivers have recorded, and carry out users' requests."""
         if self._hold.others:
             self._learn([self._scheduler.trials[name] for name in self._hold.others])

@@ -17,7 +17,7 @@ from handssl.execution.datasets.resolver import DatasetResolver
 from handssl.execution.storage import resolve_storage
 from handssl.ledger.record import TrialRecord
 from handssl.objectives import ObjectiveName
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.study.cell import Cell
 from handssl.study.events import Event, OnEvent
 from handssl.study.study import Study
@@ -62,11 +62,11 @@ def search(
     composition: Sequence[str],
     objective: ObjectiveName = "contrastive",
     points: int = 20,
-    at_once: int = 1,
+    max_concurrent_trials: int = 1,
     blocks: Sequence[int] = (1001,),
     storage: Path | str | None = None,
     tracking_uri: str | None = None,
-    running: Running | None = None,
+    options: ExecutionOptions | None = None,
     on_event: OnEvent | None = None,
 ) -> SearchResult:
     """Search for settings of the pretraining with a searcher, batch after batch.
@@ -83,11 +83,11 @@ def search(
         composition: The fixed composition.
         objective: Objective of all points.
         points: Number of points.
-        at_once: Number of points suggested before the result of the first is known.
+        max_concurrent_trials: Number of points suggested before the result of the first is known.
         blocks: Seeds of each point.
         storage: Folder of the results, as for `handssl.run`.
         tracking_uri: MLflow store, as for `handssl.run`.
-        running: Execution options, as for `handssl.run`.
+        options: Execution options, as for `handssl.run`.
         on_event: Called with every event.
 
     Returns:
@@ -110,16 +110,18 @@ def search(
     found: list[Point] = []
     base = {"references": False, "halving": None, "stages": (), "blocks": tuple(blocks)}
     places = DatasetResolver(study, resolve_storage(storage), on_event or _ignore)
-    options = {"storage": storage, "tracking_uri": tracking_uri}
-    running = at_cluster(running, on_event or _ignore)
-    with runs(running, kept=True) as run:  # one Ray for all batches
+    arguments = {"storage": storage, "tracking_uri": tracking_uri}
+    options = at_cluster(options, on_event or _ignore)
+    with runs(options, kept=True) as run:  # one Ray for all batches
         while len(found) < points:
-            batch = _suggested(searcher, len(found), min(at_once, points - len(found)))
+            batch = _suggested(
+                searcher, len(found), min(max_concurrent_trials, points - len(found))
+            )
             if not batch:
                 break
             cells = _cells(fixed, batch)
             planned = _planned(study, base, cells.values())
-            result = run(planned, on_event=on_event, **options)
+            result = run(planned, on_event=on_event, **arguments)
             if result.interrupted:
                 break
             trials = plan_study(planned, places.fingerprint(planned.data))

@@ -23,7 +23,7 @@ from handssl.execution.study_runner import Sweep
 from handssl.execution.supervision.supervisor import Supervisor, is_connected
 from handssl.execution.train import worker_scaling
 from handssl.execution.trial_files import RunFile, write_error
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.planning.resources import Cluster
 from handssl.runtime.interruption import Interruption
 from handssl.study.events import Event, OnEvent, StepEnded, Tick, Waiting, WorkerEvent
@@ -61,7 +61,10 @@ def pretrain(run: RunConfig, *, on_event: OnEvent | None = None, **options: Any)
     if options.get("workers", 1) == 1 and address is None:
         return pretrain_here(run, on_event=told, **options)
     options["storage"] = resolve_storage(options.get("storage"))
-    with Interruption() as interruption, Supervisor(Running(address=address)) as supervisor:
+    with (
+        Interruption() as interruption,
+        Supervisor(ExecutionOptions(address=address)) as supervisor,
+    ):
         where = f"{__name__}:pretrain_here"
         result = supervisor.call(where, told, interruption, run=run, **options)
     return cast(StudyResult, result)

@@ -123,8 +123,8 @@ def _files(
         "study.yaml": yaml.safe_dump(values, sort_keys=False),
         "trials.csv": _csv([_PLAN, *plan]),
     }
-    if registered := ledger.studies.plan(study.name):
-        files["plan.json"] = json.dumps(registered, indent=1, sort_keys=True)
+    if preregistration := ledger.studies.plan(study.name):
+        files["plan.json"] = json.dumps(preregistration, indent=1, sort_keys=True)
     if selection is not None:
         files["selection.json"] = selection.model_dump_json(indent=1)
         files["curves.csv"] = _curves(trials, ledger)

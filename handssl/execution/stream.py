@@ -13,7 +13,7 @@ from handssl.execution.result import StudyResult
 from handssl.execution.storage import resolve_storage
 from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.runtime.interruption import Interruption
 from handssl.study.events import Ended, Event, OnEvent
 from handssl.study.study import Study
@@ -26,7 +26,7 @@ class Stream:
         study: The study to run.
         storage: Folder of the results, as for `handssl.run`.
         tracking_uri: MLflow store, as for `handssl.run`.
-        running: Execution options, as for `handssl.run`.
+        options: Execution options, as for `handssl.run`.
         on_event: Called with every event, in another thread.
 
     Attributes:
@@ -39,7 +39,7 @@ class Stream:
         *,
         storage: Path | str | None = None,
         tracking_uri: str | None = None,
-        running: Running | None = None,
+        options: ExecutionOptions | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
         self.result: StudyResult | None = None
@@ -47,8 +47,8 @@ class Stream:
         self._events: queue.Queue[Event | None] = queue.Queue()
         self._error: BaseException | None = None
         self._interruption = Interruption()
-        options = {"storage": self._storage, "tracking_uri": tracking_uri, "running": running}
-        self._thread = threading.Thread(target=self._run, args=(options,), name="stream")
+        arguments = {"storage": self._storage, "tracking_uri": tracking_uri, "options": options}
+        self._thread = threading.Thread(target=self._run, args=(arguments,), name="stream")
         self._thread.start()
 
     def __iter__(self) -> Iterator[TrialRecord]:
@@ -78,10 +78,10 @@ class Stream:
         self._interruption.requested = True
         self._thread.join()
 
-    def _run(self, options: dict[str, Any]) -> None:
+    def _run(self, arguments: dict[str, Any]) -> None:
         try:
-            options |= {"on_event": self._told, "interruption": self._interruption}
-            self.result = run(self._study, **options)
+            arguments |= {"on_event": self._told, "interruption": self._interruption}
+            self.result = run(self._study, **arguments)
         except BaseException as error:
             self._error = error
         finally:
@@ -93,15 +93,15 @@ class Stream:
         self._events.put(event)
 
 
-def stream(study: Study, **options: Any) -> Stream:
+def stream(study: Study, **arguments: Any) -> Stream:
     """Run a study and iterate over its trials as they end.
 
     Args:
         study: The study to run.
-        options: Further arguments of `Stream`.
+        arguments: Further arguments of `Stream`.
 
     Returns:
         An iterator over records, which is also a context manager: leaving it early stops the study
         cleanly.
     """
-    return Stream(study, **options)
+    return Stream(study, **arguments)

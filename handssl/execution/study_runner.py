@@ -19,9 +19,9 @@ from handssl.execution.stage_summary import stage_view
 from handssl.execution.storage import default_tracking_uri, locked, resolve_storage
 from handssl.execution.trial_claims import TrialClaims
 from handssl.execution.tune.executor import StageContext, tune_trials
-from handssl.execution.warm_starts import origins
+from handssl.execution.warm_starts import warm_starts
 from handssl.ledger import Ledger
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.planning.preregistration import is_single
 from handssl.planning.preregistration import keep as keep_plan
 from handssl.planning.resources import Cluster, shared
@@ -30,7 +30,7 @@ from handssl.runtime.retry import RetryPolicy
 from handssl.runtime.secrets import require_no_secret
 from handssl.runtime.shell_commands import command
 from handssl.study.events import Event, OnEvent, Planned, Selected, Stopping, StudyMessage, Tick
-from handssl.study.extension import extended, said_extension
+from handssl.study.extension import describe_extension, extended
 from handssl.study.stages import Selection, Stage
 from handssl.study.study import Study
 from handssl.study.trials import PlannedTrial, StudyScheduler, plan_stage, stage_scheduler
@@ -42,7 +42,7 @@ def run(
     *,
     storage: Path | str | None = None,
     tracking_uri: str | None = None,
-    running: Running | None = None,
+    options: ExecutionOptions | None = None,
     on_event: OnEvent | None = None,
     interruption: Interruption | None = None,
 ) -> StudyResult:
@@ -54,7 +54,7 @@ def run(
     folder = resolve_storage(storage)
     with locked(folder, shared=True), interruption or Interruption() as interruption:
         sweep = Sweep(study, folder, tracking_uri or default_tracking_uri(folder), interruption)
-        sweep.running = running or Running()
+        sweep.options = options or ExecutionOptions()
         sweep.obey(on_event or _ignore)
         return sweep.until_interrupted(on_event or _ignore)
 
@@ -75,7 +75,7 @@ class Sweep:
         require_no_secret("tracking_uri", tracking_uri)
         self.study, self.storage, self.tracking_uri = study, storage, tracking_uri
         self.interruption, self.interrupted, self.ended_by = interruption, False, "time"
-        self.running = Running()
+        self.options = ExecutionOptions()
         self.store = Ledger(storage)
         self.trials: tuple[PlannedTrial, ...] = ()
         self.selections: dict[str, Selection] = {}
@@ -92,7 +92,7 @@ class Sweep:
             raise PausedStudyError(f"study {self.study.name} is paused; resume it with `{go_on}`")
         study = extended(self.study, asked)
         if study != self.study:
-            on_event(StudyMessage(f"extended: {said_extension(asked)}"))
+            on_event(StudyMessage(f"extended: {describe_extension(asked)}"))
         self.study = study
 
     def until_interrupted(self, on_event: OnEvent) -> StudyResult:
@@ -113,7 +113,7 @@ class Sweep:
         return self.result()
 
     def _hold(self) -> TrialClaims:
-        name, patience_s = self.study.name, self.running.patience_s
+        name, patience_s = self.study.name, self.options.patience_s
         try:
             with self.interruption.at_once():
                 return TrialClaims(self.store.claims, name, patience_s=patience_s)
@@ -153,13 +153,13 @@ class Sweep:
         for trial in scheduler.stopped():
             if scheduler.outcomes.get(trial.trial_id) not in FINISHED:
                 recorder.end(trial, "stopped")
-        company = PeerCoordinator(
+        peers = PeerCoordinator(
             scheduler, recorder, self.hold, self.store, self.study.name, on_event
         )
-        company.look()
+        peers.refresh()
         self._show(stage, trials)
         if scheduler.missing:
-            self.company = company
+            self.peers = peers
             self.execute(scheduler, recorder, on_event)
         else:
             on_event(Planned(self.study, trials, (), slots=1, stage=stage.name))
@@ -187,9 +187,9 @@ class Sweep:
 
     def execute(self, scheduler: StudyScheduler, recorder: Recorder, on_event: OnEvent) -> None:
         """Run the missing trials of a stage, here in Ray Tune."""
-        running = shared(self.running, [trial.config for trial in scheduler.missing])
+        options = shared(self.options, [trial.config for trial in scheduler.missing])
         with (
-            ray_cluster(running.address, running=running) as cluster,
+            ray_cluster(options.address, options=options) as cluster,
             watching(owned=cluster.owned) as watch,
         ):
             self.interruption.listen()
@@ -201,21 +201,21 @@ class Sweep:
             planned = self.planned(scheduler, cluster)
             recorder.devices = planned.devices
             on_event(planned)
-            budget = Budget(self.storage, self.running.checkpoint_bytes, scheduler, self.store)
-            sweeping = StageContext(
+            budget = Budget(self.storage, self.options.checkpoint_bytes, scheduler, self.store)
+            context = StageContext(
                 scheduler,
                 recorder,
                 self.hold,
-                self.company,
-                running,
+                self.peers,
+                options,
                 data={trial.trial_id: self.places.located(trial) for trial in scheduler.missing},
-                origins=origins(scheduler.missing, self.store),
+                warm_starts=warm_starts(scheduler.missing, self.store),
                 storage=self.storage,
                 on_step=lambda: self._on_watched_step(on_event, watch, owned=cluster.owned),
                 require_ray=watch.require_now,
                 on_over=budget.keep,
             )
-            tune_trials(sweeping, cluster)
+            tune_trials(context, cluster)
             self._require_over(scheduler, on_event)
 
     def _require_over(self, scheduler: StudyScheduler, on_event: OnEvent) -> None:
@@ -232,8 +232,8 @@ class Sweep:
 
     def _on_step(self, on_event: OnEvent, *, owned: bool) -> None:
         on_event(Tick())
-        self.company.look_now_and_then()
-        taken, paused = self.hold.is_study_lost, self.company.is_paused
+        self.peers.poll()
+        taken, paused = self.hold.is_study_lost, self.peers.is_paused
         if taken:
             on_event(
                 StudyMessage(

@@ -10,7 +10,7 @@ from handssl.study.trials import PlannedTrial
 from handssl.training.branch import is_shorter
 
 
-def origins(trials: Iterable[PlannedTrial], ledger: Ledger) -> dict[str, Path]:
+def warm_starts(trials: Iterable[PlannedTrial], ledger: Ledger) -> dict[str, Path]:
     """Return for each trial the folder of the same run with fewer epochs, if there is one.
 
     Of several runs, the one with the most epochs is chosen. The trial itself checks whether it can

@@ -13,7 +13,7 @@ SILENCE_FILE = "silence.txt"
 
 
 @contextmanager
-def watched(folder: Path, limit_s: float, fence: Fence | None = None) -> Iterator[None]:
+def watchdog(folder: Path, limit_s: float, fence: Fence | None = None) -> Iterator[None]:
     """Kill this process if the block takes too long.
 
     A C thread of `faulthandler` does it without the GIL, so code that never releases the GIL is

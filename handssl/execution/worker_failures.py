@@ -106,7 +106,7 @@ def meaning_of(error: BaseException | None) -> Meaning | None:
     return None
 
 
-def said_of_loss(text: str) -> str:
+def describe_failure(text: str) -> str:
     """Describe the loss of a process in words, without Ray's ids and guesses.
 
     Args:
@@ -123,10 +123,10 @@ def said_of_loss(text: str) -> str:
     """
     lines = text.strip().splitlines() or ["no error message"]
     meant = (words for sign, words in _SIGNS if sign in text)
-    return next(meant, None) or _said_by_class(text) or lines[-1].strip()
+    return next(meant, None) or _describe_by_class(text) or lines[-1].strip()
 
 
-def _said_by_class(text: str) -> str:
+def _describe_by_class(text: str) -> str:
     """Return the description of the last class in a text that has only one meaning."""
     names = [name for name in _NAMED.findall(text) if name in MEANINGS and name not in _GENERAL]
     return MEANINGS[names[-1]].words if names else ""

@@ -58,7 +58,7 @@ def encoder_name(factory: Callable[..., Any]) -> str:
     return f"{module}:{name}"
 
 
-def build_own(config: EncoderConfig) -> Encoder:
+def build_custom(config: EncoderConfig) -> Encoder:
     """Build the encoder named by `package.module:factory` and check it on a batch.
 
     Args:

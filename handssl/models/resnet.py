@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from handssl.models.config import EncoderConfig
-from handssl.models.encoder import Encoder, build_own
+from handssl.models.encoder import Encoder, build_custom
 
 
 class ResNet18(Encoder):
@@ -52,7 +52,7 @@ def build_encoder(config: EncoderConfig) -> Encoder:
         InputError: It is a custom one that cannot be imported or is not an encoder.
     """
     own = config.name != "resnet18"
-    encoder = build_own(config) if own else ResNet18(config.width)
+    encoder = build_custom(config) if own else ResNet18(config.width)
     return encoder.to(memory_format=torch.channels_last)
 
 

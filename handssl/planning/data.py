@@ -35,7 +35,7 @@ class DataFacts:
     bytes_to_make: int = 0
 
 
-def look(data: DataConfig, storage: Path) -> DataFacts:
+def inspect_dataset(data: DataConfig, storage: Path) -> DataFacts:
     """Return what is known of a dataset; nothing is written.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from handssl.planning.confounding import in_words, over_blocks, within_a_block
-from handssl.planning.planned_trials import ForeseenStage, transformations_of
+from handssl.planning.planned_trials import PlannedStage, transformations_of
 from handssl.planning.variation import Variation
 from handssl.stats.power import main_effect_mm, paired_mm, skeleton_effect_mm
 from handssl.study.study import Study
@@ -29,7 +29,7 @@ class Detectable:
 
 
 def detectable_effects(
-    study: Study, stages: Sequence[ForeseenStage], variation: Variation
+    study: Study, stages: Sequence[PlannedStage], variation: Variation
 ) -> list[Detectable]:
     """Return the detectable differences of each stage.
 
@@ -48,7 +48,7 @@ def detectable_effects(
     return found
 
 
-def _main_effects(one: ForeseenStage, blocks: int, sd_mm: float) -> list[Detectable]:
+def _main_effects(one: PlannedStage, blocks: int, sd_mm: float) -> list[Detectable]:
     cells, name = 2 ** len(transformations_of(one)), one.stage.name
     whole = main_effect_mm(sd_mm, cells, blocks)
     found = [Detectable(name, f"main effect, all {cells} cells trained to the end", whole)]
@@ -60,7 +60,7 @@ def _main_effects(one: ForeseenStage, blocks: int, sd_mm: float) -> list[Detecta
     return found
 
 
-def confounding(study: Study, stage: ForeseenStage) -> list[str]:
+def confounding(study: Study, stage: PlannedStage) -> list[str]:
     """Describe what a stage's skeleton confounds; empty for stages without skeleton.
 
     Args:

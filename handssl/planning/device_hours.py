@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from handssl.planning.timing import Measured, Timing
-from handssl.planning.trial_size import weigh
+from handssl.planning.trial_size import trial_size
 from handssl.study.trials import PlannedTrial
 from handssl.training.config import PretrainConfig
 from handssl.training.metrics import diagnosis_stride
@@ -83,7 +83,7 @@ class Clock:
     def epoch_s(self, trial: PlannedTrial) -> float:
         """Return the seconds per epoch: training, probe, and its share of diagnostics."""
         images = self._images_of(trial)
-        views = weigh(trial.config).views_per_epoch(trial.config, images["pretrain"])
+        views = trial_size(trial.config).views_per_epoch(trial.config, images["pretrain"])
         probed = images["probe"] + images["select"]
         diagnosed_s = self._measured.diagnosis_s / diagnosis_stride(max(1.0, views))
         return (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handssl.planning.data import DataFacts
-from handssl.planning.trial_size import weigh
+from handssl.planning.trial_size import trial_size
 from handssl.study.trials import PlannedTrial
 from handssl.training import Execution
 
@@ -66,7 +66,7 @@ def disk_peak(
     checkpoints = encoders = records = 0.0
     largest = 0
     for trial, epochs, chance in missing:
-        weight = weigh(trial.config)
+        weight = trial_size(trial.config)
         checkpoints += weight.checkpoint_bytes * min(kept, max(1.0, epochs))
         encoders += weight.encoder_bytes * chance
         records += epochs * _RECORD_BYTES

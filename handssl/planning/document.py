@@ -40,7 +40,7 @@ def document(plan: StudyPlan) -> dict[str, Any]:
 
 
 def _stage(plan: StudyPlan, work: StageWork) -> dict[str, Any]:
-    one = work.foreseen
+    one = work.planned
     return {
         "name": one.stage.name,
         "kind": one.stage.kind,

@@ -13,7 +13,7 @@ from handssl.training.execution import Execution
 Count = Annotated[int, Field(ge=1)]
 
 
-class Running(Config):
+class ExecutionOptions(Config):
     """Execution options: resources of trials, and handling of lost ones.
 
     Attributes:
@@ -22,11 +22,11 @@ class Running(Config):
             (also `local`).
         workers: Ray Train workers of each trial; with 1, trials run in reused actors, which saves
             seconds per trial.
-        at_once: Maximum number of trials that run at the same time; None: as many as fit.
+        max_concurrent_trials: Maximum number of trials at the same time; None: as many as fit.
         trials_per_gpu: Trials that share a GPU, with one worker each; None: as many as fit into its
             memory, at most four, and one if its memory is not known.
         retries: How often a trial is given to another process after its process was lost.
-        silence_s: Seconds without a finished epoch after which a trial's process is killed and
+        hang_timeout_s: Seconds without a finished epoch after which a trial's process is killed and
             counts as lost.
         wave: Segments of trials after which Ray Tune is restarted, so that its memory is bounded.
         patience_s: Seconds to wait for another driver of the study before giving up.
@@ -41,10 +41,10 @@ class Running(Config):
 
     address: str | None = None
     workers: Count = 1
-    at_once: Count | None = None
+    max_concurrent_trials: Count | None = None
     trials_per_gpu: Annotated[int, Field(ge=1, le=64)] | None = None
     retries: Annotated[int, Field(ge=0)] = 2
-    silence_s: Annotated[float, Field(gt=0)] = 3600.0
+    hang_timeout_s: Annotated[float, Field(gt=0)] = 3600.0
     wave: Count = 500
     patience_s: Annotated[float, Field(ge=0)] = 0.0
     checkpoint_bytes: Count | None = None

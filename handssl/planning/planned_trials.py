@@ -19,7 +19,7 @@ Records = dict[str, TrialRecord]
 
 
 @dataclass(frozen=True)
-class ForeseenStage:
+class PlannedStage:
     """A planned stage, with known cells or placeholders.
 
     Attributes:
@@ -49,9 +49,9 @@ class ForeseenStage:
         return study.halving.rules(study.pretrain.epochs) if study.halving else None
 
 
-def foresee(
+def plan_stages(
     study: Study, fingerprint_of: Callable[[DataConfig], str], records: Records
-) -> tuple[ForeseenStage, ...]:
+) -> tuple[PlannedStage, ...]:
     """Return every stage of a study with its planned trials.
 
     A missing selection is replaced by a placeholder that leads to as many cells: transformations
@@ -64,11 +64,11 @@ def foresee(
     """
     chosen: dict[str, Selection] = {}
     made: set[str] = set()
-    found: list[ForeseenStage] = []
+    found: list[PlannedStage] = []
     for stage in study.all_stages:
         trials = plan_stage(study, stage, chosen, fingerprint_of)
         known = made >= {*study.needs(stage)}
-        found.append(ForeseenStage(stage, trials, known, known or stage.kind != "supervised"))
+        found.append(PlannedStage(stage, trials, known, known or stage.kind != "supervised"))
         findings = _findings(study, stage, trials, chosen, records)
         if known and findings is not None:
             chosen[stage.name] = stage.select(findings)
@@ -109,7 +109,7 @@ def _findings(
     return found
 
 
-def transformations_of(stage: ForeseenStage) -> tuple[str, ...]:
+def transformations_of(stage: PlannedStage) -> tuple[str, ...]:
     """Return all transformations that occur in a stage's cells."""
     names = {name for trial in stage.trained for name in trial.config.composition}
     return tuple(sorted(names))

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from handssl.ledger import Ledger
-from handssl.planning.data import look
+from handssl.planning.data import inspect_dataset
 from handssl.pose.protocols import PRIMARY_PROTOCOL
 from handssl.study.events import OnEvent, StudyMessage
 from handssl.study.identity import NUMERICS_VERSION
 from handssl.study.study import Study
 
-Registered = dict[str, str]
+Preregistration = dict[str, str]
 
 
-def registered(study: Study, storage: Path) -> Registered:
+def preregistration(study: Study, storage: Path) -> Preregistration:
     """Return everything that is fixed beforehand, flat: dotted name to text.
 
     Args:
@@ -30,8 +30,8 @@ def registered(study: Study, storage: Path) -> Registered:
         values[key] = {_key(one, number): one for number, one in enumerate(values[key])}
     values["primary"] = {"measure": "median_mm on select", "protocol": PRIMARY_PROTOCOL}
     sets = [one.data for stage in study.all_stages for one in getattr(stage, "sets", ())]
-    values["data"]["described"] = look(study.data, storage).described
-    values["other_data"] = [look(data, storage).described for data in sets]
+    values["data"]["described"] = inspect_dataset(study.data, storage).described
+    values["other_data"] = [inspect_dataset(data, storage).described for data in sets]
     values["numerics"] = NUMERICS_VERSION
     return _flat(values)
 
@@ -72,7 +72,7 @@ def keep(study: Study, storage: Path, ledger: Ledger, on_event: OnEvent) -> str:
     """
     if is_single(study):
         return ""
-    now = registered(study, storage)
+    now = preregistration(study, storage)
     own = plan_hash(now)
     first = ledger.studies.keep_plan(study.name, {"hash": own, "registered": now})
     ledger.studies.keep_study(study.name, study.model_dump(mode="json"))
@@ -105,7 +105,7 @@ def _key(one: Mapping[str, Any], number: int) -> str:
     return str(one.get("name", number))
 
 
-def _flat(value: Any, prefix: str = "") -> Registered:
+def _flat(value: Any, prefix: str = "") -> Preregistration:
     if isinstance(value, Mapping) and value:
         parts = (_flat(v, f"{prefix}.{k}" if prefix else str(k)) for k, v in value.items())
         return {name: text for part in parts for name, text in part.items()}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from handssl.planning.epochs import epochs_left, reaching
-from handssl.planning.planned_trials import ForeseenStage, Records, is_over
+from handssl.planning.planned_trials import PlannedStage, Records, is_over
 from handssl.study.study import Study
 from handssl.study.trials import PlannedTrial
 
@@ -16,14 +16,14 @@ class StageWork:
     """A stage and its remaining work.
 
     Attributes:
-        foreseen: The planned stage.
+        planned: The planned stage.
         finished: Number of its trials that are over in the ledger, references included.
         shared: Number of its trials that an earlier stage of the study also includes.
         rungs: Expected number of trials that reach each rung, by epoch.
         left: (trial, epochs that it still trains beyond those of earlier stages).
     """
 
-    foreseen: ForeseenStage
+    planned: PlannedStage
     finished: int
     shared: int
     rungs: dict[int, float]
@@ -37,11 +37,11 @@ class StageWork:
     @property
     def cells(self) -> tuple[str, ...]:
         """Labels of its cells, in order, without references."""
-        return tuple(dict.fromkeys(trial.cell for trial in self.foreseen.trained))
+        return tuple(dict.fromkeys(trial.cell for trial in self.planned.trained))
 
 
 def work_of(
-    study: Study, stages: Sequence[ForeseenStage], records: Records
+    study: Study, stages: Sequence[PlannedStage], records: Records
 ) -> tuple[StageWork, ...]:
     """Return the work of every stage.
 
@@ -66,7 +66,7 @@ def work_of(
     return tuple(found)
 
 
-def _wanted(study: Study, stage: ForeseenStage, records: Records) -> dict[str, float]:
+def _wanted(study: Study, stage: PlannedStage, records: Records) -> dict[str, float]:
     """Return the epochs per trial that a stage needs by itself."""
     own = {t.trial_id: records[t.trial_id] for t in stage.trained if t.trial_id in records}
     over = {name for name, record in own.items() if is_over(record, study)}

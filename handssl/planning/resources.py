@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from handssl.planning.execution_options import Running
-from handssl.planning.trial_size import weigh
+from handssl.planning.execution_options import ExecutionOptions
+from handssl.planning.trial_size import trial_size
 from handssl.runtime.nvml import gpu_bytes
 from handssl.training.config import PretrainConfig
 from handssl.training.execution import Precision
@@ -44,13 +44,13 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def divided(cpus: int, gpus: int, running: Running, *, owned: bool = True) -> Cluster:
+def divided(cpus: int, gpus: int, options: ExecutionOptions, *, owned: bool = True) -> Cluster:
     """Divide a cluster among trials.
 
     Args:
         cpus: CPUs of the cluster.
         gpus: GPUs of the cluster; all are used.
-        running: Execution options; without `trials_per_gpu` each trial has a whole GPU.
+        options: Execution options; without `trials_per_gpu` each trial has a whole GPU.
         owned: Whether this process started the cluster.
 
     Example:
@@ -59,36 +59,38 @@ def divided(cpus: int, gpus: int, running: Running, *, owned: bool = True) -> Cl
         >>> divided(16, 8, Running(workers=4))
         Cluster(slots=2, cpus=2, gpus=1.0, owned=True, workers=4)
     """
-    most = running.at_once or cpus
-    if running.workers > 1:
-        slots = max(1, min(most, (gpus or cpus) // running.workers))
-        each = cpus // (slots * running.workers) if gpus else 1
-        return Cluster(slots, max(1, each), float(gpus > 0), owned, running.workers)
-    on_each = running.trials_per_gpu or 1
+    most = options.max_concurrent_trials or cpus
+    if options.workers > 1:
+        slots = max(1, min(most, (gpus or cpus) // options.workers))
+        each = cpus // (slots * options.workers) if gpus else 1
+        return Cluster(slots, max(1, each), float(gpus > 0), owned, options.workers)
+    on_each = options.trials_per_gpu or 1
     slots = max(1, min(most, cpus, gpus * on_each or cpus))
     share = 1 / on_each if gpus else 0.0
     return Cluster(slots, cpus // slots if gpus else 1, share, owned)
 
 
-def shared(running: Running, configs: Iterable[PretrainConfig], gpu: int | None = None) -> Running:
+def shared(
+    options: ExecutionOptions, configs: Iterable[PretrainConfig], gpu: int | None = None
+) -> ExecutionOptions:
     """Return execution options with the number of trials per GPU, also set for each trial.
 
     Args:
-        running: Execution options; a given `trials_per_gpu` is kept.
+        options: Execution options; a given `trials_per_gpu` is kept.
         configs: Configurations of the trials.
         gpu: Memory of the smallest GPU in bytes; default: that of this machine.
 
     Returns:
         Options with `trials_per_gpu` set; 1 if no memory is known.
     """
-    number = running.trials_per_gpu
+    number = options.trials_per_gpu
     if number is None:
         room = smallest_gpu() if gpu is None else gpu
-        number = fitting(largest_step(running, configs), room) if room else 1
+        number = fitting(largest_step(options, configs), room) if room else 1
     # Workers of one trial have a GPU each.
-    sharing = number if running.workers == 1 else 1
-    execution = running.execution.model_copy(update={"sharing": sharing})
-    return running.model_copy(update={"trials_per_gpu": number, "execution": execution})
+    sharing = number if options.workers == 1 else 1
+    execution = options.execution.model_copy(update={"sharing": sharing})
+    return options.model_copy(update={"trials_per_gpu": number, "execution": execution})
 
 
 def fitting(step: int | None, gpu: int | None) -> int:
@@ -105,12 +107,12 @@ def fitting(step: int | None, gpu: int | None) -> int:
     return max(1, min(MOST, int(_USABLE * gpu / step))) if step and gpu else 1
 
 
-def largest_step(running: Running, configs: Iterable[PretrainConfig]) -> int | None:
+def largest_step(options: ExecutionOptions, configs: Iterable[PretrainConfig]) -> int | None:
     """Return the bytes of the largest step; None if any is unknown, or there is none."""
-    auto = running.execution.precision
+    auto = options.execution.precision
     precision: Precision = "bf16" if auto == "auto" else auto
     steps = [
-        step_bytes(config, weigh(config).draws, precision, workers=running.workers)
+        step_bytes(config, trial_size(config).draws, precision, workers=options.workers)
         for config in configs
     ]
     known = [step for step in steps if step is not None]

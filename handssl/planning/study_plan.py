@@ -13,17 +13,17 @@ import torch
 from handssl.data.config import DataConfig, ProceduralData
 from handssl.ledger import Ledger, has_results
 from handssl.ledger.record import TrialRecord
-from handssl.planning.data import DataFacts, look
+from handssl.planning.data import DataFacts, inspect_dataset
 from handssl.planning.detectable_effects import Detectable, confounding, detectable_effects
 from handssl.planning.device_hours import Clock, Hours, representatives
 from handssl.planning.disk import Disk, disk_peak
-from handssl.planning.execution_options import Running
-from handssl.planning.planned_trials import ForeseenStage, foresee
-from handssl.planning.preregistration import Registered, deviations, plan_hash, registered
+from handssl.planning.execution_options import ExecutionOptions
+from handssl.planning.planned_trials import PlannedStage, plan_stages
+from handssl.planning.preregistration import Preregistration, deviations, plan_hash, preregistration
 from handssl.planning.remaining_work import StageWork, work_of
 from handssl.planning.resources import available_cpus, divided, fitting, largest_step, smallest_gpu
 from handssl.planning.timing import Measured, OnProgress, measure_steps
-from handssl.planning.trial_size import weigh
+from handssl.planning.trial_size import trial_size
 from handssl.planning.variation import Variation, variation
 from handssl.study.study import Study
 from handssl.study.trials import PlannedTrial
@@ -86,7 +86,7 @@ class StudyPlan:
             self._earlier, self._first = ledger.all(), ledger.studies.plan(study.name)
             ledger.close()
         self.records = {record.trial_id: record for record in self._earlier}
-        self.stages: tuple[ForeseenStage, ...] = foresee(study, self._fingerprint, self.records)
+        self.stages: tuple[PlannedStage, ...] = plan_stages(study, self._fingerprint, self.records)
         self.work: tuple[StageWork, ...] = work_of(study, self.stages, self.records)
         self.variation: Variation = variation(self._earlier, study.name, sd_mm)
         self.measured: Measured | None = None
@@ -116,7 +116,7 @@ class StudyPlan:
         """Return the facts about a dataset, collected once."""
         key = data.model_dump_json()
         if key not in self._looked:
-            self._looked[key] = look(data, self.storage)
+            self._looked[key] = inspect_dataset(data, self.storage)
         return self._looked[key]
 
     @property
@@ -131,14 +131,14 @@ class StudyPlan:
         return not lacking and self.disk.fits
 
     @cached_property
-    def registered(self) -> Registered:
+    def preregistration(self) -> Preregistration:
         """All values of the preregistration."""
-        return registered(self.study, self.storage)
+        return preregistration(self.study, self.storage)
 
     @property
     def hash(self) -> str:
         """Hash of the preregistration."""
-        return plan_hash(self.registered)
+        return plan_hash(self.preregistration)
 
     @property
     def first_hash(self) -> str | None:
@@ -148,22 +148,24 @@ class StudyPlan:
     @property
     def deviations(self) -> list[str]:
         """Differences between this plan and the one of the study's first run."""
-        first = self._first["registered"] if self._first else self.registered
+        first = self._first["registered"] if self._first else self.preregistration
         assert isinstance(first, Mapping)  # noqa: S101  as it was kept
-        return deviations(first, self.registered)
+        return deviations(first, self.preregistration)
 
     @cached_property
     def slots(self) -> Slots:
         """Trials that this machine would run at once."""
         cpus, gpus = available_cpus(), torch.cuda.device_count()
-        at_once = divided(cpus, gpus, Running(trials_per_gpu=self.memory.trials_per_gpu)).slots
-        return Slots(at_once, gpus or cpus, "GPU" if gpus else "core")
+        slots = divided(
+            cpus, gpus, ExecutionOptions(trials_per_gpu=self.memory.trials_per_gpu)
+        ).slots
+        return Slots(slots, gpus or cpus, "GPU" if gpus else "core")
 
     @cached_property
     def memory(self) -> Memory:
         """GPU memory of a step, and how many trials can share a GPU."""
         configs = [trial.config for stage in self.stages for trial in stage.trained]
-        step, gpu = largest_step(Running(), configs), smallest_gpu()
+        step, gpu = largest_step(ExecutionOptions(), configs), smallest_gpu()
         return Memory(step, gpu, fitting(step, gpu))
 
     @property
@@ -182,7 +184,7 @@ class StudyPlan:
         """Detectable differences of all stages."""
         return detectable_effects(self.study, self.stages, self.variation)
 
-    def confounding(self, stage: ForeseenStage) -> list[str]:
+    def confounding(self, stage: PlannedStage) -> list[str]:
         """Describe what a stage's skeleton confounds."""
         return confounding(self.study, stage)
 
@@ -190,7 +192,7 @@ class StudyPlan:
         """Return the number of views that a stage still sends through encoders."""
         return math.fsum(
             epochs
-            * weigh(trial.config).views_per_epoch(trial.config, self.images(trial)["pretrain"])
+            * trial_size(trial.config).views_per_epoch(trial.config, self.images(trial)["pretrain"])
             for trial, epochs in work.left
         )
 

@@ -18,7 +18,7 @@ import torch
 from handssl.data.config import ProceduralData
 from handssl.data.preparation import prepare
 from handssl.data.splits import StudyData
-from handssl.planning.trial_size import weigh
+from handssl.planning.trial_size import trial_size
 from handssl.training import Execution, Pretraining
 from handssl.training.config import PretrainConfig
 from handssl.training.metrics import measure
@@ -127,7 +127,7 @@ def _timing(
     steps = max(_LEAST_STEPS, min(STEPS, int(budget_s / expected_s) - _WARM))
     times = _step_times(_run(fitted, data, execution), steps + _WARM, device)[_WARM:]
     mean = fmean(times)
-    views = fitted.global_batch * weigh(fitted).draws
+    views = fitted.global_batch * trial_size(fitted).draws
     size = len(config.composition)
     own_s = mean / views
     return Timing(name, size, own_s, stdev(times) / mean, len(times), fitted.global_batch)

@@ -17,7 +17,7 @@ _FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Weight:
+class TrialSize:
     """Size of one configuration.
 
     Attributes:
@@ -41,7 +41,7 @@ class Weight:
         return images // config.global_batch * config.global_batch * self.draws / pairs
 
 
-def weigh(config: PretrainConfig) -> Weight:
+def trial_size(config: PretrainConfig) -> TrialSize:
     """Return the size of a configuration, computed from its shapes.
 
     Args:
@@ -52,11 +52,11 @@ def weigh(config: PretrainConfig) -> Weight:
         2
     """
     kept = config.model_copy(update={"seed": 0})
-    return _weigh(json.dumps(kept.model_dump(mode="json"), sort_keys=True))
+    return _trial_size(json.dumps(kept.model_dump(mode="json"), sort_keys=True))
 
 
 @lru_cache(maxsize=1024)
-def _weigh(text: str) -> Weight:
+def _trial_size(text: str) -> TrialSize:
     config = PretrainConfig.parse(json.loads(text))
     with torch.device("meta"):
         encoder, objective = networks(config)
@@ -64,7 +64,7 @@ def _weigh(text: str) -> Weight:
     buffers = sum(b.numel() for m in (encoder, objective) for b in m.buffers())
     own = sum(t.numel() for t in encoder.state_dict().values())
     states = 1 + _STATES[config.optimizer.name]
-    return Weight(
+    return TrialSize(
         max(1, len(objective.draws)),
         own * _FLOAT_BYTES,
         (weights * states + buffers) * _FLOAT_BYTES,

@@ -197,10 +197,10 @@ def _status(plan: Mapping[str, Any] | None, storage: Path) -> tuple[StudyStatus 
 def _planned(
     plan: Mapping[str, Any] | None, known: StudyStatus | None, storage: Path
 ) -> dict[str, str]:
-    from handssl.planning.preregistration import registered
+    from handssl.planning.preregistration import preregistration
 
     if known is not None:
-        return registered(known.study, storage)
+        return preregistration(known.study, storage)
     return dict(plan["registered"]) if plan else {}
 
 

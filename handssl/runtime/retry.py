@@ -30,7 +30,7 @@ class RetryPolicy:
         pause_s: Pause between two attempts, seconds.
 
     Example:
-        >>> RetryPolicy(print).insist(lambda: 3)
+        >>> RetryPolicy(print).call(lambda: 3)
         3
     """
 
@@ -47,7 +47,7 @@ class RetryPolicy:
         self._thread, self._told = threading.get_ident(), False
         self._since_s: float | None = None
 
-    def insist(self, work: Callable[[], T]) -> T:
+    def call(self, work: Callable[[], T]) -> T:
         """Call a function, and repeat it until the database is reachable.
 
         Args:
@@ -80,7 +80,7 @@ class RetryPolicy:
 def patient(method: Callable[P, T]) -> Callable[P, T]:
     """Decorate a method that is one transaction: retry it by the policy of its `_database`.
 
-    The method must write the same when it is repeated, see `RetryPolicy.insist`.
+    The method must write the same when it is repeated, see `RetryPolicy.call`.
     """
 
     @functools.wraps(method)
@@ -89,6 +89,6 @@ def patient(method: Callable[P, T]) -> Callable[P, T]:
         patience: RetryPolicy | None = owner._database.patience
         if patience is None:
             return method(*args, **named)
-        return patience.insist(lambda: method(*args, **named))
+        return patience.call(lambda: method(*args, **named))
 
     return insisting

@@ -52,9 +52,9 @@ class Service:
 
     def __post_init__(self) -> None:
         self.tokens = Tokens(self.queue.database)
-        self.board = ProgressCache(self.look)
+        self.board = ProgressCache(self.progress)
 
-    def look(self, job: Job) -> Progress:
+    def progress(self, job: Job) -> Progress:
         """Return the current progress of a job from the ledger."""
         starts = (one.time_s for one in history(self.queue, job.id) if one.state == "running")
         span = Span(next(starts, None), job.ended_s)

@@ -32,7 +32,7 @@ def extended(study: Study, asked: Asked) -> Study:
     return study.merged(changes) if changes else study
 
 
-def said_extension(asked: Asked) -> str:
+def describe_extension(asked: Asked) -> str:
     """Describe in words what was added.
 
     Example:

@@ -8,6 +8,7 @@ from typing import Any
 
 from handssl.training.config import PretrainConfig
 from handssl.transforms import TRANSFORMATIONS
+from handssl.transforms.config import STORED
 
 # Increase it when the same configuration gives other numbers: old results no longer count.
 NUMERICS_VERSION = 2
@@ -55,7 +56,8 @@ def _determining(config: PretrainConfig) -> dict[str, Any]:
             del values[name]
     for name in set(TRANSFORMATIONS) - set(config.composition):
         del values["augmentation"][name]
-    own = values["augmentation"].pop("own", ())
-    if on := [one for one in own if one["name"] in config.composition]:
-        values["augmentation"]["own"] = on
+    key = STORED["custom"]
+    custom = values["augmentation"].pop(key, ())
+    if on := [one for one in custom if one["name"] in config.composition]:
+        values["augmentation"][key] = on
     return values

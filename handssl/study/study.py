@@ -46,7 +46,7 @@ NAMES: dict[str, Any] = {
     "if": {
         "properties": {
             "pretrain": {
-                "properties": {"augmentation": {"required": ["own"]}},
+                "properties": {"augmentation": {"required": ["custom"]}},
                 "required": ["augmentation"],
             }
         },
@@ -125,7 +125,7 @@ class Study(Config):
     @field_validator("pretrain")
     @classmethod
     def _names_its_own(cls, value: PretrainConfig) -> PretrainConfig:
-        add_names(one.name for one in value.augmentation.own)
+        add_names(one.name for one in value.augmentation.custom)
         return value
 
     @field_validator("pretrain")
@@ -170,7 +170,7 @@ class Study(Config):
 
     @model_validator(mode="after")
     def _tells_stages_of_its_own(self) -> Self:
-        if own := self.pretrain.augmentation.own:
+        if own := self.pretrain.augmentation.custom:
             # The fields are frozen for users; this instance is not visible to them yet.
             self.__dict__["stages"] = tuple(stage.knowing(own) for stage in self.stages)
         return self

@@ -24,7 +24,7 @@ _BUSY_S = 5.0
 _VERSIONS = "alembic_version"
 
 
-def look(tracking_uri: str) -> dict[str, Any]:
+def check_mlflow(tracking_uri: str) -> dict[str, Any]:
     """Write to a store and read back.
 
     Args:

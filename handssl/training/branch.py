@@ -72,7 +72,7 @@ def keep_constant(folder: Path, checkpoint: Path, *, fence: Fence | None = None)
 
 
 def branch_state(
-    origin: Path,
+    warm_start: Path,
     config: PretrainConfig,
     fingerprint: str,
     is_constant: Callable[[PretrainConfig, int], bool],
@@ -80,7 +80,7 @@ def branch_state(
     """Return the last state of a shorter run that is also a state of this run.
 
     Args:
-        origin: Folder of the shorter run.
+        warm_start: Folder of the shorter run.
         config: Configuration of this run.
         fingerprint: Fingerprint of this run's data.
         is_constant: Function of a configuration and a number of updates that returns whether these
@@ -89,9 +89,9 @@ def branch_state(
     Returns:
         The state; None if there is none, or none is intact.
     """
-    files = sorted((origin / "checkpoints").glob("epoch-*.ckpt"), reverse=True)
+    files = sorted((warm_start / "checkpoints").glob("epoch-*.ckpt"), reverse=True)
     mine = config.model_dump(mode="json")
-    for path in [*files, origin / CONSTANT]:
+    for path in [*files, warm_start / CONSTANT]:
         if not path.exists():
             continue
         try:

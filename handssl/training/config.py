@@ -83,7 +83,7 @@ class PretrainConfig(Config):
     @field_validator("augmentation")
     @classmethod
     def _names_its_own(cls, value: AugmentConfig) -> AugmentConfig:
-        add_names(one.name for one in value.own)
+        add_names(one.name for one in value.custom)
         return value
 
     @field_validator("composition", "relative_on")

@@ -19,7 +19,7 @@ def require_sound_custom(config: PretrainConfig, device: torch.device) -> None:
     Raises:
         InputError: One of them is invalid, see `require_sound`.
     """
-    for one in config.augmentation.own:
+    for one in config.augmentation.custom:
         if one.name in config.composition:
             require_sound(one, view_px=config.encoder.input_px, device=device)
 

@@ -52,7 +52,7 @@ class Trial:
         data: Folder of the packed splits.
         folder: Folder of the trial's files.
         execution: Execution settings.
-        origin: Folder of the same run with fewer epochs: a trial without a checkpoint continues
+        warm_start: Folder of the same run with fewer epochs: a trial without a checkpoint continues
             from there, from the last state before the decay of the learning rate.
         fence: Fence around the folder; None if no other process writes there.
 
@@ -68,10 +68,10 @@ class Trial:
         folder: Path,
         *,
         execution: Execution | None = None,
-        origin: Path | None = None,
+        warm_start: Path | None = None,
         fence: Fence | None = None,
     ) -> None:
-        self.config, self.folder, self._origin = config, folder, origin
+        self.config, self.folder, self._warm_start = config, folder, warm_start
         self._fence = fence
         self._data = StudyData(data)
         self._pretraining = Pretraining(config, self._data, execution)
@@ -194,9 +194,11 @@ class Trial:
     def _without_checkpoint(self) -> list[EpochResult]:
         if (old := self.folder / "checkpoint.pt").exists():
             raise other_version(old, "1")
-        if self._origin is None:
+        if self._warm_start is None:
             return []
-        state = branch_state(self._origin, self.config, self._data.fingerprint, self._is_constant)
+        state = branch_state(
+            self._warm_start, self.config, self._data.fingerprint, self._is_constant
+        )
         return [] if state is None else self._continue(state)
 
 

@@ -7,7 +7,7 @@ from handssl.transforms.config import (
     may_regress,
     regressed_intervals,
 )
-from handssl.transforms.custom import Own, OwnTransformation
+from handssl.transforms.custom import CustomTransformation, CustomTransformConfig
 from handssl.transforms.interval import Interval
 from handssl.transforms.names import PAPER_SEVEN, TRANSFORMATIONS, composition_name
 from handssl.transforms.quirks import Quirks
@@ -28,10 +28,10 @@ __all__ = [
     "TRANSFORMATIONS",
     "AugmentConfig",
     "Backend",
+    "CustomTransformConfig",
+    "CustomTransformation",
     "Draw",
     "Interval",
-    "Own",
-    "OwnTransformation",
     "Quirks",
     "Theta",
     "View",

@@ -8,6 +8,7 @@ on the size of the source image (translation, colour) a symmetric range of simil
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -20,8 +21,8 @@ from pydantic import (
 
 from handssl.config import Config
 from handssl.errors import InputError
-from handssl.transforms.custom import Own
-from handssl.transforms.custom_loading import Owns
+from handssl.transforms.custom import CustomTransformConfig
+from handssl.transforms.custom_loading import CustomTransforms
 from handssl.transforms.interval import Interval
 from handssl.transforms.names import TRANSFORMATIONS
 from handssl.transforms.quirks import Quirks
@@ -129,6 +130,10 @@ class Blur(_Ranged):
     sigma_views: Interval = Interval(low=0.1 / 128, high=2.0 / 128)
 
 
+# Fields that records, checkpoints and identities of numerics version 2 know by an earlier name.
+STORED = {"custom": "custom"}
+
+
 class AugmentConfig(Config):
     """Parameters of every transformation, used by those in a composition.
 
@@ -136,8 +141,8 @@ class AugmentConfig(Config):
         border: Content outside the stored crop: mirrored pixels (`reflect`), black, or both views
             masked to the inscribed disc (`disc`).
         quirks: Deviations of the published code; all off by default, and then not stored.
-        own: Custom transformations, each as `package.module:attribute` of an object that
-            implements `handssl.OwnTransformation`; applied last, in this order.
+        custom: Custom transformations, each as `package.module:attribute` of an object that
+            implements `handssl.CustomTransformation`; applied last, in this order.
     """
 
     translate: Translate = Translate()
@@ -151,11 +156,22 @@ class AugmentConfig(Config):
     blur: Blur = Blur()
     border: Border = "reflect"
     quirks: Quirks = Quirks()
-    own: Owns = ()
+    custom: CustomTransforms = ()
 
-    @field_validator("own")
+    @model_validator(mode="before")
     @classmethod
-    def _own_names_differ(cls, value: tuple[Own, ...]) -> tuple[Own, ...]:
+    def _of_records(cls, values: Any) -> Any:
+        """Take fields under the names of stored documents too."""
+        if not isinstance(values, Mapping):
+            return values
+        named = {field: values[key] for field, key in STORED.items() if key in values}
+        return named | {key: value for key, value in values.items() if key not in STORED.values()}
+
+    @field_validator("custom")
+    @classmethod
+    def _custom_names_differ(
+        cls, value: tuple[CustomTransformConfig, ...]
+    ) -> tuple[CustomTransformConfig, ...]:
         names = [one.name for one in value]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -164,9 +180,9 @@ class AugmentConfig(Config):
             )
         return value
 
-    def own_called(self, name: str) -> Own | None:
+    def custom_called(self, name: str) -> CustomTransformConfig | None:
         """Return the custom transformation with a name, or None."""
-        return next((one for one in self.own if one.name == name), None)
+        return next((one for one in self.custom if one.name == name), None)
 
     @property
     def regressable(self) -> tuple[str, ...]:
@@ -176,7 +192,7 @@ class AugmentConfig(Config):
             >>> AugmentConfig().regressable
             ('translate', 'rotate', 'scale', 'color_jitter')
         """
-        return (*REGRESSABLE, *(one.name for one in self.own if one.regressable))
+        return (*REGRESSABLE, *(one.name for one in self.custom if one.regressable))
 
     @classmethod
     def preset(cls, name: str) -> Self:
@@ -199,9 +215,8 @@ class AugmentConfig(Config):
         values: dict[str, Any] = handler(self)
         if not self.quirks.on:
             values.pop("quirks", None)
-        if not self.own:
-            values.pop("own", None)
-        return values
+        custom = values.pop("custom", ())
+        return values | ({STORED["custom"]: custom} if self.custom else {})
 
 
 # One-sided like the code; its 0 to 14 px of the source image become the reach of `Translate`.
@@ -244,7 +259,7 @@ def regressed_intervals(
         [0.3, 0.3]
     """
     config = config or AugmentConfig()
-    if one := config.own_called(transformation):
+    if one := config.custom_called(transformation):
         return one.intervals
     ranged = getattr(config, transformation)
     return tuple(getattr(ranged, name) for name in REGRESSABLE[transformation])

@@ -16,11 +16,11 @@ OWN_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 Ranges = tuple[tuple[float, float], ...]
 MEMBERS = ("name", "ranges", "regressable", "probability", "apply")
 # Names with another meaning in a composition, a configuration or a table of losses.
-_TAKEN = (*TRANSFORMATIONS, *FLIPS, "none", "border", "quirks", "own", "contrastive")
+_TAKEN = (*TRANSFORMATIONS, *FLIPS, "none", "border", "quirks", "custom", "own", "contrastive")
 
 
 @runtime_checkable
-class OwnTransformation(Protocol):
+class CustomTransformation(Protocol):
     """A custom appearance transformation; any object with these members is valid.
 
     It must not move joints. It is drawn, enabled and predicted like the built-in transformations
@@ -58,12 +58,12 @@ class OwnTransformation(Protocol):
         ...
 
 
-class Own(Config):
+class CustomTransformConfig(Config):
     """Description of a custom transformation in a configuration, sufficient for draws and targets.
 
     Attributes:
         path: Import path of the object or its class, as `package.module:attribute`.
-        name: Name in compositions, see `OwnTransformation`.
+        name: Name in compositions, see `CustomTransformation`.
         ranges: (low, high) of each of its k parameters.
         regressable: Whether the relative objective may predict it.
         probability: Probability to be applied to a view, 0 to 1.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from handssl.errors import InputError
-from handssl.transforms.custom import Own
-from handssl.transforms.custom_loading import described, load_own
+from handssl.transforms.custom import CustomTransformConfig
+from handssl.transforms.custom_loading import described, load_custom
 
 _IMAGES = 4
 _ROUNDING = 1e-5
@@ -14,11 +14,13 @@ _ROUNDING = 1e-5
 _ALIKE = 1e-3
 
 
-def require_sound(own: Own, *, view_px: int, device: torch.device | str = "cpu") -> None:
+def require_sound(
+    custom: CustomTransformConfig, *, view_px: int, device: torch.device | str = "cpu"
+) -> None:
     """Check on a small batch that a custom transformation satisfies its protocol.
 
     Args:
-        own: Description in the configuration.
+        custom: Description in the configuration.
         view_px: Side of the images in pixels.
         device: Device on which views are made.
 
@@ -27,62 +29,73 @@ def require_sound(own: Own, *, view_px: int, device: torch.device | str = "cpu")
             another shape, leave [0, 1], are not finite, differ for equal arguments, overwrite the
             input, or depend on the rest of the batch.
     """
-    _require_unchanged(own)
-    images, theta = _probe(own, view_px, device)
+    _require_unchanged(custom)
+    images, theta = _probe(custom, view_px, device)
     given = images.clone()
-    first = _applied(own, images, theta)
-    _require_images(own, first, given)
+    first = _applied(custom, images, theta)
+    _require_images(custom, first, given)
     if not torch.equal(images, given):
-        raise _refusal(own, "unchanged input images", "modified ones", "copy them")
-    if not torch.equal(first, _applied(own, given.clone(), theta)):
+        raise _refusal(custom, "unchanged input images", "modified ones", "copy them")
+    if not torch.equal(first, _applied(custom, given.clone(), theta)):
         how = "draw nothing in apply, theta contains all random values"
-        raise _refusal(own, "equal images for equal arguments", "different ones", how)
-    single = torch.cat([_applied(own, given[i : i + 1], theta[i : i + 1]) for i in range(_IMAGES)])
+        raise _refusal(custom, "equal images for equal arguments", "different ones", how)
+    single = torch.cat(
+        [_applied(custom, given[i : i + 1], theta[i : i + 1]) for i in range(_IMAGES)]
+    )
     if not torch.allclose(single, first, rtol=0.0, atol=_ALIKE):
         how = "use no statistics of the batch"
-        raise _refusal(own, "images that depend only on their row", "others if alone", how)
+        raise _refusal(custom, "images that depend only on their row", "others if alone", how)
 
 
-def _require_unchanged(own: Own) -> None:
-    now = described(own.path)
-    if now != own:
-        changed = [name for name in Own.model_fields if getattr(now, name) != getattr(own, name)]
+def _require_unchanged(custom: CustomTransformConfig) -> None:
+    now = described(custom.path)
+    if now != custom:
+        changed = [
+            name
+            for name in CustomTransformConfig.model_fields
+            if getattr(now, name) != getattr(custom, name)
+        ]
         raise InputError(
-            f"transformation {own.path}: expected the values of the configuration, got different "
-            f"{', '.join(changed)}; rename the changed transformation, or load the study again"
+            f"transformation {custom.path}: expected the values of the configuration, got "
+            f"different {', '.join(changed)}; rename the changed transformation, or load the study "
+            "again"
         )
 
 
-def _probe(own: Own, view_px: int, device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
+def _probe(
+    custom: CustomTransformConfig, view_px: int, device: torch.device | str
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return random images and theta: lower ends of the ranges, upper ends, and random values."""
     generator = torch.Generator().manual_seed(0)
     images = torch.rand((_IMAGES, 3, view_px, view_px), generator=generator)
-    share = torch.rand((_IMAGES, len(own.ranges)), generator=generator)
+    share = torch.rand((_IMAGES, len(custom.ranges)), generator=generator)
     share[0], share[1] = 0.0, 1.0
-    low = torch.tensor([low for low, _ in own.ranges])
-    width = torch.tensor([high - low for low, high in own.ranges])
+    low = torch.tensor([low for low, _ in custom.ranges])
+    width = torch.tensor([high - low for low, high in custom.ranges])
     return images.to(device), (low + width * share).to(device)
 
 
-def _applied(own: Own, images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+def _applied(
+    custom: CustomTransformConfig, images: torch.Tensor, theta: torch.Tensor
+) -> torch.Tensor:
     try:
         with torch.no_grad():
-            return load_own(own.path).apply(images, theta)
+            return load_custom(custom.path).apply(images, theta)
     except Exception as error:  # a user's code may raise anything
         words = f"{type(error).__name__}: {error}"
         shapes = f"images {tuple(images.shape)} and theta {tuple(theta.shape)}"
-        raise _refusal(own, f"an apply that takes {shapes}", words, "correct it") from error
+        raise _refusal(custom, f"an apply that takes {shapes}", words, "correct it") from error
 
 
-def _require_images(own: Own, found: object, given: torch.Tensor) -> None:
+def _require_images(custom: CustomTransformConfig, found: object, given: torch.Tensor) -> None:
     wanted = (given.shape, given.dtype, given.device)
     if not isinstance(found, torch.Tensor) or (found.shape, found.dtype, found.device) != wanted:
-        raise _refusal(own, f"images {_words(given)}", _words(found), "return images as given")
+        raise _refusal(custom, f"images {_words(given)}", _words(found), "return images as given")
     if not bool(torch.isfinite(found).all()):
-        raise _refusal(own, "finite images", "NaN or infinite values", "guard the arithmetic")
+        raise _refusal(custom, "finite images", "NaN or infinite values", "guard the arithmetic")
     low, high = float(found.min()), float(found.max())
     if low < -_ROUNDING or high > 1.0 + _ROUNDING:
-        raise _refusal(own, "images in [0, 1]", f"[{low:.4g}, {high:.4g}]", "clamp them")
+        raise _refusal(custom, "images in [0, 1]", f"[{low:.4g}, {high:.4g}]", "clamp them")
 
 
 def _words(found: object) -> str:
@@ -91,5 +104,5 @@ def _words(found: object) -> str:
     return type(found).__name__
 
 
-def _refusal(own: Own, expected: str, got: str, todo: str) -> InputError:
-    return InputError(f"transformation {own.path}: expected {expected}, got {got}; {todo}")
+def _refusal(custom: CustomTransformConfig, expected: str, got: str, todo: str) -> InputError:
+    return InputError(f"transformation {custom.path}: expected {expected}, got {got}; {todo}")

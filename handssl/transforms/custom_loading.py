@@ -14,17 +14,17 @@ from pydantic import BeforeValidator, ValidationError
 
 from handssl.config import explain
 from handssl.errors import InputError
-from handssl.transforms.custom import MEMBERS, OWN_PATH, Own, OwnTransformation
+from handssl.transforms.custom import MEMBERS, OWN_PATH, CustomTransformation, CustomTransformConfig
 
 
-def load_own(path: str) -> OwnTransformation:
+def load_custom(path: str) -> CustomTransformation:
     """Return the object at an import path; a class is instantiated without arguments.
 
     Args:
         path: Import path as `package.module:attribute`.
 
     Raises:
-        InputError: It cannot be imported, or lacks members of `OwnTransformation`.
+        InputError: It cannot be imported, or lacks members of `CustomTransformation`.
     """
     if not re.match(OWN_PATH, path):
         raise InputError(f"transformation: expected package.module:attribute, got {path!r}")
@@ -32,7 +32,7 @@ def load_own(path: str) -> OwnTransformation:
 
 
 @lru_cache(maxsize=64)
-def _load(path: str) -> OwnTransformation:
+def _load(path: str) -> CustomTransformation:
     module, _, attribute = path.partition(":")
     try:
         found = getattr(import_module(module), attribute)
@@ -45,15 +45,15 @@ def _load(path: str) -> OwnTransformation:
     return _require_members(found, path)
 
 
-def _require_members(found: Any, path: str) -> OwnTransformation:
+def _require_members(found: Any, path: str) -> CustomTransformation:
     missing = [name for name in MEMBERS if not hasattr(found, name)]
     if missing or not callable(found.apply):
         raise InputError(
             f"transformation {path}: expected an object with {', '.join(MEMBERS)}, got "
             f"{type(found).__name__} without {', '.join(missing) or 'an apply to call'}; "
-            "see handssl.OwnTransformation"
+            "see handssl.CustomTransformation"
         )
-    return cast(OwnTransformation, found)
+    return cast(CustomTransformation, found)
 
 
 def own_path(transformation: Any) -> str:
@@ -79,24 +79,24 @@ def own_path(transformation: Any) -> str:
     return f"{module}:{names[0]}"
 
 
-def described(path: str) -> Own:
+def described(path: str) -> CustomTransformConfig:
     """Return the description of the transformation at an import path, for a configuration.
 
     Raises:
         InputError: It cannot be imported or is not a transformation; all mistakes are listed.
     """
-    found = load_own(path)
+    found = load_custom(path)
     values = {name: getattr(found, name) for name in MEMBERS if name != "apply"}
     try:
-        return Own.model_validate({"path": path, **values})
+        return CustomTransformConfig.model_validate({"path": path, **values})
     except ValidationError as error:
-        _, *mistakes = explain(error, Own, path).splitlines()
+        _, *mistakes = explain(error, CustomTransformConfig, path).splitlines()
         words = "; ".join(line.strip() for line in mistakes)
         raise InputError(f"transformation {path}: {words}") from None
 
 
 def _resolved(value: Any) -> Any:
-    if isinstance(value, (dict, Own)):
+    if isinstance(value, (dict, CustomTransformConfig)):
         return value
     try:
         return described(value if isinstance(value, str) else own_path(value))
@@ -104,23 +104,29 @@ def _resolved(value: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
-Owns = tuple[Annotated[Own, BeforeValidator(_resolved, json_schema_input_type=str | Own)], ...]
-"""Accepts an import path or the object itself; stored as full descriptions `Own`."""
+CustomTransforms = tuple[
+    Annotated[
+        CustomTransformConfig,
+        BeforeValidator(_resolved, json_schema_input_type=str | CustomTransformConfig),
+    ],
+    ...,
+]
+"""Accepts an import path or the object itself; stored as a full `CustomTransformConfig`."""
 
 
-def change_own(
-    images: torch.Tensor, theta: Mapping[str, torch.Tensor], own: Sequence[Own]
+def apply_custom(
+    images: torch.Tensor, theta: Mapping[str, torch.Tensor], custom: Sequence[CustomTransformConfig]
 ) -> torch.Tensor:
     """Apply the drawn custom transformations in the order of the configuration.
 
     Args:
         images: float (B, 3, P, P) in [0, 1].
         theta: From `draw_theta`; a sample whose first column is 0 is not changed.
-        own: Custom transformations of the configuration.
+        custom: Custom transformations of the configuration.
     """
-    for one in own:
+    for one in custom:
         if one.name in theta:
             applied, parameters = theta[one.name][:, 0], theta[one.name][:, 1:]
-            changed = load_own(one.path).apply(images, parameters)
+            changed = load_custom(one.path).apply(images, parameters)
             images = torch.where(applied[:, None, None, None] > 0, changed, images)
     return images

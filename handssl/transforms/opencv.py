@@ -19,7 +19,7 @@ import torch
 from handssl.errors import InputError
 from handssl.transforms import opencv_appearance, views
 from handssl.transforms.config import Border
-from handssl.transforms.custom_loading import change_own
+from handssl.transforms.custom_loading import apply_custom
 from handssl.transforms.opencv_warp import pixel_matrices, warp
 from handssl.transforms.sampling import Theta
 
@@ -73,14 +73,14 @@ class OpenCvViewMaker(views.ViewMaker):
             key=key,
             border=self.config.border,
             images=np.empty((len(crops), 3, self.view_px, self.view_px), np.float32),
-            finished=not any(one.name in theta for one in self.config.own),
+            finished=not any(one.name in theta for one in self.config.custom),
         )
         part.render_all(torch.get_num_threads())
         images = torch.from_numpy(part.images)
         if part.finished:
             return images
         # Custom ones take tensors: all rows at once, with the same code for both backends.
-        return views.normalise(change_own(images, theta, self.config.own))
+        return views.normalise(apply_custom(images, theta, self.config.custom))
 
 
 Drawn = list[tuple[str, Sequence[float]]]

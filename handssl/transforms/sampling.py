@@ -90,7 +90,7 @@ def number_of(view: Draw, transformation: str) -> int:
 
 def intervals_of(config: AugmentConfig, transformation: str) -> tuple[Interval, ...]:
     """Return the interval of every parameter of a transformation, in theta's order."""
-    if one := config.own_called(transformation):
+    if one := config.custom_called(transformation):
         return one.intervals
     if transformation in REGRESSABLE:
         return regressed_intervals(transformation, config)
@@ -105,7 +105,7 @@ def intervals_of(config: AugmentConfig, transformation: str) -> tuple[Interval, 
 
 def _probability(config: AugmentConfig, transformation: str) -> float:
     found: float = (
-        config.own_called(transformation) or getattr(config, transformation)
+        config.custom_called(transformation) or getattr(config, transformation)
     ).probability
     return found
 

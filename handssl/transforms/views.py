@@ -8,7 +8,7 @@ import torch
 
 from handssl.transforms import appearance, quirks
 from handssl.transforms.config import AugmentConfig
-from handssl.transforms.custom_loading import change_own
+from handssl.transforms.custom_loading import apply_custom
 from handssl.transforms.device_constants import constant
 from handssl.transforms.sampling import Draw, Theta, draw_theta, number_of
 from handssl.transforms.warp import view_matrix, warp
@@ -101,7 +101,7 @@ class ViewMaker:
             border=self.config.border,
         )
         images = change_appearance(images, theta, ids, key=key, switches=self.config.quirks)
-        return normalise(change_own(images, theta, self.config.own))
+        return normalise(apply_custom(images, theta, self.config.custom))
 
 
 def plain_view(crops: torch.Tensor, *, view_px: int, context: float) -> torch.Tensor:

@@ -157,7 +157,7 @@ def test_a_study_is_stopped_paused_extended_and_shown_by_what_is_printed(shell, 
     file = write(shell, "my study.yaml", **STUDY | {"pretrain": TINY | {"epochs": 60}})
     words = (file, "--storage", str(storage))
     shell.run("study", "plan", *words, "--no-measure")
-    first = shell.start("study", "run", *words, "--at-once", "1")
+    first = shell.start("study", "run", *words, "--max-concurrent-trials", "1")
     request.addfinalizer(first.kill)
     until(lambda: has_epoch(storage), first)
     busy = shell.run("study", "run", *words, code=69)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from handssl.distributed import rank, sum_over_ranks, world_size
-from handssl.distributed.local_ranks import RanksError, together
+from handssl.distributed.local_ranks import RanksError, spawn_ranks
 
 
 def summed(number):
@@ -33,7 +33,7 @@ def never_answer():
 
 
 def test_every_rank_returns_what_it_found():
-    assert together(summed, 2, 10) == [(2, 21.0), (2, 21.0)]
+    assert spawn_ranks(summed, 2, 10) == [(2, 21.0), (2, 21.0)]
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ def test_every_rank_returns_what_it_found():
 )
 def test_a_rank_that_fails_or_dies_is_named_and_the_others_are_ended(work, said):
     with pytest.raises(RanksError, match=said):
-        together(work, 2)
+        spawn_ranks(work, 2)
 
 
 def test_ranks_that_do_not_answer_are_ended_when_the_time_is_over():
     with pytest.raises(RanksError, match="did not answer in time"):
-        together(never_answer, 2, timeout_s=3)
+        spawn_ranks(never_answer, 2, timeout_s=3)

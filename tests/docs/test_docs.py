@@ -81,7 +81,7 @@ def test_the_own_transformation_of_the_api_page_is_one(tmp_path, monkeypatch, ca
     names: dict = {}
     exec(compile(study, "api.md", "exec"), names)
     assert capsys.readouterr().out.strip() == study.strip().splitlines()[-1].removeprefix("# ")
-    (own,) = names["study"].pretrain.augmentation.own
+    (own,) = names["study"].pretrain.augmentation.custom
     require_sound(own, view_px=16)
 
 

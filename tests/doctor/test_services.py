@@ -168,10 +168,10 @@ def digest(path):
 
 def test_a_file_is_tried_without_changing_a_byte(file, tmp_path):
     before = digest(file)
-    assert "can be read and written" in mlflow_check.look(f"sqlite:///{file}")["state"]
+    assert "can be read and written" in mlflow_check.check_mlflow(f"sqlite:///{file}")["state"]
     assert digest(file) == before
     assert list(tmp_path.iterdir()) == [file]
-    new = mlflow_check.look(f"sqlite:///{tmp_path}/new.db")["state"]
+    new = mlflow_check.check_mlflow(f"sqlite:///{tmp_path}/new.db")["state"]
     assert new == "does not exist yet; MLflow can create it"
     assert list(tmp_path.iterdir()) == [file]
 
@@ -194,7 +194,7 @@ def test_a_file_that_is_no_mlflow_store_is_refused(tmp_path):
         base.execute("create table mine (a)")
     for path, word in ((text, "file is not a database"), (other, "found another one")):
         with pytest.raises(DataError, match=word):
-            mlflow_check.look(f"sqlite:///{path}")
+            mlflow_check.check_mlflow(f"sqlite:///{path}")
 
 
 def test_a_file_that_another_process_keeps_locked_is_told(file, monkeypatch):
@@ -202,7 +202,7 @@ def test_a_file_that_another_process_keeps_locked_is_told(file, monkeypatch):
     with closing(sqlite3.connect(file, isolation_level=None)) as base:
         base.execute("begin immediate")
         with pytest.raises(DataError, match="cannot be written: database is locked"):
-            mlflow_check.look(f"sqlite:///{file}")
+            mlflow_check.check_mlflow(f"sqlite:///{file}")
 
 
 def test_a_store_of_another_kind_keeps_one_deleted_experiment(file):

@@ -119,7 +119,7 @@ def tell(event: str, **values: Any) -> None:
 def main(told: dict[str, Any]) -> None:
     from handssl.execution import study_runner
     from handssl.execution.datasets import resolver
-    from handssl.planning.execution_options import Running
+    from handssl.planning.execution_options import ExecutionOptions
     from handssl.study.events import Tick
     from handssl.study.study import Study
 
@@ -136,7 +136,7 @@ def main(told: dict[str, Any]) -> None:
             Study.parse(told["study"]),
             storage=Path(told["storage"]),
             tracking_uri=told.get("tracking_uri"),
-            running=Running.parse(told.get("running", {})),
+            options=ExecutionOptions.parse(told.get("options", {})),
             on_event=on_event,
         )
     tell("Done", outcomes=[record.outcome for record in result.records])

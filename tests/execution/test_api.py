@@ -97,7 +97,12 @@ class Halves(Searcher):
 
 def test_a_searcher_of_tune_suggests_points_and_learns_what_they_gave(scripted, tmp_path):
     storage, searcher = tmp_path / "runs", Halves()
-    wanted = {"composition": ["rotate"], "objective": "relative", "points": 3, "at_once": 2}
+    wanted = {
+        "composition": ["rotate"],
+        "objective": "relative",
+        "points": 3,
+        "max_concurrent_trials": 2,
+    }
     scripted({})
     found = handssl.search(STUDY, searcher, storage=storage, **wanted)
     rates = [point.settings["optimizer.lr_base"] for point in found.points]
@@ -115,7 +120,12 @@ def test_a_searcher_that_waits_for_results_gets_them_before_it_goes_on(scripted,
     limited = ConcurrencyLimiter(Halves(), max_concurrent=1)
     scripted({})
     found = handssl.search(
-        STUDY, limited, composition=["rotate"], points=2, at_once=2, storage=tmp_path / "runs"
+        STUDY,
+        limited,
+        composition=["rotate"],
+        points=2,
+        max_concurrent_trials=2,
+        storage=tmp_path / "runs",
     )
     assert len(found.points) == 2
 
@@ -147,7 +157,7 @@ def test_points_that_are_suggested_twice_in_a_batch_are_run_once_and_all_are_tol
 ):
     scripted({})
     searcher = Listed(rates(1e-4, 1e-4, 1.0000001e-4, 2e-4))
-    wanted = {"composition": ["rotate"], "points": 4, "at_once": 4}
+    wanted = {"composition": ["rotate"], "points": 4, "max_concurrent_trials": 4}
     found = handssl.search(STUDY, searcher, storage=tmp_path, **wanted)
     assert len(made(tmp_path)) == 2
     assert searcher.told["0"] == searcher.told["1"] == searcher.told["2"] != searcher.told["3"]
@@ -188,7 +198,7 @@ def test_optuna_suggests_the_same_points_again_and_nothing_is_paid_for_twice(scr
 
     def searched(points):
         searcher = OptunaSearch(space, metric="median_mm", mode="min", seed=1)
-        asked = {"composition": ["rotate"], "points": points, "at_once": 2}
+        asked = {"composition": ["rotate"], "points": points, "max_concurrent_trials": 2}
         return handssl.search(STUDY, searcher, storage=tmp_path, **asked).points
 
     scripted({})
@@ -320,5 +330,5 @@ def test_a_name_that_is_none_and_a_function_nobody_can_import_are_refused():
 
 
 def test_status_of_a_study_and_its_control_are_at_the_top():
-    for name in ("status", "pause", "resume", "cancel", "extend", "simulate", "Running"):
+    for name in ("status", "pause", "resume", "cancel", "extend", "simulate", "ExecutionOptions"):
         assert callable(getattr(handssl, name))

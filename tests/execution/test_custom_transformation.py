@@ -8,7 +8,7 @@ import handssl
 from handssl.errors import InputError
 from handssl.execution import study_runner
 from handssl.execution.datasets import resolver
-from handssl.planning.planned_trials import foresee, transformations_of
+from handssl.planning.planned_trials import plan_stages, transformations_of
 from handssl.planning.rehearsal import rehearse
 from handssl.study.cell import Cell
 from handssl.study.identity import trial_id
@@ -17,7 +17,7 @@ from handssl.training import PretrainConfig, Trial
 from handssl.transforms import PAPER_SEVEN
 
 HERE = "tests.transforms.custom"
-OWN = {"own": [f"{HERE}:Dim", f"{HERE}:Posterise"]}
+OWN = {"custom": [f"{HERE}:Dim", f"{HERE}:Posterise"]}
 SMALL = {
     "epochs": 2,
     "global_batch": 16,
@@ -73,7 +73,7 @@ def config_of(**changes):
 def test_trials_without_any_keep_the_identity_they_had_before_there_were_any(values, name):
     config = PretrainConfig.parse(values)
     assert trial_id(config, "data") == name
-    with_one_that_is_off = config.merged({"augmentation.own": OWN["own"]})
+    with_one_that_is_off = config.merged({"augmentation.custom": OWN["custom"]})
     assert trial_id(with_one_that_is_off, "data") == name
 
 
@@ -87,15 +87,17 @@ def test_trials_without_any_keep_the_identity_they_had_before_there_were_any(val
     ],
 )
 def test_what_a_configuration_keeps_of_it_is_part_of_the_identity(change):
-    kept = config_of().augmentation.own[0].model_dump(mode="json")
+    kept = config_of().augmentation.custom[0].model_dump(mode="json")
     changed = kept | change
-    other = config_of(composition=[changed["name"], "rotate"], augmentation={"own": [changed]})
+    other = config_of(composition=[changed["name"], "rotate"], augmentation={"custom": [changed]})
     assert trial_id(other, "data") != trial_id(config_of(), "data")
 
 
 def test_the_order_of_two_is_part_of_the_identity_and_the_resolved_form_is_not():
     both = config_of(composition=["dim", "posterise"])
-    turned = config_of(composition=["posterise", "dim"], augmentation={"own": OWN["own"][::-1]})
+    turned = config_of(
+        composition=["posterise", "dim"], augmentation={"custom": OWN["custom"][::-1]}
+    )
     assert trial_id(both, "data") != trial_id(turned, "data")
     read = PretrainConfig.parse(both.model_dump(mode="json"))
     assert trial_id(read, "data") == trial_id(both, "data")
@@ -122,7 +124,7 @@ def test_a_study_says_the_same_after_it_was_stored():
 
 
 def test_all_compositions_and_what_is_foreseen_include_it():
-    first, second = foresee(STUDY, lambda data: "data", {})
+    first, second = plan_stages(STUDY, lambda data: "data", {})
     assert transformations_of(second) == ("dim", "posterise", "rotate")
     assert len({trial.cell for trial in second.trained}) == 8
     mixed = next(t for t in second.trials if t.config.composition == ("dim", "posterise"))
@@ -134,8 +136,8 @@ def test_all_compositions_and_what_is_foreseen_include_it():
 
 def test_a_cell_lists_only_what_is_on():
     trials = {trial.cell: trial for trial in plan_study(STUDY, "data")}
-    assert trials["contrastive rotate"].config.augmentation.own == ()
-    (kept,) = trials["relative dim"].config.augmentation.own
+    assert trials["contrastive rotate"].config.augmentation.custom == ()
+    (kept,) = trials["relative dim"].config.augmentation.custom
     assert kept.path == f"{HERE}:Dim"
 
 
@@ -174,7 +176,7 @@ def test_targets_as_published_are_plain_differences_of_an_own_one(blob_data, tmp
 
 
 def test_a_trial_with_one_that_breaks_its_protocol_does_not_start(blob_data, tmp_path):
-    config = config_of(augmentation={"own": [f"{HERE}:brighter"]})
+    config = config_of(augmentation={"custom": [f"{HERE}:brighter"]})
     with pytest.raises(InputError, match=r"expected images in \[0, 1\]"):
         Trial(config, blob_data, tmp_path)
     off = config.merged({"composition": ["rotate"]})

@@ -8,13 +8,13 @@ from unittest import mock
 
 import pytest
 
-from handssl.cli.views.status import document, rendered, said_cost
+from handssl.cli.views.status import describe_cost, document, rendered
 from handssl.execution import study_runner
 from handssl.execution.cluster.watch import Watch
 from handssl.execution.datasets import resolver
 from handssl.execution.status import StageStatus, StudyStatus, TrialStatus, status
 from handssl.ledger import Ledger
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.planning.resources import Cluster, divided
 from handssl.study.study import Study
 from handssl.study.trials import plan_stage
@@ -62,9 +62,13 @@ def run(tmp_path, blob_data, monkeypatch):
 @pytest.mark.parametrize(
     ("running", "devices", "told"),
     [
-        (Running(trials_per_gpu=4), 0.25, ("45 min", "15 min", "60 min")),
-        (Running(trials_per_gpu=4, at_once=1), 0.25, ("45 min", "15 min", "60 min")),
-        (Running(workers=2), 2.0, ("6.0 h", "2.0 h", "8.0 h")),
+        (ExecutionOptions(trials_per_gpu=4), 0.25, ("45 min", "15 min", "60 min")),
+        (
+            ExecutionOptions(trials_per_gpu=4, max_concurrent_trials=1),
+            0.25,
+            ("45 min", "15 min", "60 min"),
+        ),
+        (ExecutionOptions(workers=2), 2.0, ("6.0 h", "2.0 h", "8.0 h")),
     ],
 )
 def test_device_time_counts_the_share_of_a_gpu_and_every_worker(run, running, devices, told):
@@ -76,15 +80,15 @@ def test_device_time_counts_the_share_of_a_gpu_and_every_worker(run, running, de
     used, left, cost = told
     said = str(rendered(found, "").renderables[-1])
     assert said == f"device time: {used} used, at most {left} left in known stages"
-    assert f"about {cost} on one device" in said_cost(found, STUDY.merged({"blocks": [1, 2]}))
+    assert f"about {cost} on one device" in describe_cost(found, STUDY.merged({"blocks": [1, 2]}))
 
 
 def test_without_a_gpu_a_trial_takes_a_core(run):
-    assert run(divided(4, 0, Running(), owned=False)).used_s == 2 * 3 * EPOCH_S
+    assert run(divided(4, 0, ExecutionOptions(), owned=False)).used_s == 2 * 3 * EPOCH_S
 
 
 def test_epochs_of_early_versions_count_as_of_one_device(run, tmp_path):
-    run(divided(16, 2, Running(trials_per_gpu=4), owned=False))
+    run(divided(16, 2, ExecutionOptions(trials_per_gpu=4), owned=False))
     ledger = Ledger(tmp_path)
     record = ledger.all()[0].model_copy(update={"epoch": 4})
     ledger.report(record, {"median_mm": 50.0, "time/epoch_s": 7.0})

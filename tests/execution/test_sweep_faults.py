@@ -10,7 +10,7 @@ import pytest
 from handssl.execution import study_runner
 from handssl.execution.datasets import resolver
 from handssl.ledger import Ledger
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.study.events import WorkerEvent
 from handssl.study.study import Study
 from handssl.study.trials import stage_scheduler
@@ -54,7 +54,7 @@ def faulty(tmp_path_factory, blob_data):
                 study(),
                 storage=storage,
                 tracking_uri=f"http://127.0.0.1:{taken.getsockname()[1]}",
-                running=Running(silence_s=5.0, retries=1),
+                options=ExecutionOptions(hang_timeout_s=5.0, retries=1),
                 on_event=told.append,
             )
     return result, told
@@ -140,8 +140,8 @@ def test_a_stage_in_waves_ends_with_the_same_table(tmp_path, blob_data, monkeypa
     halved, tables = study(halving={"grace_epochs": 1, "reduction_factor": 2.0}), []
     with scripted_ray(tmp_path / "script.json", {}):
         for number, wave in enumerate((500, 3)):
-            running = Running(wave=wave)
-            result = study_runner.run(halved, storage=tmp_path / str(number), running=running)
+            options = ExecutionOptions(wave=wave)
+            result = study_runner.run(halved, storage=tmp_path / str(number), options=options)
             tables.append(outcomes(result))
             assert all(len(e) == len(set(e)) for e in made(tmp_path / str(number)).values())
     assert tables[0] == tables[1]

@@ -89,9 +89,9 @@ def test_many_kills_at_random_moments_with_one_and_two_trials_at_once(
 ):
     (expected, epochs), moments = undisturbed, random.Random("many kills")
     for number in range(ROUNDS):
-        running = {"at_once": 1 + number % 2}
+        running = {"max_concurrent_trials": 1 + number % 2}
         storage = tmp_path / str(number)
         found = killed_and_resumed(
-            storage, blob_data, moments.randint(1, epochs - 2), running=running
+            storage, blob_data, moments.randint(1, epochs - 2), options=running
         )
         assert found == expected, f"round {number}"

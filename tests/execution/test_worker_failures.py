@@ -8,7 +8,7 @@ from ray.air.execution._internal import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RpcError
 
 from handssl.execution.tune.actor_failures import as_actor_error
-from handssl.execution.worker_failures import MEANINGS, meaning_of, said_of_loss
+from handssl.execution.worker_failures import MEANINGS, describe_failure, meaning_of
 
 
 def of_ray():
@@ -44,7 +44,7 @@ def test_tune_sees_the_loss_of_a_process_as_the_end_of_its_actor(name):
 def test_a_loss_by_memory_pressure_is_said_as_such():
     given = as_actor_error(OutOfMemoryError("1 worker(s) were killed"))
     text = f"Traceback ...\nray.exceptions.RayActorError: {given}\nmore of it"
-    assert said_of_loss(text) == "its node ran out of memory and ended it"
+    assert describe_failure(text) == "its node ran out of memory and ended it"
 
 
 def test_the_hook_into_tune_is_where_it_was():

@@ -33,14 +33,14 @@ def away(times):
 def test_an_outage_is_told_of_once_and_the_next_one_again():
     said = []
     patience = RetryPolicy(said.append, pause_s=0.0)
-    assert [patience.insist(away(3)), patience.insist(away(2))] == ["done", "done"]
+    assert [patience.call(away(3)), patience.call(away(2))] == ["done", "done"]
     assert said == ["waiting, up to 10 minutes: away"] * 2
 
 
 def test_another_thread_waits_too_and_leaves_the_telling_to_the_first():
     said, found = [], []
     patience = RetryPolicy(said.append, pause_s=0.0)
-    thread = threading.Thread(target=lambda: found.append(patience.insist(away(2))))
+    thread = threading.Thread(target=lambda: found.append(patience.call(away(2))))
     thread.start()
     thread.join()
     assert (said, found) == ([], ["done"])
@@ -56,14 +56,14 @@ def test_when_patience_is_over_every_later_attempt_fails_at_once():
     patience = RetryPolicy(lambda text: None, limit_s=0.0, pause_s=60.0)
     for _ in range(2):
         with pytest.raises(DatabaseAwayError) as caught:
-            patience.insist(work)
+            patience.call(work)
     assert (len(tried), caught.value.exit_code) == (2, 69)
 
 
 def test_who_must_stop_does_not_wait():
     patience = RetryPolicy(lambda text: None, lambda: True, pause_s=60.0)
     with pytest.raises(DatabaseAwayError):
-        patience.insist(away(1))
+        patience.call(away(1))
 
 
 def test_what_a_server_refuses_is_no_outage(tmp_path):

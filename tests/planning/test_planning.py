@@ -18,9 +18,15 @@ from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
 from handssl.planning.confounding import in_words, over_blocks, within_a_block
 from handssl.planning.epochs import epochs_left, expected_epochs, reaching
-from handssl.planning.preregistration import deviations, keep, plan_facts, plan_hash, registered
+from handssl.planning.preregistration import (
+    deviations,
+    keep,
+    plan_facts,
+    plan_hash,
+    preregistration,
+)
 from handssl.planning.study_plan import StudyPlan
-from handssl.planning.trial_size import weigh
+from handssl.planning.trial_size import trial_size
 from handssl.planning.variation import variation
 from handssl.scheduling.halving import Arm, HalvingState, Rules
 from handssl.stats import BlockSample, difference_effects, full_effects
@@ -162,9 +168,9 @@ def test_a_checkpoint_weighs_what_was_reckoned(blob_data, tmp_path):
         list(Trial(config, blob_data, folder, execution=Execution(device="cpu")).epochs())
         files = [path for path in (folder / "checkpoints").rglob("*") if path.is_file()]
         written = sum(path.stat().st_size for path in files)
-        assert weigh(config).checkpoint_bytes == pytest.approx(written, rel=0.05)
+        assert trial_size(config).checkpoint_bytes == pytest.approx(written, rel=0.05)
         encoder = (folder / "encoder.safetensors").stat().st_size
-        assert weigh(config).encoder_bytes == pytest.approx(encoder, rel=0.05)
+        assert trial_size(config).encoder_bytes == pytest.approx(encoder, rel=0.05)
     assert StudyData(blob_data).fingerprint
 
 
@@ -181,11 +187,11 @@ def test_stages_that_follow_from_choices_are_counted(tmp_path):
 def test_a_study_whose_data_are_not_packed_is_planned_and_says_what_to_do(tmp_path, capfd):
     plan = StudyPlan(paper.study(), tmp_path / "none")
     assert "handssl data pack freihand" in plan.missing_data[0]
-    by_name = {work.foreseen.stage.name: work for work in plan.work}
+    by_name = {work.planned.stage.name: work for work in plan.work}
     assert len(by_name["cross_dataset"].cells) == 1 + len(
-        by_name["cross_dataset"].foreseen.stage.sets
+        by_name["cross_dataset"].planned.stage.sets
     )
-    assert not by_name["supervised"].foreseen.exact
+    assert not by_name["supervised"].planned.exact
     command = ["study", "plan", "paper", "--no-measure", "--storage", str(tmp_path / "none")]
     assert invoke(command) == 1
     assert "up to" in capfd.readouterr().out
@@ -298,10 +304,10 @@ def test_a_trial_that_is_retried_after_its_rung_was_decided_owes_the_epochs_befo
 
 def test_the_hash_stands_for_all_that_is_planned_and_not_for_the_name(tmp_path):
     study = smoke.study()
-    first = registered(study, tmp_path)
-    assert plan_hash(registered(study.merged({"name": "other"}), tmp_path)) == plan_hash(first)
+    first = preregistration(study, tmp_path)
+    assert plan_hash(preregistration(study.merged({"name": "other"}), tmp_path)) == plan_hash(first)
     changed = study.merged({"blocks": [1, 2], "halving.grace_epochs": 2})
-    found = deviations(first, registered(changed, tmp_path))
+    found = deviations(first, preregistration(changed, tmp_path))
     assert found == ["blocks: 1 -> 1,2", "halving.grace_epochs: 1 -> 2"]
 
 

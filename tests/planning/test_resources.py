@@ -9,7 +9,7 @@ import pytest
 from handssl.errors import InterruptedStudyError
 from handssl.execution.study_runner import Sweep
 from handssl.planning import resources
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.planning.resources import divided
 from handssl.runtime.interruption import Interruption
 from handssl.study.study import Study
@@ -34,26 +34,26 @@ GB = 10**9
     ],
 )
 def test_as_many_trials_share_a_gpu_as_the_largest_step_lets(configs, gpu_gb, number):
-    found = resources.shared(Running(), configs, gpu_gb * GB)
+    found = resources.shared(ExecutionOptions(), configs, gpu_gb * GB)
     assert found.trials_per_gpu == found.execution.sharing == number
 
 
 def test_where_no_memory_is_known_each_trial_has_a_gpu_and_nothing_is_reckoned(monkeypatch):
     monkeypatch.setattr(resources, "gpu_bytes", tuple)
     monkeypatch.setattr(resources, "largest_step", pytest.fail)
-    found = resources.shared(Running(), [MIXED])
+    found = resources.shared(ExecutionOptions(), [MIXED])
     assert found.trials_per_gpu == found.execution.sharing == 1
 
 
 def test_the_smallest_gpu_decides(monkeypatch):
     monkeypatch.setattr(resources, "gpu_bytes", lambda: (141 * GB, 80 * GB))
-    assert resources.shared(Running(), [MIXED]).trials_per_gpu == 1
+    assert resources.shared(ExecutionOptions(), [MIXED]).trials_per_gpu == 1
 
 
 def test_a_number_that_was_given_stays_and_trials_are_told_of_it():
-    found = resources.shared(Running(trials_per_gpu=8), [MIXED], 24 * GB)
+    found = resources.shared(ExecutionOptions(trials_per_gpu=8), [MIXED], 24 * GB)
     assert found.trials_per_gpu == found.execution.sharing == 8
-    several = resources.shared(Running(trials_per_gpu=8, workers=2), [MIXED], 24 * GB)
+    several = resources.shared(ExecutionOptions(trials_per_gpu=8, workers=2), [MIXED], 24 * GB)
     assert several.execution.sharing == 1
 
 
@@ -75,6 +75,6 @@ def test_a_sweep_divides_its_gpus_by_what_was_reckoned(monkeypatch, tmp_path):
 
 
 def test_without_a_number_a_trial_has_a_gpu_for_itself():
-    assert divided(16, 2, Running()).gpus == 1.0
-    assert divided(16, 2, Running()).slots == 2
-    assert divided(16, 0, Running()).slots == 16
+    assert divided(16, 2, ExecutionOptions()).gpus == 1.0
+    assert divided(16, 2, ExecutionOptions()).slots == 2
+    assert divided(16, 0, ExecutionOptions()).slots == 16

@@ -16,7 +16,7 @@ import torch
 
 from handssl.errors import BusyStudyError, DataError, TakenOverError
 from handssl.execution.trial_files import RunFile, write_error
-from handssl.execution.watchdog import watched
+from handssl.execution.watchdog import watchdog
 from handssl.runtime.fencing import FILE, Fence
 from handssl.study.run_config import RunConfig
 from handssl.training.branch import keep_constant
@@ -58,7 +58,7 @@ def tell_error(folder: Path, fence: Fence) -> None:
 
 
 def watch(folder: Path, fence: Fence) -> None:
-    with watched(folder, 60.0, fence):
+    with watchdog(folder, 60.0, fence):
         raise AssertionError("it was let in")
 
 
@@ -106,14 +106,14 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 def test_the_trace_of_one_that_hung_is_not_removed_by_one_that_has_lost_the_folder(tmp_path):
     first = claimed(tmp_path, "first")
-    with pytest.raises(TakenOverError), watched(tmp_path, 60.0, first):
+    with pytest.raises(TakenOverError), watchdog(tmp_path, 60.0, first):
         claimed(tmp_path, "second")
         (tmp_path / "silence.txt").write_text("of the second")
     assert (tmp_path / "silence.txt").read_text() == "of the second"
 
 
 def test_a_trace_that_somebody_has_removed_fails_nothing(tmp_path):
-    with watched(tmp_path, 60.0):
+    with watchdog(tmp_path, 60.0):
         (tmp_path / "silence.txt").unlink()
 
 

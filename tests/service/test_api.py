@@ -331,7 +331,7 @@ def test_code_and_files_that_are_not_allowed_are_refused_and_not_imported(tmp_pa
     with served(service(tmp_path, policy=Policy(modules=("lab",)))) as url:
         for pretrain in (
             {"encoder": {"name": "mine_own:x"}},
-            {"augmentation": {"own": ["mine_own:x"]}},
+            {"augmentation": {"custom": ["mine_own:x"]}},
         ):
             answer = post(url, json={"study": study(pretrain=pretrain)})
             assert (answer.status_code, "allow-code" in answer.json()["detail"]) == (422, True)

@@ -205,7 +205,13 @@ def test_the_command_line_of_a_driver_is_one_that_handssl_takes(scene):
 
     from handssl.cli.app import cli
 
-    how = {"workers": 2, "silence_s": 60.0, "at_once": 3, "trials_per_gpu": 1, "retries": 0}
+    how = {
+        "workers": 2,
+        "hang_timeout_s": 60.0,
+        "max_concurrent_trials": 3,
+        "trials_per_gpu": 1,
+        "retries": 0,
+    }
     document = {"study": study(), "how": how | {"checkpoint_bytes": 10**9}}
     line = scene.watcher.home.write(scene.job, document)
     words = shlex.split(line.partition("exec ")[2].partition(" >>")[0])

@@ -76,7 +76,7 @@ anything = st.recursive(
     max_leaves=12,
 )
 KEYS = ("name", "cells", "stages", "blocks", "halving", "pretrain", "data", "references", "stage")
-names = st.sampled_from(["rotate", "blur", "rotat", "none", "own"]) | words
+names = st.sampled_from(["rotate", "blur", "rotat", "none", "custom"]) | words
 cells = st.fixed_dictionaries(
     {"composition": st.lists(names, max_size=3)}, optional={"objective": names, "x": anything}
 )
@@ -108,7 +108,7 @@ studies = st.one_of(
 
 @given(studies, st.booleans())
 @example(study() | {"\ud800": "/etc"}, False)
-@example(study(pretrain={"augmentation": {"own": {"os:system"}}}), True)
+@example(study(pretrain={"augmentation": {"custom": {"os:system"}}}), True)
 @settings(max_examples=EXAMPLES, **QUICK)
 def test_every_study_is_queued_or_refused_with_a_reason(url, values, as_yaml):
     if as_yaml:

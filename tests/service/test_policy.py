@@ -49,9 +49,9 @@ def test_all_that_is_not_allowed_is_listed():
 
 @pytest.mark.parametrize("value", [{"os:system"}, b"os:system", date(2001, 1, 1), object()])
 def test_what_it_cannot_look_into_is_refused(value):
-    values = study(pretrain={"augmentation": {"own": value}})
+    values = study(pretrain={"augmentation": {"custom": value}})
     policy = Policy(modules=("os",))
-    with pytest.raises(InputError, match=r"pretrain\.augmentation\.own: expected a text"):
+    with pytest.raises(InputError, match=r"pretrain\.augmentation\.custom: expected a text"):
         policy.require(values)
 
 

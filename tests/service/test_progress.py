@@ -60,7 +60,7 @@ class Lab:
         return finish(self.of.queue, job.id, job.attempt, outcome)
 
     def used_hours(self, job):
-        return self.of.look(self.of.queue.get(job.id)).used_hours
+        return self.of.progress(self.of.queue.get(job.id)).used_hours
 
 
 def test_a_job_has_used_what_its_trials_were_given(lab):

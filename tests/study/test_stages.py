@@ -415,7 +415,7 @@ def test_a_skeleton_of_more_than_ten_transformations_is_refused():
     own = [f"tests.transforms.custom:{name}" for name in ("Dim", "Posterise")]
     values = {
         "name": "x",
-        "pretrain": {"augmentation": {"own": own}},
+        "pretrain": {"augmentation": {"custom": own}},
         "stages": [
             {"kind": "objectives", "transformations": [*TRANSFORMATIONS, "dim", "posterise"]},
             {"kind": "compositions"},

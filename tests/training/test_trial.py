@@ -254,7 +254,7 @@ WSD = {"schedule": "wsd", "decay_share": 0.5, "warmup_epochs": 1.0}
 def test_more_epochs_under_wsd_go_on_before_the_rate_falls_with_the_same_bits(blob_data, tmp_path):
     short, long = (config(epochs=epochs, optimizer=WSD) for epochs in (4, 8))
     list(Trial(short, blob_data, tmp_path / "short").epochs())
-    extended = Trial(long, blob_data, tmp_path / "extended", origin=tmp_path / "short")
+    extended = Trial(long, blob_data, tmp_path / "extended", warm_start=tmp_path / "short")
     assert extended.steps_made == 2 * 4
     whole = Trial(long, blob_data, tmp_path / "whole").epochs()
     for one, other in zip(extended.epochs(), whole, strict=True):
@@ -265,7 +265,7 @@ def test_a_shorter_run_that_was_stopped_is_gone_on_with_too(blob_data, tmp_path)
     short, long = (config(epochs=epochs, optimizer=WSD) for epochs in (8, 16))
     rows = Trial(short, blob_data, tmp_path / "short").epochs()
     next(rows), next(rows)
-    extended = Trial(long, blob_data, tmp_path / "extended", origin=tmp_path / "short")
+    extended = Trial(long, blob_data, tmp_path / "extended", warm_start=tmp_path / "short")
     assert extended.steps_made == 2 * 4
 
 
@@ -278,5 +278,5 @@ def test_another_run_is_not_gone_on_with(blob_data, tmp_path, other):
     values = {"epochs": 4, "optimizer": WSD}
     list(Trial(config(**values | other), blob_data, tmp_path / "other").epochs())
     long = config(epochs=8, optimizer=WSD)
-    begun = Trial(long, blob_data, tmp_path / "long", origin=tmp_path / "other")
+    begun = Trial(long, blob_data, tmp_path / "long", warm_start=tmp_path / "other")
     assert begun.steps_made == 0

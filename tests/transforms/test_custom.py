@@ -20,7 +20,7 @@ from tests.transforms.custom import Dim, Posterise, invert
 HERE = "tests.transforms.custom"
 PATHS = [f"{HERE}:Dim", f"{HERE}:Posterise", f"{HERE}:invert"]
 NAMES = ("dim", "posterise", "invert")
-CONFIG = AugmentConfig.parse({"own": PATHS})
+CONFIG = AugmentConfig.parse({"custom": PATHS})
 BUILT_IN = ("color_jitter", "cutout", "noise", "rotate", "translate")
 IDS = torch.arange(4000)
 
@@ -40,7 +40,7 @@ def views(composition, crops, backend, config=CONFIG, first=0):
 
 
 def test_a_configuration_keeps_what_draws_and_targets_need():
-    (dim, *_) = CONFIG.own
+    (dim, *_) = CONFIG.custom
     assert dim.model_dump() == {
         "path": "tests.transforms.custom:Dim",
         "name": "dim",
@@ -49,19 +49,19 @@ def test_a_configuration_keeps_what_draws_and_targets_need():
         "probability": 1.0,
     }
     assert AugmentConfig.parse(CONFIG.model_dump(mode="json")) == CONFIG
-    assert isinstance(Dim(), handssl.OwnTransformation)
+    assert isinstance(Dim(), handssl.CustomTransformation)
     assert CONFIG.regressable[-1] == "dim"
 
 
 def test_the_object_or_its_class_will_do_in_python():
-    assert AugmentConfig(own=(Dim, Posterise, invert)) == CONFIG
+    assert AugmentConfig(custom=(Dim, Posterise, invert)) == CONFIG
 
 
 def test_what_is_kept_is_read_without_the_module():
-    elsewhere = CONFIG.own[0].model_dump() | {"path": "not_installed.here:Dim"}
-    config = PretrainConfig.parse({"composition": ["dim"], "augmentation": {"own": [elsewhere]}})
+    elsewhere = CONFIG.custom[0].model_dump() | {"path": "not_installed.here:Dim"}
+    config = PretrainConfig.parse({"composition": ["dim"], "augmentation": {"custom": [elsewhere]}})
     with pytest.raises(InputError, match="can be imported here"):
-        require_sound(config.augmentation.own[0], view_px=8)
+        require_sound(config.augmentation.custom[0], view_px=8)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -85,7 +85,7 @@ def test_switching_it_on_leaves_all_other_draws_alone():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_fill_their_ranges_and_views_get_it_as_often_as_it_says(name):
-    theta, own = draw([name])[name], CONFIG.own_called(name)
+    theta, own = draw([name])[name], CONFIG.custom_called(name)
     assert float(theta[:, 0].mean()) == pytest.approx(own.probability, abs=0.03)
     for column, interval in zip(theta[:, 1:].T, intervals_of(CONFIG, name), strict=True):
         unit = (column - interval.low) / interval.width
@@ -95,8 +95,8 @@ def test_parameters_fill_their_ranges_and_views_get_it_as_often_as_it_says(name)
 
 
 def test_regressable_parameters_are_0_where_it_is_not_applied():
-    half = CONFIG.own[0].model_copy(update={"probability": 0.5})
-    theta = draw(["dim"], config=AugmentConfig(own=(half,)))["dim"]
+    half = CONFIG.custom[0].model_copy(update={"probability": 0.5})
+    theta = draw(["dim"], config=AugmentConfig(custom=(half,)))["dim"]
     assert not theta[theta[:, 0] == 0, 1:].any()
     assert theta[theta[:, 0] == 1, 1:].all(1).float().mean() > 0.99
 
@@ -123,7 +123,7 @@ def test_a_view_is_the_naive_one():
 
 
 def test_they_are_applied_in_the_order_of_the_configuration():
-    turned = AugmentConfig(own=CONFIG.own[::-1])
+    turned = AugmentConfig(custom=CONFIG.custom[::-1])
     crops, names = crops_of(), ("dim", "invert")
     one, other = (views(names, crops, "tensor", config) for config in (CONFIG, turned))
     changed = (one.images != other.images).flatten(1).any(1)
@@ -158,14 +158,14 @@ def test_an_image_does_not_depend_on_its_batch_and_off_leaves_it_alone(backend):
 def test_configurations_without_any_take_the_old_way():
     maker = make_views(AugmentConfig(), (), seed=1, view_px=8, context=1.5, backend="opencv")
     assert isinstance(maker, OpenCvViewMaker)
-    assert AugmentConfig().own == ()
+    assert AugmentConfig().custom == ()
     assert "own" not in AugmentConfig().model_dump()
     assert isinstance(ViewMaker(CONFIG, NAMES, 1, 8, 1.5), ViewMaker)
 
 
 def test_the_target_is_the_difference_over_the_range():
     a, b = torch.tensor([[0.1, 0.0]]), torch.tensor([[0.3, 0.5]])
-    found = relative_target("dim", a, b, ranges=CONFIG.own[0].intervals)
+    found = relative_target("dim", a, b, ranges=CONFIG.custom[0].intervals)
     assert torch.allclose(found, torch.tensor([[0.5, 1.0]]))
     with pytest.raises(InputError, match="'dim' has no parameters to regress"):
         relative_target("dim", a, b)
@@ -193,14 +193,14 @@ def test_the_target_is_the_difference_over_the_range():
 )
 def test_what_is_no_transformation_is_refused_where_the_configuration_is_read(path, message):
     with pytest.raises(InputError, match=f"(?s)own.0: .*{message}"):
-        AugmentConfig.parse({"own": [path]})
+        AugmentConfig.parse({"custom": [path]})
 
 
 def test_two_of_one_name_and_an_object_that_nobody_can_import_are_refused():
     with pytest.raises(InputError, match="expected names that differ, got dim twice"):
-        AugmentConfig.parse({"own": [PATHS[0], PATHS[0]]})
+        AugmentConfig.parse({"custom": [PATHS[0], PATHS[0]]})
     with pytest.raises(InputError, match="at the top of a module that workers can import"):
-        AugmentConfig.parse({"own": [Dim()]})
+        AugmentConfig.parse({"custom": [Dim()]})
 
 
 @pytest.mark.parametrize(
@@ -224,13 +224,13 @@ def test_a_transformation_that_breaks_its_protocol_is_refused_by_the_probe(attri
 
 def test_good_ones_pass_the_probe_which_leaves_random_numbers_alone():
     state = torch.get_rng_state()
-    for one in CONFIG.own:
+    for one in CONFIG.custom:
         require_sound(one, view_px=16)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_one_that_says_something_else_by_now_is_refused():
-    kept = CONFIG.own[0].model_copy(update={"probability": 0.25})
+    kept = CONFIG.custom[0].model_copy(update={"probability": 0.25})
     with pytest.raises(InputError, match="got different probability; rename the changed trans"):
         require_sound(kept, view_px=8)
 
@@ -253,4 +253,4 @@ def test_one_that_says_something_else_by_now_is_refused():
 )
 def test_compositions_are_checked_against_the_names_listed(values, message):
     with pytest.raises(InputError, match=message):
-        PretrainConfig.parse({"augmentation": {"own": PATHS}, **values})
+        PretrainConfig.parse({"augmentation": {"custom": PATHS}, **values})

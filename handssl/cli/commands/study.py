@@ -13,13 +13,13 @@ from handssl.cli.commands.study_compare import compare_study
 from handssl.cli.commands.study_control import VERBS
 from handssl.cli.commands.study_plan import plan_study
 from handssl.cli.commands.study_simulate import simulate_study
-from handssl.cli.execution_options import placing
+from handssl.cli.execution_options import execution_options
 from handssl.cli.options import Group, parse_changes, running
 from handssl.config import nearest
 from handssl.errors import InputError
 
 if TYPE_CHECKING:
-    from handssl.planning.execution_options import Running
+    from handssl.planning.execution_options import ExecutionOptions
     from handssl.study.study import Study
 
 NAMES = (
@@ -36,7 +36,7 @@ def study() -> None:
 @study.command("run")
 @click.argument("source", metavar="STUDY")
 @running
-@placing
+@execution_options
 @click.option("--outcome", type=click.Path(path_type=Path), hidden=True)  # used by the service
 def run_study(
     source: str,
@@ -46,7 +46,7 @@ def run_study(
     markdown: Path | None,
     quiet: bool,
     as_json: bool,
-    how: Running,
+    how: ExecutionOptions,
     outcome: Path | None,
 ) -> int:
     """Run STUDY, a YAML file or the name of a built-in study.
@@ -130,9 +130,9 @@ def load_run_study(source: str, storage: Path | None) -> Study:
 
 
 def _known(source: str, storage: Path | None) -> Study | None:
-    from handssl.execution.control import known_study
+    from handssl.execution.control import recorded_study
 
-    return known_study(source, storage)
+    return recorded_study(source, storage)
 
 
 def _named(name: str) -> Study:

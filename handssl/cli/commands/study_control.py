@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from handssl.cli.execution_options import placing
+from handssl.cli.execution_options import execution_options
 from handssl.cli.options import parse_changes, running, storage_option, study_command
 from handssl.errors import InputError
 
 if TYPE_CHECKING:
-    from handssl.planning.execution_options import Running
+    from handssl.planning.execution_options import ExecutionOptions
     from handssl.study.study import Study
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -94,7 +94,7 @@ def pause_study(source: str, storage: Path | None, changes: tuple[str, ...]) -> 
 @click.command("resume")
 @click.argument("source", metavar="STUDY")
 @running
-@placing
+@execution_options
 def resume_study(
     source: str,
     storage: Path | None,
@@ -103,7 +103,7 @@ def resume_study(
     markdown: Path | None,
     quiet: bool,
     as_json: bool,
-    how: Running,
+    how: ExecutionOptions,
 ) -> int:
     """End the pause of STUDY, and run the rest of it here.
 
@@ -175,14 +175,14 @@ def extend_study(
       handssl study extend mine.yaml --seeds 4,5
       handssl study extend mine.yaml --epochs 200
     """  # noqa: D301  (click's mark for a block it must not wrap)
-    from handssl.cli.views.status import said_cost
+    from handssl.cli.views.status import describe_cost
     from handssl.execution.control import extend, extension_of, status
     from handssl.execution.storage import resolve_storage
 
     folder, blocks = resolve_storage(storage), _numbers(seeds)
     now = status(_load(source, changes, storage), folder)
     larger, meaning = extension_of(now.study, blocks=blocks, epochs=epochs)
-    click.echo(f"{meaning}\n{said_cost(now, larger)}", err=True)
+    click.echo(f"{meaning}\n{describe_cost(now, larger)}", err=True)
     if not yes and not click.confirm("Add them?", err=True):
         return 1
     extend(now.study, blocks=blocks, epochs=epochs, storage=folder)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def _how(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--workers", type=click.IntRange(min=1), help="Workers of each trial."),
-        click.option("--at-once", type=click.IntRange(min=1), help="Trials at the same time."),
+        click.option(
+            "--max-concurrent-trials", type=click.IntRange(min=1), help="Trials at the same time."
+        ),
         click.option("--trials-per-gpu", type=click.IntRange(1, 64), help="Trials per GPU."),
     ):
         command = option(command)
@@ -46,7 +48,7 @@ def submit(
     service: str | None,
     as_json: bool,
     workers: int | None,
-    at_once: int | None,
+    max_concurrent_trials: int | None,
     trials_per_gpu: int | None,
     **rest: Any,
 ) -> int:
@@ -63,11 +65,15 @@ def submit(
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.cli.commands.study import load_study
     from handssl.service.client.remote_job import submit as hand_over
-    from handssl.service.queue.job import How
+    from handssl.service.queue.job import JobOptions
 
     study = load_study(source).merged(parse_changes(changes))
-    given = {"workers": workers, "at_once": at_once, "trials_per_gpu": trials_per_gpu}
-    how = How.parse({name: value for name, value in given.items() if value is not None})
+    given = {
+        "workers": workers,
+        "max_concurrent_trials": max_concurrent_trials,
+        "trials_per_gpu": trials_per_gpu,
+    }
+    how = JobOptions.parse({name: value for name, value in given.items() if value is not None})
     job = hand_over(study, how=how, service=service, **rest)
     if not waits:
         _say(job, job.document()["job"], as_json=as_json)

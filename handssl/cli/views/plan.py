@@ -57,7 +57,7 @@ def _stages(plan: StudyPlan) -> Table:
     for name in _NUMERIC:
         table.add_column(name, justify="right")
     for work in plan.work:
-        one = work.foreseen
+        one = work.planned
         hours = plan.hours(work)
         table.add_row(
             one.stage.name,
@@ -74,7 +74,7 @@ def _stages(plan: StudyPlan) -> Table:
 
 
 def _of_stage(plan: StudyPlan, work: StageWork) -> list[str]:
-    one, lines = work.foreseen, []
+    one, lines = work.planned, []
     if not one.known:
         needs = ", ".join(plan.study.needs(one.stage))
         lines.append(f"cells or their settings depend on what {needs} will choose")
@@ -88,8 +88,8 @@ def _of_stage(plan: StudyPlan, work: StageWork) -> list[str]:
 
 
 def _cells(work: StageWork) -> list[str]:
-    supposed = "" if work.foreseen.known else " (objectives are assumed until they are chosen)"
-    return [f"Cells of {work.foreseen.stage.name}{supposed}:", *(f"  {c}" for c in work.cells)]
+    supposed = "" if work.planned.known else " (objectives are assumed until they are chosen)"
+    return [f"Cells of {work.planned.stage.name}{supposed}:", *(f"  {c}" for c in work.cells)]
 
 
 def _time(plan: StudyPlan, *, measured: bool) -> list[str]:

@@ -83,7 +83,7 @@ def document(status: StudyStatus) -> dict[str, Any]:
     }
 
 
-def said_cost(now: StudyStatus, larger: Study) -> str:
+def describe_cost(now: StudyStatus, larger: Study) -> str:
     """Return the cost of extending a study, estimated from the epochs measured so far.
 
     Args:

@@ -29,7 +29,7 @@ from handssl.runtime.shell_commands import command
 
 if TYPE_CHECKING:
     from handssl.execution.result import StudyResult
-    from handssl.planning.execution_options import Running
+    from handssl.planning.execution_options import ExecutionOptions
     from handssl.study.study import Study
 
 
@@ -43,7 +43,7 @@ def execute(
     markdown: Path | None,
     source: str,
     changes: tuple[str, ...] = (),
-    how: Running | None = None,
+    how: ExecutionOptions | None = None,
 ) -> int:
     """Run a study and print its results.
 
@@ -75,7 +75,7 @@ def execute(
         LiveProgress(errors, quiet=quiet) as progress,
     ):
         result = run_study(
-            study, storage=storage, tracking_uri=tracking_uri, running=how, on_event=progress
+            study, storage=storage, tracking_uri=tracking_uri, options=how, on_event=progress
         )
     if result.interrupted:
         raise interruption(result, resume)

@@ -14,7 +14,7 @@ from typing import Self
 from handssl.execution.checkpoint_mirror.mirror import (
     CHECKPOINTS,
     WEIGHTS,
-    RemoteTrial,
+    CheckpointMirror,
     StudyMessage,
     reason_of,
 )
@@ -25,7 +25,7 @@ _TIMEOUT_S = 300.0
 _Signature = tuple[int, int]
 
 
-class Copies:
+class BackgroundCopies:
     """Copies a trial's checkpoints to a remote folder in a background thread.
 
     While a copy is being made, only the newest checkpoint is queued. A target that is not reachable
@@ -37,7 +37,7 @@ class Copies:
         on_note: Called with each message for the user, in the thread that calls a method.
     """
 
-    def __init__(self, remote: RemoteTrial, folder: Path, on_note: StudyMessage) -> None:
+    def __init__(self, remote: CheckpointMirror, folder: Path, on_note: StudyMessage) -> None:
         self._remote, self._folder, self._on_note = remote, folder, on_note
         self._notes = queue.SimpleQueue[str]()
         self._turn = threading.Condition()

@@ -20,7 +20,7 @@ _PREFIX, _SUFFIX, _DAMAGED = "epoch-", ".ckpt", ".damaged"
 StudyMessage = Callable[[str], None]
 
 
-class RemoteTrial:
+class CheckpointMirror:
     """Files of a trial on another file system, laid out as in its local folder.
 
     Args:

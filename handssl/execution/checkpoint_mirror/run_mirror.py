@@ -9,8 +9,8 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TypeVar
 
-from handssl.execution.checkpoint_mirror.background_copies import Copies
-from handssl.execution.checkpoint_mirror.mirror import RemoteTrial
+from handssl.execution.checkpoint_mirror.background_copies import BackgroundCopies
+from handssl.execution.checkpoint_mirror.mirror import CheckpointMirror
 from handssl.execution.checkpoint_mirror.remote_folder import Target
 from handssl.runtime.fencing import Fence
 from handssl.runtime.secrets import require_no_secret
@@ -30,7 +30,7 @@ class MirroredRun:
         known: Epoch of the checkpoint that was fetched from there; 0 if none was.
     """
 
-    copies: Copies | None
+    copies: BackgroundCopies | None
     on_event: OnEvent
     known: int = 0
 
@@ -84,7 +84,7 @@ def copied_elsewhere(
 
     Raises:
         InputError: The URL's file system is unknown.
-        DataError: See `RemoteTrial.fetch`.
+        DataError: See `CheckpointMirror.fetch`.
     """
     if url is None:
         yield MirroredRun(None, on_event)
@@ -93,7 +93,7 @@ def copied_elsewhere(
     def note(message: str) -> None:
         on_event(StudyMessage(message))
 
-    remote = RemoteTrial(
+    remote = CheckpointMirror(
         url,
         folder,
         keep=execution.keep,
@@ -104,5 +104,5 @@ def copied_elsewhere(
     known = remote.fetch()
     if known:
         note(f"resuming from {remote.url}, epoch {known}")
-    with Copies(remote, folder, note) as copies:
+    with BackgroundCopies(remote, folder, note) as copies:
         yield MirroredRun(copies, on_event, known)

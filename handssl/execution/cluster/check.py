@@ -16,7 +16,7 @@ from handssl.execution.cluster.local_ray import ray_cluster
 _TASK_S = 60.0
 
 
-def look(address: str | None) -> dict[str, Any]:
+def check_ray(address: str | None) -> dict[str, Any]:
     """Run a task in a cluster, or in a Ray started here with one CPU and stopped afterwards.
 
     Call it in a separate process: if Ray cannot connect, it may wait long or end the process.

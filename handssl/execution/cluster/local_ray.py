@@ -14,7 +14,7 @@ import ray
 from handssl.errors import ClusterLostError, InputError, NoClusterError
 from handssl.execution.cluster import processes
 from handssl.execution.cluster.environment import is_loopback, on_loopback, own_ray
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.planning.resources import Cluster, available_cpus, divided
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
@@ -36,7 +36,7 @@ _ENVIRONMENT = {
 
 @contextmanager
 def ray_cluster(
-    address: str | None = None, *, cpus: int | None = None, running: Running | None = None
+    address: str | None = None, *, cpus: int | None = None, options: ExecutionOptions | None = None
 ) -> Iterator[Cluster]:
     """Use the Ray that the caller has connected to, or start one here and stop it afterwards.
 
@@ -46,32 +46,32 @@ def ray_cluster(
     Args:
         address: Address of a cluster to connect to instead, as `ray.init` takes it.
         cpus: CPUs of a local Ray; default: all that this process may use.
-        running: Execution options; they determine how many trials share the cluster.
+        options: Execution options; they determine how many trials share the cluster.
 
     Raises:
         InputError: There is no cluster at the address, or it is smaller than requested.
         ClusterLostError: A local Ray did not start.
     """
-    running = running or Running()
+    options = options or ExecutionOptions()
     with environment(_ENVIRONMENT), _quiet("ray"):
         if ray.is_initialized():
-            yield _shares(running, owned=False)
+            yield _shares(options, owned=False)
             return
         if address is not None:
-            yield from _connected(address, running)
+            yield from _connected(address, options)
             return
         others = set(psutil.Process().children(recursive=True))
         with own_ray() as temp:
             try:
-                _start_told(cpus or available_cpus(), temp)
-                yield _shares(running, owned=True)
+                _start_reported(cpus or available_cpus(), temp)
+                yield _shares(options, owned=True)
             finally:
                 # From here on its processes are expected to end.
                 processes.listener.started(())
                 _stop(others)
 
 
-def _connected(address: str, running: Running) -> Iterator[Cluster]:
+def _connected(address: str, options: ExecutionOptions) -> Iterator[Cluster]:
     here = on_loopback() if is_loopback(address) else nullcontext()
     try:
         with here:
@@ -81,12 +81,12 @@ def _connected(address: str, running: Running) -> Iterator[Cluster]:
             f"--address: expected a running Ray cluster, got {address!r}: {error}"
         ) from None
     try:
-        yield _shares(running, owned=False)
+        yield _shares(options, owned=False)
     finally:
         ray.shutdown()
 
 
-def _start_told(cpus: int, temp: Path) -> None:
+def _start_reported(cpus: int, temp: Path) -> None:
     """Start Ray, and report the processes it needs to the supervising listener."""
     processes.listener.starting()
     try:
@@ -118,10 +118,10 @@ def _stop(others: set[psutil.Process]) -> None:
     psutil.wait_procs(alive, timeout=_TERM_TIMEOUT_S)
 
 
-def _shares(running: Running, *, owned: bool) -> Cluster:
+def _shares(options: ExecutionOptions, *, owned: bool) -> Cluster:
     cpus, gpus = (_most(kind, owned=owned) for kind in ("CPU", "GPU"))
-    running.require(max(1, cpus), gpus)
-    return divided(max(1, cpus), gpus, running, owned=owned)
+    options.require(max(1, cpus), gpus)
+    return divided(max(1, cpus), gpus, options, owned=owned)
 
 
 def _most(kind: str, *, owned: bool) -> int:

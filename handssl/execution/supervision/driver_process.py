@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from handssl.execution.cluster.processes import RayProcess
-    from handssl.planning.execution_options import Running
+    from handssl.planning.execution_options import ExecutionOptions
     from handssl.runtime.interruption import Interruption
 
 
@@ -113,11 +113,11 @@ def _serve(
                     return
 
 
-def _keep_ray(stack: ExitStack, running: Running) -> None:
+def _keep_ray(stack: ExitStack, options: ExecutionOptions) -> None:
     """Keep one Ray running for all calls that follow."""
     from handssl.execution.cluster.local_ray import ray_cluster
 
-    stack.enter_context(ray_cluster(running.address, running=running))
+    stack.enter_context(ray_cluster(options.address, options=options))
 
 
 def _called(parent: Parent, call: tuple[str, dict[str, Any]], interruption: Interruption) -> Any:

@@ -58,7 +58,7 @@ def telling(path: Path | None, work: Callable[[], int]) -> int:
     return code
 
 
-def told_in(path: Path) -> Told | None:
+def read_outcome(path: Path) -> Told | None:
     """Read the outcome of a driver; None if it has not written one.
 
     Args:

@@ -25,7 +25,7 @@ import psutil
 
 from handssl.errors import ClusterLostError, DataError
 from handssl.execution.supervision import driver_process
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.runtime.interruption import Interruption
 from handssl.study.events import EpochEnded, OnEvent, StudyMessage, Tick
 
@@ -55,12 +55,12 @@ class Supervisor:
     """Calls functions in a driver's process.
 
     Args:
-        running: Execution options; with an address, Ray is not started again.
+        options: Execution options; with an address, Ray is not started again.
         kept: Whether one Ray is used for all calls; otherwise each call starts its own.
     """
 
-    def __init__(self, running: Running, *, kept: bool = False) -> None:
-        self._running, self._kept = running, kept
+    def __init__(self, options: ExecutionOptions, *, kept: bool = False) -> None:
+        self._options, self._kept = options, kept
         self._driver: _Driver | None = None
         self._in_vain = 0
 
@@ -107,7 +107,7 @@ class Supervisor:
         interruption: Interruption,
     ) -> Any:
         if self._driver is None:
-            self._driver = _Driver(self._running if self._kept else None)
+            self._driver = _Driver(self._options if self._kept else None)
         self._driver.ask("call", (function, arguments))
         for kind, what in self._driver.told(interruption):
             if kind == "done":
@@ -127,15 +127,15 @@ class Supervisor:
     def _require_hope(self, what: str, on_event: OnEvent, storage: Path) -> None:
         """Report that Ray is started again, or give up."""
         self._in_vain += 1
-        if self._running.address is None and self._in_vain <= MAX_STARTS_IN_VAIN:
+        if self._options.address is None and self._in_vain <= MAX_STARTS_IN_VAIN:
             on_event(
                 StudyMessage(f"Ray has ended: {what}. It is started again; all results are kept.")
             )
             return
         _release_claims(storage)
-        if self._running.address is not None:
+        if self._options.address is not None:
             raise ClusterLostError(
-                f"the Ray cluster at {self._running.address} has ended: {what}; all results so far "
+                f"the Ray cluster at {self._options.address} has ended: {what}; all results so far "
                 "are kept, run the same command again when the cluster is back"
             )
         raise ClusterLostError(
@@ -148,7 +148,7 @@ class Supervisor:
 class _Driver:
     """A driver's process, with all processes that it has started, in a separate session."""
 
-    def __init__(self, kept: Running | None) -> None:
+    def __init__(self, kept: ExecutionOptions | None) -> None:
         self._ray: tuple[RayProcess, ...] = ()
         self._starting_s: float | None = None
         self._is_stopping = False
@@ -197,7 +197,7 @@ class _Driver:
         try:
             kind, what = self._connection.recv()
         except (EOFError, OSError):
-            raise RayLostError(self._said_of_end()) from None
+            raise RayLostError(self._describe_end()) from None
         if kind == "starting":
             self._starting_s = time.monotonic()
         elif kind == "started":
@@ -221,7 +221,7 @@ class _Driver:
         with suppress(subprocess.TimeoutExpired):
             # If the driver ends, several processes end at once, before all of its threads do.
             self._process.wait(_MOMENT_S if len(names) == 1 else _DYING_S)
-            return self._said_of_end()
+            return self._describe_end()
         return self._ended_processes()
 
     def _names_of_ended(self) -> list[str]:
@@ -231,7 +231,7 @@ class _Driver:
         names = self._names_of_ended()
         return f"its {' and '.join(names)} ended" if names else ""
 
-    def _said_of_end(self) -> str:
+    def _describe_end(self) -> str:
         """Describe why the process ended; Ray ends it with 1 if one of its own parts is missing."""
         ended, code = self._ended_processes(), self._process.wait(_END_S)
         if code < 0:

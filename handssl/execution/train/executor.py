@@ -40,7 +40,7 @@ def train_together(
     waiting: Waiting,
     on_started: Callable[[], None],
     address: str | None = None,
-    origin: Path | None = None,
+    warm_start: Path | None = None,
     fence: Fence | None = None,
 ) -> Iterator[Row]:
     """Yield a trial's epochs as Ray Train workers report them.
@@ -56,7 +56,7 @@ def train_together(
         on_started: Called when Ray has installed its signal handlers.
         address: Address of a Ray cluster, as `ray.init` takes it; None: the one that the caller has
             connected to, else a local Ray.
-        origin: Folder of the same run with fewer epochs, to continue from.
+        warm_start: Folder of the same run with fewer epochs, to continue from.
         fence: Fence of the folder.
 
     Yields:
@@ -88,7 +88,7 @@ def train_together(
             "folder": folder,
             "execution": execution,
         }
-        trial |= {"origin": origin, "fence": fence}
+        trial |= {"warm_start": warm_start, "fence": fence}
         with _losses_of_the_cluster(watch):
             yield from _Run(trial, staffing, waiting, use_gpu=cluster.gpus > 0).rows()
 

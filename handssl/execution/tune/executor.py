@@ -23,8 +23,8 @@ from handssl.execution.tune.actor_failures import losses_end_trials
 from handssl.execution.tune.searcher import TuneSearcher, TuneStopper
 from handssl.execution.tune.trainable import TAKEN_OVER, PretrainTrainable
 from handssl.execution.watchdog import SILENCE_FILE
-from handssl.execution.worker_failures import meaning_of, said_of_loss
-from handssl.planning.execution_options import Running
+from handssl.execution.worker_failures import describe_failure, meaning_of
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.planning.resources import Cluster
 from handssl.study.events import Outcome
 from handssl.study.trials import PlannedTrial, StudyScheduler
@@ -38,10 +38,10 @@ class StageContext:
         scheduler: Decides which trials train to which epoch.
         recorder: Records all results.
         hold: Holds the claims of trials.
-        company: Claims trials, and knows of other drivers.
-        running: Execution options.
+        peers: Claims trials, and knows of other drivers.
+        options: Execution options.
         data: Location of each trial's data for any node, by trial id.
-        origins: Folders of shorter runs that trials continue from, by trial id.
+        warm_starts: Folders of shorter runs that trials continue from, by trial id.
         storage: Folder of the results.
         on_step: Called several times a second; an error it raises ends the sweep.
         on_over: Called when a segment of a trial is over.
@@ -52,10 +52,10 @@ class StageContext:
     scheduler: StudyScheduler
     recorder: Recorder
     hold: TrialClaims
-    company: PeerCoordinator
-    running: Running
+    peers: PeerCoordinator
+    options: ExecutionOptions
     data: Mapping[str, StagedDataset]
-    origins: Mapping[str, Path]
+    warm_starts: Mapping[str, Path]
     storage: Path
     on_step: Callable[[], None]
     on_over: Callable[[], None]
@@ -66,13 +66,13 @@ class TuneReporter(tune.Callback):  # type: ignore[misc]
     """Tune callback that passes results to the recorder, in the driver, the only writer.
 
     Args:
-        sweeping: Context of the sweep.
+        context: Context of the sweep.
         dispatch: Knows which trials are tried again.
     """
 
-    def __init__(self, sweeping: StageContext, dispatch: TuneSearcher) -> None:
-        self._sweeping, self._dispatch = sweeping, dispatch
-        self._scheduler, self._recorder = sweeping.scheduler, sweeping.recorder
+    def __init__(self, context: StageContext, dispatch: TuneSearcher) -> None:
+        self._context, self._dispatch = context, dispatch
+        self._scheduler, self._recorder = context.scheduler, context.recorder
         self._refusal = ""
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -90,8 +90,8 @@ class TuneReporter(tune.Callback):  # type: ignore[misc]
         for text, again in result.get("notices", ()):
             self._recorder.notice(planned, text, again)
         if result.get("outcome") == TAKEN_OVER:
-            self._sweeping.hold.renew()  # notes which claims are lost
-        lost = self._sweeping.hold.is_lost(planned.trial_id)
+            self._context.hold.renew()  # notes which claims are lost
+        lost = self._context.hold.is_lost(planned.trial_id)
         if result["metrics"] and not lost and not self._is_past(planned):
             epoch, metrics = result["epoch"], result["metrics"]
             seconds = float(result.get("time_this_iter_s", math.nan))
@@ -109,7 +109,7 @@ class TuneReporter(tune.Callback):  # type: ignore[misc]
         outcome = last.get("outcome", "stopped")
         if self._is_past(planned):
             pass
-        elif self._sweeping.hold.is_lost(planned.trial_id):
+        elif self._context.hold.is_lost(planned.trial_id):
             self._recorder.pause(planned)
         elif self._scheduler.is_cancelled(planned):  # also where it would have waited
             self._recorder.end(planned, "cancelled")
@@ -125,16 +125,16 @@ class TuneReporter(tune.Callback):  # type: ignore[misc]
         """Handle a lost process: killed for its memory, with its node, or by the watchdog."""
         planned = self._of(trial)
         with self._claimed():
-            self._lost(planned, _reason(trial, self._sweeping))
+            self._lost(planned, _reason(trial, self._context))
         self._let_go(planned)
 
     def _lost(self, planned: PlannedTrial, reason: str) -> None:
         if self._is_past(planned):
             pass
         elif planned.trial_id in self._dispatch.over:
-            self._sweeping.require_ray()  # the end of the cluster is not an error of the trial
+            self._context.require_ray()  # the end of the cluster is not an error of the trial
             self._end(planned, "failed", reason)
-        elif self._sweeping.hold.is_lost(planned.trial_id):
+        elif self._context.hold.is_lost(planned.trial_id):
             self._recorder.pause(planned)
         else:
             self._recorder.notice(
@@ -150,7 +150,7 @@ class TuneReporter(tune.Callback):  # type: ignore[misc]
         """
         if self._refusal:
             raise OtherCodeError(self._refusal)
-        self._sweeping.on_step()
+        self._context.on_step()
 
     def _is_past(self, trial: PlannedTrial) -> bool:
         """Return whether a trial was cancelled or stopped while its segment was in Tune's queue."""
@@ -165,9 +165,9 @@ class TuneReporter(tune.Callback):  # type: ignore[misc]
         with self._claimed():
             for stopped in self._scheduler.stopped():
                 self._recorder.end(stopped, "stopped")
-        self._sweeping.hold.release(trial.trial_id)
+        self._context.hold.release(trial.trial_id)
         with self._claimed():
-            self._sweeping.on_over()
+            self._context.on_over()
 
     @contextmanager
     def _claimed(self) -> Iterator[None]:
@@ -175,7 +175,7 @@ class TuneReporter(tune.Callback):  # type: ignore[misc]
         try:
             yield
         except TakenOverError:
-            self._sweeping.hold.renew()
+            self._context.hold.renew()
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its callbacks for a restore, which never happens; ours refer to a terminal.
@@ -185,16 +185,14 @@ class TuneReporter(tune.Callback):  # type: ignore[misc]
         return self._scheduler.trials[trial.config["trial_id"]]
 
 
-def _reason(trial: Any, sweeping: StageContext) -> str:
+def _reason(trial: Any, context: StageContext) -> str:
     """Describe why a process ended, from the watchdog's file or from Ray's error."""
-    silence = sweeping.storage / "trials" / trial.config["trial_id"] / SILENCE_FILE
+    silence = context.storage / "trials" / trial.config["trial_id"] / SILENCE_FILE
     if _text(silence):
-        return (
-            f"no epoch ended within {sweeping.running.silence_s:g} s, so its process was killed; "
-            f"{silence} shows where it was"
-        )
+        limit = f"no epoch ended within {context.options.hang_timeout_s:g} s"
+        return f"{limit}, so its process was killed; {silence} shows where it was"
     said = _text(Path(trial.error_file)) if trial.error_file else ""
-    return f"its process was lost ({said_of_loss(said)})"
+    return f"its process was lost ({describe_failure(said)})"
 
 
 def _text(path: Path) -> str:
@@ -205,42 +203,42 @@ def _text(path: Path) -> str:
         return ""
 
 
-def tune_trials(sweeping: StageContext, cluster: Cluster) -> None:
+def tune_trials(context: StageContext, cluster: Cluster) -> None:
     """Run the missing trials of a stage in reused actors, until each trial has an outcome.
 
     Args:
-        sweeping: Context of the sweep.
+        context: Context of the sweep.
         cluster: Number of trials that run at once, and their resources.
     """
     queue = cluster.slots * (2 if cluster.workers == 1 else 1)
     dispatch = TuneSearcher(
-        sweeping.scheduler,
-        sweeping.recorder,
-        sweeping.company,
+        context.scheduler,
+        context.recorder,
+        context.peers,
         queue=queue,
-        running=sweeping.running,
+        options=context.options,
     )
     while dispatch.next_wave():
-        _one_wave(sweeping, dispatch, cluster)
+        _one_wave(context, dispatch, cluster)
 
 
-def _one_wave(sweeping: StageContext, dispatch: TuneSearcher, cluster: Cluster) -> None:
+def _one_wave(context: StageContext, dispatch: TuneSearcher, cluster: Cluster) -> None:
     # Tune needs a folder for its own state; ours is elsewhere, so this one is deleted.
     queue = {"TUNE_MAX_PENDING_TRIALS_PG": str(cluster.slots)}
     with environment(queue), tempfile.TemporaryDirectory(prefix="handssl-tune-") as scratch:
         tuner = tune.Tuner(
-            _trainable(sweeping, cluster),
+            _trainable(context, cluster),
             tune_config=tune.TuneConfig(
                 search_alg=dispatch,
                 num_samples=-1,
-                scheduler=TuneStopper(sweeping.scheduler, sweeping.hold),
+                scheduler=TuneStopper(context.scheduler, context.hold),
                 reuse_actors=True,
                 trial_dirname_creator=_folder_name,
             ),
             run_config=tune.RunConfig(
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[TuneReporter(sweeping, dispatch)],
+                callbacks=[TuneReporter(context, dispatch)],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
@@ -262,16 +260,16 @@ def _fit(tuner: Any) -> None:
         raise ClusterLostError(f"Ray cannot continue: {said}") from error
 
 
-def _trainable(sweeping: StageContext, cluster: Cluster) -> Any:
+def _trainable(context: StageContext, cluster: Cluster) -> Any:
     """Return the class of the actors with their shared parameters and resources."""
     trainable = tune.with_parameters(
         PretrainTrainable,
-        trials={trial.trial_id: trial for trial in sweeping.scheduler.missing},
-        data=sweeping.data,
-        origins=sweeping.origins,
-        storage=sweeping.storage,
+        trials={trial.trial_id: trial for trial in context.scheduler.missing},
+        data=context.data,
+        warm_starts=context.warm_starts,
+        storage=context.storage,
         threads=cluster.cpus,
-        running=sweeping.running,
+        options=context.options,
         versions=versions(),
     )
     if cluster.workers > 1:

@@ -14,7 +14,7 @@ from handssl.execution.coordination import PeerCoordinator
 from handssl.execution.recorder import Recorder
 from handssl.execution.trial_claims import TrialClaims
 from handssl.execution.tune.trainable import TAKEN_OVER
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.study.trials import PlannedTrial, StudyScheduler
 
 _UNMEASURED = ("diverged", "failed", "refused", TAKEN_OVER)  # reported when they end
@@ -29,9 +29,9 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
     Args:
         scheduler: Decides which trials may train, and up to which epoch.
         recorder: Knows the last recorded epoch of each trial.
-        company: Claims trials, and knows of other drivers.
+        peers: Claims trials, and knows of other drivers.
         queue: Number of segments that Tune has at a time.
-        running: Execution options: segments per wave, and retries of a trial.
+        options: Execution options: segments per wave, and retries of a trial.
 
     Attributes:
         over: Ids of trials that are not handed out again: diverged, failed, or lost too often.
@@ -41,14 +41,14 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
         self,
         scheduler: StudyScheduler,
         recorder: Recorder,
-        company: PeerCoordinator,
+        peers: PeerCoordinator,
         *,
         queue: int,
-        running: Running,
+        options: ExecutionOptions,
     ) -> None:
         super().__init__(metric=None, mode=None)
-        self._scheduler, self._recorder, self._company = scheduler, recorder, company
-        self._queue, self._running, self._left = queue, running, 0
+        self._scheduler, self._recorder, self._peers = scheduler, recorder, peers
+        self._queue, self._options, self._left = queue, options, 0
         self._underway: dict[str, PlannedTrial] = {}
         self._lost: Counter[str] = Counter()
         self.over: set[str] = set()
@@ -57,7 +57,7 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
         """Start a wave if the last one has handed out all its segments; return whether it did."""
         if self._left > 0:
             return False
-        self._left = self._running.wave
+        self._left = self._options.wave
         return True
 
     def suggest(self, trial_id: str) -> Any:
@@ -75,7 +75,7 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
             "trial_id": trial.trial_id,
             "after": self._recorder.known_epoch(trial),
             "until": self._scheduler.target(trial),
-            "token": self._company.token(trial),
+            "token": self._peers.token(trial),
         }
 
     def _able(self) -> Iterator[PlannedTrial]:
@@ -83,12 +83,12 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
         busy = {trial.trial_id for trial in self._underway.values()}
         for trial in self._scheduler.missing:
             free = trial.trial_id not in busy | self.over and self._scheduler.may_train(trial)
-            if free and self._company.take(trial):
+            if free and self._peers.take(trial):
                 yield trial
 
     def _awaits_others(self) -> bool:
         """Return whether another driver works on something that this stage needs."""
-        return self._left > 0 and self._company.is_awaited
+        return self._left > 0 and self._peers.is_awaited
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -100,10 +100,10 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
         all trials of other drivers.
         """
         trial = self._underway.pop(trial_id, None)
-        if trial is None or self._company.is_lost(trial):
+        if trial is None or self._peers.is_lost(trial):
             return
         self._lost[trial.trial_id] += error
-        tried_enough = error and self._lost[trial.trial_id] > self._running.retries
+        tried_enough = error and self._lost[trial.trial_id] > self._options.retries
         # Completed, stopped and cancelled trials are no longer missing.
         if tried_enough or (result or {}).get("outcome") in ("diverged", "failed"):
             self.over.add(trial.trial_id)

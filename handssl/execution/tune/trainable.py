@@ -17,8 +17,8 @@ from handssl.execution.cluster.version_check import Versions
 from handssl.execution.cluster.version_check import versions as own_versions
 from handssl.execution.datasets.staging import StagedDataset, folder_here
 from handssl.execution.trial_files import write_error
-from handssl.execution.watchdog import watched
-from handssl.planning.execution_options import Running
+from handssl.execution.watchdog import watchdog
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.runtime.fencing import Fence
 from handssl.study.trials import PlannedTrial
 
@@ -43,8 +43,8 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         data: Mapping[str, StagedDataset],
         storage: Path,
         threads: int,
-        running: Running,
-        origins: Mapping[str, Path],
+        options: ExecutionOptions,
+        warm_starts: Mapping[str, Path],
         versions: Versions,
     ) -> None:
         """Prepare the process once; heavy imports happen here, not in the driver.
@@ -56,8 +56,8 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
             data: Location of each trial's data, by trial id.
             storage: Folder of the results.
             threads: Number of CPU threads of this actor.
-            running: Execution options.
-            origins: Folders of shorter runs that trials continue from, by trial id.
+            options: Execution options.
+            warm_starts: Folders of shorter runs that trials continue from, by trial id.
             versions: Versions of the driver, which this node must have too.
         """
         import torch
@@ -68,7 +68,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
         self._exporter = Exporter()
         # Names that the base class does not use; it has its own `_storage`.
         self._plan, self._places, self._trials_folder = trials, data, storage / "trials"
-        self._running, self._origins = running, origins
+        self._options, self._warm_starts = options, warm_starts
         self._versions, self._own_versions = versions, own_versions()
         self._notices: list[tuple[str, int]] = []
         self._rows: Rows = iter(())
@@ -87,9 +87,9 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
             trial,
             self._places[trial.trial_id],
             self._trial_folder,
-            self._running,
+            self._options,
             notices=self._notices,
-            origin=self._origins.get(trial.trial_id),
+            warm_start=self._warm_starts.get(trial.trial_id),
             fence=self._fence,
         )
         after = new_config["after"]
@@ -118,7 +118,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
     def _step(self) -> Result:
         try:
             self._versions.require(self._own_versions, socket.gethostname())
-            with watched(self._trial_folder, self._running.silence_s, self._fence):
+            with watchdog(self._trial_folder, self._options.hang_timeout_s, self._fence):
                 self._epoch, metrics = next(self._results)
             _require_finite(metrics)
         except (ClusterLostError, TakenOverError):
@@ -159,10 +159,10 @@ def trial_results(
     trial: PlannedTrial,
     data: Path | StagedDataset,
     folder: Path,
-    running: Running | None = None,
+    options: ExecutionOptions | None = None,
     *,
     notices: list[tuple[str, int]] | None = None,
-    origin: Path | None = None,
+    warm_start: Path | None = None,
     fence: Fence | None = None,
 ) -> Rows:
     """Yield (epoch, metrics) of a trial, resumed from its folder; a reference yields once.
@@ -171,39 +171,44 @@ def trial_results(
         trial: The trial to compute.
         data: Folder of the packed splits, or their location for any node.
         folder: The trial's folder.
-        running: Execution options.
+        options: Execution options.
         notices: List to which events of workers are appended: (message, steps to be repeated).
-        origin: Folder of the same run with fewer epochs, to continue from.
+        warm_start: Folder of the same run with fewer epochs, to continue from.
         fence: Fence of the folder; a trial that another process has claimed ends.
 
     Raises:
         DivergedError: A loss was not finite.
         TakenOverError: Another process has claimed the folder.
     """
-    running = running or Running()
+    options = options or ExecutionOptions()
     told = [] if notices is None else notices
     if trial.kind != "trial":
         yield 0, _reference(trial, folder_here(data, lambda text: told.append((text, 0))))
-    elif running.workers == 1:
+    elif options.workers == 1:
         from handssl.training import Trial
 
         here = folder_here(data, lambda text: told.append((text, 0)))
         opened = Trial(
-            trial.config, here, folder, execution=running.execution, origin=origin, fence=fence
+            trial.config,
+            here,
+            folder,
+            execution=options.execution,
+            warm_start=warm_start,
+            fence=fence,
         )
         for result in opened.epochs(must_stop=loss_of(fence)):
             yield result.epoch, dict(result.metrics)
     else:
-        yield from _together(trial, data, folder, running, told, origin, fence)
+        yield from _together(trial, data, folder, options, told, warm_start, fence)
 
 
 def _together(
     trial: PlannedTrial,
     data: Path | StagedDataset,
     folder: Path,
-    running: Running,
+    options: ExecutionOptions,
     notices: list[tuple[str, int]],
-    origin: Path | None,
+    warm_start: Path | None,
     fence: Fence | None,
 ) -> Rows:
     from handssl.execution.train.executor import train_together
@@ -220,11 +225,11 @@ def _together(
         trial.config,
         data,
         folder.absolute(),
-        workers=running.workers,
-        execution=running.execution,
+        workers=options.workers,
+        execution=options.execution,
         waiting=waiting,
         on_started=lambda: None,
-        origin=origin,
+        warm_start=warm_start,
         fence=fence,
     )
 

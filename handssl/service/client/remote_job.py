@@ -14,7 +14,7 @@ from handssl.errors import InputError
 from handssl.service.client import retry
 from handssl.service.client.http_client import Client
 from handssl.service.client.retry import Tell, ask_patiently, silent
-from handssl.service.queue.job import ENDED, How, JobRequest
+from handssl.service.queue.job import ENDED, JobOptions, JobRequest
 
 if TYPE_CHECKING:
     from handssl.study.study import Study
@@ -151,7 +151,7 @@ def submit(
     time_limit_s: float | None = None,
     gpu_hours: float | None = None,
     again: bool = False,
-    how: How | None = None,
+    how: JobOptions | None = None,
     service: str | None = None,
     token: str | None = None,
 ) -> Job:
@@ -190,7 +190,7 @@ def submit(
         "time_limit_s": time_limit_s,
         "gpu_hours": gpu_hours,
         "again": again,
-        "how": how or How(),
+        "how": how or JobOptions(),
     }
     request = JobRequest.parse(asked, where="the job")
     request.checked()

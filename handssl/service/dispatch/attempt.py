@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from handssl.errors import DataError
-from handssl.execution.supervision.outcome_file import told_in
+from handssl.execution.supervision.outcome_file import read_outcome
 from handssl.service.dispatch.driver import JobWorkspace
 from handssl.service.dispatch.outcome import Outcome, finish
 from handssl.service.dispatch.progress import is_paused
@@ -124,7 +124,7 @@ class Watcher:
             return Outcome("exited", found.code, "paused", "paused with `handssl study pause`")
         if found.code is None or found.code < 0 or found.code > 128:
             return Outcome("lost", found.code, why, said or "its driver was killed")
-        told = told_in(self.home.outcome(job.id, job.attempt))
+        told = read_outcome(self.home.outcome(job.id, job.attempt))
         if found.code == _AMBIGUOUS and told is None:
             lost = "its driver ended without reporting an outcome, e.g. because Ray stopped"
             return Outcome("lost", found.code, why, said or lost)

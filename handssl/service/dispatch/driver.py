@@ -13,9 +13,12 @@ import yaml
 
 from handssl.runtime.secrets import SERVICE_ONLY
 from handssl.service.credentials import mlflow_export
-from handssl.service.queue.job import How, Job
+from handssl.service.queue.job import Job, JobOptions
 
 PATIENCE_S = 120.0  # longer than the claims of a driver that was killed
+
+# Options of jobs that were queued before these were renamed.
+_EARLIER = {"max_concurrent_trials": "max_concurrent_trials", "hang_timeout_s": "hang_timeout_s"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ class JobWorkspace:
         words = [self.python, "-m", "handssl.cli", "study", "run", str(folder / "study.yaml")]
         words += ["--storage", str(self.storage), "--tracking-uri", self.tracking_uri]
         words += ["--address", "auto", "--patience", str(PATIENCE_S)]
-        words += _options(How.parse(document["how"]))
+        given = {_EARLIER.get(name, name): value for name, value in document["how"].items()}
+        words += _options(JobOptions.parse(given))
         outcome = self.outcome(job.id, job.attempt)
         outcome.unlink(missing_ok=True)
         words += ["--outcome", str(outcome)]
@@ -87,9 +91,9 @@ class JobWorkspace:
         return words + 'case "$HANDSSL_LEDGER" in postgres*) ;; *) unset PGPASSWORD ;; esac; '
 
 
-def _options(how: How) -> list[str]:
+def _options(how: JobOptions) -> list[str]:
     found = []
     for name, value in how.model_dump(exclude_none=True).items():
-        flag = {"silence_s": "--silence"}.get(name, "--" + name.replace("_", "-"))
+        flag = {"hang_timeout_s": "--hang-timeout"}.get(name, "--" + name.replace("_", "-"))
         found += [flag, str(value)]
     return found

@@ -25,24 +25,24 @@ QueueName = Annotated[str, StringConstraints(pattern=QUEUE_NAME)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
 
-class How(Config):
-    """Execution options of a job's trials; see `handssl.Running`.
+class JobOptions(Config):
+    """Execution options of a job's trials; see `handssl.ExecutionOptions`.
 
     Attributes:
         workers: Number of Ray Train workers of each trial.
-        at_once: Maximum number of trials at the same time; None: as many as fit.
+        max_concurrent_trials: Maximum number of trials at the same time; None: as many as fit.
         trials_per_gpu: Number of trials that share a GPU; None: as many as the memory of the
             study's largest training step allows.
         retries: How often a trial whose process was lost is started again.
-        silence_s: A trial that completes no epoch for this long is killed and retried, seconds.
+        hang_timeout_s: Seconds without a finished epoch after which a trial is killed and retried.
         checkpoint_bytes: Limit on the checkpoints of all trials together, bytes; None: no limit.
     """
 
     workers: Count = 1
-    at_once: Count | None = None
+    max_concurrent_trials: Count | None = None
     trials_per_gpu: Annotated[int, Field(ge=1, le=64)] | None = None
     retries: Annotated[int, Field(ge=0, le=100)] = 2
-    silence_s: Annotated[float, Field(gt=0, le=1e7)] = 3600.0
+    hang_timeout_s: Annotated[float, Field(gt=0, le=1e7)] = 3600.0
     checkpoint_bytes: Annotated[int, Field(ge=1, le=10**16)] | None = None
 
 
@@ -71,7 +71,7 @@ class JobRequest(Config):
     time_limit_s: Annotated[float, Field(gt=0, le=1e8)] | None = None
     gpu_hours: Annotated[float, Field(gt=0, le=1e7)] | None = None
     again: bool = False
-    how: How = How()
+    how: JobOptions = JobOptions()
 
     def checked(self) -> Study:
         """Return the study.
@@ -84,7 +84,7 @@ class JobRequest(Config):
         return Study.parse(self.study)
 
 
-def key_of(study: Study, how: How) -> str:
+def key_of(study: Study, how: JobOptions) -> str:
     """Return a digest that is equal for two jobs that would compute the same.
 
     Args:

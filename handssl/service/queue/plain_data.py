@@ -32,10 +32,10 @@ def require_plain(value: Any, where: str = "") -> None:
 
     Example:
         >>> require_plain({"epochs": 4, "blocks": [1, 2], "halving": None})
-        >>> require_plain({"own": {"lab:x"}}, "study")
+        >>> require_plain({"custom": {"lab:x"}}, "study")
         Traceback (most recent call last):
         handssl.errors.InputError: expected plain data:
-        study.own: expected a text, number, list or mapping, got a set
+        study.custom: expected a text, number, list or mapping, got a set
     """
     mistakes = list(islice(_mistakes(value, where), MOST_TOLD))
     if mistakes:

@@ -12,7 +12,7 @@ from handssl.objectives import ObjectiveName
 from handssl.study.cell import Cell, Slug
 from handssl.study.stages.findings import Finding, best_cell
 from handssl.training.config import PretrainConfig, is_read
-from handssl.transforms import AugmentConfig, Own
+from handssl.transforms import AugmentConfig, CustomTransformConfig
 from handssl.transforms.names import Composition
 
 
@@ -61,11 +61,11 @@ class StageBase(Config):
     """
 
     name: Slug
-    _own: tuple[Own, ...] = PrivateAttr(())
+    _own: tuple[CustomTransformConfig, ...] = PrivateAttr(())
     # Kinds of stages on whose selection its cells can depend.
     _follows: ClassVar[tuple[str, ...]] = ()
 
-    def knowing(self, own: tuple[Own, ...]) -> Self:
+    def knowing(self, own: tuple[CustomTransformConfig, ...]) -> Self:
         """Return the stage as part of a study with these custom transformations."""
         stage = self.model_copy()
         stage._own = own
@@ -74,7 +74,7 @@ class StageBase(Config):
     @property
     def regressable(self) -> tuple[str, ...]:
         """Transformations with parameters to predict, including custom ones."""
-        return AugmentConfig(own=self._own).regressable
+        return AugmentConfig(custom=self._own).regressable
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ import torch
 from fsspec.implementations.memory import MemoryFileSystem
 
 from handssl.errors import DataError, InputError
-from handssl.execution.checkpoint_mirror.background_copies import Copies
-from handssl.execution.checkpoint_mirror.mirror import RemoteTrial
+from handssl.execution.checkpoint_mirror.background_copies import BackgroundCopies
+from handssl.execution.checkpoint_mirror.mirror import CheckpointMirror
 from handssl.execution.checkpoint_mirror.remote_folder import Target, open_file_system
 from handssl.training.checkpoints import CheckpointFolder, RunState
 
@@ -70,8 +70,8 @@ def save(folder: Path, epoch: int, keep: int = 2) -> Path:
     return CheckpointFolder(folder / "checkpoints", keep=keep).save(state(epoch))
 
 
-def remote(url: str, folder: Path, notes: list[str], keep: int = 2) -> RemoteTrial:
-    return RemoteTrial(url, folder, keep=keep, max_bytes=None, on_note=notes.append)
+def remote(url: str, folder: Path, notes: list[str], keep: int = 2) -> CheckpointMirror:
+    return CheckpointMirror(url, folder, keep=keep, max_bytes=None, on_note=notes.append)
 
 
 def names(url: str, folder: Path) -> list[str]:
@@ -96,7 +96,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, flaky: type[Flaky]) -> s
 def test_every_kind_of_target_gets_the_newest_checkpoints_and_the_weights(url, folder) -> None:
     notes: list[str] = []
     (folder / "encoder.safetensors").write_bytes(b"weights")
-    with Copies(remote(url, folder, notes), folder, notes.append) as copies:
+    with BackgroundCopies(remote(url, folder, notes), folder, notes.append) as copies:
         for epoch in (1, 2, 3):
             save(folder, epoch)
             copies.finish(lambda: None)
@@ -149,7 +149,7 @@ def test_with_damaged_ones_alone_nothing_starts_again_by_itself(folder, tmp_path
 def test_the_training_does_not_wait_and_what_is_overtaken_is_not_copied(flaky, folder) -> None:
     notes: list[str] = []
     flaky.gate.clear()
-    with Copies(remote("flaky://bucket", folder, notes), folder, notes.append) as copies:
+    with BackgroundCopies(remote("flaky://bucket", folder, notes), folder, notes.append) as copies:
         save(folder, 1, keep=9)
         copies.offer()
         assert flaky.opened.wait(TIMEOUT_S)  # the first copy stands still
@@ -163,7 +163,7 @@ def test_the_training_does_not_wait_and_what_is_overtaken_is_not_copied(flaky, f
 
 def test_a_target_that_is_away_is_told_of_once_and_tried_again(flaky, folder) -> None:
     notes: list[str] = []
-    with Copies(remote("flaky://bucket", folder, notes), folder, notes.append) as copies:
+    with BackgroundCopies(remote("flaky://bucket", folder, notes), folder, notes.append) as copies:
         flaky.away = True
         for epoch in (1, 2):
             save(folder, epoch)
@@ -181,7 +181,7 @@ def test_a_target_that_is_away_is_told_of_once_and_tried_again(flaky, folder) ->
 def test_a_copy_that_has_not_arrived_whole_does_not_get_its_name(flaky, folder) -> None:
     notes: list[str] = []
     flaky.lossy = True
-    with Copies(remote("flaky://bucket", folder, notes), folder, notes.append) as copies:
+    with BackgroundCopies(remote("flaky://bucket", folder, notes), folder, notes.append) as copies:
         save(folder, 1)
         copies.finish(lambda: None)
     assert "bytes, " in notes[0]
@@ -192,7 +192,7 @@ def test_a_target_that_stands_still_is_given_up_after_the_time_given(flaky, fold
     notes: list[str] = []
     ticks: list[int] = []
     flaky.gate.clear()
-    with Copies(remote("flaky://bucket", folder, notes), folder, notes.append) as copies:
+    with BackgroundCopies(remote("flaky://bucket", folder, notes), folder, notes.append) as copies:
         save(folder, 1)
         copies.finish(lambda: ticks.append(1), timeout_s=0.1)
         assert "was not copied in 0.1 s" in notes[0]

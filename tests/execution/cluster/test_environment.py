@@ -58,7 +58,7 @@ def run(folder: Path, **env: str | None):
         process.wait(30)
 
 
-def watched(process: subprocess.Popen[bytes]) -> tuple[set[str], set[str]]:
+def watchdog(process: subprocess.Popen[bytes]) -> tuple[set[str], set[str]]:
     """Return the names of all that listened until the process ended: for the network, and here."""
     far, near, deadline = set[str](), set[str](), time.monotonic() + 240
     root = psutil.Process(process.pid)
@@ -97,7 +97,7 @@ def test_a_study_listens_on_this_machine_alone_and_needs_no_home_and_no_short_tm
     long = tmp_path / ("x" * 150)
     long.mkdir()
     with run(tmp_path, HOME=None, TMPDIR=str(long)) as process:
-        far, near = watched(process)
+        far, near = watchdog(process)
         log = (tmp_path / "log").read_text()
         assert process.wait(1) == 0, log
     assert "Traceback" not in log

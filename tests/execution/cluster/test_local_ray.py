@@ -10,7 +10,7 @@ import ray
 
 from handssl.errors import InputError
 from handssl.execution.cluster.local_ray import GROWS_TO, ray_cluster
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 
 STRANGER = """
 import sys
@@ -59,16 +59,16 @@ def test_trials_ask_for_the_gpus_that_a_cluster_may_grow_to(head_alone):
         assert (cluster.slots, cluster.gpus) == (1, 0.0)
     head_alone.setenv("HANDSSL_CLUSTER_CPUS", "16")
     head_alone.setenv("HANDSSL_CLUSTER_GPUS", "2")
-    with ray_cluster(running=Running(trials_per_gpu=4)) as cluster:
+    with ray_cluster(options=ExecutionOptions(trials_per_gpu=4)) as cluster:
         assert (cluster.slots, cluster.cpus, cluster.gpus) == (8, 2, 0.25)
-    with ray_cluster(running=Running(workers=2)) as cluster:
+    with ray_cluster(options=ExecutionOptions(workers=2)) as cluster:
         assert (cluster.slots, cluster.workers, cluster.gpus) == (1, 2, 1.0)
 
 
 def test_what_is_there_counts_when_it_is_more_than_was_promised(head_alone):
     head_alone.setattr(ray, "cluster_resources", lambda: {"CPU": 32.0, "GPU": 4.0})
     head_alone.setenv("HANDSSL_CLUSTER_GPUS", "2")
-    with ray_cluster(running=Running(trials_per_gpu=4)) as cluster:
+    with ray_cluster(options=ExecutionOptions(trials_per_gpu=4)) as cluster:
         assert (cluster.slots, cluster.cpus) == (16, 2)
 
 

@@ -216,7 +216,7 @@ def test_each_node_of_a_cluster_copies_once_and_the_numbers_stay_the_same(tmp_pa
                 site = {"cache": f"{tmp_path}/node-$HANDSSL_TEST_NODE", "cache_bytes": "1GB"}
                 (storage / "places.yaml").write_text(yaml.safe_dump(site))
             where = {"address": cluster.address}
-            options = {"env": cluster.env, "cwd": cluster.folder, "running": where}
+            options = {"env": cluster.env, "cwd": cluster.folder, "options": where}
             with sweeper(study, storage, blob_data, **options) as driver:
                 driver.finish()
                 told = [event["text"] for event in driver.events if "text" in event]

@@ -79,10 +79,10 @@ def wait_for_the_end(*, on_event, interruption, storage: Path) -> signal.Signals
 def look_alone() -> None:
     """Be a command that waits for its driver: as a program, for tests that kill it."""
     from handssl.execution.supervision.supervisor import Supervisor
-    from handssl.planning.execution_options import Running
+    from handssl.planning.execution_options import ExecutionOptions
     from handssl.runtime.interruption import Interruption
 
-    with Supervisor(Running()) as supervisor, Interruption() as interruption:
+    with Supervisor(ExecutionOptions()) as supervisor, Interruption() as interruption:
         where = "tests.execution.supervision.supervised_calls:sleep_with_another"
         supervisor.call(where, lambda event: None, interruption, storage=Path(sys.argv[1]))
 

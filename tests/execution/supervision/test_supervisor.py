@@ -17,7 +17,7 @@ import pytest
 from handssl.errors import ClusterLostError, InputError
 from handssl.execution.supervision import supervisor
 from handssl.execution.supervision.supervisor import MAX_STARTS_IN_VAIN, Supervisor
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.runtime.interruption import Interruption
 from handssl.study.events import StudyMessage, Tick
 
@@ -37,7 +37,7 @@ def called(tmp_path):
             if on_event:
                 on_event(event)
 
-        with Supervisor(Running(address=address)) as one:
+        with Supervisor(ExecutionOptions(address=address)) as one:
             where = f"{CALLS}:{name}"
             interruption = interruption or Interruption()
             return one.call(where, listen, interruption, storage=tmp_path, **arguments), told
@@ -59,7 +59,7 @@ def test_what_is_told_comes_in_order_from_another_process(called):
 
 
 def test_one_process_serves_all_calls_of_a_supervisor(tmp_path):
-    with Supervisor(Running()) as one:
+    with Supervisor(ExecutionOptions()) as one:
         arguments = {"storage": tmp_path, "texts": []}
         pids = {one.call(f"{CALLS}:tell", print, Interruption(), **arguments) for _ in range(2)}
     assert len(pids) == 1

@@ -9,7 +9,7 @@ import pytest
 from handssl.execution import study_runner
 from handssl.execution.datasets import resolver
 from handssl.ledger import Ledger
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.study.study import Study
 from handssl.training import Execution
 
@@ -41,8 +41,8 @@ def both(blob_data, tmp_path_factory):
         found = []
         for workers in (1, 2):
             storage = tmp_path_factory.mktemp("runs")
-            running = Running(workers=workers, execution=Execution(precision="float64"))
-            found.append(study_runner.run(STUDY, storage=storage, running=running))
+            options = ExecutionOptions(workers=workers, execution=Execution(precision="float64"))
+            found.append(study_runner.run(STUDY, storage=storage, options=options))
     return found
 
 

@@ -16,7 +16,7 @@ from handssl.execution.tune.executor import TuneReporter
 from handssl.execution.tune.searcher import TuneSearcher, TuneStopper
 from handssl.ledger import Ledger
 from handssl.ledger.claims import study_key
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.runtime.interruption import Interruption
 from handssl.study.events import Ended, WorkerEvent
 from handssl.study.study import Study
@@ -49,7 +49,7 @@ class Driver:
         parts = (self.scheduler, self.recorder, self.hold)
         self.company = PeerCoordinator(*parts, self.ledger, name, self.told.append)
         own = (self.scheduler, self.recorder, self.company)
-        self.dispatch = TuneSearcher(*own, queue=4, running=Running())
+        self.dispatch = TuneSearcher(*own, queue=4, options=ExecutionOptions())
         self.dispatch.next_wave()
         rest = {"company": self.company, "storage": storage, "on_over": lambda: None}
         sweeping = SimpleNamespace(
@@ -159,10 +159,10 @@ def orphan(first, tmp_path):
 
 
 def test_a_trial_with_every_epoch_and_no_outcome_is_ended_and_not_handed_out(first, orphan):
-    first.company.look()
+    first.company.refresh()
     assert first.dispatch.suggest("b") is None
     orphan.hold.release(BLUR.trial_id)
-    first.company.look()
+    first.company.refresh()
     assert first.dispatch.suggest("c") is None
     assert first.ledger.load(BLUR.trial_id).outcome == "completed"
     assert first.outcomes() == [(BLUR, "completed")]
@@ -180,7 +180,7 @@ def test_one_that_is_found_whole_when_it_is_claimed_is_ended_too(first, orphan):
 def test_a_trial_that_is_cancelled_in_the_queue_of_tune_ends_once(first):
     first.dispatch.suggest("a")
     first.ledger.ask("one", "cancel", cell=BLUR.cell)
-    first.company.look()
+    first.company.refresh()
     blur = first.start(BLUR)
     assert not first.report(blur, 1, "a")
     assert first.outcomes() == [(BLUR, "cancelled")]

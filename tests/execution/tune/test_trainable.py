@@ -12,7 +12,7 @@ from handssl.errors import DivergedError, TakenOverError
 from handssl.execution.cluster.version_check import versions
 from handssl.execution.tune import trainable
 from handssl.execution.tune.trainable import PretrainTrainable, trial_results
-from handssl.planning.execution_options import Running
+from handssl.planning.execution_options import ExecutionOptions
 from handssl.runtime.fencing import Fence
 from handssl.study.study import Study
 from handssl.study.trials import PlannedTrial, plan_study
@@ -50,8 +50,8 @@ def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretrainT
         data={trial.trial_id: tmp_path / "data" for trial in TRIALS.values()},
         storage=tmp_path,
         threads=1,
-        running=Running(),
-        origins={},
+        options=ExecutionOptions(),
+        warm_starts={},
         versions=versions(),
     )
     yield made
