@@ -104,7 +104,7 @@ WORDS_OF_FILE = {
 
 
 # Keys and values of stored documents keep their names.
-STORED = {"registered", "running"}
+STORED = {"at_once", "own", "registered", "running", "silence_s"}
 
 
 def main() -> None:
@@ -139,6 +139,7 @@ def _changes(
     quoted = re.compile(rf"(?<=[`.:])(?:{names})\b|(?<=^\")(?:{names})(?=\"$)")
     # In docstrings, at the start of the line of an argument.
     argument = re.compile(rf"(?m)(?<=^ {{8}})(?:{names})(?=: )|(?<=^ {{12}})(?:{names})(?=: )")
+    example = re.compile(r"(?m)^ +(?:>>>|\.\.\.) .*$")
     braces = re.compile(r"\{[^{}]*\}")
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         new = token.string
@@ -149,6 +150,7 @@ def _changes(
         elif token.type in (tokenize.STRING, tokenize.COMMENT):
             new = quoted.sub(lambda found: words[found[0]], token.string)
             new = argument.sub(lambda found: words[found[0]], new)
+            new = example.sub(lambda found: _names_in(found[0], words), new)
             if token.string.startswith("f"):
                 new = braces.sub(lambda found: _names_in(found[0], words), new)
         if new != token.string:

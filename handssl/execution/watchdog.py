@@ -30,7 +30,7 @@ def watchdog(folder: Path, limit_s: float, fence: Fence | None = None) -> Iterat
 
     Example:
         >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder, watched(Path(folder), 60.0):
+        >>> with tempfile.TemporaryDirectory() as folder, watchdog(Path(folder), 60.0):
         ...     pass
     """
     path = folder / SILENCE_FILE

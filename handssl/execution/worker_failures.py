@@ -116,9 +116,9 @@ def describe_failure(text: str) -> str:
         A short description; Ray's own last line if the error is not recognized.
 
     Example:
-        >>> said_of_loss("The actor 65de is unavailable: RpcError: recvmsg:Connection reset")
+        >>> describe_failure("The actor 65de is unavailable: RpcError: recvmsg:Connection reset")
         'it or its node is gone'
-        >>> said_of_loss("ray.exceptions.OutOfDiskError: The object cannot be created")
+        >>> describe_failure("ray.exceptions.OutOfDiskError: The object cannot be created")
         'the disk of its node is full'
     """
     lines = text.strip().splitlines() or ["no error message"]

@@ -35,7 +35,7 @@ class ExecutionOptions(Config):
         execution: Execution options of each trial.
 
     Example:
-        >>> Running(at_once=2).retries
+        >>> ExecutionOptions(max_concurrent_trials=2).retries
         2
     """
 

@@ -54,9 +54,9 @@ def divided(cpus: int, gpus: int, options: ExecutionOptions, *, owned: bool = Tr
         owned: Whether this process started the cluster.
 
     Example:
-        >>> divided(16, 2, Running(trials_per_gpu=4))
+        >>> divided(16, 2, ExecutionOptions(trials_per_gpu=4))
         Cluster(slots=8, cpus=2, gpus=0.25, owned=True, workers=1)
-        >>> divided(16, 8, Running(workers=4))
+        >>> divided(16, 8, ExecutionOptions(workers=4))
         Cluster(slots=2, cpus=2, gpus=1.0, owned=True, workers=4)
     """
     most = options.max_concurrent_trials or cpus

@@ -48,7 +48,7 @@ def trial_size(config: PretrainConfig) -> TrialSize:
         config: Configuration of a trial.
 
     Example:
-        >>> weigh(PretrainConfig()).draws
+        >>> trial_size(PretrainConfig()).draws
         2
     """
     kept = config.model_copy(update={"seed": 0})

@@ -11,11 +11,14 @@ from handssl.report.effects import StudyEffects
 from handssl.report.order import BlockOrder, OrderCheck
 from handssl.stats import Effect
 
+if TYPE_CHECKING:
+    from handssl.study.stages import Selection
+
 
 def choices_part(choices: Sequence[str]) -> str:
     """Return the section on the choices of the stages, one line per sentence."""
     items = "".join(f"<li>{escape(one)}</li>" for one in choices)
-    return f'<h2>What the stages chose</h2>\n<ul class="order">{items}</ul>'
+    return f'<h2>Choices of the stages</h2>\n<ul class="order">{items}</ul>'
 
 
 def missing_part(lines: Sequence[str]) -> str:
@@ -72,10 +75,6 @@ def _order_item(block: BlockOrder) -> str:
     )
 
 
-if TYPE_CHECKING:
-    from handssl.study.stages import Selection
-
-
 def choices(selection: Selection) -> tuple[str, ...]:
     """Return a sentence for each choice of a stage, with its numbers.
 
@@ -84,12 +83,11 @@ def choices(selection: Selection) -> tuple[str, ...]:
 
     Example:
         >>> from handssl.study.stages import Selection
-        >>> reason = "rotate: relative; contrastive 83.50 mm and relative 71.90 mm over 1 block"
-        >>> one = Selection(stage="objectives", objective_of={"rotate": "relative"},
-        ...                 reasons=(reason,))
-        >>> choices(one)[0]
-        'objectives chose rotate: relative; contrastive 83.50 mm and relative 71.90 mm over 1 block'
+        >>> reason = "rotate: relative (71.9 against 83.5 mm, one seed)"
+        >>> choices(Selection(stage="x", objective_of={"rotate": "relative"}, reasons=(reason,)))
+        ('rotate: relative (71.9 against 83.5 mm, one seed)',)
     """
-    chosen = selection.objective_of or selection.best or selection.settings
-    verb = "chose" if chosen else "chose nothing:"
-    return tuple(f"{selection.stage} {verb} {reason}" for reason in selection.reasons)
+    if selection.objective_of:
+        return selection.reasons
+    chosen = "settings" if selection.settings else "best" if selection.best else "nothing chosen"
+    return tuple(f"{selection.stage}, {chosen}: {reason}" for reason in selection.reasons)

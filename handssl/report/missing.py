@@ -72,6 +72,7 @@ def missing(
     effects: StudyEffects | None,
     gaps: Sequence[BlockGap],
     unread: str,
+    study: str,
     storage: Path,
 ) -> Missing:
     """Return the missing results of a report.
@@ -82,6 +83,7 @@ def missing(
         effects: Estimated effects, if any.
         gaps: Blocks excluded from effects.
         unread: Reason why the stages could not be planned again; empty if they were.
+        study: Name of the study.
         storage: Storage of the results.
     """
     cells = tuple(_cells(stages))
@@ -92,7 +94,7 @@ def missing(
         *_comparisons(rows),
         *_choices(stages),
         *_order(rows),
-        *_commands(reasons, storage),
+        *_commands(reasons, study, storage),
     ]
     return Missing(cells, tuple(notes))
 
@@ -151,14 +153,14 @@ def _order(rows: Sequence[Row]) -> list[str]:
     return ["The order is not checked: the study has no results of references."]
 
 
-def _commands(reasons: set[str], storage: Path) -> list[str]:
+def _commands(reasons: set[str], study: str, storage: Path) -> list[str]:
     """Return commands that complete the report."""
     found = []
     if reasons & {"failed", "not finished", "not begun"}:
-        run = command("study", "run", "STUDY.yaml", storage=storage)
+        run = command("study", "run", study, storage=storage)
         found.append(f"`{run}` trains failed and unfinished trials.")
     if reasons & {"diverged", "cancelled"}:
-        extend = command("study", "extend", "STUDY.yaml", "--seeds", "N", storage=storage)
+        extend = command("study", "extend", study, "--seeds", "N", storage=storage)
         found.append(
             "Diverged and cancelled trials are not repeated; to add another block instead: "
             f"`{extend}`, then run the study."

@@ -73,6 +73,7 @@ class StudyReport:
             effects=self.effects,
             gaps=effect_gaps(self.rows, self.planned),
             unread=self.unread,
+            study=self.study,
             storage=self.storage,
         )
 

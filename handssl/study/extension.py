@@ -36,7 +36,7 @@ def describe_extension(asked: Asked) -> str:
     """Describe in words what was added.
 
     Example:
-        >>> said_extension(Asked(blocks=(4, 5), epochs=200))
+        >>> describe_extension(Asked(blocks=(4, 5), epochs=200))
         'seeds 4, 5; 200 epochs'
     """
     return "; ".join(

@@ -131,7 +131,7 @@ class Blur(_Ranged):
 
 
 # Fields that records, checkpoints and identities of numerics version 2 know by an earlier name.
-STORED = {"custom": "custom"}
+STORED = {"custom": "own"}
 
 
 class AugmentConfig(Config):

@@ -39,7 +39,7 @@ class CustomTransformation(Protocol):
         ...
         ...     def apply(self, images, theta):
         ...         return images * (1.0 - theta[:, :, None, None])
-        >>> isinstance(Dim(), OwnTransformation)
+        >>> isinstance(Dim(), CustomTransformation)
         True
     """
 

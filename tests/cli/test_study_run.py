@@ -110,7 +110,7 @@ def said_of(selection: Selection, kind: type[LiveProgress] = LiveProgress) -> li
 
 def test_what_a_stage_has_chosen_is_told_when_it_has_a_line_for_each_choice() -> None:
     reasons = (
-        "rotate: relative; contrastive 83.50 mm and relative 71.90 mm over 1 block",
+        "rotate: relative (71.9 against 83.5 mm, one seed)",
         "blur: contrastive, it has no parameters to predict",
     )
     chosen = Selection(stage="objectives", objective_of={"rotate": "relative"}, reasons=reasons)

@@ -2,28 +2,34 @@ from __future__ import annotations
 
 from handssl.report.conclusions import choices
 from handssl.report.html import page
+from handssl.study.cell import Cell
 from handssl.study.stages import ObjectivesStage, Selection
 
+REASONS = ("rotate: relative (71.9 against 83.5 mm, one seed)", "blur: contrastive, without ...")
 
-def test_every_choice_is_a_sentence_that_names_its_stage():
-    reasons = ("rotate: relative; ...", "blur: contrastive, without parameters to predict")
-    one = Selection(stage="objectives", objective_of={"blur": "contrastive"}, reasons=reasons)
-    assert choices(one) == (
-        "objectives chose rotate: relative; ...",
-        "objectives chose blur: contrastive, without parameters to predict",
-    )
+
+def test_choices_of_objectives_are_the_sentences_of_the_stage():
+    one = Selection(stage="objectives", objective_of={"blur": "contrastive"}, reasons=REASONS)
+    assert choices(one) == REASONS
+
+
+def test_a_best_cell_and_settings_are_shown_with_the_name_of_their_stage():
+    best = Selection(stage="compositions", best=Cell(), reasons=("contrastive none: 65.0 mm",))
+    assert choices(best) == ("compositions, best: contrastive none: 65.0 mm",)
+    settings = Selection(stage="search", settings={"relative": {"epochs": 3}}, reasons=("x",))
+    assert choices(settings) == ("search, settings: x",)
 
 
 def test_a_stage_that_could_not_choose_says_so():
     nothing = Selection(stage="compositions", reasons=("no cell completed",))
-    assert choices(nothing) == ("compositions chose nothing: no cell completed",)
+    assert choices(nothing) == ("compositions, nothing chosen: no cell completed",)
     assert choices(ObjectivesStage(transformations=("blur",)).select([])) == (
-        "objectives chose blur: contrastive, without parameters to predict",
+        "blur: contrastive, without parameters to predict",
     )
 
 
 def test_the_page_lists_the_choices(rows):
-    assert "What the stages chose" not in page(rows, title="x", facts={})
-    shown = page(rows, title="x", facts={}, choices=("objectives chose <b>",))
-    assert "What the stages chose" in shown
-    assert "<li>objectives chose &lt;b&gt;</li>" in shown
+    assert "Choices of the stages" not in page(rows, title="x", facts={})
+    shown = page(rows, title="x", facts={}, choices=("rotate: <b>",))
+    assert "Choices of the stages" in shown
+    assert "<li>rotate: &lt;b&gt;</li>" in shown

@@ -112,9 +112,9 @@ def test_the_report_says_what_each_stage_chose_and_counts_shared_trials_in_both(
     found = run(study(), tmp_path, data)
     objectives, compositions = sections(found.rows)
     assert (objectives.stage, compositions.stage) == ("objectives", "compositions")
-    assert "objectives chose rotate: relative; " in found.choices[1]
-    assert "objectives chose color_jitter: contrastive; " in found.choices[0]
-    assert found.choices[-1].startswith("compositions chose mixed color_jitter+rotate (rotate): ")
+    assert "rotate: relative (" in found.choices[1]
+    assert "color_jitter: contrastive (" in found.choices[0]
+    assert found.choices[-1].startswith("compositions, best: mixed color_jitter+rotate (rotate): ")
     shared = {row.label for row in objectives.rows} & {row.label for row in compositions.rows}
     assert {"relative rotate", "contrastive blur"} < shared
     titles = {cell.title for cell in compositions.ranking.trials}
@@ -125,7 +125,7 @@ def test_the_report_says_what_each_stage_chose_and_counts_shared_trials_in_both(
 def test_choices_are_on_the_terminal_the_page_in_markdown_and_json(tmp_path, data):
     run(study(), tmp_path, data)
     summary = summarise_storage(tmp_path, None)
-    chosen = "objectives chose rotate: relative; "
+    chosen = "rotate: relative ("
     assert any(chosen in line for line in summary.lines)
     assert chosen in summary.markdown
     assert chosen in (tmp_path / "mine.html").read_text()

@@ -70,7 +70,7 @@ def test_a_block_that_lacks_an_arm_is_left_out_of_the_comparison():
     stage = ObjectivesStage(transformations=("rotate",))
     found = [*arms((60.0, 70.0)), finding("relative rotate", 2, 1.0)]
     assert stage.select(found).objective_of == {"rotate": "contrastive"}
-    assert "over 1 block" in stage.select(found).reasons[0]
+    assert "one seed" in stage.select(found).reasons[0]
     assert "no block has both arms" in stage.select(found[1:]).reasons[0]
 
 
@@ -132,7 +132,7 @@ def test_the_best_cell_has_the_least_mean_adjusted_for_the_blocks_it_was_stopped
     ]
     cell, reason = best_cell(found)
     assert cell.label == "contrastive sobel"
-    assert "63.50 mm, least of 3 over 2 blocks, of which it was completed in 1" in reason
+    assert "63.5 mm, least of 3 over 2 seeds, of which it was completed in 1" in reason
     assert best_cell(found[-1:]) is None
 
 
@@ -144,7 +144,7 @@ def test_an_easy_block_alone_does_not_make_a_cell_the_best():
     ]
     cell, reason = best_cell(found)
     assert cell.label == "contrastive blur"
-    assert reason == "contrastive blur: 65.00 mm, least of 2 over 2 blocks"
+    assert reason == "contrastive blur: 65.0 mm, least of 2 over 2 seeds"
 
 
 def test_a_cell_completed_in_less_than_half_of_the_blocks_is_not_the_best():

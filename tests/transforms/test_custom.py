@@ -192,7 +192,7 @@ def test_the_target_is_the_difference_over_the_range():
     ],
 )
 def test_what_is_no_transformation_is_refused_where_the_configuration_is_read(path, message):
-    with pytest.raises(InputError, match=f"(?s)own.0: .*{message}"):
+    with pytest.raises(InputError, match=f"(?s)custom.0: .*{message}"):
         AugmentConfig.parse({"custom": [path]})
 
 

@@ -44,7 +44,7 @@ def telling(path: Path | None, work: Callable[[], int]) -> int:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     code = telling(Path(folder) / "outcome.json", lambda: 1)
-        ...     told_in(Path(folder) / "outcome.json")
+        ...     read_outcome(Path(folder) / "outcome.json")
         Told(exit_code=1, message='')
     """
     try:

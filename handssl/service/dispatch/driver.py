@@ -18,7 +18,7 @@ from handssl.service.queue.job import Job, JobOptions
 PATIENCE_S = 120.0  # longer than the claims of a driver that was killed
 
 # Options of jobs that were queued before these were renamed.
-_EARLIER = {"max_concurrent_trials": "max_concurrent_trials", "hang_timeout_s": "hang_timeout_s"}
+_EARLIER = {"at_once": "max_concurrent_trials", "silence_s": "hang_timeout_s"}
 
 
 @dataclass(frozen=True)

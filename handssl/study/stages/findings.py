@@ -56,8 +56,16 @@ def best_cell(findings: Sequence[Finding]) -> tuple[Cell, str] | None:
         return None
     label = min(sorted(means), key=lambda one: means[one])
     most, own = max(map(len, values.values())), len(values[label])
-    over = f"{most} block{'s' if most > 1 else ''}"
     partly = f", of which it was completed in {own}" if own < most else ""
-    return cells[
-        label
-    ], f"{label}: {means[label]:.2f} mm, least of {len(means)} over {over}{partly}"
+    found = f"{means[label]:.1f} mm, least of {len(means)} over {seeds(most)}{partly}"
+    return cells[label], f"{label}: {found}"
+
+
+def seeds(count: int) -> str:
+    """Return a number of seeds in words.
+
+    Example:
+        >>> seeds(1), seeds(3)
+        ('one seed', '3 seeds')
+    """
+    return "one seed" if count == 1 else f"{count} seeds"

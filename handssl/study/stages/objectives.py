@@ -10,7 +10,7 @@ from typing import Literal
 from handssl.objectives import ObjectiveName
 from handssl.study.cell import Cell, Slug
 from handssl.study.stages.base import Names, Selection, Selections, StageBase
-from handssl.study.stages.findings import Finding, best_cell
+from handssl.study.stages.findings import Finding, best_cell, seeds
 from handssl.transforms import PAPER_SEVEN
 
 RIVALS: tuple[ObjectiveName, ObjectiveName] = ("contrastive", "relative")
@@ -75,11 +75,10 @@ def _better(name: str, findings: Sequence[Finding]) -> tuple[ObjectiveName, str]
     if not blocks:
         return "contrastive", f"{name}: contrastive, no block has both arms complete"
     means = [fmean(arm[block] for block in blocks) for arm in arms]
-    winner = RIVALS[means[1] < means[0]]
-    values = " and ".join(
-        f"{objective} {_mm(mean)}" for objective, mean in zip(RIVALS, means, strict=True)
-    )
-    return winner, f"{name}: {winner}; {values} over {_count(blocks)}"
+    better = int(means[1] < means[0])
+    unit = " mm" if math.isfinite(means[1 - better]) else ""
+    values = f"{_mm(means[better])} against {_mm(means[1 - better])}{unit}"
+    return RIVALS[better], f"{name}: {RIVALS[better]} ({values}, {seeds(len(blocks))})"
 
 
 def _by_block(findings: Sequence[Finding], name: str, objective: str) -> dict[int, float]:
@@ -93,8 +92,4 @@ def _by_block(findings: Sequence[Finding], name: str, objective: str) -> dict[in
 
 
 def _mm(value: float) -> str:
-    return f"{value:.2f} mm" if math.isfinite(value) else "diverged"
-
-
-def _count(blocks: Sequence[int]) -> str:
-    return f"{len(blocks)} block{'s' if len(blocks) > 1 else ''}"
+    return f"{value:.1f}" if math.isfinite(value) else "diverged"
