@@ -43,7 +43,6 @@ WORDS = {
     "said_of_loss": "describe_failure",
     "silence_s": "hang_timeout_s",
     "told_in": "read_outcome",
-    "watched": "watchdog",
     "weigh": "trial_size",
 }
 _OPTIONS = {"at_once": "max_concurrent_trials", "running": "options", "_running": "_options"}
@@ -62,6 +61,8 @@ _WARM = {
 _CUSTOM = {"own": "custom"}
 # Names that mean this in these files alone.
 WORDS_OF_FILE = {
+    "handssl/execution/tune/trainable.py": {"watched": "watchdog", **_OPTIONS, **_WARM},
+    "handssl/execution/watchdog.py": {"watched": "watchdog"},
     "handssl/cli/commands/study.py": {"placing": "execution_options"},
     "handssl/cli/commands/study_control.py": {"placing": "execution_options"},
     "handssl/cli/commands/submit.py": _OPTIONS,
@@ -80,7 +81,6 @@ WORDS_OF_FILE = {
     "handssl/execution/study_runner.py": {"running": "options", **_CONTEXT, **_WARM},
     "handssl/execution/tune/executor.py": {**_OPTIONS, **_CONTEXT, **_WARM},
     "handssl/execution/tune/searcher.py": {**_OPTIONS, **_CONTEXT},
-    "handssl/execution/tune/trainable.py": {**_OPTIONS, **_WARM},
     "handssl/execution/train/executor.py": _WARM,
     "handssl/execution/warm_starts.py": _WARM,
     "handssl/planning/data.py": {"look": "inspect_dataset"},

@@ -20,7 +20,7 @@ class Clock(Database):
 
 
 def two(url):
-    database = Clock(url)
+    database = Clock(url, LEDGER)
     return database, *(Claims(database, owner=name, lease_s=60.0) for name in ("one", "two"))
 
 

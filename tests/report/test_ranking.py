@@ -80,7 +80,7 @@ def test_the_first_of_the_ranking_is_what_the_stage_chooses(seed):
     best, reason = best_cell(found)
     first = rank(rows).finished[0]
     assert first.first.label == best.label
-    assert f"{first.mean('median_mm'):.2f} mm" in reason
+    assert f"{first.mean('median_mm'):.1f} mm" in reason
 
 
 def test_the_headline_names_the_choice_and_says_that_its_mean_is_adjusted():

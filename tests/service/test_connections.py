@@ -19,10 +19,9 @@ import requests
 import uvicorn
 
 from handssl.errors import InputError
-from handssl.service.client import connection
 from handssl.service.dispatch.managed_subprocess import free_port
 from handssl.service.ports import listen
-from handssl.service.web import connection_limit
+from handssl.service.web import connection, connection_limit
 from handssl.service.web.server import WebServer
 from tests.service.lab import ROOT
 from tests.service.services import study

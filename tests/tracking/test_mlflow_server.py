@@ -79,6 +79,7 @@ class Server:
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
         psutil.wait_procs(self.members, timeout=TIMEOUT_S)
+        self.process.kill()  # one that was started in vain is no member
         self.process.wait()
         self.members = []
 

@@ -102,7 +102,7 @@ class Attempts:
             submit(job, number)
 
         @DBOS.step(name="watch")
-        def watchdog(job: str, number: int) -> dict[str, Any]:
+        def watched(job: str, number: int) -> dict[str, Any]:
             return watch(job, number)
 
         @DBOS.step(name="finish")
@@ -113,7 +113,7 @@ class Attempts:
         def attempt(job: str, number: int) -> None:
             with self._at_work(submission_id(job, number)):
                 submitted(job, number)
-                finished(job, number, watchdog(job, number))
+                finished(job, number, watched(job, number))
 
     @contextmanager
     def _at_work(self, submission: str) -> Iterator[None]:

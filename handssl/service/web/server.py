@@ -10,8 +10,8 @@ from types import FrameType
 
 import uvicorn
 
-from handssl.service.client.connection import Connection
 from handssl.service.dispatch.log_rate_limit import Seldom
+from handssl.service.web.connection import Connection
 
 _RETRY_S = 1.0
 _LOOK_S = 0.05
