@@ -35,13 +35,13 @@ format: $(READY) ## Rewrite files in the house format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-test: $(READY) ## The tests, without those of many rounds and the long ones of faults
+test: $(READY) ## Tests for every change: at most 12 minutes on two cores
 	@$(BIN)/python -m pytest -m 'not slow and not faults' -n 2 --dist loadfile --no-loadscope-reorder
 
-test-faults: $(READY) ## Long tests that start, kill and suspend real processes
+test-faults: $(READY) ## Tests with Ray, a browser and PostgreSQL, whose processes are killed and suspended
 	@$(BIN)/python -m pytest tests -m 'faults and not slow' -n 2 --dist loadfile --no-loadscope-reorder
 
-test-all: $(READY) ## All tests
+test-all: $(READY) ## All tests, with many rounds: hours
 	@$(BIN)/python -m pytest
 
 SEED ?= 1

@@ -17,6 +17,8 @@ from handssl.data.packing import pack
 from handssl.data.sample import SPLITS, Sample
 from handssl.randomness import numpy_generator
 
+# Fixtures that start a browser, a cluster or PostgreSQL.
+_REAL = {"chromium", "cluster", "postgresql"}
 COUNTS = {"pretrain": 64, "probe": 48, "select": 24, "test": 24}
 
 
@@ -64,6 +66,16 @@ class BlobHands:
             xyz=xyz,
             camera=camera,
         )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests with a real browser, cluster or PostgreSQL belong to `make test-faults`."""
+    for item in items:
+        values = getattr(item, "callspec", None)
+        used = [*item.fixturenames, *(values.params.values() if values else ())]
+        if _REAL.intersection(name for name in used if isinstance(name, str)):
+            item.add_marker(pytest.mark.faults)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -18,6 +18,8 @@ import yaml
 from handssl.service.dispatch.managed_subprocess import free_port
 from tests.printed import NAME, Shell
 
+pytestmark = pytest.mark.faults
+
 RUN = {
     "name": "one",
     "data": {"name": "blobs"},
@@ -84,7 +86,6 @@ def test_everything_is_in_the_storage_and_nothing_beside_it(pretrained, tmp_path
     assert loaded(pretrained, str(tmp_path)) == "(1, 64)\n"
 
 
-@pytest.mark.faults
 def test_storages_whose_names_a_url_would_confuse_share_nothing(shell, pretrained):
     twins = [pretrained.with_name(name) for name in ("a bA", "a b%41", "a b", "a b%2541?c")]
     for twin in twins:
@@ -98,7 +99,6 @@ def test_storages_whose_names_a_url_would_confuse_share_nothing(shell, pretraine
     shutil.rmtree(other)
 
 
-@pytest.mark.faults
 def test_a_moved_storage_has_its_models_and_writes_new_ones_where_it_is(
     shell, pretrained, tmp_path
 ):
@@ -114,7 +114,6 @@ def test_a_moved_storage_has_its_models_and_writes_new_ones_where_it_is(
     assert not old.exists()
 
 
-@pytest.mark.faults
 def test_what_runs_in_a_copy_leaves_the_original_as_it_was(shell, pretrained, tmp_path):
     copy, before = tmp_path / "copy", content(pretrained)
     shutil.copytree(pretrained, copy)
@@ -149,7 +148,6 @@ def _answers(url: str) -> bool:
     return False
 
 
-@pytest.mark.faults
 def test_the_server_of_a_service_keeps_files_in_the_storage(shell, tmp_path, monkeypatch):
     import mlflow
 
@@ -168,7 +166,6 @@ def test_the_server_of_a_service_keeps_files_in_the_storage(shell, tmp_path, mon
     assert {"jobs", "workflow_status"} <= tables
 
 
-@pytest.mark.faults
 def test_a_server_that_asks_for_a_password_keeps_its_accounts_in_the_storage(shell, tmp_path):
     storage = tmp_path / NAME
     words = ("--mlflow-host", "0.0.0.0", "--host", "127.0.0.1")
@@ -181,7 +178,6 @@ def test_a_server_that_asks_for_a_password_keeps_its_accounts_in_the_storage(she
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
-@pytest.mark.faults
 def test_a_service_in_a_copy_leaves_the_programs_of_the_original_alone(shell, tmp_path):
     first, copy = tmp_path / "first", tmp_path / "copy"
     with serving(shell, first) as url:

@@ -15,15 +15,9 @@ from handssl.randomness import numpy_generator
 from handssl.scheduling.halving import Arm, Rules
 from handssl.scheduling.simulation import Curves, Simulated, simulate
 from handssl.scheduling.simulation.curves import Composition
-from handssl.stats import (
-    BlockSample,
-    Effect,
-    difference_effects,
-    finisher_effects,
-    full_effects,
-    last_value_effects,
-)
 from handssl.stats.cell_means import adjusted_means
+from handssl.stats.contrasts import Effect, finisher_effects, full_effects, last_value_effects
+from handssl.stats.difference import BlockSample, difference_effects
 from handssl.stats.skeleton import skeleton
 
 Found = dict[str, Effect]

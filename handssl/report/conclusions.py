@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from handssl.report.effects import StudyEffects
 from handssl.report.order import BlockOrder, OrderCheck
-from handssl.stats import Effect
+from handssl.stats.contrasts import Effect
 
 if TYPE_CHECKING:
     from handssl.study.stages import Selection

@@ -43,7 +43,7 @@ def test_the_number_of_threads_is_what_it_was():
     assert torch.get_num_threads() == before
 
 
-def test_progress_is_told_for_each_phase():
+def test_progress_is_reported_for_each_phase():
     told = []
     augment.bench_augment(
         images=2,

@@ -36,6 +36,6 @@ def test_every_measure_is_there_and_nothing_is_left_behind(tmp_path, capfd):
 
 
 @pytest.mark.parametrize("rounds", ["0", "x"])
-def test_a_wrong_number_of_rounds_is_told(capfd, rounds):
+def test_a_wrong_number_of_rounds_is_reported(capfd, rounds):
     assert invoke(["bench", "data", "--rounds", rounds]) == 2
     assert "--rounds" in capfd.readouterr().err

@@ -5,7 +5,7 @@ from __future__ import annotations
 from handssl.bench.queue import bench_queue, text
 
 
-def test_every_cost_is_measured_and_told(tmp_path):
+def test_every_cost_is_measured_and_reported(tmp_path):
     told = []
     cost = bench_queue(300, on_progress=lambda done, total: told.append((done, total)))
     assert told == [(250, 300), (300, 300)]

@@ -46,7 +46,7 @@ def test_steps_and_their_limit_are_measured_and_nothing_is_left_behind(tmp_path,
     assert list(folder.iterdir()) == []
 
 
-def test_a_mistake_is_told(capfd):
+def test_a_mistake_is_reported(capfd):
     assert invoke(["bench", "train", "--set", "pretrain.epoch=3"]) == 2
     assert "did you mean 'epochs'" in capfd.readouterr().err
     assert invoke(["bench", "train", "--workers", "two"]) == 2

@@ -170,7 +170,7 @@ def test_python_submits_waits_and_controls(queue):
         job.pause()
 
 
-def test_python_is_told_what_is_wrong_before_anything_is_sent(queue):
+def test_python_is_reported_what_is_wrong_before_anything_is_sent(queue):
     with pytest.raises(InputError, match="blocks"):
         handssl.submit(study(blocks=[]))
     assert queue.queue.depth() == {}
@@ -225,7 +225,7 @@ def test_waiting_outlives_the_service(tmp_path, eager):
 
 
 @pytest.mark.parametrize("words", WAITING)
-def test_an_outage_while_waiting_is_told_once(queue, file, capsys, eager, away, words):
+def test_an_outage_while_waiting_is_reported_once(queue, file, capsys, eager, away, words):
     invoke(["submit", file])
     run_next(queue, 0, "first line\n")
     away(3)
@@ -265,7 +265,7 @@ def test_ctrl_c_while_waiting_leaves_the_job_alone(queue, file, capsys, monkeypa
 
 
 @pytest.mark.parametrize("words", [["jobs", "wait"], ["submit", "--wait"]])
-def test_how_a_job_ended_is_told_though_it_is_queued_again(
+def test_how_a_job_ended_is_reported_though_it_is_queued_again(
     queue, file, capsys, monkeypatch, eager, words
 ):
     invoke(["submit", file])
@@ -302,7 +302,7 @@ def test_what_a_proxy_says_of_a_service_that_is_away_is_an_outage(status, body):
 
 
 @pytest.mark.parametrize("token", ["handssl_\u2026", "handssl_\udcff", "two words", "line\n"])
-def test_a_token_that_is_none_is_refused_and_not_told(queue, monkeypatch, capsys, token):
+def test_a_token_that_is_none_is_refused_and_not_shown(queue, monkeypatch, capsys, token):
     monkeypatch.setenv("HANDSSL_TOKEN", token)
     assert invoke(["jobs", "list"]) == 2
     told = capsys.readouterr().err
@@ -321,7 +321,7 @@ def test_a_login_name_of_any_characters_may_submit(queue, monkeypatch, name, use
 
 
 @pytest.mark.parametrize("asked", [{"queue": "Night!"}, {"priority": 101}, {"gpu_hours": -1.0}])
-def test_python_is_told_of_wrong_options_as_of_wrong_studies(asked):
+def test_python_is_reported_wrong_options_as_of_wrong_studies(asked):
     with pytest.raises(InputError, match=next(iter(asked))):
         handssl.submit(study(), **asked)
 
@@ -378,7 +378,7 @@ def test_a_service_is_not_open_to_a_network_without_tokens(tmp_path, capsys, mon
         serve(options, print)
 
 
-def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path, monkeypatch, capsys):
+def test_a_port_that_is_taken_is_reported_before_anything_is_made(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "")
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -391,7 +391,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path, monkeypa
     assert not (tmp_path / "new").exists()
 
 
-def test_draining_starts_nothing_more_and_is_told(queue, tmp_path, capsys):
+def test_draining_starts_nothing_more_and_is_reported(queue, tmp_path, capsys):
     place = ["--storage", str(tmp_path)]
     assert invoke(["jobs", "drain", "--wait", *place]) == 0
     assert "nothing new is started" in capsys.readouterr().out
@@ -411,7 +411,7 @@ def test_draining_starts_nothing_more_and_is_told(queue, tmp_path, capsys):
         ["token", "revoke", "ada"],
     ],
 )
-def test_a_queue_that_is_not_there_is_told_and_not_made(tmp_path, monkeypatch, capsys, words):
+def test_a_queue_that_is_not_there_is_reported_and_not_made(tmp_path, monkeypatch, capsys, words):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HANDSSL_SERVICE_DATABASE", raising=False)
     assert invoke([*words, "--storage", str(tmp_path / "typo")]) == 2
@@ -426,7 +426,7 @@ def test_a_backup_that_cannot_be_written_says_so(queue, tmp_path, capsys):
     assert "cannot be written (Not a directory)" in capsys.readouterr().err
 
 
-def test_a_storage_that_cannot_be_made_is_told_when_a_service_is_started(tmp_path, capsys):
+def test_a_storage_that_cannot_be_made_is_reported_when_a_service_is_started(tmp_path, capsys):
     (tmp_path / "file").touch()
     for ray in ("local", "http://x:1"):
         words = ["--storage", str(tmp_path / "file" / "runs"), "--port", "0", "--ray", ray]

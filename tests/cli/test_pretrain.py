@@ -35,7 +35,7 @@ pretrain:
 """
 PROGRAM = "import sys; sys.argv[0] = 'handssl'; from handssl.cli import main; sys.exit(main())"
 
-# It dies when half of the second checkpoint has arrived.
+# It is killed when half of the second checkpoint has arrived.
 KILLED = """
 import os, signal, sys
 from handssl.execution import target
@@ -329,7 +329,7 @@ def test_a_reader_that_goes_away_ends_nothing(here, options) -> None:
         (["--resume", "cafe"], "expected results of a study, found none"),
     ],
 )
-def test_mistakes_are_told_before_anything_runs(here, options, message) -> None:
+def test_mistakes_are_reported_before_anything_runs(here, options, message) -> None:
     code, out, err = here.run(*([] if "--resume" in options else [here.config]), *options)
     assert code == 2
     assert message in err

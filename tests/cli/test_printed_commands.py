@@ -20,6 +20,8 @@ from tests.printed import NAME, Shell, commands, ended
 from tests.service.services import served, service
 from tests.service.services import study as smallest
 
+pytestmark = pytest.mark.faults
+
 TINY = {
     "epochs": 4,
     "global_batch": 16,
@@ -78,7 +80,6 @@ def only(text: str, verb: str) -> str:
     return found[0]
 
 
-@pytest.mark.faults
 def test_a_run_goes_on_with_the_command_that_its_interruption_prints(shell, storage):
     run = write(
         shell, "my run.yaml", pretrain=TINY | {"composition": ["rotate"], "objective": "relative"}
@@ -93,7 +94,7 @@ def test_a_run_goes_on_with_the_command_that_its_interruption_prints(shell, stor
     assert list((storage / "mlartifacts").rglob("MLmodel"))
 
 
-def test_a_pause_is_told_with_the_command_that_ends_it(shell, storage):
+def test_a_pause_is_reported_with_the_command_that_ends_it(shell, storage):
     file = write(shell, "my study.yaml", **STUDY)
     Ledger(storage).close()
     words = (file, "--set", "blocks=[3, 4]", "--storage", str(storage))
@@ -109,7 +110,6 @@ def test_a_pause_is_told_with_the_command_that_ends_it(shell, storage):
         assert line.endswith(f"--storage {shlex.quote(str(storage))}")
 
 
-@pytest.mark.faults
 def test_data_that_are_missing_are_packed_and_looked_at_as_it_is_said(shell, storage, tmp_path):
     file = write(shell, "my study.yaml", **STUDY | {"data": {"name": "freihand"}})
     said = shell.run("study", "plan", file, "--no-measure", "--storage", str(storage), code=1)
@@ -151,7 +151,6 @@ def _asks(pid: int) -> bool:
     return bool(psutil.Process(pid).net_connections())
 
 
-@pytest.mark.faults
 @pytest.mark.timeout(900)
 def test_a_study_is_stopped_paused_extended_and_shown_by_what_is_printed(shell, storage, request):
     file = write(shell, "my study.yaml", **STUDY | {"pretrain": TINY | {"epochs": 60}})

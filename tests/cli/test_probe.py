@@ -71,7 +71,7 @@ def test_the_probe_says_what_the_trial_recorded(run, storage):
     assert errors["evaluation"]["freihand_pa_21/auc_50mm"] > 0
 
 
-def test_the_table_names_protocols_and_what_cannot_be_told(run):
+def test_the_table_names_protocols_and_what_cannot_be_known(run):
     code, out, _ = run("abcd")
     assert code == 0
     assert "freihand_pa_21" in out
@@ -100,13 +100,13 @@ def test_predictions_of_the_evaluation_images_are_exported(run, root, tmp_path, 
         (("abcd", "--store", "interhand"), 2, "expected the folder of a packed store"),
     ],
 )
-def test_a_trial_or_store_that_is_not_there_is_told(run, arguments, code, message):
+def test_a_trial_or_store_that_is_not_there_is_reported(run, arguments, code, message):
     found, _, err = run(*arguments)
     assert found == code
     assert message in err
 
 
-def test_a_trial_without_an_encoder_is_told(run, storage):
+def test_a_trial_without_an_encoder_is_reported(run, storage):
     path = storage / "trials" / TRIAL / "encoder.safetensors"
     path.rename(path.with_suffix(".away"))
     try:
@@ -117,7 +117,7 @@ def test_a_trial_without_an_encoder_is_told(run, storage):
     assert "expected the encoder of a finished trial" in err
 
 
-def test_damaged_weights_are_told(run, storage):
+def test_damaged_weights_are_reported(run, storage):
     path = storage / "trials" / TRIAL / "encoder.safetensors"
     whole = path.read_bytes()
     path.write_bytes(whole[:100])
@@ -147,7 +147,7 @@ def test_the_papers_probe_is_fitted_beside_and_its_conditions_are_named(run):
     assert plain["probe_id"] != found["probe_id"]
 
 
-def test_a_mistake_in_the_options_of_a_probe_is_told(run):
+def test_a_mistake_in_the_options_of_a_probe_is_reported(run):
     code, _, err = run(TRIAL[:4], "--set", "epoch=2")
     assert code == 2
     assert "did you mean 'epochs'" in err

@@ -108,7 +108,7 @@ def said_of(selection: Selection, kind: type[LiveProgress] = LiveProgress) -> li
     return text.getvalue().splitlines()[1:]
 
 
-def test_what_a_stage_has_chosen_is_told_when_it_has_a_line_for_each_choice() -> None:
+def test_what_a_stage_has_chosen_is_reported_when_it_has_a_line_for_each_choice() -> None:
     reasons = (
         "rotate: relative (71.9 against 83.5 mm, one seed)",
         "blur: contrastive, it has no parameters to predict",

@@ -89,7 +89,7 @@ def test_another_parser_does_not_read_what_the_first_one_made(cache, parsing):
     assert len(parsed) == 2
 
 
-def test_a_cache_that_was_damaged_is_made_anew(cache, parsing):
+def test_a_cache_that_was_damaged_is_made_again(cache, parsing):
     _, parsed, call = parsing
     call()
     (folder,) = cache.iterdir()

@@ -275,7 +275,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", place], check=True)
 
 
-def test_a_disk_that_is_too_small_is_told_before_anything_is_read(small_disk):
+def test_a_disk_that_is_too_small_is_reported_before_anything_is_read(small_disk):
     reader = Numbers(9000)
     with pytest.raises(DataError, match=r"found it full \(0\.0 GB needed, 0\.0 free\)"):
         pack(reader, small_disk / "s", **SETTINGS)

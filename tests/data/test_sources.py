@@ -221,7 +221,7 @@ def test_an_image_that_is_gone_is_damage_and_the_store_stays(run, few, tmp_path)
     assert not (tmp_path / "s.partial").exists()
 
 
-def test_files_that_were_added_or_removed_are_told_by_verify(run, few, tmp_path):
+def test_files_that_were_added_or_removed_are_reported_by_verify(run, few, tmp_path):
     assert run(*packing(few, tmp_path / "s"))[0] == 0
     jpeg(few / "0100.jpg", 90)
     code, _, err = run("verify", tmp_path / "s", "--root", few, "-q")

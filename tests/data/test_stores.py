@@ -50,7 +50,7 @@ def test_several_stores_of_a_name_are_listed(storage):
     assert fingerprint(storage, "one")[:12] in str(caught.value)
 
 
-def test_a_store_that_is_nowhere_is_told_with_how_to_make_it(storage):
+def test_a_store_that_is_nowhere_is_reported_with_how_to_make_it(storage):
     with pytest.raises(InputError, match="handssl data pack interhand --root ROOT"):
         find_store("interhand", None, storage)
     with pytest.raises(InputError, match="did you mean 'freihand'"):
@@ -102,7 +102,7 @@ def test_pretraining_images_may_come_from_another_store(storage):
         ({"name": "npz", "pretrain": {"name": "fold"}}, "did you mean 'folder'?"),
     ],
 )
-def test_mistakes_in_the_data_are_told_by_the_path_written(data, message):
+def test_mistakes_in_the_data_are_reported_by_the_path_written(data, message):
     with pytest.raises(InputError) as caught:
         Study.parse({"name": "x", "cells": [{"composition": "rotate"}], "data": data})
     assert message in str(caught.value)

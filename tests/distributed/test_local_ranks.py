@@ -43,7 +43,7 @@ def test_every_rank_returns_what_it_found():
         (die_on_one, "rank 1 of 2 ended without a result"),
     ],
 )
-def test_a_rank_that_fails_or_dies_is_named_and_the_others_are_ended(work, said):
+def test_a_rank_that_fails_or_is_killed_is_named_and_the_others_are_ended(work, said):
     with pytest.raises(RanksError, match=said):
         spawn_ranks(work, 2)
 

@@ -164,7 +164,7 @@ def test_the_file_with_spot_instances_is_valid_too():
     assert "InstanceMarketOptions" not in kinds["head"]["node_config"]
 
 
-def test_studies_are_told_what_all_workers_together_have():
+def test_studies_are_reported_what_all_workers_together_have():
     config = read("cluster.yaml")
     workers = config["available_node_types"]["gpu"]
     [start] = [line for line in config["head_start_ray_commands"] if "--head" in line]
@@ -174,7 +174,7 @@ def test_studies_are_told_what_all_workers_together_have():
         assert said == config["max_workers"] * workers["resources"][kind]
 
 
-def test_machines_of_ones_own_are_all_used_and_never_given_back():
+def test_machines_of_a_user_are_all_used_and_never_given_back():
     config = prepare_config(read("cluster.onpremise.yaml"))
     [kind] = config["available_node_types"].values()
     machines = len(config["provider"]["worker_ips"])

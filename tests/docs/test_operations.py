@@ -30,7 +30,7 @@ BLOCKS = dict(
     )
 )
 [POSTGRES] = re.findall(r"```sh postgres\n(.*?)```", TEXT, re.S)
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ import pytest
 from handssl.cli.app import cli
 from handssl.ledger import Ledger, has_results
 
+pytestmark = pytest.mark.faults
+
 ray = pytest.importorskip("ray")
 ray_cluster = pytest.importorskip("handssl.execution.cluster.local_ray").ray_cluster
 

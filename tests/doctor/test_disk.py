@@ -78,7 +78,7 @@ def test_a_network_file_system_is_a_warning_about_databases_and_locks(tmp_path, 
     assert "--tracking-uri" in found.fix
 
 
-def test_a_slow_disk_is_told_by_what_a_checkpoint_takes(tmp_path, monkeypatch):
+def test_a_slow_disk_is_reported_by_what_a_checkpoint_takes(tmp_path, monkeypatch):
     monkeypatch.setattr("handssl.doctor.disk._write", lambda path: (10e6, 0.0))
     found = findings(Settings(tmp_path, ""), "write speed")["write speed"]
     assert found.verdict == "warning"

@@ -197,7 +197,7 @@ def test_a_file_that_is_no_mlflow_store_is_refused(tmp_path):
             mlflow_check.check_mlflow(f"sqlite:///{path}")
 
 
-def test_a_file_that_another_process_keeps_locked_is_told(file, monkeypatch):
+def test_a_file_that_another_process_keeps_locked_is_reported(file, monkeypatch):
     monkeypatch.setattr(mlflow_check, "_BUSY_S", 0.1)
     with closing(sqlite3.connect(file, isolation_level=None)) as base:
         base.execute("begin immediate")
@@ -222,7 +222,7 @@ def test_a_ray_that_is_away_fails_at_once(nobody):
     assert "ray status" in finding.fix
 
 
-def test_an_address_that_is_none_is_told():
+def test_an_address_that_is_none_is_reported():
     assert "expected HOST:PORT or auto" in found("ray", ray_address="head").detail
 
 
@@ -233,6 +233,7 @@ def test_a_server_that_is_no_ray_is_given_up_after_a_bounded_time(stranger):
     assert "6379" in finding.fix
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(180)
 def test_a_ray_started_for_the_check_leaves_no_process():
     before = set(psutil.Process().children(recursive=True))
@@ -242,6 +243,7 @@ def test_a_ray_started_for_the_check_leaves_no_process():
     assert set(psutil.Process().children(recursive=True)) <= before
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(180)
 def test_a_cluster_answers_at_its_address():
     import ray
@@ -263,7 +265,8 @@ def test_a_cluster_answers_at_its_address():
         ("ConnectionError: Failed to connect", "RAY_AUTH_MODE and the token"),
     ],
 )
-def test_a_cluster_that_refuses_is_told_with_what_to_do(monkeypatch, stranger, reason, fix):
+@pytest.mark.faults
+def test_a_cluster_that_refuses_is_reported_with_what_to_do(monkeypatch, stranger, reason, fix):
     def refuse(*words, timeout_s):
         raise NoAnswerError(reason)
 
@@ -273,6 +276,7 @@ def test_a_cluster_that_refuses_is_told_with_what_to_do(monkeypatch, stranger, r
     assert fix in finding.fix
 
 
+@pytest.mark.faults
 def test_a_cluster_without_tokens_is_a_warning(monkeypatch):
     answer = {"ray": "2.60.0", "python": "3.12.1", "nodes": 1, "cpus": 1, "gpus": 0, "token": False}
     monkeypatch.setattr("handssl.doctor.services.ask", lambda *words, timeout_s: answer)

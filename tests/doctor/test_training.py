@@ -7,6 +7,8 @@ import pytest
 from handssl.doctor import Settings, diagnose, short_training, training
 from handssl.errors import DivergedError
 
+pytestmark = pytest.mark.faults
+
 SETTINGS = Settings(Path("/nowhere"), "")
 
 
@@ -34,7 +36,7 @@ def test_an_interface_that_is_not_there_fails_with_the_variable_to_set(monkeypat
     assert "GLOO_SOCKET_IFNAME=lo" in finding.fix
 
 
-def test_processes_that_do_not_meet_in_time_are_told_of():
+def test_processes_that_do_not_meet_in_time_are_reported():
     finding = found("all-reduce", Settings(Path("/nowhere"), "", ranks_timeout_s=0.1))
     assert finding.verdict == "failed"
     assert "ranks [0, 1] of 2 did not answer in time" in finding.detail

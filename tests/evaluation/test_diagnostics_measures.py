@@ -167,7 +167,7 @@ def test_a_parameter_that_does_not_vary_is_left_out_of_r2():
     assert wrapped_r2(target[:, :1].repeat(1, 2), 0 * target, "translate", ranges) == 0.0
 
 
-def test_classes_in_separate_places_are_told_apart_and_noise_is_at_chance():
+def test_classes_in_separate_places_are_distinguished_and_noise_is_at_chance():
     labels, others = torch.arange(80) % 4, torch.arange(400) % 4
     labels = labels[torch.randperm(80, generator=torch.Generator().manual_seed(0))]
     places = 5.0 * torch.eye(4, dtype=torch.float64)

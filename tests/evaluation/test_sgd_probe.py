@@ -165,7 +165,7 @@ def test_conditions_are_part_of_the_protocol_and_of_the_identity():
     assert len(names) == 4
 
 
-def test_a_mistake_in_a_probe_is_told_with_the_nearest_name():
+def test_a_mistake_in_a_probe_is_reported_with_the_nearest_name():
     with pytest.raises(InputError, match="did you mean 'epochs'"):
         ProbeConfig.parse({"epoch": 3})
 

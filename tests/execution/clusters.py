@@ -2,7 +2,7 @@
 
 Run as a program it is the cluster: it starts a head without CPUs and nodes with one CPU each, and
 obeys the lines it reads. All its processes, and the drivers that tests start, have its folder as
-working directory: so whoever is left over is found, also where Ray has rewritten a command line.
+working directory: so processes left over are found, also where Ray has rewritten a command line.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ from handssl.training import PretrainConfig, Trial
 from tests.conftest import BlobHands
 from tests.execution.scripted import made, scripted_ray, write
 
+pytestmark = pytest.mark.faults
+
 NAMES = ("blur", "cutout", "noise", "sobel")
 STUDY = handssl.Study.parse(
     {
@@ -152,7 +154,7 @@ def rates(*values):
     return [{"optimizer.lr_base": value} for value in values]
 
 
-def test_points_that_are_suggested_twice_in_a_batch_are_run_once_and_all_are_told(
+def test_points_that_are_suggested_twice_in_a_batch_are_run_once_and_all_are_reported(
     scripted, tmp_path
 ):
     scripted({})
@@ -221,7 +223,7 @@ def test_what_is_no_searcher_is_refused(searcher, message, tmp_path):
         handssl.search(STUDY, searcher, composition=["rotate"], storage=tmp_path)
 
 
-def test_a_dataset_of_ones_own_is_packed_once_and_named_by_its_fingerprint(tmp_path):
+def test_a_dataset_of_a_user_is_packed_once_and_named_by_its_fingerprint(tmp_path):
     data = handssl.add_dataset(BlobHands(), storage=tmp_path, crop_px=56, workers=1)
     assert data.name == "blobs"
     again = handssl.add_dataset(BlobHands(), storage=tmp_path, crop_px=56, workers=1)
@@ -285,7 +287,7 @@ def own_config(**changes):
     return PretrainConfig.parse(values)
 
 
-def test_an_encoder_of_ones_own_is_trained_probed_and_stored(blob_data, tmp_path):
+def test_an_encoder_of_a_user_is_trained_probed_and_stored(blob_data, tmp_path):
     *_, last = Trial(own_config(), blob_data, tmp_path).epochs()
     assert math.isfinite(last.metrics["test_median_mm"])
     again = Trial(own_config(), blob_data, tmp_path / "again")

@@ -16,6 +16,8 @@ from handssl.study.study import Study
 from tests.execution.scripted import made, scripted_ray
 from tests.execution.scripted_driver import sweeper
 
+pytestmark = pytest.mark.faults
+
 EPOCHS = 6
 CELLS = ("blur", "cutout", "noise", "sobel")
 SLOW = {f"contrastive {name}": dict.fromkeys(range(1, EPOCHS + 1), "sleep 0.3") for name in CELLS}

@@ -18,6 +18,8 @@ import pytest
 
 from handssl.ledger import Ledger
 
+pytestmark = pytest.mark.faults
+
 TIMEOUT_S = 200.0
 STUDY = """
 name: interrupted

@@ -19,6 +19,8 @@ from handssl.cli.app import invoke
 from handssl.ledger import Ledger
 from handssl.study.run_config import RunConfig
 
+pytestmark = pytest.mark.faults
+
 TIMEOUT_S = 240.0
 EPOCHS = 12
 RUN = f"""
@@ -209,7 +211,7 @@ def test_a_worker_that_is_short_of_memory_ends_the_run_with_advice(config, tmp_p
         (["--device", "tpu"], "device 'tpu': expected auto, cpu or a GPU of this machine"),
     ],
 )
-def test_mistakes_are_told_before_anything_runs(config, tmp_path, capfd, options, message):
+def test_mistakes_are_reported_before_anything_runs(config, tmp_path, capfd, options, message):
     words = ["pretrain", str(config), "--storage", str(tmp_path / "none"), *options]
     assert invoke(words) == 2
     assert message in capfd.readouterr().err

@@ -21,7 +21,9 @@ def test_the_argument_wins_over_the_environment_over_the_default(
     assert resolve_storage("here") == tmp_path / "here"
 
 
-def test_a_second_run_on_the_same_storage_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
+def test_a_second_run_on_the_same_storage_is_refused_and_reported_who_holds_it(
+    tmp_path: Path,
+) -> None:
     hold = (
         "import sys; from pathlib import Path; from handssl.execution.storage import locked\n"
         f"with locked(Path({str(tmp_path)!r})):\n"

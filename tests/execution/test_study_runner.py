@@ -83,7 +83,7 @@ def test_the_table_holds_every_cell_and_reference_with_the_primary_measures(
     assert table["median_mm"].is_monotonic_increasing
 
 
-def test_every_epoch_is_told_once(runs: list[tuple[StudyResult, list[Event]]]) -> None:
+def test_every_epoch_is_reported_once(runs: list[tuple[StudyResult, list[Event]]]) -> None:
     epochs = [(e.trial.trial_id, e.epoch) for e in of_kind(runs[0][1], EpochEnded)]
     assert len(epochs) == len(set(epochs)) == 3 * 2 + 2
     assert of_kind(runs[0][1], Tick)

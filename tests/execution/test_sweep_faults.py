@@ -16,6 +16,8 @@ from handssl.study.study import Study
 from handssl.study.trials import stage_scheduler
 from tests.execution.scripted import made, scripted_ray
 
+pytestmark = pytest.mark.faults
+
 EPOCHS = 4
 CELLS = ("blur", "cutout", "noise", "sobel", "color_drop", "rotate", "translate", "scale")
 SCRIPT = {

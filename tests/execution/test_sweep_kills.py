@@ -29,7 +29,7 @@ STUDY = {
         "optimizer": {"warmup_epochs": 1},
     },
 }
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 
 def table(storage: Path) -> dict[str, tuple[object, ...]]:

@@ -23,7 +23,7 @@ STUDY = {
     "halving": None,
     "references": False,
 }
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
 
 def script(folder, happens):

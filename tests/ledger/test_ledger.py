@@ -96,7 +96,7 @@ for epoch in range(1, 100000):
 """
 
 
-def test_what_a_killed_writer_was_told_is_there_and_nothing_is_half_written(
+def test_what_a_killed_writer_was_reported_is_there_and_nothing_is_half_written(
     ledger_url, record, tmp_path
 ):
     words = [sys.executable, "-c", WRITER, str(tmp_path), ledger_url, record().model_dump_json()]

@@ -30,7 +30,7 @@ def away(times):
     return work
 
 
-def test_an_outage_is_told_of_once_and_the_next_one_again():
+def test_an_outage_is_reported_once_and_the_next_one_again():
     said = []
     patience = RetryPolicy(said.append, pause_s=0.0)
     assert [patience.call(away(3)), patience.call(away(2))] == ["done", "done"]
@@ -66,6 +66,7 @@ def test_who_must_stop_does_not_wait():
         patience.call(away(1))
 
 
+@pytest.mark.faults
 def test_what_a_server_refuses_is_no_outage(tmp_path):
     with closing(postgres_server()) as server:
         for url in (
@@ -77,6 +78,7 @@ def test_what_a_server_refuses_is_no_outage(tmp_path):
             assert caught.value.exit_code == 3
 
 
+@pytest.mark.faults
 def test_everything_goes_on_after_a_server_was_killed_and_started_again(tmp_path, record):
     with closing(postgres_server()) as server:
         ledger, said = Ledger(tmp_path, server.url), []
@@ -97,6 +99,7 @@ def test_everything_goes_on_after_a_server_was_killed_and_started_again(tmp_path
     assert said[0].startswith("waiting, up to 10 minutes: ledger postgresql://")
 
 
+@pytest.mark.faults
 def test_a_server_that_is_killed_in_the_middle_of_a_transaction_is_away(tmp_path):
     with closing(postgres_server()) as server:
         database = Database(server.url, LEDGER)

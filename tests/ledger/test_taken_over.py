@@ -1,4 +1,4 @@
-"""Who has lost a claim records nothing more, and whoever stands still keeps nobody for ever."""
+"""A process that has lost a claim records nothing more, and a suspended one blocks no other."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from tests.reference import optim as plain
         ({"masks": "name"}, "valid: module, published"),
     ],
 )
-def test_a_mistake_is_told_with_what_to_do(values, message):
+def test_a_mistake_is_reported_with_what_to_do(values, message):
     with pytest.raises(InputError, match=message):
         OptimizerConfig.parse(values)
 

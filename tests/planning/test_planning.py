@@ -29,8 +29,8 @@ from handssl.planning.study_plan import StudyPlan
 from handssl.planning.trial_size import trial_size
 from handssl.planning.variation import variation
 from handssl.scheduling.halving import Arm, HalvingState, Rules
-from handssl.stats import BlockSample, difference_effects, full_effects
-from handssl.stats.contrasts import contrast
+from handssl.stats.contrasts import contrast, full_effects
+from handssl.stats.difference import BlockSample, difference_effects
 from handssl.stats.power import main_effect_mm, paired_mm, skeleton_effect_mm, t_power
 from handssl.stats.skeleton import skeleton
 from handssl.study.study import Study
@@ -152,7 +152,7 @@ def test_what_one_coset_confounds_two_cosets_tell_apart():
     assert over_blocks(names, 4, 2) == [] and within_a_block(names, 8) == []
 
 
-def test_a_checkpoint_weighs_what_was_reckoned(blob_data, tmp_path):
+def test_a_checkpoint_weighs_what_was_estimated(blob_data, tmp_path):
     for name in ("adam_larc", "lars"):
         config = PretrainConfig.parse(
             {
@@ -311,7 +311,7 @@ def test_the_hash_stands_for_all_that_is_planned_and_not_for_the_name(tmp_path):
     assert found == ["blocks: 1 -> 1,2", "halving.grace_epochs: 1 -> 2"]
 
 
-def test_the_first_plan_is_kept_and_deviations_are_told_and_reported(tmp_path):
+def test_the_first_plan_is_kept_and_deviations_are_reported_and_reported(tmp_path):
     study, ledger, said = smoke.study(), Ledger(tmp_path), []
     own = keep(study, tmp_path, ledger, said.append)
     later = keep(study.merged({"blocks": [1, 2]}), tmp_path, ledger, said.append)

@@ -38,7 +38,7 @@ def test_as_many_trials_share_a_gpu_as_the_largest_step_lets(configs, gpu_gb, nu
     assert found.trials_per_gpu == found.execution.sharing == number
 
 
-def test_where_no_memory_is_known_each_trial_has_a_gpu_and_nothing_is_reckoned(monkeypatch):
+def test_where_no_memory_is_known_each_trial_has_a_gpu_and_nothing_is_estimated(monkeypatch):
     monkeypatch.setattr(resources, "gpu_bytes", tuple)
     monkeypatch.setattr(resources, "largest_step", pytest.fail)
     found = resources.shared(ExecutionOptions(), [MIXED])
@@ -50,14 +50,14 @@ def test_the_smallest_gpu_decides(monkeypatch):
     assert resources.shared(ExecutionOptions(), [MIXED]).trials_per_gpu == 1
 
 
-def test_a_number_that_was_given_stays_and_trials_are_told_of_it():
+def test_a_number_that_was_given_stays_and_trials_know_it():
     found = resources.shared(ExecutionOptions(trials_per_gpu=8), [MIXED], 24 * GB)
     assert found.trials_per_gpu == found.execution.sharing == 8
     several = resources.shared(ExecutionOptions(trials_per_gpu=8, workers=2), [MIXED], 24 * GB)
     assert several.execution.sharing == 1
 
 
-def test_a_sweep_divides_its_gpus_by_what_was_reckoned(monkeypatch, tmp_path):
+def test_a_sweep_divides_its_gpus_by_what_was_estimated(monkeypatch, tmp_path):
     monkeypatch.setattr(resources, "gpu_bytes", lambda: (80 * GB,))
     asked = []
 

@@ -7,7 +7,7 @@ import pytest
 from handssl.report.effects import study_effects
 from handssl.report.html import page
 from handssl.report.rows import Row
-from handssl.stats import full_effects
+from handssl.stats.contrasts import full_effects
 from handssl.stats.skeleton import skeleton, subsets
 
 NAMES = ("blur", "cutout", "noise", "rotate", "sobel")

@@ -83,7 +83,7 @@ def test_values_that_are_missing_leave_the_page_whole():
         assert Elements(text).open == []
 
 
-def test_an_order_that_failed_is_told_on_the_page(rows):
+def test_an_order_that_failed_is_reported_on_the_page(rows):
     text = page([row for row in rows if row.label != "supervised"], title="Study", facts={})
     assert "supervised is missing" in text
     assert '<p class="failed">' in text

@@ -105,7 +105,7 @@ def test_objectives_without_a_block_in_common_are_not_compared(tmp_path, data, c
     assert "The order is not checked: the study has no results of references." in terminal
 
 
-def test_a_plan_that_cannot_be_read_is_told_of(tmp_path, data, capsys, monkeypatch):
+def test_a_plan_that_cannot_be_read_is_reported(tmp_path, data, capsys, monkeypatch):
     run(cells("a"), tmp_path, data)
 
     def gone(*_, **__):

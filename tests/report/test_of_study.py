@@ -1,4 +1,4 @@
-"""A study's report from the ledger: whoever has run its trials, however it was changed since."""
+"""A study's report from the ledger: other studies may have run its trials, its plan may differ."""
 
 from __future__ import annotations
 

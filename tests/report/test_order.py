@@ -12,7 +12,7 @@ def changed(rows, label, **values):
     return [replace(row, **values) if row.label == label else row for row in rows]
 
 
-def test_the_order_of_one_block_is_told_with_its_values(rows):
+def test_the_order_of_one_block_is_reported_with_its_values(rows):
     check = order_check(rows)
     assert check.held
     lines = str(check).splitlines()

@@ -152,7 +152,7 @@ def test_the_headline_is_of_the_last_stage_that_has_one_and_of_the_objectives():
     assert said.endswith("The better objective: relative for rotate.")
 
 
-def test_the_better_objective_is_told_of_blocks_that_have_both_and_a_diverged_one_loses():
+def test_the_better_objective_is_reported_blocks_that_have_both_and_a_diverged_one_loses():
     values = {"contrastive": (60.0, 70.0, 90.0), "relative": (61.0, 71.0, 50.0)}
     rows = [
         Row(f"{name} rotate", "rotate", name, block, "completed", 6, 6, mm)

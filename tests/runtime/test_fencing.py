@@ -1,4 +1,4 @@
-"""A trial's folder is written by whoever has claimed it last, and by nobody before."""
+"""A trial's folder is written only by the process that has claimed it last."""
 
 from __future__ import annotations
 

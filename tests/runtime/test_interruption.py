@@ -38,7 +38,7 @@ def test_the_previous_handlers_come_back() -> None:
     assert [signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_it_takes_the_signals_back_from_whoever_took_them_meanwhile() -> None:
+def test_it_takes_the_signals_back_from_another_that_took_them_meanwhile() -> None:
     with Interruption() as interruption:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         interruption.listen()

@@ -43,7 +43,7 @@ def test_an_error_arrives_with_its_message(workers):
     assert not alive
 
 
-def test_a_process_that_dies_is_told():
+def test_a_process_that_is_killed_is_reported():
     with pytest.raises(DataError, match="ended before the work was done"):
         list(completed(leave, [(1,)], shared=None, workers=2))
 

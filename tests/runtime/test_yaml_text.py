@@ -20,7 +20,7 @@ both = pytest.mark.parametrize("is_shallow", [False, True])
         ("a: !!python/object/apply:os.getpid []", "line 1, column 4: could not determine .*"),
     ],
 )
-def test_what_cannot_be_read_is_told_in_one_line_with_its_place(is_shallow, text, message):
+def test_what_cannot_be_read_is_reported_in_one_line_with_its_place(is_shallow, text, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         load_yaml(text, is_shallow=is_shallow)
 

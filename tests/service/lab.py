@@ -1,4 +1,4 @@
-"""A real service with a real Ray and real drivers: whoever dies comes back, and work goes on."""
+"""A real service with a real Ray and real drivers: killed processes are replaced."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from tests.service.services import FakeCluster, study
 
 
 class Scene:
-    """A job that has been taken out of the queue, and whoever looks after it."""
+    """A job that has been taken out of the queue, and the process that watches it."""
 
     def __init__(self, folder, **asked):
         self.queue, self.cluster, self.told = Queue(f"sqlite:///{folder}/q.db"), FakeCluster(), []

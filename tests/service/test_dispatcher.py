@@ -99,7 +99,7 @@ def test_an_attempt_that_nobody_works_on_goes_on_or_is_made_again(scene, status,
     assert scene.cluster.submitted == [f"handssl-{name}-{attempts}"]
 
 
-def test_what_nobody_foresaw_is_told_once_and_tried_again(scene, monkeypatch):
+def test_what_nobody_foresaw_is_reported_once_and_tried_again(scene, monkeypatch):
     launch, failures = scene.dispatcher.attempts._launch, [RuntimeError("not today")] * 3
 
     def fails_at_first():

@@ -60,7 +60,7 @@ def test_it_ends_with_all_that_it_has_started(tmp_path, program):
 
 
 @pytest.mark.parametrize("changes", [{"born_s": 5.0}, {"boot_s": 5.0}])
-def test_whoever_has_its_number_by_now_is_left_alone(tmp_path, program, changes):
+def test_another_process_with_its_number_by_now_is_left_alone(tmp_path, program, changes):
     stranger = subprocess.Popen(["sleep", "600"], start_new_session=True)
     file = tmp_path / "one.json"
     old = json.loads(file.read_text())

@@ -73,7 +73,7 @@ def no_credentials(monkeypatch):
         monkeypatch.delenv(name)
 
 
-def test_drivers_of_a_ray_that_is_there_are_told_where_the_password_is(tmp_path):
+def test_drivers_of_a_ray_that_is_there_know_where_the_password_is(tmp_path):
     made = server(tmp_path, ray="auto", mlflow_host="127.0.0.2")
     password = (tmp_path / "service" / "mlflow_password").read_text()
     assert os.environ["MLFLOW_TRACKING_PASSWORD"] == password

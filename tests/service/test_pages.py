@@ -181,7 +181,7 @@ def test_a_page_beyond_the_last_job_does_not_say_that_there_are_none(tmp_path):
     assert "first page" in page
 
 
-def test_jobs_of_a_queue_that_is_no_longer_served_are_told(tmp_path):
+def test_jobs_of_a_queue_that_is_no_longer_served_are_reported(tmp_path):
     before = service(tmp_path, limits=Limits({"default": 1, "night": 1}))
     before.queue.submit([JobRequest(study=study(), queue="night")], user="ada")
     with served(before) as url:

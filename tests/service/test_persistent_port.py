@@ -44,7 +44,7 @@ def test_a_file_that_holds_no_port_is_written_anew(tmp_path):
         assert PersistentPort(tmp_path / "port", HERE).take(8643, wait_s=0.0) == 8643
 
 
-def test_mlflow_keeps_its_port_until_it_is_told_another(tmp_path):
+def test_mlflow_keeps_its_port_until_it_is_given_another(tmp_path):
     first, second, third = free_port(), free_port(), free_port()
     assert port_of(mlflow_server(tmp_path, tmp_path, first_port=first)) == first
     assert port_of(mlflow_server(tmp_path, tmp_path, first_port=second)) == first

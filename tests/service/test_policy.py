@@ -55,7 +55,7 @@ def test_what_it_cannot_look_into_is_refused(value):
         policy.require(values)
 
 
-def test_what_is_told_of_a_study_full_of_mistakes_stays_short():
+def test_what_is_reported_a_study_full_of_mistakes_stays_short():
     with pytest.raises(InputError) as error:
         Policy().require({"x" * 100_000: ["/etc"] * 1000})
     assert len(str(error.value)) < 10_000

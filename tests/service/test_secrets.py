@@ -28,6 +28,8 @@ from handssl.service.queue.job import JobRequest
 from handssl.service.queue.queue import Queue
 from tests.service.services import service, study
 
+pytestmark = pytest.mark.faults
+
 SECRET = "hunter2hunter2"
 
 

@@ -1,4 +1,4 @@
-"""Names of studies: one user's each, whoever submits at the same moment and in whatever way."""
+"""Names of studies: one user's each, also when several submit at the same moment."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import yaml
 from handssl.service.dispatch.outcome import Outcome, finish
 from handssl.service.queue.admission import admit
 from tests.service.services import served, service, study
+
+pytestmark = pytest.mark.faults
 
 OTHER = {"blocks": [2]}
 

@@ -8,13 +8,8 @@ import pytest
 
 from handssl.bench.effects import bench_effects
 from handssl.scheduling.simulation import synthetic_curves
-from handssl.stats import (
-    BlockSample,
-    difference_effects,
-    effect_names,
-    finisher_effects,
-    full_effects,
-)
+from handssl.stats.contrasts import effect_names, finisher_effects, full_effects
+from handssl.stats.difference import BlockSample, difference_effects
 from handssl.stats.skeleton import skeleton
 from tests.reference import effects as naive
 

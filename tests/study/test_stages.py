@@ -377,7 +377,7 @@ def mistakes(*stages):
     return [line.strip() for line in str(caught.value).splitlines()[1:]]
 
 
-def test_mistakes_of_every_stage_are_told_at_once_before_anything_runs():
+def test_mistakes_of_every_stage_are_reported_at_once_before_anything_runs():
     sets = [
         {"data": {"name": "procedural"}, "settings": {"epochz": 3, "global_batch": 1}},
         {"data": {"name": "interhand"}, "settings": {"epochs": 5}},
@@ -450,7 +450,7 @@ def test_points_that_are_the_same_trial_are_refused():
     assert mistakes(search)[0].startswith(said)
 
 
-def test_cells_that_are_listed_are_told_by_their_number():
+def test_cells_that_are_listed_are_reported_by_their_number():
     cells = [{"composition": "blur"}, {"composition": "noise", "settings": {"epochs": 3}}]
     with pytest.raises(InputError, match=r"cells.1: optimizer.warmup_epochs must be less"):
         Study.parse({"name": "x", "cells": cells})

@@ -24,7 +24,7 @@ def make(**changes: object) -> Study:
     return Study.parse(values)
 
 
-def test_every_mistake_is_told_at_once_with_its_path_and_the_nearest_name() -> None:
+def test_every_mistake_is_reported_at_once_with_its_path_and_the_nearest_name() -> None:
     values = {
         "name": "x",
         "cells": [

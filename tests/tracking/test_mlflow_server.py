@@ -1,4 +1,4 @@
-"""A real server that dies, hangs or is not there while `handssl pretrain` runs: nothing is lost."""
+"""Nothing is lost if the server is killed, hangs or is not reachable during `handssl pretrain`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ import psutil
 import pytest
 
 from handssl.ledger import Ledger
+
+pytestmark = pytest.mark.faults
 
 tracker_module = pytest.importorskip("handssl.tracking.tracker")
 

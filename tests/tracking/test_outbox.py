@@ -88,7 +88,7 @@ def test_closing_ends_a_pause_at_once_and_tells_what_is_left(receiver):
     assert receiver.attempts == 2
 
 
-def test_closing_does_not_wait_longer_than_it_was_told(receiver):
+def test_closing_does_not_wait_longer_than_it_was_reported(receiver):
     outbox = opened(receiver)
     receiver.answer.clear()  # accepts and hangs
     outbox.put("a", urgent=True)

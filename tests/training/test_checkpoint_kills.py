@@ -154,13 +154,13 @@ def test_a_save_killed_before_any_of_its_system_calls_loses_nothing(tmp_path):
     assert orphans > 5
 
 
-def test_a_run_killed_at_any_time_while_saving_continues_with_what_it_told(tmp_path):
+def test_a_run_killed_at_any_time_while_saving_continues_with_what_it_reported(tmp_path):
     rounds, epoch, _ = output(STATE + ANY_TIME, tmp_path / "run", 1)
     assert (rounds, epoch >= 1) == (1, True)
 
 
 @pytest.mark.slow
-def test_twenty_kills_in_a_row_lose_no_epoch_that_was_told(tmp_path):
+def test_twenty_kills_in_a_row_lose_no_epoch_that_was_reported(tmp_path):
     rounds, epoch, torn = output(STATE + ANY_TIME, tmp_path / "run", 20)
     assert (rounds, epoch >= 20) == (20, True)
     assert torn > 0  # some kills did hit a file half written
@@ -179,7 +179,7 @@ def test_a_second_process_is_refused_by_name_until_the_first_is_killed(tmp_path)
         assert str(os.getpid()) in (tmp_path / "run.lock").read_text()
 
 
-def test_the_lock_dies_with_its_process_though_a_forked_child_lives_on(tmp_path):
+def test_the_lock_ends_with_its_process_though_a_forked_child_lives_on(tmp_path):
     fork = """
 out, into = os.pipe()
 child = os.fork()
@@ -271,7 +271,7 @@ def test_a_holder_that_has_yet_to_write_its_name_is_another_process(tmp_path):
             RunLock(tmp_path)
 
 
-def test_a_folder_that_cannot_hold_a_lock_is_told(tmp_path):
+def test_a_folder_that_cannot_hold_a_lock_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="choose a writable folder on a file system with locks"):
         RunLock(tmp_path / "file")

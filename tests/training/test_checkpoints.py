@@ -177,7 +177,7 @@ def test_any_other_length_is_noticed(tmp_path):
             read(path)
 
 
-def test_a_file_of_a_later_format_is_told_apart_from_damage(tmp_path, monkeypatch):
+def test_a_file_of_a_later_format_is_distinguished_from_damage(tmp_path, monkeypatch):
     monkeypatch.setattr("handssl.training.checkpoints.format.VERSION", 3)
     folder, (path,) = filled(tmp_path, [1])
     monkeypatch.undo()
@@ -186,7 +186,7 @@ def test_a_file_of_a_later_format_is_told_apart_from_damage(tmp_path, monkeypatc
     assert path.exists()
 
 
-def test_a_file_of_the_format_before_is_told_apart_from_damage(tmp_path):
+def test_a_file_of_the_format_before_is_distinguished_from_damage(tmp_path):
     torch.save({"epoch": 1}, tmp_path / "epoch-00001.ckpt")
     with pytest.raises(DataError, match="found format 1"):
         CheckpointFolder(tmp_path).latest()
@@ -455,7 +455,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", place], check=True)
 
 
-def test_a_full_disk_is_told_in_bytes_and_costs_no_earlier_checkpoint(small_disk):
+def test_a_full_disk_is_reported_in_bytes_and_costs_no_earlier_checkpoint(small_disk):
     folder = CheckpointFolder(small_disk / "run")
     kept = [folder.save(run_state(epoch, numbers=100_000)) for epoch in (1, 2)]
     before = [path.read_bytes() for path in kept]

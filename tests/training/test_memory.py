@@ -62,7 +62,7 @@ def test_what_is_in_use_already_is_not_offered(blob_data) -> None:
     assert "--set" not in str(caught.value)  # two images in each pass are the least
 
 
-def test_a_trial_that_shares_its_gpu_is_told_to_share_it_with_fewer(blob_data) -> None:
+def test_a_trial_that_shares_its_gpu_is_asked_to_share_it_with_fewer(blob_data) -> None:
     execution = Execution(device="cpu", sharing=4)
     run = Pretraining(PretrainConfig.parse(VALUES), StudyData(blob_data), execution)
     failing(run, CUDA)

@@ -206,6 +206,6 @@ def test_the_empty_composition_trains_on_two_identical_views(blob_data):
         ({"relative": {"weights": "fixed"}}, "did you mean 'weighting'"),
     ],
 )
-def test_a_mistake_is_told_with_what_was_expected(changes, message):
+def test_a_mistake_is_reported_with_what_was_expected(changes, message):
     with pytest.raises(InputError, match=message):
         config(changes)

@@ -6,6 +6,8 @@ import torch
 from tests.ranks import found_by, solve_together
 from tests.training.concurrent_runs import arms_of, solve
 
+pytestmark = pytest.mark.faults
+
 WORLDS = (2, 3)
 
 

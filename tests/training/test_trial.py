@@ -199,12 +199,12 @@ def test_the_supervised_arm_makes_as_many_updates_as_the_others(blob_data):
         ({"encoder": {"wdth": 8}}, r"encoder\.wdth: unknown key \(got 8\); did you mean 'width'"),
     ],
 )
-def test_a_mistake_in_a_configuration_is_told_with_its_path(changes, message):
+def test_a_mistake_in_a_configuration_is_reported_with_its_path(changes, message):
     with pytest.raises(InputError, match=message):
         PretrainConfig.parse({**SMALL, **changes})
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_mistakes_are_reported_at_once():
     with pytest.raises(InputError) as caught:
         PretrainConfig.parse({"epochs": -1, "objective": "x", "seeed": 3})
     assert str(caught.value).startswith("3 mistakes in PretrainConfig:")

@@ -48,7 +48,7 @@ ASKED = {
 
 @pytest.mark.parametrize("name", FLIPS)
 @pytest.mark.parametrize("who", sorted(ASKED))
-def test_a_composition_that_names_a_flip_is_told_that_hands_are_chiral(who, name):
+def test_a_composition_that_names_a_flip_is_reported_that_hands_are_chiral(who, name):
     with pytest.raises(InputError, match=f"{name} is no .* chiral: .* right hand is a left hand"):
         ASKED[who](("rotate", name))
 

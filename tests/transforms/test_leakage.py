@@ -62,7 +62,7 @@ def test_sharp_noise_tells_how_far_a_view_was_turned():
     assert told > 0.5
 
 
-def test_translation_is_not_told_by_noise():
+def test_translation_is_not_shown_by_noise():
     told = leak("translate", border=DEFAULT, images="sharp", readout="statistics", **SMALL)
     assert told < LIMIT_R2
 

@@ -46,13 +46,13 @@ def test_a_sample_without_a_box_is_damaged(boxes, blob_dataset):
         ("0,1,2,3,4", "line 3: id: expected each once, found 0 again"),
     ],
 )
-def test_mistakes_are_told_by_line(boxes, blob_dataset, line, message):
+def test_mistakes_are_reported_by_line(boxes, blob_dataset, line, message):
     with pytest.raises(DataError, match="1 mistake") as error:
         DetectedReader(blob_dataset(), boxes(HEADER, "0,10,20,30,40", line))
     assert message in str(error.value)
 
 
-def test_a_wrong_header_and_a_missing_file_are_told(boxes, blob_dataset, tmp_path):
+def test_a_wrong_header_and_a_missing_file_are_reported(boxes, blob_dataset, tmp_path):
     with pytest.raises(DataError, match="line 1: expected a header with id, x, y, width, height"):
         DetectedReader(blob_dataset(), boxes("file,x,y,width,height", "a,1,2,3,4"))
     with pytest.raises(DataError, match="cannot read it"):

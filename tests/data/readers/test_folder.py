@@ -115,7 +115,7 @@ def test_a_pattern_chooses_by_relative_name(root, pattern, found):
     assert names(FolderReader(root, pattern=pattern), root) == found
 
 
-def test_a_pattern_that_nothing_fits_is_told(root):
+def test_a_pattern_that_nothing_fits_is_reported(root):
     with pytest.raises(DataError, match=r"expected images .* that fit '\*\.jpg', found a\.png, b"):
         FolderReader(root, pattern="*.jpg")
 

@@ -99,7 +99,7 @@ def test_versions_come_in_the_order_of_the_files(written):
     assert reader.fingerprint == FreihandReader(written).fingerprint
 
 
-def test_versions_that_the_root_lacks_are_left_out_and_told(root):
+def test_versions_that_the_root_lacks_are_left_out_and_reported(root):
     for number in range(15, 30):
         (root / "training" / "rgb" / f"{number:08d}.jpg").unlink()
     reader = FreihandReader(root)
@@ -119,7 +119,7 @@ def test_versions_that_the_root_lacks_are_left_out_and_told(root):
         ({"rule": "block"}, "unknown rule 'block'; did you mean 'blocks'"),
     ],
 )
-def test_a_mistake_in_an_option_is_told(written, options, message):
+def test_a_mistake_in_an_option_is_reported(written, options, message):
     with pytest.raises(InputError, match=message):
         FreihandReader(written, **options)
 
@@ -139,7 +139,7 @@ def test_evaluation_images_may_lie_in_a_root_of_their_own(written, root, where):
         assert (ours[index].id, ours[index].group) == (30 + index, 15 + index)
 
 
-def test_evaluation_images_without_joints_are_left_out_and_told(written, root):
+def test_evaluation_images_without_joints_are_left_out_and_reported(written, root):
     """The training release has the evaluation's images, cameras and scales, but no joints."""
     (root / "evaluation_xyz.json").unlink()
     reader = FreihandReader(root)
@@ -183,7 +183,7 @@ def test_an_evaluation_root_that_was_given_must_hold_the_release(root, missing):
 
 
 def test_the_list_of_vertices_is_never_opened(root):
-    os.mkfifo(root / "training_verts.json")  # whoever opens it waits for ever
+    os.mkfifo(root / "training_verts.json")  # opening it waits endlessly
     os.mkfifo(root / "training_mano.json")
     assert len(FreihandReader(root)) == 34
 

@@ -161,7 +161,7 @@ def test_without_procedural_json_the_official_counts_are_insisted_on(root):
         FreihandReader(root)
 
 
-def test_a_root_without_any_image_is_told(root):
+def test_a_root_without_any_image_is_reported(root):
     for path in (root / "training" / "rgb").iterdir():
         path.unlink()
     with pytest.raises(DataError, match="expected images in training/rgb, found none"):

@@ -49,7 +49,7 @@ def test_the_evaluation_set_is_opened_by_name(written):
         (("procedural",), {"prob": 3}, "did you mean 'probe'"),
     ],
 )
-def test_a_mistake_in_opening_is_told(arguments, options, message):
+def test_a_mistake_in_opening_is_reported(arguments, options, message):
     with pytest.raises(InputError, match=message):
         open_dataset(*arguments, **options)
 

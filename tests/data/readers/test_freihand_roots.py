@@ -27,7 +27,7 @@ def test_a_root_that_is_near_is_suggested(tmp_path, given):
         FreihandReader(wrong)
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path):
+def test_a_folder_that_is_not_there_is_reported(tmp_path):
     with pytest.raises(DataError, match=r"none: .* found nothing$"):
         FreihandReader(tmp_path / "a" / "b" / "none")
 

@@ -433,7 +433,7 @@ def test_options_that_leave_nothing_are_refused(root):
     ("options", "message"),
     [({"frames_every": 0}, "frames_every"), ({"cameras": "gray"}, "did you mean 'grey'")],
 )
-def test_a_wrong_option_is_told(written, options, message):
+def test_a_wrong_option_is_reported(written, options, message):
     with pytest.raises(InputError, match=message):
         InterhandReader(written, **options)
 

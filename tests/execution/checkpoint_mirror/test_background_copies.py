@@ -161,7 +161,7 @@ def test_the_training_does_not_wait_and_what_is_overtaken_is_not_copied(flaky, f
     assert names("flaky://bucket", folder) == ["epoch-00001.ckpt", "epoch-00004.ckpt"]
 
 
-def test_a_target_that_is_away_is_told_of_once_and_tried_again(flaky, folder) -> None:
+def test_a_target_that_is_away_is_reported_once_and_tried_again(flaky, folder) -> None:
     notes: list[str] = []
     with BackgroundCopies(remote("flaky://bucket", folder, notes), folder, notes.append) as copies:
         flaky.away = True
@@ -221,6 +221,6 @@ def test_a_run_without_checkpoints_does_not_start_while_the_target_is_away(flaky
 
 
 @pytest.mark.parametrize("wrong", ["nowhere://bucket/x", "s3:///"])
-def test_a_scheme_that_nobody_knows_is_told_before_anything_runs(wrong) -> None:
+def test_a_scheme_that_nobody_knows_is_reported_before_anything_runs(wrong) -> None:
     with pytest.raises(InputError, match=f"--checkpoints {wrong}: expected"):
         open_file_system(wrong)

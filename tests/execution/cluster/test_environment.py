@@ -19,6 +19,8 @@ import yaml
 
 from tests.service.lab import DATA, ROOT, TINY
 
+pytestmark = pytest.mark.faults
+
 # Programs whose ports other machines can reach. Of a study whose trials have one worker: none.
 OPEN_TO_THE_NETWORK: set[str] = set()
 PARTS = {"gcs_server", "raylet", "ray::DashboardAg", "ray::RuntimeEnvA"}
@@ -91,7 +93,6 @@ def is_loopback(text: str) -> bool:
     return (mapped or address).is_loopback
 
 
-@pytest.mark.faults
 @pytest.mark.timeout(270)
 def test_a_study_listens_on_this_machine_alone_and_needs_no_home_and_no_short_tmpdir(tmp_path):
     long = tmp_path / ("x" * 150)
@@ -106,7 +107,6 @@ def test_a_study_listens_on_this_machine_alone_and_needs_no_home_and_no_short_tm
 
 
 @needs_root
-@pytest.mark.faults
 @pytest.mark.timeout(270)
 def test_what_another_user_has_prepared_is_not_used_nor_is_a_home_that_cannot_be_written(tmp_path):
     home, prepared = tmp_path / "home", tmp_path / "prepared"

@@ -12,6 +12,8 @@ from handssl.errors import InputError
 from handssl.execution.cluster.address import resolve_address
 from tests.execution.clusters import local_cluster
 
+pytestmark = pytest.mark.faults
+
 STUDY = """
 name: job
 data: {pretrain: 96, probe: 48, select: 24, test: 24, image_px: 64, crop_px: 64}
@@ -64,7 +66,6 @@ def test_a_job_without_a_storage_is_refused_with_the_options_to_set(tmp_path, va
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.faults
 @pytest.mark.timeout(400)
 def test_a_job_uses_the_cluster_it_runs_in_and_needs_a_storage(tmp_path):
     (tmp_path / "study.yaml").write_text(STUDY)

@@ -12,6 +12,8 @@ from handssl.errors import InputError
 from handssl.execution.cluster.local_ray import GROWS_TO, ray_cluster
 from handssl.planning.execution_options import ExecutionOptions
 
+pytestmark = pytest.mark.faults
+
 STRANGER = """
 import sys
 import ray

@@ -1,4 +1,4 @@
-"""A raylet that dies alone, on nodes with caches of their own that are empty at first."""
+"""A raylet that is killed alone, on nodes with caches of their own that are empty at first."""
 
 from __future__ import annotations
 

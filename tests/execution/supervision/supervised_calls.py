@@ -46,7 +46,7 @@ def end_as_ray_does(*, on_event, interruption, storage: Path, times: int) -> int
 
 
 def lose_a_part(*, on_event, interruption, storage: Path) -> str:
-    """Be a driver whose raylet is killed once, and that waits for ever then."""
+    """Be a driver whose raylet is killed once, and that then waits endlessly."""
     if (storage / "killed").exists():
         return "went on"
     raylet = subprocess.Popen(SLEEPER)

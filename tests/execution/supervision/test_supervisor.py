@@ -21,6 +21,8 @@ from handssl.planning.execution_options import ExecutionOptions
 from handssl.runtime.interruption import Interruption
 from handssl.study.events import StudyMessage, Tick
 
+pytestmark = pytest.mark.faults
+
 CALLS = "tests.execution.supervision.supervised_calls"
 
 
@@ -51,7 +53,7 @@ def is_alive(pid):
     return False
 
 
-def test_what_is_told_comes_in_order_from_another_process(called):
+def test_what_is_reported_comes_in_order_from_another_process(called):
     pid, told = called("tell", texts=["one", "two"])
     assert pid != os.getpid()
     assert told == [StudyMessage("one"), StudyMessage("two")]
@@ -83,7 +85,7 @@ def test_a_process_that_ray_has_ended_is_started_again_and_said(called, tmp_path
     assert [pid for pid in (tmp_path / "calls.txt").read_text().split() if is_alive(int(pid))] == []
 
 
-def test_starts_in_vain_come_to_an_end(called):
+def test_failed_starts_come_to_an_end(called):
     with pytest.raises(ClusterLostError, match="ended 4 times without an epoch") as caught:
         called("end_as_ray_does", times=100)
     assert MAX_STARTS_IN_VAIN == 3
@@ -96,13 +98,13 @@ def test_the_ray_of_another_is_not_started_again(called):
     assert caught.value.exit_code == 69
 
 
-def test_a_driver_that_waits_for_ever_for_a_part_of_ray_that_ended_is_ended(called):
+def test_a_driver_that_waits_endlessly_for_a_part_of_ray_that_ended_is_ended(called):
     result, told = called("lose_a_part")
     assert result == "went on"
     assert "its raylet ended" in told[0].message
 
 
-def test_a_ray_that_does_not_start_is_not_waited_for_for_ever(called, monkeypatch):
+def test_a_ray_that_does_not_start_is_not_waited_for_endlessly(called, monkeypatch):
     monkeypatch.setattr(supervisor, "START_S", 0.1)
     with pytest.raises(ClusterLostError, match="it has not started within 0 s"):
         called("start_for_ever")

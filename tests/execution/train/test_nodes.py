@@ -17,7 +17,7 @@ from tests.execution.driving import Driver, folder_of, history, is_notice, mlflo
 
 EPOCHS, STEPS = 14, 6
 OURS = ("RayTrainWorker", "TrainController", "_Line", "PlacementGroupCleaner")
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 
 @dataclass

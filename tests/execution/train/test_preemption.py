@@ -14,7 +14,7 @@ from handssl.training.memory import MemoryShortError
 
 
 class World:
-    """Rooms as they are found one after the other, the last for ever; and what was said."""
+    """Rooms as they are found one after the other, the last one kept; and the messages."""
 
     def __init__(self, *rooms: tuple[int, int]) -> None:
         self.rooms, self.said, self.ticks = list(rooms), [], 0
@@ -171,7 +171,7 @@ def scripted(staffed, monkeypatch):
     return rows
 
 
-def test_every_epoch_is_told_once_whatever_ends_the_groups(scripted):
+def test_every_epoch_is_reported_once_whatever_ends_the_groups(scripted):
     world = World((2, 2), (1, 1))
     script = [(2, GroupLostError("x")), (4, InterruptedStudyError("notice")), (6, None)]
     assert scripted(world, *script) == [1, 2, 3, 4, 5, 6]

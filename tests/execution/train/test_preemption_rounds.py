@@ -84,7 +84,7 @@ class Hurt:
         return self._without(moments, self.cluster.kill_node)
 
     def raylet(self, moments):
-        """The worker of a raylet that dies alone may outlive it: then nothing is made again."""
+        """A worker may outlive a raylet that is killed alone: then nothing is made again."""
         node = moments.choice(self.cluster.nodes_with("RayTrainWorker", 2))
         self.cluster.kill_raylet(node)
         before = len(self.driver.events)

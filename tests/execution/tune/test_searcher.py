@@ -252,7 +252,7 @@ def test_a_driver_that_resumes_in_the_middle_of_an_epoch_ends_and_records_nothin
     other.close()
 
 
-def test_a_worker_that_was_told_to_stop_has_its_trial_awaited(first):
+def test_a_worker_that_was_reported_to_stop_has_its_trial_awaited(first):
     segment = first.dispatch.suggest("a")
     assert segment["token"] == first.ledger.claims.fence(BLUR.trial_id).token
     blur, other = first.start(BLUR), suspend(first, BLUR.trial_id)
