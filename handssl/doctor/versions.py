@@ -18,7 +18,6 @@ PYTHON = ((3, 11), (3, 14))  # as in pyproject.toml
 OPTIONAL = {
     "albumentations": "the backend `albumentations` of the transformations",
     "ijson": "reading InterHand2.6M",
-    "matplotlib": "figures",
     "mlflow": "MLflow: training and the ledger work without it",
     "pandas": "tables as data frames",
     "psycopg": "a PostgreSQL ledger",

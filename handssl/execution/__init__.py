@@ -1,1 +1,1 @@
-"""How a study is run: on Ray, with its data, checkpoints, claims, events and restarts."""
+"""Execution of a study: on Ray, with its data, checkpoints, claims, events and restarts."""

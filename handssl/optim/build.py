@@ -50,16 +50,6 @@ def build(
     return ChainOptimizer(parameters, _CHAINS[name](**chosen), lr=lr)
 
 
-def adam_chain(*, betas: tuple[float, float], eps: float) -> list[Step]:
-    """Return Adam with coupled decay: u = g + wd w, w <- w - lr m / (sqrt(v) + eps).
-
-    Args:
-        betas: Decay rates of the means of u and u^2.
-        eps: Added to the root.
-    """
-    return [Decay(), AdamMoments(betas, eps)]
-
-
 def adam_larc_chain(
     *, betas: tuple[float, float], eps: float, trust_coefficient: float
 ) -> list[Step]:

@@ -1,1 +1,1 @@
-"""What is compared: studies, their stages, cells and trials, and the identity of a trial."""
+"""Studies: their stages, cells and trials, and the identity of a trial."""

@@ -38,10 +38,10 @@ PROGRAM = "import sys; sys.argv[0] = 'handssl'; from handssl.cli import main; sy
 # It is killed when half of the second checkpoint has arrived.
 KILLED = """
 import os, signal, sys
-from handssl.execution import target
+from handssl.execution.checkpoint_mirror import remote_folder
 
 sys.argv[0] = "handssl"
-copies, whole = [], target._copy
+copies, whole = [], remote_folder._copy
 
 def copy(source, sink):
     copies.append(sink)
@@ -51,7 +51,7 @@ def copy(source, sink):
     sink.flush()
     os.kill(os.getpid(), signal.SIGKILL)
 
-target._copy = copy
+remote_folder._copy = copy
 from handssl.cli import main
 main()
 """

@@ -13,11 +13,11 @@ from handssl.evaluation.freihand_export import (
     read_freihand_predictions,
     write_freihand_predictions,
 )
-from handssl.evaluation.freihand_score import freihand_statistics, score_freihand
 from handssl.pose import OFFICIAL, PoseLabels, encode_2_5d, pose_metrics
 from handssl.randomness import numpy_generator
 from tests.reference import official
 from tests.reference import pose as naive
+from tests.reference.freihand_score import freihand_statistics, score_freihand
 
 COUNT = 40
 

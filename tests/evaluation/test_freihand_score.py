@@ -9,7 +9,7 @@ from handssl.data.procedural import ProceduralSpec, write_freihand
 from handssl.data.readers.freihand import FreihandReader
 from handssl.errors import InputError
 from handssl.evaluation.freihand_export import write_freihand_predictions
-from handssl.evaluation.freihand_score import freihand_statistics, score_freihand
+from tests.reference.freihand_score import freihand_statistics, score_freihand
 
 SPEC = ProceduralSpec(pretrain=1, probe=1, select=1, test=1, image_px=48, versions=1, evaluation=3)
 

@@ -10,7 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from handssl.errors import InputError
 from handssl.optim import ChainOptimizer, build, lr_factor, trust_metrics
-from handssl.optim.build import adam_chain
+from handssl.optim.moments import AdamMoments
+from handssl.optim.steps import Decay
 from tests.reference import optim as plain
 
 WD, LR, STEPS = 0.05, 0.3, 7
@@ -106,7 +107,7 @@ def test_the_scenario_makes_the_clip_of_adam_larc_act_and_not_act():
 
 def test_composed_adam_equals_torchs():
     ours, theirs = Scenario(), Scenario()
-    run(ChainOptimizer(ours.groups(), adam_chain(betas=(0.9, 0.999), eps=1e-8), lr=LR), ours)
+    run(ChainOptimizer(ours.groups(), [Decay(), AdamMoments((0.9, 0.999), 1e-8)], lr=LR), ours)
     run(torch.optim.Adam(theirs.groups(), lr=LR), theirs)
     for a, b in zip(ours.weights, theirs.weights, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-13)

@@ -101,12 +101,6 @@ class NodeCache:
         os.utime(marker)
 
 
-def let_go() -> None:
-    """Release the stores that this process has read, so that they can be evicted."""
-    while _in_use:
-        _in_use.popitem()[1].close()
-
-
 def _marker(store: Path) -> Path:
     marker = store.with_name(store.name + ".used")
     if not marker.exists():  # its modification time is the time of the last use

@@ -33,6 +33,12 @@ TINY = {
 }
 
 
+def release():
+    """Release the stores that this process has read, as its end does."""
+    while node_cache._in_use:
+        node_cache._in_use.popitem()[1].close()
+
+
 @pytest.fixture
 def store(blob_data):
     return PackedStore(blob_data)
@@ -41,7 +47,7 @@ def store(blob_data):
 @pytest.fixture(autouse=True)
 def nothing_in_use():
     yield
-    node_cache.let_go()
+    release()
 
 
 def ensure(cache: NodeCache, store: PackedStore, name: str = "s", url: str | None = None):
@@ -62,7 +68,7 @@ def test_a_store_is_copied_once_and_reported_with_its_time(tmp_path, store, sche
 def test_a_copy_that_was_killed_goes_on_where_it_was(tmp_path, store, monkeypatch):
     program = """
 import os, signal, sys
-from handssl.execution import node_cache, store_source
+from handssl.execution.datasets import node_cache, store_source
 from handssl.execution.datasets.store_source import StoreSource
 
 write = store_source._append
@@ -125,7 +131,7 @@ def test_the_store_read_longest_ago_goes_first_and_one_in_use_never(tmp_path, st
     for number, name in enumerate(("old", "new")):
         folder, _ = ensure(cache, store, name)
         os.utime(folder.with_name(f"{name}.used"), (number, number))
-    node_cache.let_go()  # as the end of a process does
+    release()  # as the end of a process does
     ensure(cache, store, "third")
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == ["new", "third"]
     ensure(cache, store, "new")  # read by this process from now on, as the third is
