@@ -47,11 +47,11 @@ class Driver:
         self.recorder = Recorder(study, self.ledger, Nothing(), self.told.append)
         self.hold = TrialClaims(self.ledger.claims, name)
         parts = (self.scheduler, self.recorder, self.hold)
-        self.company = PeerCoordinator(*parts, self.ledger, name, self.told.append)
-        own = (self.scheduler, self.recorder, self.company)
+        self.peers = PeerCoordinator(*parts, self.ledger, name, self.told.append)
+        own = (self.scheduler, self.recorder, self.peers)
         self.dispatch = TuneSearcher(*own, queue=4, options=ExecutionOptions())
         self.dispatch.next_wave()
-        rest = {"company": self.company, "storage": storage, "on_over": lambda: None}
+        rest = {"peers": self.peers, "storage": storage, "on_over": lambda: None}
         sweeping = SimpleNamespace(
             scheduler=self.scheduler, recorder=self.recorder, hold=self.hold, **rest
         )
@@ -147,7 +147,7 @@ def test_a_driver_whose_study_was_taken_over_knows_it(first):
 def orphan(first, tmp_path):
     """A trial whose every epoch another driver has recorded; that one died before its outcome."""
     other = Driver(tmp_path, "other")
-    assert other.company.take(BLUR)
+    assert other.peers.take(BLUR)
     assert first.dispatch.suggest("a")["trial_id"] == CUTOUT.trial_id
     other.recorder.start(BLUR)
     for epoch in range(1, EPOCHS + 1):
@@ -159,10 +159,10 @@ def orphan(first, tmp_path):
 
 
 def test_a_trial_with_every_epoch_and_no_outcome_is_ended_and_not_handed_out(first, orphan):
-    first.company.refresh()
+    first.peers.refresh()
     assert first.dispatch.suggest("b") is None
     orphan.hold.release(BLUR.trial_id)
-    first.company.refresh()
+    first.peers.refresh()
     assert first.dispatch.suggest("c") is None
     assert first.ledger.load(BLUR.trial_id).outcome == "completed"
     assert first.outcomes() == [(BLUR, "completed")]
@@ -173,14 +173,14 @@ def test_a_trial_with_every_epoch_and_no_outcome_is_ended_and_not_handed_out(fir
 
 def test_one_that_is_found_whole_when_it_is_claimed_is_ended_too(first, orphan):
     orphan.hold.release(BLUR.trial_id)
-    assert not first.company.take(BLUR)
+    assert not first.peers.take(BLUR)
     assert first.outcomes() == [(BLUR, "completed")]
 
 
 def test_a_trial_that_is_cancelled_in_the_queue_of_tune_ends_once(first):
     first.dispatch.suggest("a")
     first.ledger.ask("one", "cancel", cell=BLUR.cell)
-    first.company.refresh()
+    first.peers.refresh()
     blur = first.start(BLUR)
     assert not first.report(blur, 1, "a")
     assert first.outcomes() == [(BLUR, "cancelled")]
@@ -191,7 +191,7 @@ def test_a_trial_that_is_cancelled_in_the_queue_of_tune_ends_once(first):
 def sweep_of(driver, storage):
     with Interruption() as interruption:
         found = Sweep(STUDY, storage, f"sqlite:///{storage}/mlflow.db", interruption)
-    found.company, found.hold = driver.company, driver.hold
+    found.peers, found.hold = driver.peers, driver.hold
     return found
 
 
