@@ -141,10 +141,10 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     return "\n".join([f"{count} in {where}:", *lines])
 
 
-_TOLD = "told"
+_TOLD = "mistake"
 
 
-def told(location: tuple[int | str, ...], rule: str) -> InitErrorDetails:
+def mistake(location: tuple[int | str, ...], rule: str) -> InitErrorDetails:
     """Return a mistake found by a rule over several fields, for a ValidationError.
 
     Args:

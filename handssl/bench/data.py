@@ -121,17 +121,17 @@ def _reading(
 ) -> dict[str, Rate]:
     store = pack(Noise(crops), place / "noise", context=1.0, on_progress=on_progress("writing"))
     split, path = store.split("pretrain"), store.folder / "images.npy"
-    tell = on_progress("reading")
+    notify = on_progress("reading")
     cold = in_turns(
         {"disk": lambda: read_file(path), "cold": lambda: _batch(PackedStore(store.folder))},
         rounds=rounds,
         before=lambda: forget(path),
-        on_progress=tell,
+        on_progress=notify,
     )
-    return cold | _warm(split, rounds * 4, tell)
+    return cold | _warm(split, rounds * 4, notify)
 
 
-def _warm(split: PackedSplit, rounds: int, tell: OnProgress) -> dict[str, Rate]:
+def _warm(split: PackedSplit, rounds: int, notify: OnProgress) -> dict[str, Rate]:
     rng = np.random.default_rng(1)
     for start in range(0, len(split), BATCH):
         split.crops(np.arange(start, min(start + BATCH, len(split))))
@@ -146,7 +146,7 @@ def _warm(split: PackedSplit, rounds: int, tell: OnProgress) -> dict[str, Rate]:
         "warm": lambda: len(split.crops(draw())),
         "warm, buffer used again": lambda: len(split.crops(draw(), out=buffer)),
     }
-    return in_turns(ways, rounds=rounds, on_progress=tell)
+    return in_turns(ways, rounds=rounds, on_progress=notify)
 
 
 def _batch(store: PackedStore) -> int:

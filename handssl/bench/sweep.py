@@ -62,16 +62,16 @@ def bench_sweep(
     """
     found = []
     for done, (side, blocks) in enumerate(WAYS, start=1):
-        with tempfile.TemporaryDirectory(prefix="bench-sweep-", dir=folder) as own:
-            found.append(_measure(side, blocks, own, factors))
+        with tempfile.TemporaryDirectory(prefix="bench-sweep-", dir=folder) as scratch:
+            found.append(_measure(side, blocks, scratch, factors))
         if on_progress:
             on_progress(done, len(WAYS))
     return found
 
 
 def _measure(side: str, blocks: int, folder: str, factors: int) -> Cost:
-    told = [side, folder, str(blocks), str(factors)]
-    command = [sys.executable, "-m", "handssl.bench.sweep_sides", *told]
+    arguments = [side, folder, str(blocks), str(factors)]
+    command = [sys.executable, "-m", "handssl.bench.sweep_sides", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise HandsslError(f"{side}: {done.stderr.strip()[-2000:]}")

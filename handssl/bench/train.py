@@ -122,7 +122,7 @@ def _arm(config: PretrainConfig, composition: Sequence[str]) -> PretrainConfig:
     return PretrainConfig.parse(values)
 
 
-def _data(place: Path, config: PretrainConfig, tell: OnProgress) -> Path:
+def _data(place: Path, config: PretrainConfig, notify: OnProgress) -> Path:
     side = config.encoder.input_px * 7 // 4
     described = ProceduralData(
         pretrain=max(256, config.global_batch),
@@ -131,7 +131,7 @@ def _data(place: Path, config: PretrainConfig, tell: OnProgress) -> Path:
         crop_px=side,
         context=2.15,  # all nine transformations stay within it
     )
-    return prepare(described, place, lambda _, done, total: tell(done, total))
+    return prepare(described, place, lambda _, done, total: notify(done, total))
 
 
 def _ways(run: Pretraining, steps: int) -> Mapping[str, Callable[[], int]]:

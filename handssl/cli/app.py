@@ -101,9 +101,9 @@ def invoke(arguments: list[str] | None = None) -> int:
         refuse_secrets(sys.argv[1:] if arguments is None else arguments)
         code = cli.main(arguments, prog_name="handssl", standalone_mode=False)
     except click.ClickException as error:
-        said = StringIO()
-        error.show(said)
-        click.echo(masked(said.getvalue()), err=True, nl=False)
+        output = StringIO()
+        error.show(output)
+        click.echo(masked(output.getvalue()), err=True, nl=False)
         return error.exit_code
     except HandsslError as error:
         click.echo(f"handssl: {masked(str(error))}", err=True)

@@ -74,8 +74,8 @@ def execution_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_running(**values: Any) -> Any:
-        own = {name: values.pop(name) for name in _NAMES}
-        return command(**values, how=_options(own))
+        given = {name: values.pop(name) for name in _NAMES}
+        return command(**values, how=_options(given))
 
     for option in reversed(_OPTIONS):
         with_running = option(with_running)

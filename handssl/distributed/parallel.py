@@ -57,10 +57,10 @@ def own_rows(rows: int) -> slice:
         >>> own_rows(10)
         slice(0, 10, None)
     """
-    ranks, own = world_size(), rank()
+    ranks, here = world_size(), rank()
     least, more = divmod(rows, ranks)
-    first = own * least + min(own, more)
-    return slice(first, first + least + (own < more))
+    first = here * least + min(here, more)
+    return slice(first, first + least + (here < more))
 
 
 def all_ranks(tensor: torch.Tensor) -> torch.Tensor:

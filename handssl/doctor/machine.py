@@ -36,8 +36,8 @@ def check_threads(settings: Settings) -> Finding:
     cores, asked = usable_cores(), os.environ.get("OMP_NUM_THREADS", "")
     # By default OpenMP uses the affinity and ignores a quota.
     threads = int(asked) if asked.isdecimal() else _affinity()
-    told = f"OMP_NUM_THREADS={asked}" if asked else "OMP_NUM_THREADS is not set"
-    detail = f"{told}; {cores:g} of {os.cpu_count()} cores may be used"
+    setting = f"OMP_NUM_THREADS={asked}" if asked else "OMP_NUM_THREADS is not set"
+    detail = f"{setting}; {cores:g} of {os.cpu_count()} cores may be used"
     if threads > max(1.0, cores):
         fix = f"export OMP_NUM_THREADS={max(1, int(cores))}"
         return Finding("threads", "warning", f"{detail}: threads would compete for cores", fix)

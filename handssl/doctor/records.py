@@ -38,13 +38,13 @@ def _check_file(path: Path) -> None:
         return  # the ledger is on a database server
     try:
         with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as base:
-            (said,) = base.execute("PRAGMA quick_check(1)").fetchone()
+            (answer,) = base.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.Error as error:
-        said = str(error)
+        answer = str(error)
     finally:
         base.close()
-    if said != "ok":
-        raise DataError(f"{path}: {said}; restore it from a backup, or move it away")
+    if answer != "ok":
+        raise DataError(f"{path}: {answer}; restore it from a backup, or move it away")
 
 
 def _ids(path: Path) -> list[str]:

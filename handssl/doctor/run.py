@@ -74,9 +74,9 @@ def _found(name: str, check: Check, settings: Settings) -> Finding:
     try:
         return check(settings)
     except HandsslError as error:
-        return Finding(name, "failed", _line(error), _look(settings))
+        return Finding(name, "failed", _line(error), _hint(settings))
     except Exception as error:
-        return Finding(name, "failed", f"{type(error).__name__}: {_line(error)}", _look(settings))
+        return Finding(name, "failed", f"{type(error).__name__}: {_line(error)}", _hint(settings))
 
 
 def _masked(finding: Finding) -> Finding:
@@ -87,6 +87,6 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:400]
 
 
-def _look(settings: Settings) -> str:
+def _hint(settings: Settings) -> str:
     again = command("doctor", storage=settings.storage)
     return f"fix what the message names, then run `{again}` again"

@@ -86,13 +86,13 @@ def cancel(
             f"cell: expected one of the study's {len(labels)} cells, got {cell!r}"
             f"{nearest(cell, labels)}"
         )
-    own = [one for one in known if one.trial.cell == cell and block in (None, one.trial.block)]
-    if not own:
+    chosen = [one for one in known if one.trial.cell == cell and block in (None, one.trial.block)]
+    if not chosen:
         raise InputError(f"block: {cell} is not run with seed {block}")
-    if all(one.state in OVER for one in own):
+    if all(one.state in OVER for one in chosen):
         raise InputError(f"{cell}: expected trials that are not over, all of them are")
     ledger.ask(study.name, "cancel", cell=cell, block=block)
-    return tuple(one.trial.trial_id for one in own if one.state not in OVER)
+    return tuple(one.trial.trial_id for one in chosen if one.state not in OVER)
 
 
 def extension_of(

@@ -125,7 +125,7 @@ def search(
             if result.interrupted:
                 break
             trials = plan_study(planned, places.fingerprint(planned.data))
-            found += _told(searcher, cells, _by_label(trials, result.records))
+            found += _completed(searcher, cells, _by_label(trials, result.records))
     if not found:
         raise InputError("search: expected the searcher to suggest a point, it suggested none")
     return SearchResult(tuple(found))
@@ -171,17 +171,19 @@ def _by_label(
     return found
 
 
-def _told(
+def _completed(
     searcher: Searcher, cells: Mapping[str, Cell], records: Mapping[str, tuple[TrialRecord, ...]]
 ) -> Iterator[Point]:
     for number, cell in cells.items():
-        own = records.get(cell.label, ())
-        values = [r.metrics.get(PRIMARY_METRIC, math.inf) for r in own if r.outcome == "completed"]
-        whole = bool(own) and len(values) == len(own)
+        of_cell = records.get(cell.label, ())
+        values = [
+            r.metrics.get(PRIMARY_METRIC, math.inf) for r in of_cell if r.outcome == "completed"
+        ]
+        whole = bool(of_cell) and len(values) == len(of_cell)
         value_mm = math.fsum(values) / len(values) if whole else math.inf
         result = {PRIMARY_METRIC: value_mm} if whole else None
         searcher.on_trial_complete(number, result=result, error=not whole)
-        yield Point(cell.settings, value_mm, own)
+        yield Point(cell.settings, value_mm, of_cell)
 
 
 def _ignore(event: Event) -> None:

@@ -54,19 +54,19 @@ def pretrain(run: RunConfig, *, on_event: OnEvent | None = None, **options: Any)
         DataError: There is no local checkpoint, and remote ones are not reachable or are damaged.
         ClusterLostError: The Ray of another process has ended, or a local Ray ended repeatedly.
     """
-    told = on_event or _ignore
+    notify = on_event or _ignore
     if is_connected():
-        return pretrain_here(run, on_event=told, **options)
-    options["address"] = address = resolve_address(options.get("address"), told)
+        return pretrain_here(run, on_event=notify, **options)
+    options["address"] = address = resolve_address(options.get("address"), notify)
     if options.get("workers", 1) == 1 and address is None:
-        return pretrain_here(run, on_event=told, **options)
+        return pretrain_here(run, on_event=notify, **options)
     options["storage"] = resolve_storage(options.get("storage"))
     with (
         Interruption() as interruption,
         Supervisor(ExecutionOptions(address=address)) as supervisor,
     ):
         where = f"{__name__}:pretrain_here"
-        result = supervisor.call(where, told, interruption, run=run, **options)
+        result = supervisor.call(where, notify, interruption, run=run, **options)
     return cast(StudyResult, result)
 
 
@@ -205,19 +205,19 @@ class SingleTrialRunner(Sweep):
     def _rows(
         self, trial: PlannedTrial, data: StagedDataset, folder: Path, on_event: OnEvent
     ) -> Iterator[Row]:
-        def say(text: str, again: int = 0) -> None:
+        def on_wait(text: str, again: int = 0) -> None:
             on_event(WorkerEvent(trial, text, again))
 
         def on_step(done: int, total: int) -> None:
             on_event(StepEnded(trial, done, total))
 
         if self.workers == 1 and self.address is None:
-            return self._rows_here(trial, data.here(say), folder, on_step)
+            return self._rows_here(trial, data.here(on_wait), folder, on_step)
         on_event(Waiting("workers"))
         waiting = worker_scaling.Waiting(
             must_stop=self._must_stop,
             on_tick=lambda: on_event(Tick()),
-            say=say,
+            notify=on_wait,
             on_step=on_step,
         )
         return self._rows_there(trial, data, folder, waiting)

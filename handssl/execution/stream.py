@@ -80,14 +80,14 @@ class Stream:
 
     def _run(self, arguments: dict[str, Any]) -> None:
         try:
-            arguments |= {"on_event": self._told, "interruption": self._interruption}
+            arguments |= {"on_event": self._put, "interruption": self._interruption}
             self.result = run(self._study, **arguments)
         except BaseException as error:
             self._error = error
         finally:
             self._events.put(None)
 
-    def _told(self, event: Event) -> None:
+    def _put(self, event: Event) -> None:
         if self._on_event is not None:
             self._on_event(event)
         self._events.put(event)

@@ -97,11 +97,11 @@ class Sweep:
 
     def until_interrupted(self, on_event: OnEvent) -> StudyResult:
         """Run the study until it is over or interrupted; return the result so far."""
-        must_stop, tell = (
+        must_stop, notify = (
             (lambda: self.interruption.requested),
             (lambda text: on_event(StudyMessage(text))),
         )
-        self.store.be_patient(RetryPolicy(tell, must_stop))
+        self.store.be_patient(RetryPolicy(notify, must_stop))
         try:
             with self._hold() as self.hold:
                 self.run(on_event)
@@ -118,8 +118,8 @@ class Sweep:
             with self.interruption.at_once():
                 return TrialClaims(self.store.claims, name, patience_s=patience_s)
         except BusyStudyError as error:
-            look = command("study", "status", name, storage=self.storage)
-            raise BusyStudyError(f"{error}, or see its progress with `{look}`") from None
+            listing = command("study", "status", name, storage=self.storage)
+            raise BusyStudyError(f"{error}, or see its progress with `{listing}`") from None
 
     def run(self, on_event: OnEvent) -> None:
         """Run everything that is missing, stage after stage."""

@@ -51,8 +51,8 @@ def build_encoder(config: EncoderConfig) -> Encoder:
     Raises:
         InputError: It is a custom one that cannot be imported or is not an encoder.
     """
-    own = config.name != "resnet18"
-    encoder = build_custom(config) if own else ResNet18(config.width)
+    is_custom = config.name != "resnet18"
+    encoder = build_custom(config) if is_custom else ResNet18(config.width)
     return encoder.to(memory_format=torch.channels_last)
 
 

@@ -47,13 +47,13 @@ def in_words(groups: Sequence[tuple[str, ...]]) -> list[str]:
         >>> in_words([("blur", "rotate:translate")])
         ['main effect blur cannot be distinguished from rotate:translate']
     """
-    said = []
+    lines = []
     for group in groups:
         mains = [name for name in group if ":" not in name]
         pairs = [name for name in group if ":" in name]
         if mains:
             rest = ", ".join([*mains[1:], *pairs])
-            said.append(f"main effect {mains[0]} cannot be distinguished from {rest}")
+            lines.append(f"main effect {mains[0]} cannot be distinguished from {rest}")
         else:
-            said.append(f"pairs {', '.join(pairs)} cannot be distinguished from each other")
-    return said
+            lines.append(f"pairs {', '.join(pairs)} cannot be distinguished from each other")
+    return lines

@@ -56,8 +56,8 @@ def _procedural(data: ProceduralData, storage: Path) -> DataFacts:
     images = sum(_counts(data).values())
     # Packed crops are uncompressed; a rendered file takes about a third of its pixels' bytes.
     to_make = images * 3 * data.crop_px**2 + images * data.image_px**2
-    say = "procedural hands are rendered when the study is first run"
-    return DataFacts(described, None, _counts(data), missing=say, bytes_to_make=to_make)
+    hint = "procedural hands are rendered when the study is first run"
+    return DataFacts(described, None, _counts(data), missing=hint, bytes_to_make=to_make)
 
 
 def _packed(data: DataConfig, storage: Path) -> DataFacts:

@@ -73,12 +73,12 @@ def confounding(study: Study, stage: PlannedStage) -> list[str]:
         return []
     blocks = len(stage.stage.blocks(study.blocks))
     alone, together = within_a_block(names, size), over_blocks(names, size, blocks)
-    said = [f"in one block {line}" for line in in_words(alone)]
+    lines = [f"in one block {line}" for line in in_words(alone)]
     if alone and together != alone:
         rest = in_words(together)
-        said.append(
+        lines.append(
             f"the cosets of {blocks} blocks together still leave: " + "; ".join(rest)
             if rest
             else f"the cosets of {blocks} blocks together separate all main effects and pairs"
         )
-    return said or ["no main effect or pair is confounded with another"]
+    return lines or ["no main effect or pair is confounded with another"]

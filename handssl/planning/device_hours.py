@@ -111,11 +111,11 @@ class Clock:
 
 def _line(timings: Sequence[Timing], name: str) -> tuple[float, float]:
     """Return the line through the means of the smallest and the largest cells of a class."""
-    own = [one for one in timings if one.of == name]
-    sizes = [one.transformations for one in own]
+    of_name = [one for one in timings if one.of == name]
+    sizes = [one.transformations for one in of_name]
     low, high = min(sizes), max(sizes)
     if low == high:
-        return fmean(one.view_s for one in own), 0.0
-    ends = [fmean(o.view_s for o in own if o.transformations == size) for size in (low, high)]
+        return fmean(one.view_s for one in of_name), 0.0
+    ends = [fmean(o.view_s for o in of_name if o.transformations == size) for size in (low, high)]
     slope = (ends[1] - ends[0]) / (high - low)
     return ends[0] - slope * low, slope

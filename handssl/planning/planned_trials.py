@@ -84,8 +84,8 @@ def is_over(record: TrialRecord | None, study: Study) -> bool:
     """Return whether a trial is over; one that another study has stopped may continue here."""
     if record is None:
         return False
-    own = ("stopped", "cancelled") if record.study == study.name else ()
-    return record.outcome in ("completed", "diverged", *own)
+    ended = ("stopped", "cancelled") if record.study == study.name else ()
+    return record.outcome in ("completed", "diverged", *ended)
 
 
 def _findings(

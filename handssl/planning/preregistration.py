@@ -73,16 +73,16 @@ def keep(study: Study, storage: Path, ledger: Ledger, on_event: OnEvent) -> str:
     if is_single(study):
         return ""
     now = preregistration(study, storage)
-    own = plan_hash(now)
-    first = ledger.studies.keep_plan(study.name, {"hash": own, "registered": now})
+    current = plan_hash(now)
+    first = ledger.studies.keep_plan(study.name, {"hash": current, "registered": now})
     ledger.studies.keep_study(study.name, study.model_dump(mode="json"))
-    on_event(StudyMessage(f"plan {own}"))
-    if first["hash"] != own:
+    on_event(StudyMessage(f"plan {current}"))
+    if first["hash"] != current:
         found = deviations(first["registered"], now)
-        ledger.studies.add_deviation(study.name, own, found)
+        ledger.studies.add_deviation(study.name, current, found)
         for line in found:
             on_event(StudyMessage(f"deviates from plan {first['hash']}: {line}"))
-    return own
+    return current
 
 
 def is_single(study: Study) -> bool:

@@ -68,12 +68,12 @@ def work_of(
 
 def _wanted(study: Study, stage: PlannedStage, records: Records) -> dict[str, float]:
     """Return the epochs per trial that a stage needs by itself."""
-    own = {t.trial_id: records[t.trial_id] for t in stage.trained if t.trial_id in records}
-    over = {name for name, record in own.items() if is_over(record, study)}
+    known = {t.trial_id: records[t.trial_id] for t in stage.trained if t.trial_id in records}
+    over = {name for name, record in known.items() if is_over(record, study)}
     return epochs_left(
         stage.arms,
         stage.rules(study),
-        {name: float(record.epoch) for name, record in own.items()},
+        {name: float(record.epoch) for name, record in known.items()},
         over=over,
-        stopped={name for name in over if own[name].outcome == "stopped"},
+        stopped={name for name in over if known[name].outcome == "stopped"},
     )

@@ -62,10 +62,10 @@ def _trial_size(text: str) -> TrialSize:
         encoder, objective = networks(config)
     weights = sum(p.numel() for m in (encoder, objective) for p in m.parameters())
     buffers = sum(b.numel() for m in (encoder, objective) for b in m.buffers())
-    own = sum(t.numel() for t in encoder.state_dict().values())
+    numbers = sum(t.numel() for t in encoder.state_dict().values())
     states = 1 + _STATES[config.optimizer.name]
     return TrialSize(
         max(1, len(objective.draws)),
-        own * _FLOAT_BYTES,
+        numbers * _FLOAT_BYTES,
         (weights * states + buffers) * _FLOAT_BYTES,
     )

@@ -54,8 +54,8 @@ def _pooled(records: Iterable[TrialRecord]) -> tuple[float, int] | None:
     """Pool the variances of differences over all pairs of cells that share two or more blocks."""
     values: dict[tuple[str, int], dict[int, float]] = {}
     for record in records:
-        own = values.setdefault((f"{record.stage} {record.cell}", record.epochs), {})
-        own[record.block] = record.metrics[PRIMARY_METRIC]
+        by_block = values.setdefault((f"{record.stage} {record.cell}", record.epochs), {})
+        by_block[record.block] = record.metrics[PRIMARY_METRIC]
     total, degrees, pairs = 0.0, 0, 0
     for (one, a), (other, b) in combinations(values.items(), 2):
         shared = sorted(set(a) & set(b))

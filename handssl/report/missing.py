@@ -112,20 +112,20 @@ def _listed(cells: Sequence[MissingCell]) -> list[str]:
     for one in cells:
         groups.setdefault((one.stage, one.why), {}).setdefault(one.cell, []).append(one.block)
     return [
-        f"{stage}, {why}: {_some([f'{cell} ({_blocks(blocks)})' for cell, blocks in own.items()])}"
-        for (stage, why), own in groups.items()
+        f"{stage}, {why}: {_some([f'{cell} ({_blocks(on)})' for cell, on in by_cell.items()])}"
+        for (stage, why), by_cell in groups.items()
     ]
 
 
 def _effects(effects: StudyEffects | None, gaps: Sequence[BlockGap]) -> list[str]:
     if not gaps:
         return []
-    said = "; ".join(
+    text = "; ".join(
         f"block {gap.block}: {_some([f'{c} {why}' for c, why in gap.cells])}" for gap in gaps
     )
     if effects is None:
-        return [f"No effects are estimated, since every block lacks a composition: {said}."]
-    return [f"Effects leave out {_blocks([gap.block for gap in gaps])}, as a whole: {said}."]
+        return [f"No effects are estimated, since every block lacks a composition: {text}."]
+    return [f"Effects leave out {_blocks([gap.block for gap in gaps])}, as a whole: {text}."]
 
 
 def _comparisons(rows: Sequence[Row]) -> list[str]:

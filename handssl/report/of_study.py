@@ -91,7 +91,7 @@ class StudyReport:
     @property
     def choices(self) -> tuple[str, ...]:
         """Choices of the stages, in sentences."""
-        return tuple(said for selection in self.selections for said in choices(selection))
+        return tuple(sentence for selection in self.selections for sentence in choices(selection))
 
     @property
     def facts(self) -> dict[str, str]:

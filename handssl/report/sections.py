@@ -78,17 +78,17 @@ def sections(rows: Iterable[Row]) -> tuple[Section, ...]:
     """
     everything = tuple(rows)
     shared = [row for row in everything if _is_shared(row)]
-    own = [row for row in everything if not _is_shared(row)]
-    keys = _ordered([_key(row) for row in own])
+    unshared = [row for row in everything if not _is_shared(row)]
+    keys = _ordered([_key(row) for row in unshared])
     if not keys:  # only references so far
         keys = [_key(row)._replace(epochs=0) for row in shared[:1]]
-    usual = _usual_epochs(own)
+    usual = _usual_epochs(unshared)
     return tuple(
         Section(
             title=_title(key, keys) if len(keys) > 1 else "",
             stage=key.stage,
             stage_kind=key.kind,
-            rows=_once([*_references(shared, key), *(row for row in own if _key(row) == key)]),
+            rows=_once([*_references(shared, key), *(row for row in unshared if _key(row) == key)]),
             main=key.compares and key.epochs == usual,
         )
         for key in keys

@@ -24,7 +24,7 @@ class RetryPolicy:
     with the first success of any of them.
 
     Args:
-        say: Called with a message once per outage, in the thread that created this object.
+        notify: Called with a message once per outage, in the thread that created this object.
         must_stop: Returns whether to stop waiting.
         limit_s: Longest outage to wait for, seconds.
         pause_s: Pause between two attempts, seconds.
@@ -36,15 +36,15 @@ class RetryPolicy:
 
     def __init__(
         self,
-        say: Callable[[str], None],
+        notify: Callable[[str], None],
         must_stop: Callable[[], bool] = lambda: False,
         *,
         limit_s: float = LIMIT_S,
         pause_s: float = PAUSE_S,
     ) -> None:
-        self._say, self._must_stop = say, must_stop
+        self._notify, self._must_stop = notify, must_stop
         self._limit_s, self._pause_s = limit_s, pause_s
-        self._thread, self._told = threading.get_ident(), False
+        self._thread, self._notified = threading.get_ident(), False
         self._since_s: float | None = None
 
     def call(self, work: Callable[[], T]) -> T:
@@ -63,7 +63,7 @@ class RetryPolicy:
             except DatabaseAwayError as error:
                 self._wait(error)
             else:
-                self._since_s, self._told = None, False
+                self._since_s, self._notified = None, False
                 return found
 
     def _wait(self, error: DatabaseAwayError) -> None:
@@ -71,9 +71,9 @@ class RetryPolicy:
         since_s = self._since_s = now_s if self._since_s is None else self._since_s
         if self._must_stop() or now_s - since_s >= self._limit_s:
             raise error
-        if not self._told and threading.get_ident() == self._thread:
-            self._told = True
-            self._say(f"waiting, up to {self._limit_s / 60:g} minutes: {error}")
+        if not self._notified and threading.get_ident() == self._thread:
+            self._notified = True
+            self._notify(f"waiting, up to {self._limit_s / 60:g} minutes: {error}")
         time.sleep(self._pause_s)
 
 

@@ -11,8 +11,8 @@ from handssl.errors import HandsslError, InputError
 class NoSuchJobError(InputError):
     """There is no job with this id."""
 
-    def __init__(self, name: str, look: str = "handssl jobs list") -> None:
-        super().__init__(f"job: expected the id of a job, got {name!r}; see `{look}`")
+    def __init__(self, name: str, listing: str = "handssl jobs list") -> None:
+        super().__init__(f"job: expected the id of a job, got {name!r}; see `{listing}`")
 
 
 class NotNowError(InputError):

@@ -67,8 +67,8 @@ class Options:
         Args:
             words: A subcommand that takes --storage and --database.
         """
-        own = self.database == sqlite_url(self.storage / "service.db")
-        known = own or self.database == os.environ.get("HANDSSL_SERVICE_DATABASE")
+        is_default = self.database == sqlite_url(self.storage / "service.db")
+        known = is_default or self.database == os.environ.get("HANDSSL_SERVICE_DATABASE")
         where = [] if known else ["--database", masked_url(self.database)]
         return command(*words, *where, storage=self.storage)
 

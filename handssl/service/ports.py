@@ -34,8 +34,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]  # Python adds the address once more
         here = "127.0.0.1" if host in EVERYWHERE else host
-        look = command("jobs", "list", service=f"http://{here}:{port}")
+        listing = command("jobs", "list", service=f"http://{here}:{port}")
         raise InputError(
             f"--port: expected a free address, got {host}:{port} ({reason}). Another service may "
-            f"run there, see `{look}`; or choose another port"
+            f"run there, see `{listing}`; or choose another port"
         ) from None

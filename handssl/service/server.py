@@ -40,12 +40,12 @@ _END_S = 15.0
 _HERE = ("127.0.0.1", "localhost", "::1")
 
 
-def serve(options: Options, tell: Tell) -> int:
+def serve(options: Options, notify: Tell) -> int:
     """Serve until SIGTERM or Ctrl-C.
 
     Args:
         options: Options of the service.
-        tell: Called with each message for the operator.
+        notify: Called with each message for the operator.
 
     Returns:
         Exit code.
@@ -57,7 +57,7 @@ def serve(options: Options, tell: Tell) -> int:
     """
     with listen(options.host, options.port) as address:
         make_private(options.folder)
-        server = Server(replace(options, port=address.getsockname()[1]), tell)
+        server = Server(replace(options, port=address.getsockname()[1]), notify)
         server.require_guarded()
         return server.run(address)
 
@@ -67,16 +67,16 @@ class Server:
 
     Args:
         options: Options of the service.
-        tell: Called with each message for the operator.
+        notify: Called with each message for the operator.
     """
 
-    def __init__(self, options: Options, tell: Tell) -> None:
-        self._options, self._tell = options, tell
+    def __init__(self, options: Options, notify: Tell) -> None:
+        self._options, self._notify = options, notify
         self._most_connections = most_connections()
         self._programs = _programs(options)
         mlflow = self._programs.get("mlflow")
         self._mlflow = (lambda: mlflow.url) if mlflow else (lambda: options.mlflow)
-        self._said = ""
+        self._last = ""
         self._closing = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, daemon=True)
         queue = Queue(options.database, queues=tuple(options.limits.queues))
@@ -97,7 +97,7 @@ class Server:
             undrain=options.on_head("jobs", "drain", "--off"),
         )
         cluster = LocalRay(ray) if ray else RayJobs(options.ray)
-        watcher = Watcher(queue, cluster, home, self.service.used_hours, tell)
+        watcher = Watcher(queue, cluster, home, self.service.used_hours, notify)
         self.dispatcher = Dispatcher(
             queue,
             lease,
@@ -106,7 +106,7 @@ class Server:
             options.database,
             on_lead=self._supervisor.start,
             on_lost=self._begin_anew,
-            tell=tell,
+            notify=notify,
         )
         self.service.on_change = self.dispatcher.wake.set
 
@@ -126,10 +126,10 @@ class Server:
         self._uvicorn = WebServer(config, self._most_connections)
         for number in (signal.SIGTERM, signal.SIGINT):  # also before and after uvicorn runs
             signal.signal(number, self._uvicorn.handle_exit)
-        self._tell(f"queue: {self.service.url} (storage {self._options.storage})")
+        self._notify(f"queue: {self.service.url} (storage {self._options.storage})")
         queue = self.service.queue
         for name, count in queue.unserved(queue.depth()).items():
-            self._tell(
+            self._notify(
                 f"{count} waiting in queue {name}, which is not served: add --queue {name}=N"
             )
         with ExitStack() as stack:
@@ -143,7 +143,7 @@ class Server:
         self.dispatcher.stop(self._end_programs)
 
     def _end_programs(self) -> None:
-        self._tell("stopping programs started here; studies continue when the service is back")
+        self._notify("stopping programs started here; studies continue when the service is back")
         if self._supervisor.is_alive():  # it might start them again
             self._supervisor.join(_END_S)
         for program in self._programs.values():
@@ -153,34 +153,34 @@ class Server:
                 put_back(self.service.queue)
 
     def _supervise(self) -> None:
-        ready, told = dict.fromkeys(self._programs, False), False
+        ready, notified = dict.fromkeys(self._programs, False), False
         while not self._closing.is_set():
             for name, program in self._programs.items():
                 answers = self._ensure(name, program)
                 if answers and not ready[name]:
-                    self._tell(f"{name}: {program.url}")
+                    self._notify(f"{name}: {program.url}")
                 ready[name] = answers
-            if not told and all(ready.values()):
+            if not notified and all(ready.values()):
                 self._tell_ports()
-                told = True
+                notified = True
             self._closing.wait(_LOOK_S)
 
     def _ensure(self, name: str, program: ManagedSubprocess) -> bool:
         try:
             return program.ensure()
         except (OSError, InputError) as error:  # e.g. a full disk: it is tried again
-            if str(error) != self._said:
-                self._tell(f"{name} cannot be started: {error}")
-            self._said = str(error)
+            if str(error) != self._last:
+                self._notify(f"{name} cannot be started: {error}")
+            self._last = str(error)
             return False
 
     def _tell_ports(self) -> None:
         """Report who can reach the ports of this service and its programs."""
         roots = [program.process for program in self._programs.values()]
         found = listeners(psutil.Process(), *filter(None, roots))
-        self._tell(f"listens {described(found)}")
+        self._notify(f"listens {described(found)}")
         if close := how_to_close(found):
-            self._tell(f"to close ports that are open to the network: {close}")
+            self._notify(f"to close ports that are open to the network: {close}")
 
     def _begin_anew(self) -> None:
         """Replace this process at once: all its attempts belong to another service now."""

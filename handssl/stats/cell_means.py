@@ -26,11 +26,14 @@ def adjusted_means(values: Mapping[str, Mapping[int, float]]) -> dict[str, float
         {'a': 85.0, 'b': 83.0}
     """
     most = max(map(len, values.values()), default=0)
-    able = {name: own for name, own in values.items() if 2 * len(own) >= most}
-    cells, blocks = sorted(able), sorted({block for own in able.values() for block in own})
+    able = {name: by_block for name, by_block in values.items() if 2 * len(by_block) >= most}
+    cells, blocks = (
+        sorted(able),
+        sorted({block for by_block in able.values() for block in by_block}),
+    )
     rows, wanted = [], []
-    for name, own in able.items():
-        for block, mm in own.items():
+    for name, by_block in able.items():
+        for block, mm in by_block.items():
             row = np.zeros(len(cells) + len(blocks))
             row[cells.index(name)] = row[len(cells) + blocks.index(block)] = 1.0
             rows.append(row)

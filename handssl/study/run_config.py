@@ -27,8 +27,8 @@ class RunConfig(Config):
 
     def study(self) -> Study:
         """Return the study of this one trial: same identity, same records, same table."""
-        own = ("composition", "objective", "relative_on", "seed")
-        shared = self.pretrain.model_dump(mode="json", exclude=set(own))
+        of_cells = ("composition", "objective", "relative_on", "seed")
+        shared = self.pretrain.model_dump(mode="json", exclude=set(of_cells))
         cell = Cell(
             composition=self.pretrain.composition,
             objective=self.pretrain.objective,

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from handssl.config import Config, told
+from handssl.config import Config, mistake
 from handssl.data.config import DataConfig, ProceduralData
 from handssl.scheduling.halving import Rules
 from handssl.scheduling.halving.rules import Order
@@ -179,7 +179,7 @@ class Study(Config):
     def _stages_can_be_run(self) -> Self:
         if found := [*self._seeds_shared(), *self._mistakes_of_stages()]:
             title = type(self).__name__
-            raise ValidationError.from_exception_data(title, [told(*one) for one in found])
+            raise ValidationError.from_exception_data(title, [mistake(*one) for one in found])
         return self
 
     def _seeds_shared(self) -> list[Mistake]:
@@ -188,15 +188,15 @@ class Study(Config):
         for number, stage in enumerate(self.stages):
             shared = set(stage.blocks(self.blocks)) & set(self.blocks)
             if stage.kind == "hyperparameters" and shared:
-                said = f"seeds {sorted(shared)} are blocks that are reported, choose others"
-                found.append((("stages", number, "seeds"), said))
+                message = f"seeds {sorted(shared)} are blocks that are reported, choose others"
+                found.append((("stages", number, "seeds"), message))
         return found
 
     def _mistakes_of_stages(self) -> list[Mistake]:
         found = mistakes_of(self.all_stages, lambda cell: self.config(cell, self.blocks[0]))
         if self.stages:
-            return [(("stages", *where), said) for where, said in found]
-        return [(("cells", *where[2:]), said) for where, said in found]
+            return [(("stages", *where), message) for where, message in found]
+        return [(("cells", *where[2:]), message) for where, message in found]
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:

@@ -127,8 +127,8 @@ class _Planner:
     @property
     def _has_references(self) -> bool:
         """Whether the stage includes the references: the first one that isn't a search does."""
-        own = [s.name for s in self.study.all_stages if s.kind != "hyperparameters"]
-        return self.study.references and self.stage.name in own[:1]
+        named = [s.name for s in self.study.all_stages if s.kind != "hyperparameters"]
+        return self.study.references and self.stage.name in named[:1]
 
     def _reference(self, kind: Kind, block: int) -> PlannedTrial:
         config = PretrainConfig(encoder=self.study.pretrain.encoder, seed=block)

@@ -139,8 +139,12 @@ def _chosen(
         raise InputError(f"--stage: expected one of {', '.join(stages)}, got {stage}")
     ranked = sorted(cells, key=lambda cell: (cell.median_mm, cell.label))
     once = {cell.label: cell for cell in reversed(ranked)}  # two stages may share a cell
-    own = [cell for cell in ranked if (cell.stage == stage if stage else once[cell.label] is cell)]
-    rest = [c for c in own if c.objective not in REFERENCES and math.isfinite(c.median_mm)][:best]
+    of_stage = [
+        cell for cell in ranked if (cell.stage == stage if stage else once[cell.label] is cell)
+    ]
+    rest = [c for c in of_stage if c.objective not in REFERENCES and math.isfinite(c.median_mm)][
+        :best
+    ]
     references = [cell for cell in once.values() if cell.objective in REFERENCES]
     return tuple(sorted([*rest, *references], key=lambda cell: (cell.median_mm, cell.label)))
 

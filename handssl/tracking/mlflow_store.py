@@ -140,8 +140,8 @@ class MlflowRuns:
         # The configuration of a trial must be complete to run it again; a reference is not run.
         whole = record.objective != "reference"
         text = yaml.safe_dump(record.config if whole else parameters_of(record), sort_keys=False)
-        own = attach(self.client, known.run_id, known.tags, "config.yaml", text)
-        return own | self._write_environment(known, shown)
+        attached = attach(self.client, known.run_id, known.tags, "config.yaml", text)
+        return attached | self._write_environment(known, shown)
 
     def _write_environment(self, known: _Known, shown: Shown) -> dict[str, str]:
         path = shown.folder / ENVIRONMENT_FILE if shown.folder else None

@@ -50,8 +50,8 @@ def _of_trial(config: dict[str, Any], objective: Any) -> dict[str, Any]:
     if augmentation := values.get("augmentation"):
         off = {*TRANSFORMATIONS} - {*on}
         kept = {name: value for name, value in augmentation.items() if name not in off}
-        own = [one for one in kept.pop("own", ()) if one["name"] in on]
-        values["augmentation"] = kept | ({"own": own} if own else {})
+        custom = [one for one in kept.pop("own", ()) if one["name"] in on]
+        values["augmentation"] = kept | ({"own": custom} if custom else {})
     if heads := values.get("heads"):
         has = _HEADS[objective]
         values["heads"] = {name: size for name, size in heads.items() if name.startswith(has)}

@@ -124,8 +124,8 @@ class StageRuns:
 
     def _create(self, stage: str, parent: str, row: CellRow) -> _CellRun:
         tags = {"kind": "cell", "study": self._study, "stage": stage, "cell": row.label}
-        own = tags | {"mlflow.parentRunId": parent}
-        run = self._client.create_run(self._experiment, tags=own, run_name=row.label)
+        all_tags = tags | {"mlflow.parentRunId": parent}
+        run = self._client.create_run(self._experiment, tags=all_tags, run_name=row.label)
         self._keep(run)
         self._client.set_terminated(run.info.run_id)
         return _CellRun(run.info.run_id, tags)

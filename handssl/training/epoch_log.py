@@ -54,8 +54,8 @@ class EpochLog:
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
         """Resume from `state`; with a different number of ranks, from the mean over ranks."""
         losses, device = state["losses"], self._parameters[0].device
-        own = losses[rank()] if len(losses) == world_size() else losses.mean(0)
-        self._losses = list(own.to(device))
+        of_rank = losses[rank()] if len(losses) == world_size() else losses.mean(0)
+        self._losses = list(of_rank.to(device))
         self._norms = list(state["norms"].to(device))
 
     def metrics(self) -> dict[str, float]:

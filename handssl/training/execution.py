@@ -97,5 +97,5 @@ class Execution(Config):
         if self.crops != "auto" or device.type != "cuda":
             return self.crops == "device" and device.type != "cpu"
         free, total = torch.cuda.mem_get_info(device)
-        own = min(free, total / self.sharing)  # other trials may not have allocated theirs yet
-        return size < min(_ROOM * own, own - beside)
+        share = min(free, total / self.sharing)  # other trials may not have allocated theirs yet
+        return size < min(_ROOM * share, share - beside)

@@ -46,8 +46,8 @@ class ViewBatcher:
         self._draws, self._store, self._device = objective.draws, store, device
         self._target = pose_targets(store) if isinstance(objective, Supervised) else None
         self._ids = store.ids.to(device)
-        own = own_rows(-(-config.global_batch // config.accumulation))
-        self._crops = store.buffer(own.stop - own.start)
+        rows = own_rows(-(-config.global_batch // config.accumulation))
+        self._crops = store.buffer(rows.stop - rows.start)
         self.seconds = 0.0
         self._make_view = make_views(
             config.augmentation,
@@ -66,9 +66,9 @@ class ViewBatcher:
             epoch: Epoch, counted from 1.
         """
         start_s = time.perf_counter()
-        own = indices[own_rows(len(indices))]
-        chosen = torch.from_numpy(own)
-        crops = self._store.crops(own, out=self._crops).to(self._device, non_blocking=True)
+        rows = indices[own_rows(len(indices))]
+        chosen = torch.from_numpy(rows)
+        crops = self._store.crops(rows, out=self._crops).to(self._device, non_blocking=True)
         ids = self._ids[chosen.to(self._device, non_blocking=True)]
         views = [self._make_view(crops, ids, epoch=epoch, view=draw) for draw in self._draws]
         target = self._target_of(chosen)

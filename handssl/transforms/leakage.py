@@ -111,8 +111,8 @@ def read_out(views: torch.Tensor, theta: torch.Tensor, readout: Readout) -> floa
     folds = [theta]
     for _ in range(_FOLDS):
         folds.append((folds[-1] - (folds[-1].amax(0) + folds[-1].amin(0)) / 2).abs())
-    told = _held_out_r2(features, torch.cat(folds, dim=1))
-    return float(told.reshape(1 + _FOLDS, -1).amax(0).mean())
+    folded = _held_out_r2(features, torch.cat(folds, dim=1))
+    return float(folded.reshape(1 + _FOLDS, -1).amax(0).mean())
 
 
 def _held_out_r2(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -94,9 +94,9 @@ def pair_strips(
     """
     ids = torch.arange(PAIRS)
     a, b = (draw_theta(config, [name], ids, seed=seed, epoch=1, view=view)[name] for view in (0, 1))
-    told = target(name, a[:, 1:], b[:, 1:])
+    targets = target(name, a[:, 1:], b[:, 1:])
     return [
-        _pair(name, config, torch.stack((a[row], b[row])), told[row], row % hands)
+        _pair(name, config, torch.stack((a[row], b[row])), targets[row], row % hands)
         for row in range(PAIRS)
     ]
 

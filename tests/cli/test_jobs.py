@@ -218,7 +218,7 @@ def test_waiting_outlives_the_service(tmp_path, eager):
             run_next(of, 0, "all of it\n")
             stack.enter_context(served(of, port=int(url.rpartition(":")[2])))
 
-        assert list(job.follow(60, tell=back)) == ["all of it\n"]
+        assert list(job.follow(60, notify=back)) == ["all of it\n"]
         assert job.wait(60) == "succeeded"
     [text] = told
     assert "does not answer for now" in text

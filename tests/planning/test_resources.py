@@ -61,8 +61,8 @@ def test_a_sweep_divides_its_gpus_by_what_was_estimated(monkeypatch, tmp_path):
     monkeypatch.setattr(resources, "gpu_bytes", lambda: (80 * GB,))
     asked = []
 
-    def ray_cluster(address, *, running):
-        asked.append(running)
+    def ray_cluster(address, *, options):
+        asked.append(options)
         raise InterruptedStudyError("enough")
 
     monkeypatch.setattr("handssl.execution.study_runner.ray_cluster", ray_cluster)

@@ -61,7 +61,7 @@ def test_a_cell_without_a_result_is_named_with_the_block_it_takes_from_the_effec
         {"stage": "compositions", "cell": label, "block": 2, "why": outcome}
     ]
     assert document["effects"]["method"] == "all compositions in 1 block"
-    words = "run STUDY.yaml" if outcome == "failed" else "extend STUDY.yaml --seeds N"
+    words = "run mine" if outcome == "failed" else "extend mine --seeds N"
     assert f"handssl study {words} --storage {tmp_path}" in terminal
 
 

@@ -128,7 +128,7 @@ def test_a_driver_that_is_to_end_is_not_forgotten_while_ray_is_away(scene, verb,
         scene.cluster.away = False
 
     scene.watcher.submit(scene.job.id, 1)
-    scene.cluster.away, scene.watcher.tell = True, back
+    scene.cluster.away, scene.watcher.notify = True, back
     getattr(scene.queue, verb)(scene.job.id)
     assert scene.ends().state == state
     assert "will be stopped when Ray answers again" in scene.told[-1]

@@ -44,7 +44,7 @@ class Scene:
             url,
             on_lead=self.leads.set,
             on_lost=lambda: None,
-            tell=self.told.append,
+            notify=self.told.append,
         )
 
     def start(self) -> None:

@@ -62,7 +62,7 @@ def doctor(
     for finding in diagnose(settings, waiting=lambda name: _waiting(name, quiet=quiet)):
         findings.append(finding)
         if not as_json:
-            _tell(finding)
+            _show(finding)
     verdict = overall(findings)
     if as_json:
         click.echo(json.dumps(_document(verdict, findings), indent=2))
@@ -75,7 +75,7 @@ def _document(verdict: str, findings: list[Finding]) -> dict[str, Any]:
     return {"verdict": verdict, "findings": [asdict(finding) for finding in findings]}
 
 
-def _tell(finding: Finding) -> None:
+def _show(finding: Finding) -> None:
     verdict = click.style(f"{finding.verdict:8}", fg=_COLOURS[finding.verdict])
     click.echo(f"{verdict} {finding.name:14} {finding.detail}")
     if finding.fix:
@@ -91,13 +91,13 @@ def _waiting(name: str, *, quiet: bool) -> Iterator[None]:
     status = console.status(f"{name} ...")
     spins = console.is_terminal
 
-    def say() -> None:
+    def print_results() -> None:
         if spins:
             status.start()
         else:
             console.print(f"{name} ...", highlight=False)
 
-    timer = threading.Timer(_PATIENCE_S, (lambda: None) if quiet else say)
+    timer = threading.Timer(_PATIENCE_S, (lambda: None) if quiet else print_results)
     timer.daemon = True
     timer.start()
     try:

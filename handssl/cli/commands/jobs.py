@@ -10,7 +10,7 @@ import click
 
 from handssl.cli.options import Group
 from handssl.cli.queue_options import CODES, service_options
-from handssl.cli.views.job_wait import show, tell, waiting
+from handssl.cli.views.job_wait import notify, show, waiting
 from handssl.errors import InputError
 from handssl.runtime.shell_commands import command
 
@@ -75,7 +75,7 @@ def show_log(job: str, follow: bool, service: str | None, as_json: bool) -> None
     elif follow:
         found.status()  # an unknown job or service is reported at once
         with waiting(job, found.client.url):
-            found.wait(show=show, tell=tell)
+            found.wait(show=show, notify=notify)
     else:
         click.echo(found.logs(), nl=False)
 
@@ -90,7 +90,7 @@ def wait_for(job: str, timeout_s: float | None, service: str | None, as_json: bo
     found.status()  # an unknown job or service is reported at once
     try:
         with waiting(job, found.client.url):
-            state = found.wait(timeout_s, tell=tell)
+            state = found.wait(timeout_s, notify=notify)
     except TimeoutError as error:
         click.echo(str(error), err=True)
         return 124
@@ -148,8 +148,8 @@ def _job(name: str, service: str | None) -> Job:
     from handssl.service.client.remote_job import Job
 
     if not re.fullmatch("[a-z0-9]{1,16}", name):
-        look = command("jobs", "list", service=service)
-        raise InputError(f"JOB: expected the id of a job, got {name!r}; see `{look}`")
+        listing = command("jobs", "list", service=service)
+        raise InputError(f"JOB: expected the id of a job, got {name!r}; see `{listing}`")
     return Job(name, "", False, Client(service))
 
 

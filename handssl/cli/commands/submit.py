@@ -10,7 +10,7 @@ import click
 
 from handssl.cli.options import parse_changes
 from handssl.cli.queue_options import CODES, service_options
-from handssl.cli.views.job_wait import show, tell, waiting
+from handssl.cli.views.job_wait import notify, show, waiting
 from handssl.runtime.shell_commands import command
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ def submit(
     how = JobOptions.parse({name: value for name, value in given.items() if value is not None})
     job = hand_over(study, how=how, service=service, **rest)
     if not waits:
-        _say(job, job.document()["job"], as_json=as_json)
+        _print(job, job.document()["job"], as_json=as_json)
         return 0
     state, found = _waited(job, quiet=as_json)
     if as_json:
-        _say(job, found, as_json=True)
+        _print(job, found, as_json=True)
     return CODES[state]
 
 
@@ -89,14 +89,14 @@ def _waited(job: Job, *, quiet: bool) -> tuple[str, dict[str, Any]]:
     if not quiet:
         click.echo(f"{job.id}: {'queued' if job.is_new else 'existed already'}", err=True)
     with waiting(job.id, job.client.url):
-        state = job.wait(show=(lambda _: None) if quiet else show, tell=tell)
-        found = job.document(tell=tell)["job"]
+        state = job.wait(show=(lambda _: None) if quiet else show, notify=notify)
+        found = job.document(notify=notify)["job"]
     if not quiet:
         click.echo(f"{job.id}: {state}{_why(found) if found['state'] == state else ''}", err=True)
     return state, found
 
 
-def _say(job: Job, found: dict[str, Any], *, as_json: bool) -> None:
+def _print(job: Job, found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found | {"is_new": job.is_new}, indent=2))
         return

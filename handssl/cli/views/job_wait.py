@@ -40,7 +40,7 @@ def waiting(job: str, service: str) -> Iterator[None]:
         ) from None
 
 
-def tell(text: str) -> None:
+def notify(text: str) -> None:
     """Print a message to stderr."""
     click.echo(f"handssl: {text}", err=True)
 

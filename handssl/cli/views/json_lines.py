@@ -40,7 +40,7 @@ class JsonLines:
 
     def __init__(self) -> None:
         self._progress = Progress()
-        self._told: tuple[str, int] = ("", 0)
+        self._last: tuple[str, int] = ("", 0)
 
     def __enter__(self) -> Self:
         return self
@@ -52,7 +52,7 @@ class JsonLines:
         trace: TracebackType | None,
     ) -> None:
         if isinstance(error, HandsslError):
-            self._say("error", message=masked(str(error)), exit_code=error.exit_code)
+            self._write("error", message=masked(str(error)), exit_code=error.exit_code)
 
     def __call__(self, event: Event) -> None:
         """Process one event."""
@@ -61,25 +61,25 @@ class JsonLines:
             case Preparing():
                 self._prepare(event)
             case Waiting(what):
-                self._say("waiting", what=what)
+                self._write("waiting", what=what)
             case Started(trial, epoch):
                 values = {"cell": trial.cell, "seed": trial.block, "epoch": epoch}
-                self._say("started", trial_id=trial.trial_id, **values, epochs=trial.epochs)
+                self._write("started", trial_id=trial.trial_id, **values, epochs=trial.epochs)
             case EpochEnded():
                 self._epoch(event)
             case StudyMessage(message):
-                self._say("note", message=masked(message))
+                self._write("note", message=masked(message))
             case WorkerEvent(_, text, again):
-                self._say("note", message=masked(text), replayed_steps=again)
+                self._write("note", message=masked(text), replayed_steps=again)
             case Planned():
-                self._told = ("", 0)
+                self._last = ("", 0)
 
     def stopped(self, result: StudyResult, command: str) -> None:
         """Report that the run was stopped, with the command that continues it."""
         for record in result.records:
             done = {"epoch": record.epoch, "epochs": record.epochs}
             by = {"by": result.stopped_by, "continue": command}
-            self._say("stopped", trial_id=record.trial_id, **done, **by)
+            self._write("stopped", trial_id=record.trial_id, **done, **by)
 
     def ended(self, result: StudyResult, summary: Summary) -> None:
         """Report the results, also of a run that had ended before."""
@@ -87,18 +87,18 @@ class JsonLines:
         for record in result.records:
             values = record.model_dump(mode="json", include=set(_ENDED))
             message = record.tags.get("message", "")
-            self._say("ended", **values, message=message, **shown)
+            self._write("ended", **values, message=message, **shown)
 
     def _prepare(self, event: Preparing) -> None:
         """Report every tenth of a phase, as it has thousands of images."""
         part = int(event.done / max(1, event.total) / _PERIOD_IMAGES)
-        if self._told != (event.phase, part):
-            self._told = (event.phase, part)
-            self._say("waiting", what=f"data: {event.phase}", done=event.done, total=event.total)
+        if self._last != (event.phase, part):
+            self._last = (event.phase, part)
+            self._write("waiting", what=f"data: {event.phase}", done=event.done, total=event.total)
 
     def _epoch(self, event: EpochEnded) -> None:
         trial, metrics = event.trial, event.metrics
-        self._say(
+        self._write(
             "epoch",
             trial_id=trial.trial_id,
             epoch=event.epoch,
@@ -112,7 +112,7 @@ class JsonLines:
             metrics={name: _number(value) for name, value in metrics.items()},
         )
 
-    def _say(self, event: str, **values: Any) -> None:
+    def _write(self, event: str, **values: Any) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"event": event, "time": now, **values}, allow_nan=False)
         try:

@@ -38,17 +38,17 @@ def show(status: StudyStatus, resuming: str, *, as_json: bool) -> None:
             click.echo(line)  # with a command for copying: never wrapped
 
 
-def watch_status(look: Callable[[], StudyStatus], resuming: str) -> None:
+def watch_status(read: Callable[[], StudyStatus], resuming: str) -> None:
     """Show a status until Ctrl-C.
 
     Args:
-        look: Returns the current status.
+        read: Returns the current status.
         resuming: The command that ends a pause.
     """
-    with Live(rendered(look(), resuming), console=Terminal(), auto_refresh=False) as live:
+    with Live(rendered(read(), resuming), console=Terminal(), auto_refresh=False) as live:
         while True:
             time.sleep(PERIOD_S)
-            live.update(rendered(look(), resuming), refresh=True)
+            live.update(rendered(read(), resuming), refresh=True)
 
 
 def rendered(status: StudyStatus, resuming: str) -> RenderableType:

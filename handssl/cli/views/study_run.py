@@ -69,9 +69,9 @@ def execute(
     """
     errors, folder = Terminal(stderr=True), resolve_storage(storage)
     resume = _resuming(sys.argv, source, changes, folder)
-    look = study_command("status", source, changes, folder)
+    listing = study_command("status", source, changes, folder)
     with (
-        _as_typed(study.name, folder, resume=resume, status=look),
+        _as_typed(study.name, folder, resume=resume, status=listing),
         LiveProgress(errors, quiet=quiet) as progress,
     ):
         result = run_study(

@@ -75,7 +75,7 @@ def progress_bar(what: str, *, quiet: bool = False) -> Iterator[OnProgress]:
 def _plain(what: str, console: Console) -> OnProgress:
     start_s = spoke_s = time.monotonic()
 
-    def tell(done: int, total: int) -> None:
+    def advance(done: int, total: int) -> None:
         nonlocal spoke_s
         now_s = time.monotonic()
         if now_s - spoke_s >= PLAIN_PERIOD_S and done:
@@ -83,4 +83,4 @@ def _plain(what: str, console: Console) -> OnProgress:
             left_s = (now_s - start_s) / done * (total - done)
             console.print(f"{what}: {done:,} of {total:,}, {left_s:,.0f} s left", highlight=False)
 
-    return tell
+    return advance

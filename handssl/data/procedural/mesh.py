@@ -94,8 +94,8 @@ def _to_parent(rest: Floats, joint: int) -> Floats:
 
 def _tip_vertex(hand: Floats, rest: Floats, weights: Floats, tip: int) -> int:
     """Return the vertex farthest along the last bone: the mesh's tip joint is inside the finger."""
-    own = np.flatnonzero(weights[:, [tip - 1, tip]].sum(1) > 0.5)
-    return int(own[np.argmax(hand[own] @ -rest[tip - 1][:3, 2])])
+    vertices_of_tip = np.flatnonzero(weights[:, [tip - 1, tip]].sum(1) > 0.5)
+    return int(vertices_of_tip[np.argmax(hand[vertices_of_tip] @ -rest[tip - 1][:3, 2])])
 
 
 def _forearm(first: int) -> tuple[Floats, Ints]:

@@ -123,9 +123,9 @@ class Passes:
         return features.float().cpu()
 
     def _maker(self, transformation: str) -> ViewMaker:
-        own = getattr(self.augmentation, transformation).model_copy(update={"probability": 1.0})
+        always = getattr(self.augmentation, transformation).model_copy(update={"probability": 1.0})
         return make_views(
-            self.augmentation.model_copy(update={transformation: own}),
+            self.augmentation.model_copy(update={transformation: always}),
             (transformation,),
             seed=derive_key("diagnostics", self.seed),
             view_px=self.view_px,

@@ -63,7 +63,7 @@ class BackgroundCopies:
 
     def offer(self) -> None:
         """Queue the newest checkpoint for copying; return immediately."""
-        self._tell()
+        self._notify()
         newest = CheckpointFolder(self._folder / CHECKPOINTS).files()[:1]
         with self._turn:
             self._offered = newest or self._offered
@@ -84,7 +84,7 @@ class BackgroundCopies:
         while (late := self._is_underway()) and left_s > 0:
             left_s -= _PERIOD_S
             on_tick()
-        self._tell()
+        self._notify()
         if late:
             self._on_note(
                 f"{self._remote.url}: the last checkpoint was not copied in {timeout_s:g} s; "
@@ -138,7 +138,7 @@ class BackgroundCopies:
             self._notes.put(f"{self._remote.url}: checkpoints are copied there again")
         self._away = False
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
                 self._on_note(self._notes.get_nowait())

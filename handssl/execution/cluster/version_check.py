@@ -65,11 +65,11 @@ class Versions:
         names = [field.name for field in fields(self) if field.name != "label"]
         different = [name for name in names if getattr(self, name) != getattr(other, name)]
         if different:
-            lines = [f"  {self._said(name, other)}" for name in different]
+            lines = [f"  {self._describe(name, other)}" for name in different]
             head = f"node {node} differs from the driver, so no trial is started on it:"
             raise OtherCodeError("\n".join([head, *lines, *self._mending(different, node)]))
 
-    def _said(self, name: str, other: Versions) -> str:
+    def _describe(self, name: str, other: Versions) -> str:
         mine, theirs = getattr(self, name), getattr(other, name)
         if name == "code":
             mine, theirs = f"{mine} ({self.label})", f"{theirs} ({other.label})"
@@ -92,7 +92,7 @@ class Versions:
 @cache
 def versions() -> Versions:
     """Return the versions of this process, as of the first call."""
-    return Versions(**_tell()[1])
+    return Versions(**_collect()[1])
 
 
 def require_same_everywhere() -> None:
@@ -119,7 +119,7 @@ def require_same_everywhere() -> None:
 
 def _ask(node: str) -> Any:
     where = NodeAffinitySchedulingStrategy(node, soft=False)
-    task = ray.remote(num_cpus=0, scheduling_strategy=where, max_retries=0)(_tell)
+    task = ray.remote(num_cpus=0, scheduling_strategy=where, max_retries=0)(_collect)
     with _by_value():
         return task.remote()
 
@@ -137,7 +137,7 @@ def _by_value() -> Iterator[None]:
             ray.cloudpickle.unregister_pickle_by_value(module)
 
 
-def _tell() -> tuple[str, dict[str, str]]:
+def _collect() -> tuple[str, dict[str, str]]:
     """Return the name of this node, and the versions of a process there."""
     return socket.gethostname(), {
         "label": version_label(),

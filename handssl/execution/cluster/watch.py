@@ -39,9 +39,9 @@ class Watch:
         self._node = ray.NodeID.from_hex(context.get_node_id())
         self._most = OWN_UNANSWERED if owned else UNANSWERED
         self._raylet = _raylet_address(context.get_node_id())
-        self.lost, self._looks = "", 0
+        self.lost, self._checks = "", 0
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True, name="handssl-ray-watch")
+        self._thread = threading.Thread(target=self._check, daemon=True, name="handssl-ray-watch")
         self._thread.start()
 
     def require(self) -> None:
@@ -59,8 +59,8 @@ class Watch:
         Raises:
             ClusterLostError: The cluster has ended; the message names the part.
         """
-        until = self._looks + 2 * _REFUSED
-        while self._looks < until and self._thread.is_alive():
+        until = self._checks + 2 * _REFUSED
+        while self._checks < until and self._thread.is_alive():
             self._thread.join(_LOOK_S)
         self.require()
 
@@ -69,10 +69,10 @@ class Watch:
         self._closing.set()
         self._thread.join(2 * ANSWER_S)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         unanswered = refused = 0
         while not self._closing.wait(PERIOD_S):
-            self._looks += 1
+            self._checks += 1
             refused = refused + 1 if self._refuses() else 0
             answer = self._answer()
             unanswered = unanswered + 1 if answer is None else 0

@@ -36,7 +36,7 @@ class NodeCache:
     folder: Path
     most_bytes: int | None = None
 
-    def ensure(self, name: str, source: StoreSource, fingerprint: str, say: Say) -> Path:
+    def ensure(self, name: str, source: StoreSource, fingerprint: str, notify: Say) -> Path:
         """Return the folder of a store on this node, copied if it is not there yet.
 
         One process of the node copies, the others wait for it; an interrupted copy is resumed.
@@ -45,7 +45,7 @@ class NodeCache:
             name: Name of the store within the cache.
             source: Source of the copy.
             fingerprint: Fingerprint that the copy must have.
-            say: Called with a message about what was copied, and how long it took.
+            notify: Called with a message about what was copied, and how long it took.
 
         Raises:
             DataError: The source is missing, the copy is not as expected, or the disk is full.
@@ -56,7 +56,7 @@ class NodeCache:
                 began_s = time.monotonic()
                 size = self._copy(place, source, fingerprint)
                 seconds = time.monotonic() - began_s
-                say(f"copied {name} to this node: {size / 1e9:.2f} GB in {seconds:.1f} s")
+                notify(f"copied {name} to this node: {size / 1e9:.2f} GB in {seconds:.1f} s")
             self._use(place)
         return place
 

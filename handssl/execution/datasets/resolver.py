@@ -44,7 +44,9 @@ class DatasetResolver:
         key = data.model_dump_json()
         if key not in self._opened:
             more = self._copied(data) if isinstance(data, PackedData) else []
-            folder = prepare(data, self._storage, self._tell, workers=available_cpus(), more=more)
+            folder = prepare(
+                data, self._storage, self._on_progress, workers=available_cpus(), more=more
+            )
             self._opened[key] = StudyData(folder)
         return self._opened[key]
 
@@ -67,9 +69,9 @@ class DatasetResolver:
         folder = Path(os.path.expandvars(own)) if own else self._storage / "stores"
         cache = NodeCache(folder.expanduser())
         name = store_name(manifest.dataset, manifest.fingerprint)
-        return cache.ensure(name, source, manifest.fingerprint, self._say)
+        return cache.ensure(name, source, manifest.fingerprint, self._notify)
 
-    def _say(self, text: str) -> None:
+    def _notify(self, text: str) -> None:
         self._on_event(StudyMessage(text))
 
     def fingerprint(self, data: DataConfig) -> str:
@@ -86,7 +88,7 @@ class DatasetResolver:
         tags |= {"plan": self.plan} if self.plan else {}
         return _described(self.open(trial.data or self._study.data)) | tags
 
-    def _tell(self, phase: str, done: int, total: int) -> None:
+    def _on_progress(self, phase: str, done: int, total: int) -> None:
         self._on_event(Preparing(phase, done, total))
 
 

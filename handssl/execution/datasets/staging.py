@@ -35,16 +35,16 @@ class StagedDataset:
     cache_bytes: int | None = None
     fingerprint: str = ""
 
-    def here(self, say: Say) -> Path:
+    def here(self, notify: Say) -> Path:
         """Return the folder on this node; copy missing stores first.
 
         Args:
-            say: Called with a message about what was copied, and how long it took.
+            notify: Called with a message about what was copied, and how long it took.
 
         Raises:
             DataError: The data cannot be copied, or has changed since the study started.
         """
-        folder = self._folder(say)
+        folder = self._folder(notify)
         found = StudyData(folder).fingerprint if self.fingerprint else ""
         if found != self.fingerprint:
             raise DataError(
@@ -54,14 +54,14 @@ class StagedDataset:
             )
         return folder
 
-    def _folder(self, say: Say) -> Path:
+    def _folder(self, notify: Say) -> Path:
         if not self.stores:
             return self.folder
         # Expanded on this node: $TMPDIR and the like may differ from node to node.
         folder = Path(os.path.expandvars(self.cache)).expanduser()
         cache = NodeCache(folder, self.cache_bytes)
         folders = [
-            cache.ensure(name, StoreSource(place), fingerprint, say)
+            cache.ensure(name, StoreSource(place), fingerprint, notify)
             for name, place, fingerprint in self.stores
         ]
         if len(folders) == 1:
@@ -102,6 +102,6 @@ def store_name(dataset: str, fingerprint: str) -> str:
     return f"{dataset}-{fingerprint[:16]}"
 
 
-def folder_here(data: Path | StagedDataset, say: Callable[[str], None]) -> Path:
+def folder_here(data: Path | StagedDataset, notify: Callable[[str], None]) -> Path:
     """Return the folder of a trial's data on this node."""
-    return data.here(say) if isinstance(data, StagedDataset) else data
+    return data.here(notify) if isinstance(data, StagedDataset) else data

@@ -109,7 +109,7 @@ class Supervisor:
         if self._driver is None:
             self._driver = _Driver(self._options if self._kept else None)
         self._driver.ask("call", (function, arguments))
-        for kind, what in self._driver.told(interruption):
+        for kind, what in self._driver.messages(interruption):
             if kind == "done":
                 return what
             if kind == "failed":
@@ -173,10 +173,10 @@ class _Driver:
         self._send((kind, what))
 
     def _send(self, what: Any) -> None:
-        with suppress(BrokenPipeError):  # `told` notices that it has ended
+        with suppress(BrokenPipeError):  # `messages` notices that it has ended
             self._connection.send(what)
 
-    def told(self, interruption: Interruption) -> Iterator[tuple[str, Any]]:
+    def messages(self, interruption: Interruption) -> Iterator[tuple[str, Any]]:
         """Yield the driver's messages: `event`, finally `done` or `failed`.
 
         Raises:
@@ -186,11 +186,11 @@ class _Driver:
             if interruption.requested and not self._is_stopping:
                 self._is_stopping = True
                 self.ask("stop", interruption.signal)
-            if self._hears(0.0):
+            if self._receives(0.0):
                 yield from self._news()
             elif ended := self._ended():
                 raise RayLostError(ended)
-            elif not self._hears(_PERIOD_S):
+            elif not self._receives(_PERIOD_S):
                 yield "event", Tick()
 
     def _news(self) -> Iterator[tuple[str, Any]]:
@@ -207,7 +207,7 @@ class _Driver:
         else:
             yield kind, what
 
-    def _hears(self, timeout_s: float) -> bool:
+    def _receives(self, timeout_s: float) -> bool:
         """Return whether there is something to read, including the end of the pipe."""
         return self._connection.poll(timeout_s)
 
@@ -216,7 +216,7 @@ class _Driver:
         if self._starting_s is not None and time.monotonic() - self._starting_s > START_S:
             return f"it has not started within {START_S:.0f} s"
         names = self._names_of_ended()
-        if not names or self._hears(0.0):  # it may just have ended Ray itself
+        if not names or self._receives(0.0):  # it may just have ended Ray itself
             return ""
         with suppress(subprocess.TimeoutExpired):
             # If the driver ends, several processes end at once, before all of its threads do.
@@ -245,7 +245,7 @@ class _Driver:
         deadline_s = time.monotonic() + _END_S
         with suppress(EOFError, OSError):
             while time.monotonic() < deadline_s:
-                if self._hears(_PERIOD_S):
+                if self._receives(_PERIOD_S):
                     self._connection.recv()  # otherwise it would wait for a reader
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_EXIT_S)

@@ -141,13 +141,13 @@ class _Run:
             return self._waiting.must_stop() or bool(group.nodes & draining())
 
         # Restarted workers report again the epochs that others had reported before.
-        for epoch, metrics in group.rows(must_stop, lambda: self._look(group)):
+        for epoch, metrics in group.rows(must_stop, lambda: self._check(group)):
             self._say_news(group)  # before the first new epoch
             if epoch > self._last:
                 self._last, self._losses = epoch, 0
                 yield epoch, metrics
 
-    def _look(self, group: Group) -> None:
+    def _check(self, group: Group) -> None:
         """Report the progress of a group."""
         self._waiting.on_tick()
         self._say_news(group)
@@ -158,11 +158,11 @@ class _Run:
     def _say_news(self, group: Group) -> None:
         """Report once what was copied, and when a group after a fault has started."""
         while group.copied:
-            self._waiting.say(group.copied.pop(0), 0)
+            self._waiting.notify(group.copied.pop(0), 0)
         if self._reason and group.begun is not None:
             again = max(0, self._steps - group.begun)
             text = f"{self._reason}; {len(group.joined)} continue, {again} steps are repeated"
-            self._waiting.say(text, again)
+            self._waiting.notify(text, again)
             self._reason = ""
 
     def _recover(self, error: MemoryShortError | GroupLostError, workers: int) -> None:

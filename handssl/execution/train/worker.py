@@ -88,7 +88,7 @@ def work(settings: dict[str, Any]) -> None:
     line = settings["line"]
     context = ray.get_runtime_context()
     placement = get_current_placement_group()
-    ray.get(line.say.remote(Joined(context.current_actor, context.get_node_id(), placement)))
+    ray.get(line.send.remote(Joined(context.current_actor, context.get_node_id(), placement)))
     try:
         settings["versions"].require(versions(), socket.gethostname())
         _train(settings)
@@ -96,7 +96,7 @@ def work(settings: dict[str, Any]) -> None:
         # All ranks raise these together.
         _tell_first(line, error)
     except HandsslError as error:
-        ray.get(line.say.remote(error))
+        ray.get(line.send.remote(error))
         raise
 
 
@@ -111,7 +111,7 @@ def _train(settings: dict[str, Any]) -> None:
     cpus = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
     torch.set_num_threads(max(1, int(cpus)))
     trial = settings["trial"]
-    here = folder_here(trial["data"], lambda text: ray.get(line.say.remote(DatasetCopied(text))))
+    here = folder_here(trial["data"], lambda text: ray.get(line.send.remote(DatasetCopied(text))))
     _train_on(line, Trial(**{**trial, "data": here}))
 
 
@@ -131,7 +131,7 @@ def _is_stopped(line: Any) -> bool:
 
 def _tell_first(line: Any, what: Any) -> None:
     if rank() == 0:
-        ray.get(line.say.remote(what))
+        ray.get(line.send.remote(what))
 
 
 def _listen() -> None:

@@ -37,18 +37,18 @@ class _Line:
     """Message channel between the workers and the driver."""
 
     def __init__(self) -> None:
-        self._said: list[Any] = []
+        self._messages: list[Any] = []
         self._step: Step | None = None
         self._stop = False
 
-    def say(self, what: Any) -> None:
-        self._said.append(what)
+    def send(self, what: Any) -> None:
+        self._messages.append(what)
 
     def step(self, done: int, total: int, made: int) -> None:
         self._step = (done, total, made)
 
-    def heard(self, known: int) -> tuple[list[Any], Step | None]:
-        return self._said[known:], self._step
+    def received(self, known: int) -> tuple[list[Any], Step | None]:
+        return self._messages[known:], self._step
 
     def stop(self) -> None:
         self._stop = True
@@ -82,8 +82,8 @@ class Group:
         self.copied: list[str] = []
         self.step: Step | None = None
         self._failed: list[BaseException] = []
-        told = {"trial": trial, "line": self._line, "versions": versions()}
-        trainer = build_trainer(told, workers, use_gpu=use_gpu, scratch=self._scratch.name)
+        shared = {"trial": trial, "line": self._line, "versions": versions()}
+        trainer = build_trainer(shared, workers, use_gpu=use_gpu, scratch=self._scratch.name)
         self._thread = threading.Thread(target=self._fit, args=(trainer,), daemon=True)
         self._thread.start()
 
@@ -106,7 +106,7 @@ class Group:
         stopping = False
         while True:
             done = not self._thread.is_alive()
-            yield from self._sorted(self._heard())
+            yield from self._sorted(self._received())
             if done:
                 break
             if must_stop() and not stopping:
@@ -136,10 +136,10 @@ class Group:
         except BaseException as error:
             self._failed.append(error)
 
-    def _heard(self) -> list[Any]:
-        said, self.step = self._ask(self._line.heard.remote(self._known))
-        self._known += len(said)
-        return list(said)
+    def _received(self) -> list[Any]:
+        messages, self.step = self._ask(self._line.received.remote(self._known))
+        self._known += len(messages)
+        return list(messages)
 
     def _ask(self, answer: Any) -> Any:
         try:
@@ -147,8 +147,8 @@ class Group:
         except RayError as error:
             raise GroupLostError(str(error)) from error
 
-    def _sorted(self, said: list[Any]) -> Iterator[Row]:
-        for what in said:
+    def _sorted(self, messages: list[Any]) -> Iterator[Row]:
+        for what in messages:
             if isinstance(what, Joined):
                 self.joined.append(what)
             elif isinstance(what, Begun):

@@ -60,13 +60,13 @@ class Waiting:
     Attributes:
         must_stop: Called several times a second; True stops the run.
         on_tick: Called several times a second.
-        say: Called with (message for the user, number of steps to be repeated).
+        notify: Called with (message for the user, number of steps to be repeated).
         on_step: Called with (steps done, steps of the epoch).
     """
 
     must_stop: Callable[[], bool]
     on_tick: Callable[[], None]
-    say: Callable[[str, int], None]
+    notify: Callable[[str, int], None]
     on_step: Callable[[int, int], None]
 
 
@@ -115,16 +115,16 @@ class WorkerScaling:
             InputError: There will never be enough workers here.
             InterruptedStudyError: The run was stopped, or has waited for WAIT_S.
         """
-        began_s, said = time.monotonic(), False
+        began_s, notified = time.monotonic(), False
         while True:
             there, waited_s = room(self._resource), time.monotonic() - began_s
             if count := self._fitting(there, settled=waited_s >= SETTLE_S):
                 self._started(count)
                 return count
             self._check(there, waited_s)
-            if there.total < self._least and not said:
-                self._waiting.say(self._explained(there), 0)
-                said = True
+            if there.total < self._least and not notified:
+                self._waiting.notify(self._explained(there), 0)
+                notified = True
             self._waiting.on_tick()
             time.sleep(_PERIOD_S)  # there is no notification of new nodes
 

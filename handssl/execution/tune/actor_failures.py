@@ -40,9 +40,9 @@ def as_actor_error(error: Exception) -> Exception:
     meaning = None if isinstance(error, RayActorError | RayTaskError) else meaning_of(error)
     if meaning is None or meaning.kind not in LOST:
         return error
-    said = f"ray.exceptions.{type(error).__name__}: {error}"
-    lost: Exception = RayActorError(error_msg=said)
-    lost.args = (said,)
+    text = f"ray.exceptions.{type(error).__name__}: {error}"
+    lost: Exception = RayActorError(error_msg=text)
+    lost.args = (text,)
     return lost
 
 

@@ -191,8 +191,8 @@ def _reason(trial: Any, context: StageContext) -> str:
     if _text(silence):
         limit = f"no epoch ended within {context.options.hang_timeout_s:g} s"
         return f"{limit}, so its process was killed; {silence} shows where it was"
-    said = _text(Path(trial.error_file)) if trial.error_file else ""
-    return f"its process was lost ({describe_failure(said)})"
+    error_text = _text(Path(trial.error_file)) if trial.error_file else ""
+    return f"its process was lost ({describe_failure(error_text)})"
 
 
 def _text(path: Path) -> str:
@@ -256,8 +256,8 @@ def _fit(tuner: Any) -> None:
         meaning = meaning_of(error)
         if meaning is None or meaning.kind in ("raised", "defect"):
             raise
-        said = f"{meaning.words} ({type(error).__name__}: {error})"
-        raise ClusterLostError(f"Ray cannot continue: {said}") from error
+        error_text = f"{meaning.words} ({type(error).__name__}: {error})"
+        raise ClusterLostError(f"Ray cannot continue: {error_text}") from error
 
 
 def _trainable(context: StageContext, cluster: Cluster) -> Any:

@@ -131,7 +131,7 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
             # After the folder was lost, an error is not a failure of the trial: this raises.
             write_error(self._trial_folder, self._fence)
             return self._ended("failed", f"{type(error).__name__}: {error}")
-        result: Result = {"epoch": self._epoch, "metrics": metrics, "notices": self._told()}
+        result: Result = {"epoch": self._epoch, "metrics": metrics, "notices": self._taken()}
         result[PRIMARY_METRIC] = metrics.get(PRIMARY_METRIC, math.nan)
         self._exporter.epoch(self._trial, metrics)
         if self._epoch >= self._epochs:
@@ -141,9 +141,9 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
             result |= {"done": True, "outcome": "waiting"}
         return result
 
-    def _told(self) -> list[tuple[str, int]]:
-        told, self._notices[:] = list(self._notices), []
-        return told
+    def _taken(self) -> list[tuple[str, int]]:
+        taken, self._notices[:] = list(self._notices), []
+        return taken
 
     def _ended(self, outcome: str, message: str) -> Result:
         if outcome != TAKEN_OVER:
@@ -181,13 +181,13 @@ def trial_results(
         TakenOverError: Another process has claimed the folder.
     """
     options = options or ExecutionOptions()
-    told = [] if notices is None else notices
+    taken = [] if notices is None else notices
     if trial.kind != "trial":
-        yield 0, _reference(trial, folder_here(data, lambda text: told.append((text, 0))))
+        yield 0, _reference(trial, folder_here(data, lambda text: taken.append((text, 0))))
     elif options.workers == 1:
         from handssl.training import Trial
 
-        here = folder_here(data, lambda text: told.append((text, 0)))
+        here = folder_here(data, lambda text: taken.append((text, 0)))
         opened = Trial(
             trial.config,
             here,
@@ -199,7 +199,7 @@ def trial_results(
         for result in opened.epochs(must_stop=loss_of(fence)):
             yield result.epoch, dict(result.metrics)
     else:
-        yield from _together(trial, data, folder, options, told, warm_start, fence)
+        yield from _together(trial, data, folder, options, taken, warm_start, fence)
 
 
 def _together(
@@ -217,7 +217,7 @@ def _together(
     waiting = Waiting(
         must_stop=loss_of(fence),
         on_tick=lambda: None,
-        say=lambda text, again: notices.append((text, again)),
+        notify=lambda text, again: notices.append((text, again)),
         on_step=lambda done, total: None,
     )
     folder.mkdir(parents=True, exist_ok=True)

@@ -39,12 +39,12 @@ def lacking(
         rows: Rows of the stage.
         labels: Label of the cell that represents each composition.
     """
-    own = {row.label: row for row in rows if row.block == block}
+    by_label = {row.label: row for row in rows if row.block == block}
     found = []
     for composition in wanted:
         if composition not in usable:
             label = labels.get(composition, "+".join(composition) or "none")
-            found.append((label, _why(own.get(label))))
+            found.append((label, _why(by_label.get(label))))
     return BlockGap(block, tuple(found)) if found else None
 
 

@@ -36,7 +36,7 @@ class StudyEffects:
 
     def lines(self) -> list[str]:
         """Return one line per transformation."""
-        return [f"{one.name}: {said(one)}" for one in self.effects.values()]
+        return [f"{one.name}: {describe(one)}" for one in self.effects.values()]
 
 
 def study_effects(rows: Iterable[Row], planned: Mapping[str, str]) -> StudyEffects | None:
@@ -132,11 +132,11 @@ def _of_stage(rows: Sequence[Row], stage: str, planned: Mapping[str, str]) -> St
     return _sorted(found, method, "these seeds")
 
 
-def said(effect: Effect) -> str:
+def describe(effect: Effect) -> str:
     """Format an effect with its interval.
 
     Example:
-        >>> said(Effect("blur", -1.234, -2.0, -0.5, 4))
+        >>> describe(Effect("blur", -1.234, -2.0, -0.5, 4))
         '-1.23 mm (-2.00 to -0.50)'
     """
     interval = f" ({effect.low:+.2f} to {effect.high:+.2f})" if math.isfinite(effect.low) else ""

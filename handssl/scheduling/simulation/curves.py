@@ -166,8 +166,8 @@ def _chosen(
 
 def _require_grid(path: Path, curves: Curves) -> None:
     wanted = set(subsets(curves.names))
-    for block, own in curves.values.items():
-        if missing := wanted - set(own):
+    for block, of_block in curves.values.items():
+        if missing := wanted - set(of_block):
             some = ", ".join(composition_name(one) for one in sorted(missing)[:3])
             raise DataError(
                 f"{path}: expected all {len(wanted)} compositions in block {block}, "

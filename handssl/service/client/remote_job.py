@@ -36,23 +36,23 @@ class Job:
     is_new: bool
     client: Client
 
-    def document(self, *, tell: Tell | None = None) -> dict[str, Any]:
+    def document(self, *, notify: Tell | None = None) -> dict[str, Any]:
         """Return all information on the job: job, progress, history, study, links.
 
         Args:
-            tell: Called once if the service is not reachable; None: the request is not repeated.
+            notify: Called once if the service is not reachable; None: the request is not repeated.
         """
         path = f"/jobs/{self.id}"
-        if tell is None:
+        if notify is None:
             return dict(self.client.ask("GET", path))
-        return dict(ask_patiently(self.client, path, tell=tell))
+        return dict(ask_patiently(self.client, path, notify=notify))
 
     def status(self) -> str:
         """Return its state: queued, running, paused, succeeded, failed or cancelled."""
         return str(self.document()["job"]["state"])
 
     def wait(
-        self, timeout_s: float | None = None, *, show: Tell = silent, tell: Tell = silent
+        self, timeout_s: float | None = None, *, show: Tell = silent, notify: Tell = silent
     ) -> str:
         """Wait until the job has ended, and return its state.
 
@@ -62,7 +62,7 @@ class Job:
         Args:
             timeout_s: Longest time to wait, seconds; None: without limit.
             show: Called with each piece of its log.
-            tell: Called once if the service is not reachable.
+            notify: Called once if the service is not reachable.
 
         Returns:
             succeeded, failed or cancelled.
@@ -72,32 +72,32 @@ class Job:
             UnavailableError: The service was not reachable for too long.
         """
         state = ""
-        for text, now in self._pieces(timeout_s, tell):
+        for text, now in self._pieces(timeout_s, notify):
             state = now
             if text:
                 show(text)
         return state
 
-    def follow(self, timeout_s: float | None = None, *, tell: Tell = silent) -> Iterator[str]:
+    def follow(self, timeout_s: float | None = None, *, notify: Tell = silent) -> Iterator[str]:
         """Yield its log as it is written, until the job has ended.
 
         Args:
             timeout_s: Longest time to wait, seconds; None: without limit.
-            tell: Called once if the service is not reachable.
+            notify: Called once if the service is not reachable.
 
         Raises:
             TimeoutError: The job has not ended in time.
             UnavailableError: The service was not reachable for too long.
         """
-        return (text for text, _ in self._pieces(timeout_s, tell) if text)
+        return (text for text, _ in self._pieces(timeout_s, notify) if text)
 
-    def _pieces(self, timeout_s: float | None, tell: Tell) -> Iterator[tuple[str, str]]:
+    def _pieces(self, timeout_s: float | None, notify: Tell) -> Iterator[tuple[str, str]]:
         """Yield pieces of its log, each with the state at that time; the last state is final."""
         until_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
         path, offset = f"/jobs/{self.id}/log", 0
         while True:
             asked = {"offset": offset}
-            piece = ask_patiently(self.client, path, tell=tell, until_s=until_s, params=asked)
+            piece = ask_patiently(self.client, path, notify=notify, until_s=until_s, params=asked)
             offset = piece["offset"]
             yield str(piece["text"]), str(piece["state"])
             if piece["text"]:

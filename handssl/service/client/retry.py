@@ -16,14 +16,14 @@ Tell = Callable[[str], object]
 
 
 def ask_patiently(
-    client: Client, path: str, *, tell: Tell, until_s: float = math.inf, **values: Any
+    client: Client, path: str, *, notify: Tell, until_s: float = math.inf, **values: Any
 ) -> Any:
     """Send a GET request, and repeat it while the service is not reachable.
 
     Args:
         client: Client of the service.
         path: Path of the request.
-        tell: Called once with a message when the service is not reachable.
+        notify: Called once with a message when the service is not reachable.
         until_s: Time of `time.monotonic` at which to stop waiting.
         values: Further arguments of the request.
 
@@ -39,7 +39,9 @@ def ask_patiently(
             now_s = time.monotonic()
             if since_s == math.inf:
                 since_s = now_s
-                tell(f"{client.url} does not answer for now; retrying for {PATIENCE_S / 60:g} min")
+                notify(
+                    f"{client.url} does not answer for now; retrying for {PATIENCE_S / 60:g} min"
+                )
             if now_s > until_s:
                 raise TimeoutError(str(error)) from None
             if now_s - since_s > PATIENCE_S:

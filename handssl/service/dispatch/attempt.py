@@ -35,7 +35,7 @@ class Watcher:
         cluster: Cluster on which it runs.
         home: Files and settings of the job.
         used_hours: Returns the GPU or core hours that a job's trials have used.
-        tell: Called with each message for the operator.
+        notify: Called with each message for the operator.
         poll_s: Interval between two checks, seconds.
         patience_s: How long Ray may be unreachable, seconds.
         wake: Event that ends the wait for the next check.
@@ -45,7 +45,7 @@ class Watcher:
     cluster: Cluster
     home: JobWorkspace
     used_hours: Callable[[Job], float]
-    tell: Tell
+    notify: Tell
     poll_s: float = POLL_S
     patience_s: float = PATIENCE_S
     wake: threading.Event = field(default_factory=threading.Event)
@@ -68,7 +68,7 @@ class Watcher:
                     return
             except (UnreachableError, OSError) as error:
                 if time.monotonic() - silent_since > self.patience_s:
-                    self.tell(f"job {name} waits: {error}")
+                    self.notify(f"job {name} waits: {error}")
                     silent_since = time.monotonic()
             self._pause()
 
@@ -85,7 +85,7 @@ class Watcher:
         entrypoint = self.home.write(job, document)
         metadata = {"job": job.id, "study": job.study, "user": job.user}
         self.cluster.submit(job.submission, entrypoint, metadata)
-        self.tell(f"job {job.id} ({job.study}, {job.user}): attempt {job.attempt} started")
+        self.notify(f"job {job.id} ({job.study}, {job.user}): attempt {job.attempt} started")
 
     def watch(self, name: str, number: int) -> dict[str, Any]:
         """Return the outcome of an attempt when it has ended."""
@@ -108,29 +108,29 @@ class Watcher:
                     if not why or not self.home.was_begun(name):
                         return Outcome("lost", message=str(error), ran_s=ran_s).document()
                     # If it were considered ended, it might keep running without being stopped.
-                    self.tell(f"job {name} will be stopped when Ray answers again: {error}")
+                    self.notify(f"job {name} will be stopped when Ray answers again: {error}")
                     silent_since = time.monotonic()
             self._pause()
 
     def _outcome(self, job: Job, found: Attempt, why: str) -> Outcome:
-        said = _SAID.get(why, "").format(job=job)
+        text = _SAID.get(why, "").format(job=job)
         if found.state == "unknown":
             # If it was to be stopped before it was started, nothing was lost.
             lost = "the cluster it ran on is gone"
-            return Outcome("lost", reason=why, message=said or lost)
+            return Outcome("lost", reason=why, message=text or lost)
         if found.state == "stopped":
-            return Outcome("stopped", found.code, why, said or "its driver was stopped in Ray")
+            return Outcome("stopped", found.code, why, text or "its driver was stopped in Ray")
         if found.code == _PAUSED and self._study_is_paused(job):
             return Outcome("exited", found.code, "paused", "paused with `handssl study pause`")
         if found.code is None or found.code < 0 or found.code > 128:
-            return Outcome("lost", found.code, why, said or "its driver was killed")
+            return Outcome("lost", found.code, why, text or "its driver was killed")
         told = read_outcome(self.home.outcome(job.id, job.attempt))
         if found.code == _AMBIGUOUS and told is None:
             lost = "its driver ended without reporting an outcome, e.g. because Ray stopped"
-            return Outcome("lost", found.code, why, said or lost)
+            return Outcome("lost", found.code, why, text or lost)
         ended = told.message.splitlines()[0] if told and told.message else ""
-        said = said or ended or f"its driver exited with code {found.code}"
-        return Outcome("exited", found.code, why, said)
+        text = text or ended or f"its driver exited with code {found.code}"
+        return Outcome("exited", found.code, why, text)
 
     def _study_is_paused(self, job: Job) -> bool:
         return self._patiently(
@@ -149,8 +149,8 @@ class Watcher:
     def finish(self, name: str, number: int, outcome: Outcome) -> None:
         """Write the outcome of an attempt into the queue."""
         job = self._patiently(lambda: finish(self.queue, name, number, outcome))
-        said = f": {job.message}" if job.message else ""
-        self.tell(f"job {name} ({job.study}, {job.user}): {job.state}{said}")
+        text = f": {job.message}" if job.message else ""
+        self.notify(f"job {name} ({job.study}, {job.user}): {job.state}{text}")
 
     def _job(self, name: str) -> Job:
         return self._patiently(lambda: self.queue.get(name))
@@ -164,7 +164,7 @@ class Watcher:
             try:
                 return call()
             except DataError as error:
-                self.tell(str(error))
+                self.notify(str(error))
                 self._pause()
 
     def _pause(self) -> None:

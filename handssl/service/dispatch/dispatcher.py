@@ -32,7 +32,7 @@ class Dispatcher:
         on_lead: Called when this service begins to dispatch; must return at once.
         on_lost: Called when another service has taken over: the attempts of this one are now the
             other's, so the process has to restart.
-        tell: Called with each message for the operator.
+        notify: Called with each message for the operator.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class Dispatcher:
         *,
         on_lead: Callable[[], None],
         on_lost: Callable[[], None],
-        tell: Tell,
+        notify: Tell,
     ) -> None:
         self._queue, self._lease, self._limits = queue, lease, limits
-        self._tell, self._on_lead, self._on_lost = tell, on_lead, on_lost
+        self._notify, self._on_lead, self._on_lost = notify, on_lead, on_lost
         self.attempts = Attempts(url, watcher.submit, watcher.watch, watcher.finish)
         self.dispatches = False
         self._alone, self._looked_s = set[str](), time.monotonic()
@@ -74,20 +74,20 @@ class Dispatcher:
                 end()
 
     def _work(self) -> None:
-        told = ""
+        last = ""
         while not self._closing.is_set():
             try:
                 self._turn()
-                told = ""
+                last = ""
             except LostLeaseError as error:
-                self._tell(f"{error}; this one stands by")
+                self._notify(f"{error}; this one stands by")
                 self._on_lost()
                 return
             except Exception as error:  # e.g. the database is not reachable: tried again
                 text = str(error) if isinstance(error, HandsslError) else repr(error)
-                if text != told:
-                    self._tell(text)
-                told = text
+                if text != last:
+                    self._notify(text)
+                last = text
             self.wake.wait(_POLL_S)
             self.wake.clear()
 
@@ -97,7 +97,7 @@ class Dispatcher:
                 return
             self.attempts.launch()
             self.dispatches = True
-            self._tell("this service dispatches")
+            self._notify("this service dispatches")
             self._on_lead()
         if time.monotonic() - self._looked_s > _LOOK_S:
             self._look_after_forgotten()

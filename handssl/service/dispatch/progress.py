@@ -98,8 +98,8 @@ def resume_study(study: Mapping[str, Any], storage: Path) -> None:
 
 def _of(found: StudyStatus, ledger: Ledger, span: Span) -> Progress:
     trials = found.trials
-    own = [name for name, one in trials.items() if not one.reused]
-    records, points = ledger.load_all(list(trials)), ledger.histories(own)
+    trained = [name for name, one in trials.items() if not one.reused]
+    records, points = ledger.load_all(list(trials)), ledger.histories(trained)
     best = found.best
     slots = max(1, sum(one.state == "running" for one in trials.values()))
     return Progress(

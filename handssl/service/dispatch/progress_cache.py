@@ -26,11 +26,11 @@ class ProgressCache:
     """Progress by job; old values are returned while new ones are computed.
 
     Args:
-        look: Returns the progress of a job; may take seconds.
+        read: Returns the progress of a job; may take seconds.
     """
 
-    def __init__(self, look: Callable[[Job], Progress]) -> None:
-        self._look, self._entries = look, dict[tuple[str, str, int], _Entry]()
+    def __init__(self, read: Callable[[Job], Progress]) -> None:
+        self._read, self._entries = read, dict[tuple[str, str, int], _Entry]()
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="handssl-board")
 
@@ -54,7 +54,7 @@ class ProgressCache:
     def _refresh(self, key: tuple[str, str, int], job: Job) -> Progress:
         began_s = time.monotonic()
         try:
-            found = self._look(job)
+            found = self._read(job)
         except Exception:
             self._look_again_later(key)
             raise

@@ -71,7 +71,7 @@ def create_app(service: Service) -> FastAPI:
     app.middleware("http")(_headers)
     app.add_exception_handler(HandsslError, _refuse)
     app.add_exception_handler(RequestValidationError, _explain)
-    app.add_exception_handler(HTTPException, _tell)
+    app.add_exception_handler(HTTPException, _respond)
     return app
 
 
@@ -94,7 +94,7 @@ async def _explain(request: Request, error: Exception) -> Response:
     return _answer(request, 422, "\n".join(lines))
 
 
-async def _tell(request: Request, error: Exception) -> Response:
+async def _respond(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  (registered for it)
     return _answer(request, error.status_code, str(error.detail), dict(error.headers or {}))
 

@@ -29,17 +29,17 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timer for the first request."""
         super().connection_made(transport)
-        self._look()
+        self._check()
 
     def data_received(self, data: bytes) -> None:
         """Receive data, and restart the timer if the next part of a request is expected."""
         super().data_received(data)
-        self._look()
+        self._check()
 
     def on_response_complete(self) -> None:
         """Start the timer for the next request."""
         super().on_response_complete()
-        self._look()
+        self._check()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""
@@ -51,7 +51,7 @@ class Connection(H11Protocol):
         self._stop()
         self.transport.abort()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         """Restart the timer if a different part of a request is expected than before."""
         expects = self.conn.their_state
         if expects is self._expects:

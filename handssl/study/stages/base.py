@@ -100,7 +100,11 @@ class StageBase(Config):
         Args:
             earlier: The stages before it, by name.
         """
-        return [(("after",), said) for name in self.needs if (said := self._refuses(name, earlier))]
+        return [
+            (("after",), message)
+            for name in self.needs
+            if (message := self._refuses(name, earlier))
+        ]
 
     def mistakes_of_trials(self, configs: Sequence[PretrainConfig]) -> list[Mistake]:
         """Return the mistakes of the cells together, given their resolved configurations."""

@@ -64,8 +64,8 @@ class CompositionsStage(StageBase):
             names = self.transformations or before.transformations
             if others := [name for name in names if name not in before.transformations]:
                 found.append((("transformations",), _not_compared(others, before)))
-            if self.skeleton and (said := _cannot(len(names), self.skeleton)):
-                found.append((("skeleton",), f"{said}; 0: none"))
+            if self.skeleton and (message := _cannot(len(names), self.skeleton)):
+                found.append((("skeleton",), f"{message}; 0: none"))
         return found
 
     def exempt(self, cells: Sequence[Cell], position: int) -> frozenset[str]:

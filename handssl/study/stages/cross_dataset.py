@@ -48,8 +48,8 @@ class CrossDatasetStage(StageBase):
         best = before[self.after].best
         if best is None:
             return ()
-        own = best.merged({"exempt": True})
-        return (own, *(_moved(own, one) for one in self.sets))
+        repeated = best.merged({"exempt": True})
+        return (repeated, *(_moved(repeated, one) for one in self.sets))
 
     def origin(self, number: int) -> Location:
         """Return the location of the settings of a cell's dataset."""

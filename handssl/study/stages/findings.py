@@ -55,8 +55,8 @@ def best_cell(findings: Sequence[Finding]) -> tuple[Cell, str] | None:
     if not means:
         return None
     label = min(sorted(means), key=lambda one: means[one])
-    most, own = max(map(len, values.values())), len(values[label])
-    partly = f", of which it was completed in {own}" if own < most else ""
+    most, completed = max(map(len, values.values())), len(values[label])
+    partly = f", of which it was completed in {completed}" if completed < most else ""
     found = f"{means[label]:.1f} mm, least of {len(means)} over {seeds(most)}{partly}"
     return cells[label], f"{label}: {found}"
 

@@ -101,11 +101,11 @@ class HyperparametersStage(StageBase):
     def mistakes_of_trials(self, configs: Sequence[PretrainConfig]) -> list[Mistake]:
         """Return a mistake if points don't differ in anything that their trials depend on."""
         different = len({config.canonical().model_dump_json() for config in configs})
-        said = (
+        message = (
             f"expected {len(configs)} points that are different trials, got {different}: leave out "
             "options that don't change anything on this composition"
         )
-        return [(("grid",), said)] if different < len(configs) else []
+        return [(("grid",), message)] if different < len(configs) else []
 
     def origin(self, number: int) -> Location:
         """Return the location of the grid."""

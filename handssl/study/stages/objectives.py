@@ -64,8 +64,8 @@ class ObjectivesStage(StageBase):
 
 
 def _without_rival(names: Sequence[str]) -> tuple[str, ...]:
-    said = f"{', '.join(names)}: contrastive, without parameters to predict"
-    return (said,) if names else ()
+    text = f"{', '.join(names)}: contrastive, without parameters to predict"
+    return (text,) if names else ()
 
 
 def _better(name: str, findings: Sequence[Finding]) -> tuple[ObjectiveName, str]:

@@ -30,16 +30,16 @@ def mistakes_of(stages: Sequence[StageBase], config: Resolve) -> list[Mistake]:
     before: dict[str, Selection] = {}
     for number, stage in enumerate(stages):
         cells: tuple[Cell, ...] = ()
-        own = stage.mistakes(earlier)
-        if not own:
-            cells, own = _resolved(stage, before)
-            own += _of_cells(stage, cells, config)
+        found_here = stage.mistakes(earlier)
+        if not found_here:
+            cells, found_here = _resolved(stage, before)
+            found_here += _of_cells(stage, cells, config)
         if stage.name in earlier:
-            own.append((("name",), f"two stages are called {stage.name!r}"))
+            found_here.append((("name",), f"two stages are called {stage.name!r}"))
         # Mistakes of one stage must not hide those of later ones.
         before[stage.name] = placeholder_selection(stage, cells or (Cell(),), stages)
         earlier[stage.name] = stage
-        found += [((number, *where), said) for where, said in dict.fromkeys(own)]
+        found += [((number, *where), message) for where, message in dict.fromkeys(found_here)]
     return found
 
 

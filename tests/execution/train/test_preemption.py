@@ -31,7 +31,7 @@ class World:
         return Waiting(
             must_stop=lambda: self.ticks >= self.stop_after,
             on_tick=self.tick,
-            say=lambda text, again: self.said.append((text, again)),
+            notify=lambda text, again: self.said.append((text, again)),
             on_step=lambda done, total: None,
         )
 

@@ -101,7 +101,7 @@ def _read_list(path: Path, count: int, shape: tuple[int, ...]) -> Floats:
     if array.shape != (count, *shape):
         unique, entry = next((i, v) for i, v in enumerate(values) if _shape(v) != shape)
         raise DataError(
-            f"{path}: id {unique}: expected shape {shape}, found {_told(_shape(entry))}"
+            f"{path}: id {unique}: expected shape {shape}, found {_shape_text(_shape(entry))}"
         )
     return array
 
@@ -122,7 +122,7 @@ def _shape(value: Any) -> tuple[int, ...] | None:
         return None
 
 
-def _told(shape: tuple[int, ...] | None) -> str:
+def _shape_text(shape: tuple[int, ...] | None) -> str:
     return "lists of unequal lengths or no numbers" if shape is None else str(shape)
 
 
