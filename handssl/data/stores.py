@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from handssl.data.manifest import FILE, PARTIAL, REPLACED, Manifest, recipes_of
 from handssl.data.sample import Reader
 from handssl.data.store import PackedStore
 from handssl.errors import DataError, InputError
-from handssl.runtime.shell_commands import command
+from handssl.runtime.shell_commands import command, default_storage
 
 VARIABLE = "HANDSSL_STORES"
 
@@ -64,11 +65,25 @@ def find_store(
         raise InputError(f"data: {len(fitting)} stores are {asked}; add the fingerprint:{listed}")
     raise InputError(
         f"data: expected a packed store of {asked} below {storage / 'stores'} or ${VARIABLE}, "
-        f"found {'others:' + listed if listed else 'none'}\n{_advice(name, storage)}"
+        f"found {'others:' + listed if listed else 'none'}\n{_advice(name, fingerprint, storage)}"
     )
 
 
-def _advice(name: str, storage: Path) -> str:
+def search_command(folder: Path) -> str:
+    """Return the command of a shell after which studies find a store in any folder.
+
+    Example:
+        >>> search_command(Path("/data/stores/freihand-192")).endswith("/data/stores")
+        True
+    """
+    places = [*filter(None, [os.environ.get(VARIABLE)]), str(folder.resolve().parent)]
+    return f"export {VARIABLE}={shlex.quote(os.pathsep.join(places))}"
+
+
+def _advice(name: str, fingerprint: str | None, storage: Path) -> str:
+    for folder, manifest in known_stores(default_storage()):
+        if manifest.dataset == name and manifest.fingerprint.startswith(fingerprint or ""):
+            return f"The default storage has one; use it with: {search_command(folder)}"
     if name in _READERS:
         pack = command("data", "pack", name, "--root", "ROOT", storage=storage)
         return f"Create it with: {pack}"

@@ -68,7 +68,7 @@ def _packed(data: DataConfig, storage: Path) -> DataFacts:
         other = data.pretrain
         pretrain = find_store(other.name, other.fingerprint, storage) if other else labelled
     except (InputError, DataError) as error:
-        return DataFacts(asked, None, None, missing=str(error))
+        return DataFacts(asked, None, None, missing=str(error).removeprefix("data: "))
     own, theirs = Manifest.read(labelled), Manifest.read(pretrain)
     images: dict[str, int] = {str(name): count for name, count in own.splits.items()}
     images["pretrain"] = theirs.splits.get("pretrain", 0)

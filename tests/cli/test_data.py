@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import cv2
 import numpy as np
@@ -49,6 +50,18 @@ def test_packing_says_size_and_time_first_and_what_to_do_next(run, official, tmp
     assert str(folder) in out
     code, _, err = run(*words, "--crop-px", 64)
     assert (code, err) == (0, "")  # it is there, so nothing is announced
+
+
+def test_the_study_that_is_named_after_packing_finds_the_store(run, official, storage, monkeypatch):
+    words = ("data", "pack", "freihand", "--root", official, "--crop-px", 64, "--quiet")
+    _, out, _ = run(*words, "--storage", storage)
+    assert f"study run STUDY.yaml --storage {storage}" in out
+    (storage / "with space").mkdir()
+    _, out, _ = run(*words, "--storage", storage, "--out", storage / "with space" / "mine")
+    monkeypatch.delenv("HANDSSL_STORES", raising=False)
+    [line] = re.findall(r"export HANDSSL_STORES=(.*)", out)
+    assert line == f"'{storage}/with space'"
+    shutil.rmtree(storage / "with space")
 
 
 def test_a_dry_run_writes_nothing(run, official, tmp_path):

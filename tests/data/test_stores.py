@@ -1,5 +1,6 @@
 """Stores are found by name and fingerprint; a study never names a path."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,20 @@ def test_the_same_store_twice_is_one(storage, tmp_path_factory, monkeypatch):
     (other / "copy").symlink_to(storage / "stores" / "images")
     monkeypatch.setenv(VARIABLE, str(other))
     assert find_store("folder", None, storage).name == "images"
+
+
+def test_a_store_of_the_default_storage_is_named_with_the_command_that_finds_it(
+    storage, tmp_path_factory, monkeypatch
+):
+    monkeypatch.setenv("HANDSSL_HOME", str(storage))
+    monkeypatch.setenv(VARIABLE, "/elsewhere")
+    empty = tmp_path_factory.mktemp("empty")
+    with pytest.raises(InputError) as caught:
+        find_store("folder", None, empty)
+    assert "data pack" not in str(caught.value)
+    [line] = re.findall(rf"export {VARIABLE}=(.*)", str(caught.value))
+    monkeypatch.setenv(VARIABLE, line)
+    assert find_store("folder", None, empty).name == "images"
 
 
 def test_stores_elsewhere_are_found_by_the_variable(storage, tmp_path_factory, monkeypatch):

@@ -24,7 +24,7 @@ from handssl.data.packing import pack, packed_bytes
 from handssl.data.procedural import ProceduralSpec, write_freihand
 from handssl.data.procedural.interhand_spec import InterhandTreeSpec
 from handssl.data.procedural.interhand_tree import write_interhand
-from handssl.data.stores import packing_place
+from handssl.data.stores import packing_place, search_command
 from handssl.errors import DataError
 from handssl.execution.storage import resolve_storage
 from handssl.runtime.shell_commands import command
@@ -62,7 +62,8 @@ def pack_and_tell(
         quiet: No live progress.
         as_json: Print one JSON document at the end.
     """
-    place = packing_place(reader, resolve_storage(storage), crop_px=crop_px, context=context)
+    storage = resolve_storage(storage)
+    place = packing_place(reader, storage, crop_px=crop_px, context=context)
     folder = (out or place).expanduser().resolve()
     cores = workers or os.cpu_count() or 1
     known = Manifest.read(folder).fingerprint if (folder / FILE).is_file() else None
@@ -87,7 +88,7 @@ def pack_and_tell(
         click.echo(json.dumps(described, indent=2))
     else:
         print_description(described)
-        click.echo(_next_step(store))
+        click.echo(_next_step(store, storage))
 
 
 def _say_replaced(store: PackedStore, known: str) -> None:
@@ -134,14 +135,18 @@ def _duration(seconds: float) -> str:
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _next_step(store: PackedStore) -> str:
+def _next_step(store: PackedStore, storage: Path) -> str:
     manifest = store.manifest
     labelled = set(manifest.splits) >= {"probe", "select", "test"}
     named = {"name": manifest.dataset, "fingerprint": manifest.fingerprint[:12]}
     data = yaml.safe_dump(named, default_flow_style=True, sort_keys=False).strip()
     if not labelled:
         data = f"{{name: freihand, pretrain: {data}}}   # labels come from a labelled store"
-    return f"\nIn a study:\n  data: {data}\nView it:\n  {command('data', 'show', store.folder)}"
+    lines = ["", "In a study:", f"  data: {data}", "Run the study:"]
+    if store.folder.parent != storage / "stores":
+        lines.append(f"  {search_command(store.folder)}")
+    lines.append(f"  {command('study', 'run', 'STUDY.yaml', storage=storage)}")
+    return "\n".join([*lines, "View the store:", f"  {command('data', 'show', store.folder)}"])
 
 
 def print_description(described: dict[str, Any]) -> None:
