@@ -244,3 +244,10 @@ def test_an_earlier_driver_that_takes_long_to_end_is_looked_at_now_and_then(scen
     scene.watcher.submit(job.id, 2)
     assert pauses == [1, 2, 3]
     assert scene.cluster.submitted[-1] == job.submission
+
+
+def test_a_job_that_was_queued_before_options_were_renamed_has_its_options(scene):
+    document = {"study": study(), "how": {"workers": 1, "at_once": 3, "silence_s": 60.0}}
+    line = scene.watcher.home.write(scene.job, document)
+    assert "--max-concurrent-trials 3 " in line
+    assert "--hang-timeout 60.0 " in line
