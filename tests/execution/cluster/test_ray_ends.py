@@ -27,6 +27,11 @@ OWN = [
     one if one == "gcs_server" else pytest.param(one, marks=pytest.mark.slow)
     for one in (*RAY, "driver")
 ]
+# One of the programs of another's Ray and one of its agents; the others in `make test-all`.
+ANOTHERS = [
+    part if part in ("raylet", "RuntimeEnvAgent") else pytest.param(part, marks=pytest.mark.slow)
+    for part in RAY
+]
 PRESSURE = 3 * 2**30
 RUN = """
 name: together
@@ -115,7 +120,7 @@ def test_memory_pressure_costs_a_trial_an_epoch_and_not_the_study(study, undistu
     assert table(tmp_path) == undisturbed
 
 
-@pytest.mark.parametrize("part", RAY)
+@pytest.mark.parametrize("part", ANOTHERS)
 def test_the_end_of_anothers_ray_is_said_and_is_no_failure_of_trials(part, study, tmp_path):
     with local_cluster(1) as cluster:
         words = ("study", "run", str(study), "--address", cluster.address)
