@@ -16,7 +16,8 @@ class CommitHook(BuildHookInterface):  # type: ignore[type-arg]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Write the file outside the checkout, and have it packed."""
-        installed = runpy.run_path(str(Path(self.root) / "handssl" / "installed.py"))
+        module = Path(self.root) / "handssl" / "runtime" / "installation.py"
+        installed = runpy.run_path(str(module))
         state = installed["git_state"]()
         if version == "editable" or not state:
             return

@@ -41,12 +41,14 @@ _STAGES = {
         }
     }
 }
+# Under either name, see `handssl.transforms.config.STORED`.
+_LISTS_CUSTOM = {"anyOf": [{"required": ["custom"]}, {"required": ["own"]}]}
 # An editor doesn't know names of custom transformations; without any it can mark a wrong name.
 NAMES: dict[str, Any] = {
     "if": {
         "properties": {
             "pretrain": {
-                "properties": {"augmentation": {"required": ["custom"]}},
+                "properties": {"augmentation": _LISTS_CUSTOM},
                 "required": ["augmentation"],
             }
         },

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     field_validator,
@@ -134,6 +135,11 @@ class Blur(_Ranged):
 STORED = {"custom": "own"}
 
 
+def _allow_stored(schema: dict[str, Any]) -> None:
+    """Let the JSON schema accept stored documents too."""
+    schema["properties"] |= {key: schema["properties"][name] for name, key in STORED.items()}
+
+
 class AugmentConfig(Config):
     """Parameters of every transformation, used by those in a composition.
 
@@ -144,6 +150,8 @@ class AugmentConfig(Config):
         custom: Custom transformations, each as `package.module:attribute` of an object that
             implements `handssl.CustomTransformation`; applied last, in this order.
     """
+
+    model_config = ConfigDict(json_schema_extra=_allow_stored)
 
     translate: Translate = Translate()
     rotate: Rotate = Rotate()

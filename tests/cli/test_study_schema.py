@@ -26,7 +26,7 @@ def test_a_study_as_people_write_it_is_valid(schema):
     jsonschema.validate({"name": "mine", "cells": cells, "pretrain": {"epochs": 20}}, schema)
 
 
-def test_a_study_may_name_the_own_transformations_that_it_lists(schema):
+def test_a_study_may_name_the_custom_transformations_that_it_lists(schema):
     own = {"augmentation": {"custom": ["tests.transforms.custom:Dim"]}}
     stages = [{"kind": "objectives", "transformations": ["dim", "rotate"]}]
     values = {"name": "mine", "pretrain": own, "stages": stages}
