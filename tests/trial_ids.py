@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from handssl.study.identity import trial_id
+from handssl.study.identity import NUMERICS_VERSION, trial_id
 from handssl.training import PretrainConfig
 from handssl.transforms import PAPER_SEVEN, TRANSFORMATIONS, AugmentConfig, Quirks
+from tests import numerics
 
 KEPT = Path(__file__).parent / "reference" / "trial_ids.json"
 KINDS = ("trial", "mean_pose", "random_encoder")
@@ -145,8 +147,15 @@ def ids() -> dict[str, str]:
 
 
 def main() -> None:
-    """Write the ids of today."""
-    KEPT.write_text(json.dumps(ids(), indent=1) + "\n", encoding="utf-8")
+    """Write the ids of new configurations, and of all if the version of the numerics changed."""
+    kept, now = json.loads(KEPT.read_text(encoding="utf-8")), ids()
+    changed = [name for name, value in kept.items() if now.get(name) != value]
+    if changed and json.loads(numerics.KEPT.read_text())["version"] == NUMERICS_VERSION:
+        sys.exit(
+            f"{len(changed)} kept ids changed, e.g. {changed[0]}: increase NUMERICS_VERSION in "
+            "handssl/study/identity.py before they are written; python -m tests.numerics is next"
+        )
+    KEPT.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
