@@ -151,13 +151,14 @@ def _asks(pid: int) -> bool:
     return bool(psutil.Process(pid).net_connections())
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_study_is_stopped_paused_extended_and_shown_by_what_is_printed(shell, storage, request):
-    file = write(shell, "my study.yaml", **STUDY | {"pretrain": TINY | {"epochs": 60}})
+    file = write(shell, "my study.yaml", **STUDY | {"pretrain": TINY | {"epochs": 120}})
     words = (file, "--storage", str(storage))
     shell.run("study", "plan", *words, "--no-measure")
     first = shell.start("study", "run", *words, "--max-concurrent-trials", "1")
-    request.addfinalizer(first.kill)
+    request.addfinalizer(lambda: (first.kill(), first.stdout.close()))
     until(lambda: has_epoch(storage), first)
     busy = shell.run("study", "run", *words, code=69)
     assert "run by" in shell.paste(only(busy, "study status"))

@@ -35,7 +35,7 @@ STUDY = {
         "optimizer": {"warmup_epochs": 1},
     },
 }
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(1200)]
 
 
 class Driver:

@@ -7,7 +7,7 @@ import pytest
 from tests.faults.kinds import KINDS
 from tests.faults.rounds import play, undisturbed
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(900)]
 # Other tests of `make test-faults` cause the remaining faults, with more to assert. All kinds are
 # in `make test-all` and in the many rounds of `make kill-rounds`.
 NOWHERE_ELSE = ("driver", "log_monitor", "memory")

@@ -12,7 +12,7 @@ import pytest
 from handssl.ledger import Ledger
 from tests.service.lab import Lab, lab, short_study
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 def owners(ledger: Ledger) -> set[int]:

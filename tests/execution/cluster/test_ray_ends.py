@@ -20,7 +20,7 @@ from tests.execution.cluster.ray_ends import (
 )
 from tests.execution.clusters import local_cluster
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(900)]
 RAY = ("raylet", "gcs_server", "DashboardAgent", "RuntimeEnvAgent")
 # The rounds of tests/faults end every part of one's own Ray too; here, once, with what is said.
 OWN = [

@@ -140,6 +140,7 @@ def test_a_node_with_other_code_is_refused_before_anything_is_stored(mixed, tmp_
     assert not list(storage.glob("trials/*"))
 
 
+@pytest.mark.long
 @pytest.mark.faults
 def test_a_node_that_joins_later_with_other_code_ends_the_study_without_a_number(changed, tmp_path):
     file, storage = tmp_path / "run.yaml", tmp_path / "runs"
