@@ -38,8 +38,9 @@ format: $(READY) ## Rewrite files in the house format
 test: $(READY) ## Tests for every change: at most 12 minutes on two cores
 	@$(BIN)/python -m pytest -m 'not slow and not faults' -n 2 --dist loadfile --no-loadscope-reorder
 
+FAULTS ?= faults and not slow
 test-faults: $(READY) ## Tests with Ray, a browser and PostgreSQL, whose processes are killed and suspended
-	@$(BIN)/python -m pytest tests -m 'faults and not slow$(BUT)' -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest tests -m '$(FAULTS)' -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: $(READY) ## All tests, with many rounds: hours
 	@$(BIN)/python -m pytest
