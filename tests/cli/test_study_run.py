@@ -96,7 +96,7 @@ def test_quiet_shows_nothing() -> None:
     assert text.getvalue() == ""
 
 
-def said_of(selection: Selection, kind: type[LiveProgress] = LiveProgress) -> list[str]:
+def shown_by(selection: Selection, kind: type[LiveProgress] = LiveProgress) -> list[str]:
     import io
 
     from rich.console import Console
@@ -114,8 +114,8 @@ def test_what_a_stage_has_chosen_is_reported_when_it_has_a_line_for_each_choice(
         "blur: contrastive, it has no parameters to predict",
     )
     chosen = Selection(stage="objectives", objective_of={"rotate": "relative"}, reasons=reasons)
-    assert said_of(chosen) == list(reasons)
+    assert shown_by(chosen) == list(reasons)
 
 
 def test_of_one_pretraining_nothing_is_chosen() -> None:
-    assert said_of(Selection(stage="pretrain", reasons=("x",)), RunProgress) == []
+    assert shown_by(Selection(stage="pretrain", reasons=("x",)), RunProgress) == []

@@ -15,7 +15,7 @@ from handssl.execution.checkpoint_mirror.mirror import (
     CHECKPOINTS,
     WEIGHTS,
     CheckpointMirror,
-    StudyMessage,
+    OnNote,
     reason_of,
 )
 from handssl.training.checkpoints import CheckpointFolder
@@ -37,7 +37,7 @@ class BackgroundCopies:
         on_note: Called with each message for the user, in the thread that calls a method.
     """
 
-    def __init__(self, remote: CheckpointMirror, folder: Path, on_note: StudyMessage) -> None:
+    def __init__(self, remote: CheckpointMirror, folder: Path, on_note: OnNote) -> None:
         self._remote, self._folder, self._on_note = remote, folder, on_note
         self._notes = queue.SimpleQueue[str]()
         self._turn = threading.Condition()

@@ -17,7 +17,7 @@ from handssl.training.checkpoints.writing import flush_folder, remove_orphans
 
 CHECKPOINTS, WEIGHTS = "checkpoints", "encoder.safetensors"
 _PREFIX, _SUFFIX, _DAMAGED = "epoch-", ".ckpt", ".damaged"
-StudyMessage = Callable[[str], None]
+OnNote = Callable[[str], None]
 
 
 class CheckpointMirror:
@@ -42,7 +42,7 @@ class CheckpointMirror:
         *,
         keep: int,
         max_bytes: int | None,
-        on_note: StudyMessage,
+        on_note: OnNote,
         fence: Fence | None = None,
     ) -> None:
         self._fence = fence

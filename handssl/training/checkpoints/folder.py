@@ -14,7 +14,7 @@ from handssl.training.checkpoints.reading import DamagedError, MissingError, Run
 from handssl.training.checkpoints.writing import remove_orphans, write_whole
 
 Mirror = Callable[[Path], None]
-StudyMessage = Callable[[str], None]
+OnNote = Callable[[str], None]
 _FILES, _DAMAGED = "epoch-*.ckpt", ".damaged"
 
 
@@ -43,7 +43,7 @@ class CheckpointFolder:
         keep: int = 2,
         max_bytes: int | None = None,
         mirror: Mirror | None = None,
-        on_note: StudyMessage | None = None,
+        on_note: OnNote | None = None,
         fence: Fence | None = None,
     ) -> None:
         if keep < 1:
