@@ -70,16 +70,16 @@ _OPTIONS = (
 
 
 def execution_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options to a command, which receives their values as `how`, a `ExecutionOptions`."""
+    """Add the options to a command, which receives their values as `how`, of `ExecutionOptions`."""
 
     @functools.wraps(command)
-    def with_running(**values: Any) -> Any:
+    def with_options(**values: Any) -> Any:
         given = {name: values.pop(name) for name in _NAMES}
         return command(**values, how=_options(given))
 
     for option in reversed(_OPTIONS):
-        with_running = option(with_running)
-    return with_running
+        with_options = option(with_options)
+    return with_options
 
 
 _NAMES = (
