@@ -5,6 +5,7 @@ They accept numpy arrays and tensors with any leading axes; lengths are metres, 
 
 from handssl.pose.camera import back_project, crop_camera, move_uv, project
 from handssl.pose.comparison import joint_errors
+from handssl.pose.crop_box import BOX_MARGIN, CropRule, crop_box
 from handssl.pose.labels import PoseLabels
 from handssl.pose.metrics import pose_metrics
 from handssl.pose.pose25d import Pose25D, decode_2_5d, encode_2_5d, recover_root_depth
@@ -22,6 +23,7 @@ from handssl.pose.skeleton import BONE, BONES, JOINT_COUNT, JOINT_NAMES, PARENTS
 __all__ = [
     "BONE",
     "BONES",
+    "BOX_MARGIN",
     "F_SCORES",
     "JOINT_COUNT",
     "JOINT_NAMES",
@@ -32,11 +34,13 @@ __all__ = [
     "PROTOCOLS",
     "ROOT",
     "SIDE_PX",
+    "CropRule",
     "Pose25D",
     "PoseLabels",
     "Protocol",
     "align_procrustes",
     "back_project",
+    "crop_box",
     "crop_camera",
     "decode_2_5d",
     "encode_2_5d",
