@@ -40,6 +40,7 @@ METRICS: tuple[Name, ...] = (
     Name("train/loss", "", "the minimised loss"),
     Name("train/loss/<term>", "", "its terms: a transformation, `contrastive`, `uv` or `z`"),
     Name("train/sigma/<term>", "", "weight of a term in Eq. 3"),
+    Name("train/slack", "nats", "NT-Xent minus its floor; near 0 the contrastive task is trivial"),
     Name("train/lr", "", "learning rate of the last update"),
     Name("train/trust/<statistic>", "", _TRUST),
     Name("train/gradient_norm", "", "mean Euclidean norm over the epoch"),

@@ -19,10 +19,18 @@ from handssl.execution.stage_outcomes import choose
 from handssl.ledger import Ledger
 from handssl.ledger.claims import study_key
 from handssl.ledger.record import EpochMetrics, TrialRecord
+from handssl.planning.preregistration import numerics_of
 from handssl.study.extension import extended
+from handssl.study.identity import NUMERICS_VERSION
 from handssl.study.stages import Selection, Stage
 from handssl.study.study import Study
-from handssl.study.trials import PlannedTrial, StudyScheduler, plan_stage, stage_scheduler
+from handssl.study.trials import (
+    PlannedTrial,
+    StudyScheduler,
+    as_recorded,
+    plan_stage,
+    stage_scheduler,
+)
 
 State = Literal[
     "completed", "running", "waiting", "to do", "stopped", "diverged", "failed", "cancelled"
@@ -160,6 +168,8 @@ class _Viewer:
 
     def __post_init__(self) -> None:
         self.holders = self.ledger.claims.holders()
+        plan = self.ledger.studies.plan(self.study.name)
+        self.is_of_other_numerics = numerics_of(plan) != str(NUMERICS_VERSION)
 
     def stages(self) -> list[StageStatus]:
         """Return the status of all stages, with trials as far as their cells are known."""
@@ -170,6 +180,8 @@ class _Viewer:
         if unknown:
             return StageStatus(stage.name, waits_for=unknown[0])
         trials = plan_stage(self.study, stage, self.selections, self._fingerprint)
+        if self.is_of_other_numerics:
+            trials = as_recorded(trials, self.ledger.all(self.study.name))
         scheduler = stage_scheduler(self.study, stage.name, trials, self.ledger, read_only=True)
         records = {r.trial_id: r for r in self.ledger.load_all(list(scheduler.trials))}
         self._epochs = self.ledger.histories(list(records))

@@ -3,19 +3,21 @@
 from handssl.objectives.build import Objective, build_objective
 from handssl.objectives.config import (
     OBJECTIVES,
+    EquivariantConfig,
+    Inversion,
     MixedPairs,
     ObjectiveName,
     RelativeConfig,
     Weighting,
 )
-from handssl.objectives.contrastive import Contrastive, nt_xent
+from handssl.objectives.contrastive import Contrastive, nt_xent, nt_xent_floor
 from handssl.objectives.equivariant import INVERTIBLE, Equivariant, check_equivariant, undo
 from handssl.objectives.interface import Encoded, Losses, ObjectiveModule, PoseTarget
 from handssl.objectives.mixed import Mixed
 from handssl.objectives.relative import Relative, RelativeLoss
 from handssl.objectives.supervised import Supervised
 from handssl.objectives.targets import relative_target
-from handssl.objectives.weights import FixedWeights, LearnedWeights
+from handssl.objectives.weights import FixedWeights, LearnedWeights, LogSumWeights, project
 
 __all__ = [
     "INVERTIBLE",
@@ -23,8 +25,11 @@ __all__ = [
     "Contrastive",
     "Encoded",
     "Equivariant",
+    "EquivariantConfig",
     "FixedWeights",
+    "Inversion",
     "LearnedWeights",
+    "LogSumWeights",
     "Losses",
     "Mixed",
     "MixedPairs",
@@ -40,6 +45,8 @@ __all__ = [
     "build_objective",
     "check_equivariant",
     "nt_xent",
+    "nt_xent_floor",
+    "project",
     "relative_target",
     "undo",
 ]

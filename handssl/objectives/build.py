@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from handssl.models import HeadConfig
-from handssl.objectives.config import MixedPairs, ObjectiveName, RelativeConfig, Weighting
+from handssl.objectives.config import (
+    EquivariantConfig,
+    MixedPairs,
+    ObjectiveName,
+    RelativeConfig,
+    Weighting,
+)
 from handssl.objectives.contrastive import Contrastive
 from handssl.objectives.equivariant import Equivariant
 from handssl.objectives.mixed import Mixed
@@ -24,8 +30,9 @@ def build_objective(
     temperature: float,
     relative: RelativeConfig | None = None,
     relative_on: tuple[str, ...] = (),
-    mixed: MixedPairs = "split",
+    mixed: MixedPairs = "joint",
     contrastive_weight: Weighting = "learned",
+    equivariant: EquivariantConfig | None = None,
 ) -> Objective:
     """Return the objective with a name, its heads uninitialised.
 
@@ -40,6 +47,7 @@ def build_objective(
         relative_on: `mixed`: the transformations of the relative term.
         mixed: `mixed`: whether its terms use separate pairs of views or the same one.
         contrastive_weight: `mixed`: weighting of its contrastive term.
+        equivariant: Options of `equivariant`.
 
     Raises:
         InputError: The composition lacks transformations that the objective needs.
@@ -49,7 +57,7 @@ def build_objective(
     if name == "relative":
         return Relative(dim, heads, augmentation, composition, relative)
     if name == "equivariant":
-        return Equivariant(dim, heads, composition, temperature)
+        return Equivariant(dim, heads, composition, temperature, equivariant)
     if name == "supervised":
         return Supervised(dim)
     return Mixed(

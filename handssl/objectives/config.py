@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import model_validator
 
 from handssl.config import Config
 
 ObjectiveName = Literal["contrastive", "relative", "mixed", "equivariant", "supervised"]
 OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
 MixedPairs = Literal["split", "joint"]
-Weighting = Literal["learned", "fixed"]
+Weighting = Literal["learned", "learned_from_loss", "log_sum", "fixed"]
+Inversion = Literal["exact", "published"]
+
+
+class EquivariantConfig(Config):
+    """Options of the objective `equivariant`.
+
+    Attributes:
+        inversion: `exact` inverts the views; `published` applies the steps of PeCLR, in its order.
+    """
+
+    inversion: Inversion = "exact"
 
 
 class RelativeConfig(Config):
@@ -22,8 +33,11 @@ class RelativeConfig(Config):
             Euclidean length (`l2`).
         order: Predict theta_b - theta_a and its negative from the swapped pair (`both`), or only
             the first (`one`).
-        weighting: `learned` is Eq. 3; `fixed` gives every transformation the weight 1, so the
-            normalisation of the targets determines their influence.
+        weighting: `learned` is Eq. 3 with log sigma from 0; `learned_from_loss` starts log sigma
+            at the log of the first loss, its optimum, so that weights don't depend on the number of
+            updates; `log_sum` is the sum of log L_k, the minimum of Eq. 3 over sigma; `fixed` gives
+            every transformation the weight 1, so the normalisation of the targets determines their
+            influence.
         targets: `normalised`, signed, wrapped and in units of their range; or `published`, the
             targets of the published code (see `published_target`), which have only one order.
     """
@@ -38,11 +52,3 @@ class RelativeConfig(Config):
         if self.targets == "published" and self.order == "both":
             raise ValueError("targets 'published' have no negative: order must be 'one'")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Identities are hashes of this: an option at its default must not change them.
-        values: dict[str, Any] = handler(self)
-        if self.targets == "normalised":
-            values.pop("targets", None)
-        return values

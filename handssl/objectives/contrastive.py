@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
@@ -58,6 +60,22 @@ def nt_xent(z_a: torch.Tensor, z_b: torch.Tensor, *, temperature: float) -> torc
     mean = F.cross_entropy(logits, itself.roll(rows))
     # The factor is 1 if all ranks hold the same number of rows.
     return mean * (rows * len(counts) / sum(counts))
+
+
+def nt_xent_floor(pairs: int, temperature: float) -> float:
+    r"""Return Eq. 1 of equal positives and orthogonal negatives, ln(1 + (2N - 2) exp(-1 / tau)).
+
+    A loss near it means that the task is solved by what both views of an image share.
+
+    Args:
+        pairs: N >= 2, pairs of the global batch.
+        temperature: tau > 0.
+
+    Example:
+        >>> round(nt_xent_floor(64, 0.5), 2)
+        2.89
+    """
+    return math.log1p((2 * pairs - 2) * math.exp(-1.0 / temperature))
 
 
 class Contrastive(nn.Module):

@@ -9,29 +9,40 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from handssl.data.sample import Split
+from handssl.distributed import gather, world_size
 from handssl.errors import InputError
 from handssl.models import HeadConfig, mlp
+from handssl.objectives.config import EquivariantConfig, Inversion
 from handssl.objectives.contrastive import nt_xent
 from handssl.objectives.interface import Encoded, Losses, PoseTarget
 from handssl.transforms import Draw, composition_name
 
-# Transformations that can be inverted in the plane of the projected points.
+# Transformations that leave something to invert in the plane of the projected points; scale alone
+# is removed by the normalisation.
 INVERTIBLE = ("rotate", "translate")
 
+RADIUS_BOXES = 0.2
+"""Root mean square distance of projected points from the view's centre, in box sides.
 
-def undo(z: torch.Tensor, view: Encoded) -> torch.Tensor:
-    """Invert rotation and translation of a view on its projection, interpreted as 2D points.
+That of the joints of a hand in its published crop box is 0.195 (procedural hands).
+"""
 
-    With points q_i of the L2-normalised z, their mean m and their extent e (largest minus smallest,
-    along each axis): p_i = R(-angle) (q_i - m) + m + e t, then L2-normalised over all points. A
-    view shows q = R(angle) (p - t), so t is added. m and e carry no gradient. A transformation that
-    is not in the composition or not applied has angle 0 or t = 0. Scale needs no inversion: a view
-    enlarged by f shows q = f R(angle) (p - t), e is enlarged as well, and the norm removes f.
+
+def undo(z: torch.Tensor, view: Encoded, inversion: Inversion = "exact") -> torch.Tensor:
+    """Map the projection of a view, interpreted as 2D points, back into the source image.
+
+    `exact`: points q_i are box sides from the view's centre, and p_i = R(-angle) q_i / f + t is the
+    inverse of the view q = f R(angle) (p - t) for any rotation, translation and scale.
+
+    `published`: the order of PeCLR, whose crop follows its rotation. Points are L2-normalised
+    first, moved by t times their extent along each axis, then turned by -angle about their mean;
+    extent and mean carry no gradient, and scale is left to the normalisation. On our views it is
+    an approximation.
 
     Args:
         z: (B, D), D even; coordinates alternate x, y.
-        view: View with theta: rotate in radians, positive from x to y; translate in box sides, in
-            the axes of the source image.
+        view: View with theta and its map to the source image.
+        inversion: `exact` or `published`.
 
     Returns:
         (B, D), rows of length 1.
@@ -45,14 +56,34 @@ def undo(z: torch.Tensor, view: Encoded) -> torch.Tensor:
     """
     if z.shape[1] % 2:
         raise InputError(f"undo: expected (B, D) with an even D, got {tuple(z.shape)}")
-    points = F.normalize(z, dim=1).reshape(len(z), -1, 2)
-    extent = (points.amax(1) - points.amin(1)).detach()
-    if "rotate" in view.theta:
-        points = _turn_back(points, view.parameters("rotate")[:, 0].to(z.dtype))
-    if "translate" in view.theta:
-        shift = view.parameters("translate").to(z.dtype)
-        points = points + (extent * shift)[:, None]
+    if inversion == "published":
+        points = _published(F.normalize(z, dim=1).reshape(len(z), -1, 2), view)
+    else:
+        matrix = view.matrix.to(z.dtype)
+        points = z.reshape(len(z), -1, 2) @ matrix[:, :, :2].mT + matrix[:, None, :, 2]
     return F.normalize(points.flatten(1), dim=1)
+
+
+def fix_radius(z: torch.Tensor) -> torch.Tensor:
+    """Scale the points of a global batch to the root mean square radius of joints in a box.
+
+    Without it a network could lower the loss by enlarging all points until a translation no longer
+    matters, which would be invariance.
+
+    Args:
+        z: (B, D), projections of this rank; coordinates alternate x, y.
+
+    Returns:
+        (B, D); over all ranks, points have the root mean square length `RADIUS_BOXES`.
+
+    Example:
+        >>> points = fix_radius(torch.tensor([[3.0, 4.0]]))
+        >>> round(float(points.norm()), 3)
+        0.2
+    """
+    sums = torch.stack((z.square().sum(), z.new_tensor(z.numel() / 2)))
+    squares, count = gather(sums[None], [1] * world_size()).sum(0)
+    return z * (RADIUS_BOXES * torch.rsqrt(squares / count + 1e-12))
 
 
 class Equivariant(nn.Module):
@@ -66,6 +97,7 @@ class Equivariant(nn.Module):
         heads: Sizes of the head; `projection_out` is even, two coordinates per point.
         composition: The enabled transformations, with at least one of rotate and translate.
         temperature: tau of Eq. 1.
+        options: How geometry is inverted.
 
     Raises:
         InputError: There is nothing to invert, or `projection_out` is odd.
@@ -75,17 +107,26 @@ class Equivariant(nn.Module):
     split: Split = "pretrain"
 
     def __init__(
-        self, dim: int, heads: HeadConfig, composition: Sequence[str], temperature: float
+        self,
+        dim: int,
+        heads: HeadConfig,
+        composition: Sequence[str],
+        temperature: float,
+        options: EquivariantConfig | None = None,
     ) -> None:
         super().__init__()
         check_equivariant(composition, heads.projection_out)
         self.temperature = temperature
+        self.inversion = (options or EquivariantConfig()).inversion
         self.projection = mlp(dim, heads.projection_hidden, heads.projection_out)
 
     def forward(self, views: list[Encoded], target: PoseTarget | None) -> Losses:
         """Return Eq. 1 on the projections of both views after `undo`."""
-        projected = self.projection(torch.cat([view.h for view in views])).chunk(2)
-        z_a, z_b = (undo(z, view) for z, view in zip(projected, views, strict=True))
+        projected = self.projection(torch.cat([view.h for view in views]))
+        if self.inversion == "exact":
+            projected = fix_radius(projected)
+        pairs = zip(projected.chunk(2), views, strict=True)
+        z_a, z_b = (undo(z, view, self.inversion) for z, view in pairs)
         return Losses(nt_xent(z_a, z_b, temperature=self.temperature))
 
 
@@ -107,8 +148,17 @@ def check_equivariant(composition: Sequence[str], projection_out: int) -> None:
         )
 
 
-def _turn_back(points: torch.Tensor, angle_rad: torch.Tensor) -> torch.Tensor:
-    """Rotate points (B, P, 2) by -angle about their mean."""
+def _published(points: torch.Tensor, view: Encoded) -> torch.Tensor:
+    """Move points (B, P, 2) by t times their extent, then rotate them by -angle about their mean.
+
+    A view shows content moved by -t, so t is added.
+    """
+    if "translate" in view.theta:
+        extent = (points.amax(1) - points.amin(1)).detach()
+        points = points + (extent * view.parameters("translate").to(points.dtype))[:, None]
+    if "rotate" not in view.theta:
+        return points
+    angle_rad = view.parameters("rotate")[:, 0].to(points.dtype)
     centre = points.mean(1, keepdim=True).detach()
     cos, sin = torch.cos(angle_rad)[:, None], torch.sin(angle_rad)[:, None]
     x, y = (points - centre).unbind(-1)

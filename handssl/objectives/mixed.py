@@ -23,16 +23,17 @@ CONTRASTIVE = "contrastive"
 class Mixed(nn.Module):
     """Eq. 1 for the transformations C and Eq. 2 for the transformations R of a composition.
 
+    `joint`: two views, all drawn independently, for both terms, as Eq. 3 reads. Its contrastive
+    term also requires invariance to R, in conflict with its relative term.
+
     `split`: four views. The contrastive pair draws C independently and shares one draw of R, so
     invariance to R is not required. The relative pair draws R independently; C is drawn and
     applied to it, but not predicted. R's draws of the relative pair are those of the objective
-    `relative`, C's draws of the contrastive pair those of `contrastive`.
+    `relative`, C's draws of the contrastive pair those of `contrastive`. A step costs two of
+    the other objectives, and the shared draw of R makes the contrastive task easier.
 
-    `joint`: two views, all drawn independently, for both terms. Its contrastive term also requires
-    invariance to R, in conflict with its relative term.
-
-    The loss is Eq. 3 over the relative terms and the contrastive term, which has its own sigma or
-    the fixed weight 1.
+    The loss is Eq. 3 over the relative terms and the contrastive term, which has a weighting of
+    its own.
 
     Args:
         dim: Size of the features.
@@ -42,7 +43,7 @@ class Mixed(nn.Module):
         relative_on: R, all regressable and part of the composition.
         temperature: tau of Eq. 1.
         pairs: `split` or `joint`.
-        contrastive_weight: `learned` or `fixed` 1.
+        contrastive_weight: Weighting of the contrastive term.
         options: Norm, order and weighting of the relative terms.
     """
 
@@ -57,7 +58,7 @@ class Mixed(nn.Module):
         *,
         relative_on: Sequence[str],
         temperature: float,
-        pairs: MixedPairs = "split",
+        pairs: MixedPairs = "joint",
         contrastive_weight: Weighting = "learned",
         options: RelativeConfig | None = None,
     ) -> None:

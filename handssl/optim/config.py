@@ -90,7 +90,7 @@ class OptimizerConfig(Config):
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Identities are hashes of this: an option without effect must not change them.
+        # Records show the options in use alone.
         fields = type(self).model_fields
         values: dict[str, Any] = handler(self)
         return {

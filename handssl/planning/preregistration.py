@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from handssl.errors import InputError
 from handssl.ledger import Ledger
 from handssl.planning.data import inspect_dataset
 from handssl.pose.protocols import PRIMARY_PROTOCOL
+from handssl.runtime.shell_commands import command
 from handssl.study.events import OnEvent, StudyMessage
 from handssl.study.identity import NUMERICS_VERSION
 from handssl.study.study import Study
@@ -69,12 +71,16 @@ def keep(study: Study, storage: Path, ledger: Ledger, on_event: OnEvent) -> str:
 
     Returns:
         The hash of the plan that is run; empty for a single pretraining, which has no plan.
+
+    Raises:
+        InputError: The study was first run with another version of the numerics.
     """
     if is_single(study):
         return ""
     now = preregistration(study, storage)
     current = plan_hash(now)
     first = ledger.studies.keep_plan(study.name, {"hash": current, "registered": now})
+    _require_same_numerics(first["registered"], study.name, storage)
     ledger.studies.keep_study(study.name, study.model_dump(mode="json"))
     on_event(StudyMessage(f"plan {current}"))
     if first["hash"] != current:
@@ -83,6 +89,29 @@ def keep(study: Study, storage: Path, ledger: Ledger, on_event: OnEvent) -> str:
         for line in found:
             on_event(StudyMessage(f"deviates from plan {first['hash']}: {line}"))
     return current
+
+
+def numerics_of(plan: Mapping[str, Any] | None) -> str:
+    """Return the version of the numerics under which a study was first run.
+
+    Args:
+        plan: Plan of the study from the ledger; None before its first run.
+    """
+    registered: Mapping[str, str] = (plan or {}).get("registered", {})
+    return registered.get("numerics", str(NUMERICS_VERSION))
+
+
+def _require_same_numerics(registered: Preregistration, study: str, storage: Path) -> None:
+    version = numerics_of({"registered": registered})
+    if version == str(NUMERICS_VERSION):
+        return
+    report = command("report", study, "--storage", str(storage))
+    anew = command("study", "run", "STUDY.yaml", "--storage", "handssl-runs-new")
+    raise InputError(
+        f"study {study}: its results in {storage} have numerics version {version}, this version of "
+        f"handssl computes with {NUMERICS_VERSION}, which gives other numbers. The results are "
+        f"still shown by {report}; to plan and run the study anew, choose another storage: {anew}"
+    )
 
 
 def is_single(study: Study) -> bool:

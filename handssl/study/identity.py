@@ -1,17 +1,26 @@
-"""Trial identity: a hash of what determines the result, and of nothing else."""
+"""Trial identity: a hash of what determines the result, and of nothing else.
+
+A configuration counts by what differs from the defaults that were frozen with the version of the
+numerics (`frozen_defaults.json`). So an option that is added later, or a default that is changed,
+leaves the ids of all other trials alone.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from handssl.training.config import PretrainConfig
+from handssl.training.config import PretrainConfig, is_read
 from handssl.transforms import TRANSFORMATIONS
-from handssl.transforms.config import STORED
 
-# Increase it when the same configuration gives other numbers: old results no longer count.
-NUMERICS_VERSION = 2
+# Increase it when the same configuration gives other numbers: old results no longer count. Then
+# write the defaults of the new version with `python -m handssl.study.identity`.
+NUMERICS_VERSION = 3
+FROZEN = Path(__file__).with_name("frozen_defaults.json")
 
 
 def trial_id(config: PretrainConfig, data_fingerprint: str, *, kind: str = "trial") -> str:
@@ -36,7 +45,7 @@ def trial_id(config: PretrainConfig, data_fingerprint: str, *, kind: str = "tria
         False
     """
     content = {
-        "config": _determining(config),
+        "config": differences(_determining(config), frozen_defaults()),
         "data": data_fingerprint,
         "kind": kind,
         "numerics": NUMERICS_VERSION,
@@ -45,19 +54,53 @@ def trial_id(config: PretrainConfig, data_fingerprint: str, *, kind: str = "tria
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-# Options that were added later: with these values, trials keep the ids of older results.
-_UNCHANGED = {"accumulation": 1, "batch_norm": "global"}
+def differences(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that differ from defaults, group by group.
+
+    Args:
+        values: Nested mappings of JSON values; lists count as a whole.
+        defaults: Nested mappings with the same keys.
+
+    Example:
+        >>> differences({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 2, "d": 4}})
+        {'b': {'d': 3}}
+    """
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        default = defaults.get(name)
+        if isinstance(value, Mapping) and isinstance(default, Mapping):
+            if inner := differences(value, default):
+                found[name] = inner
+        elif name not in defaults or value != default:
+            found[name] = value
+    return found
+
+
+@cache
+def frozen_defaults() -> Mapping[str, Any]:
+    """Return the configuration that counts as empty, frozen with the numerics version."""
+    content = json.loads(FROZEN.read_text(encoding="utf-8"))
+    defaults: Mapping[str, Any] = content["defaults"]
+    return defaults
 
 
 def _determining(config: PretrainConfig) -> dict[str, Any]:
+    """Return the options that determine the result: those the objective and composition use."""
     values = config.canonical().model_dump(mode="json")
-    for name, value in _UNCHANGED.items():
-        if values[name] == value:
-            del values[name]
+    for name in [name for name in values if not is_read(name, config.objective)]:
+        del values[name]
+    augmentation = values["augmentation"]
     for name in set(TRANSFORMATIONS) - set(config.composition):
-        del values["augmentation"][name]
-    key = STORED["custom"]
-    custom = values["augmentation"].pop(key, ())
-    if on := [one for one in custom if one["name"] in config.composition]:
-        values["augmentation"][key] = on
+        del augmentation[name]
+    augmentation["custom"] = [
+        one for one in augmentation["custom"] if one["name"] in config.composition
+    ]
     return values
+
+
+if __name__ == "__main__":
+    frozen = {
+        "numerics": NUMERICS_VERSION,
+        "defaults": PretrainConfig().model_dump(mode="json"),
+    }
+    FROZEN.write_text(json.dumps(frozen, indent=1) + "\n", encoding="utf-8")

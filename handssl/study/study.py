@@ -41,8 +41,7 @@ _STAGES = {
         }
     }
 }
-# Under either name, see `handssl.transforms.config.STORED`.
-_LISTS_CUSTOM = {"anyOf": [{"required": ["custom"]}, {"required": ["own"]}]}
+_LISTS_CUSTOM = {"required": ["custom"]}
 # An editor doesn't know names of custom transformations; without any it can mark a wrong name.
 NAMES: dict[str, Any] = {
     "if": {
@@ -228,10 +227,12 @@ class Study(Config):
         Parameters of transformations that are off are set to their defaults: they have no effect.
         """
         values = self.pretrain.merged(cell.settings).model_dump(mode="json")
-        kept = {*cell.composition, "border", "quirks"}
-        own = [o for o in values["augmentation"].get("own", ()) if o["name"] in cell.composition]
-        values["augmentation"] = {k: v for k, v in values["augmentation"].items() if k in kept}
-        values["augmentation"] |= {"own": own} if own else {}
+        augmentation = values["augmentation"]
+        for name in set(TRANSFORMATIONS) - set(cell.composition):
+            del augmentation[name]
+        augmentation["custom"] = [
+            one for one in augmentation["custom"] if one["name"] in cell.composition
+        ]
         values |= {"composition": cell.composition, "objective": cell.objective, "seed": block}
         values["relative_on"] = cell.relative_on
         return PretrainConfig.parse(values, where=f"{self.name}, cell {cell.label}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from handssl.data.config import DataConfig
 from handssl.ledger import Ledger
+from handssl.ledger.record import TrialRecord
 from handssl.scheduling.stage_scheduler import StageScheduler
 from handssl.study.cell import Cell
 from handssl.study.identity import trial_id
@@ -102,6 +103,22 @@ def plan_stage(
     planner = _Planner(study, stage, study.resolve(stage, before), fingerprint_of)
     blocks = enumerate(stage.blocks(study.blocks))
     return tuple(trial for position, block in blocks for trial in planner.block(position, block))
+
+
+def as_recorded(
+    trials: Iterable[PlannedTrial], records: Iterable[TrialRecord]
+) -> tuple[PlannedTrial, ...]:
+    """Return planned trials with the ids of their records, for results of other numerics.
+
+    Args:
+        trials: Trials of a stage, with the ids of this version.
+        records: Records of the study; one belongs to the trial of its stage, cell and block.
+    """
+    known = {(one.stage, one.cell, one.block): one.trial_id for one in records}
+    return tuple(
+        replace(one, trial_id=known.get((one.stage, one.cell, one.block), one.trial_id))
+        for one in trials
+    )
 
 
 @dataclass(frozen=True)

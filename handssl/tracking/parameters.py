@@ -50,8 +50,12 @@ def _of_trial(config: dict[str, Any], objective: Any) -> dict[str, Any]:
     if augmentation := values.get("augmentation"):
         off = {*TRANSFORMATIONS} - {*on}
         kept = {name: value for name, value in augmentation.items() if name not in off}
-        custom = [one for one in kept.pop("own", ()) if one["name"] in on]
-        values["augmentation"] = kept | ({"own": custom} if custom else {})
+        # Records of numerics version 2 have the first name.
+        listed = (*kept.pop("own", ()), *kept.pop("custom", ()))
+        custom = [one for one in listed if one["name"] in on]
+        if not any(kept.get("quirks", {}).values()):
+            kept.pop("quirks", None)
+        values["augmentation"] = kept | ({"custom": custom} if custom else {})
     if heads := values.get("heads"):
         has = _HEADS[objective]
         values["heads"] = {name: size for name, size in heads.items() if name.startswith(has)}

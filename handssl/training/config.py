@@ -16,6 +16,7 @@ from handssl.config import Config
 from handssl.errors import InputError
 from handssl.models import EncoderConfig, HeadConfig
 from handssl.objectives import (
+    EquivariantConfig,
     MixedPairs,
     ObjectiveName,
     RelativeConfig,
@@ -44,9 +45,10 @@ class PretrainConfig(Config):
         relative: Options of Eq. 2 and 3.
         relative_on: `mixed`: the transformations R of the relative term, the others in the
             composition belong to the contrastive term; names outside the composition are ignored.
-        mixed: `split` gives each term its own pair of views; `joint` gives both terms the same
-            pair, and thus also requires invariance to R.
-        contrastive_weight: `mixed`: the contrastive term has a sigma of Eq. 3, or the weight 1.
+        mixed: `joint` gives both terms the same pair of views, and thus also requires invariance to
+            R; `split` gives each its own pair.
+        contrastive_weight: `mixed`: weighting of the contrastive term, as `relative.weighting`.
+        equivariant: Options of `equivariant`.
         equal_views: Whether an epoch of an objective with four views has half as many steps, so
             that arms are compared after equally many encoded views.
         accumulation: Number of backward passes per update. Each has its own negatives and BatchNorm
@@ -65,8 +67,9 @@ class PretrainConfig(Config):
     temperature: Annotated[float, Field(gt=0, le=100)] = 0.5
     relative: RelativeConfig = RelativeConfig()
     relative_on: Composition = ()
-    mixed: MixedPairs = "split"
+    mixed: MixedPairs = "joint"
     contrastive_weight: Weighting = "learned"
+    equivariant: EquivariantConfig = EquivariantConfig()
     equal_views: bool = True
     accumulation: Annotated[int, Field(ge=1, le=1024)] = 1
     batch_norm: Literal["global", "local"] = "global"
@@ -159,7 +162,7 @@ class PretrainConfig(Config):
         Equivalent configurations become equal.
 
         Example:
-            >>> PretrainConfig(mixed="joint").canonical() == PretrainConfig()
+            >>> PretrainConfig(mixed="split").canonical() == PretrainConfig()
             True
         """
         values = self.model_dump()
@@ -174,7 +177,7 @@ _READ: dict[ObjectiveName, set[str]] = {
     "contrastive": {"temperature"},
     "relative": {"relative"},
     "mixed": {"temperature", "relative", *_MIXED_ALONE},
-    "equivariant": {"temperature"},
+    "equivariant": {"temperature", "equivariant"},
     "supervised": set(),
 }
 

@@ -27,9 +27,10 @@ from handssl.distributed import (
 from handssl.errors import InterruptedStudyError
 from handssl.evaluation.targets import pose_targets
 from handssl.models import initialise
-from handssl.objectives import Losses, Supervised
+from handssl.objectives import Losses, Supervised, project
 from handssl.optim import build, decay_groups, lr_factor, peak_lr, trust_metrics
 from handssl.training.config import PretrainConfig
+from handssl.training.contrastive_slack import contrastive_slack
 from handssl.training.data_checks import require_reach, require_sound_custom
 from handssl.training.epoch_log import EpochLog
 from handssl.training.execution import Execution
@@ -103,9 +104,9 @@ class Pretraining:
 
         Returns:
             Means over the epoch: train/loss, train/loss/<term>, train/gradient_norm, and
-            train/sigma/<term>, train/lr, train/views_per_step, train/encoder_views (of all epochs
-            so far), train/views_per_s, train/data_s (for reading crops and making views);
-            train/trust/<statistic> of the last step, if the optimizer has trust ratios.
+            train/sigma/<term>, train/slack, train/lr, train/views_per_step, train/encoder_views (of
+            all epochs so far), train/views_per_s, train/data_s (for reading crops and making
+            views); train/trust/<statistic> of the last step, if the optimizer has trust ratios.
 
         Raises:
             DivergedError: A loss or gradient is not finite; the message names the first such step.
@@ -124,6 +125,7 @@ class Pretraining:
                 raise InterruptedStudyError(f"stopped in epoch {epoch} after step {number}")
         seconds = time.perf_counter() - start_s
         metrics = log.metrics() | trust_metrics(self.optimizer)
+        metrics |= contrastive_slack(self.config, metrics)
         metrics["train/views_per_s"] = (steps - first) * self.views_per_step / seconds
         metrics["train/data_s"] = self.feed.seconds
         metrics["train/views_per_step"] = float(self.views_per_step)
@@ -181,6 +183,7 @@ class Pretraining:
             self.optimizer.zero_grad(set_to_none=True)
             losses = self._backward(indices, epoch)
             self.optimizer.step()
+            project(self.objective)
         self.schedule.step()
         return losses
 

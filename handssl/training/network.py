@@ -70,5 +70,6 @@ def networks(config: PretrainConfig) -> tuple[Encoder, Objective]:
         relative_on=config.relative_on,
         mixed=config.mixed,
         contrastive_weight=config.contrastive_weight,
+        equivariant=config.equivariant,
     )
     return encoder, objective

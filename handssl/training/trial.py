@@ -19,6 +19,7 @@ from handssl.training.checkpoints import CheckpointFolder, RunState
 from handssl.training.checkpoints.reading import other_version
 from handssl.training.checkpoints.writing import remove_orphans
 from handssl.training.config import PretrainConfig
+from handssl.training.contrastive_slack import warn_if_trivial
 from handssl.training.execution import Execution
 from handssl.training.loop import MustStop, OnStep, Pretraining
 from handssl.training.metrics import diagnosis_stride, measure
@@ -118,6 +119,8 @@ class Trial:
             except InterruptedStudyError:
                 self._save()
                 raise
+            if epoch == self.config.epochs and rank() == 0:
+                warn_if_trivial(metrics)
             result = EpochResult(epoch, metrics | self._measure(epoch))
             self._done.append(result)
             self._save()

@@ -12,11 +12,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
@@ -131,13 +128,8 @@ class Blur(_Ranged):
     sigma_views: Interval = Interval(low=0.1 / 128, high=2.0 / 128)
 
 
-# Fields that records, checkpoints and identities of numerics version 2 know by an earlier name.
-STORED = {"custom": "own"}
-
-
-def _allow_stored(schema: dict[str, Any]) -> None:
-    """Let the JSON schema accept stored documents too."""
-    schema["properties"] |= {key: schema["properties"][name] for name, key in STORED.items()}
+# Name of `custom` in the records of numerics version 2, which are still read.
+_EARLIER = "own"
 
 
 class AugmentConfig(Config):
@@ -146,12 +138,10 @@ class AugmentConfig(Config):
     Attributes:
         border: Content outside the stored crop: mirrored pixels (`reflect`), black, or both views
             masked to the inscribed disc (`disc`).
-        quirks: Deviations of the published code; all off by default, and then not stored.
+        quirks: Deviations of the published code; all off by default.
         custom: Custom transformations, each as `package.module:attribute` of an object that
             implements `handssl.CustomTransformation`; applied last, in this order.
     """
-
-    model_config = ConfigDict(json_schema_extra=_allow_stored)
 
     translate: Translate = Translate()
     rotate: Rotate = Rotate()
@@ -169,11 +159,11 @@ class AugmentConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _of_records(cls, values: Any) -> Any:
-        """Take fields under the names of stored documents too."""
-        if not isinstance(values, Mapping):
+        """Take the records of numerics version 2 too."""
+        if not isinstance(values, Mapping) or _EARLIER not in values:
             return values
-        named = {field: values[key] for field, key in STORED.items() if key in values}
-        return named | {key: value for key, value in values.items() if key not in STORED.values()}
+        kept = {key: value for key, value in values.items() if key != _EARLIER}
+        return {"custom": values[_EARLIER], **kept}
 
     @field_validator("custom")
     @classmethod
@@ -216,15 +206,6 @@ class AugmentConfig(Config):
         if name not in ("paper", "paper_code"):
             raise InputError(f"preset must be paper or paper_code, got {name!r}.")
         return cls.parse(_PAPER_CODE if name == "paper_code" else {})
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_off(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Identities are hashes of this: later additions that are off must not change them.
-        values: dict[str, Any] = handler(self)
-        if not self.quirks.on:
-            values.pop("quirks", None)
-        custom = values.pop("custom", ())
-        return values | ({STORED["custom"]: custom} if self.custom else {})
 
 
 # One-sided like the code; its 0 to 14 px of the source image become the reach of `Translate`.

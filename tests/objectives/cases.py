@@ -7,7 +7,15 @@ import math
 import torch
 
 from handssl.models import HeadConfig, initialise
-from handssl.objectives import Encoded, PoseTarget, RelativeConfig, build_objective
+from handssl.objectives import (
+    Encoded,
+    EquivariantConfig,
+    LogSumWeights,
+    PoseTarget,
+    RelativeConfig,
+    build_objective,
+)
+from handssl.objectives.equivariant import RADIUS_BOXES
 from handssl.transforms import (
     AugmentConfig,
     draw_theta,
@@ -42,11 +50,25 @@ CASES = {
     "relative, l2": _relative(norm="l2"),
     "relative, one order": _relative(order="one"),
     "relative, fixed weights": _relative(weighting="fixed"),
+    "relative, weights from the loss": _relative(weighting="learned_from_loss"),
+    "relative, sum of logarithms": _relative(weighting="log_sum"),
     "mixed": _mixed(),
-    "mixed, joint": _mixed(mixed="joint"),
+    "mixed, split": _mixed(mixed="split"),
     "mixed, fixed contrastive weight": _mixed(contrastive_weight="fixed"),
+    "mixed, sum of logarithms": _mixed(
+        relative=RelativeConfig(weighting="log_sum"), contrastive_weight="log_sum"
+    ),
     "mixed, all options": _mixed(relative=RelativeConfig(norm="l2", order="one")),
     "equivariant": {"name": "equivariant", "composition": ALL},
+    "equivariant, published": {
+        "name": "equivariant",
+        "composition": ALL,
+        "equivariant": EquivariantConfig(inversion="published"),
+    },
+    "equivariant under scale": {
+        "name": "equivariant",
+        "composition": ("rotate", "scale", "translate"),
+    },
     "equivariant to rotation": {"name": "equivariant", "composition": ("noise", "rotate")},
     "equivariant to translation": {"name": "equivariant", "composition": ("translate",)},
     "supervised": {"name": "supervised", "composition": ("rotate", "translate")},
@@ -114,16 +136,25 @@ def _contrastive(case, objective, views, target):
     return naive.nt_xent(*_projections(objective, views), 0.5)
 
 
+def _parameters(view, name, count):
+    if name not in view.theta:
+        return [[0.0] * count] * ROWS
+    return view.theta[name][:, 1:].tolist()
+
+
 def _equivariant(case, objective, views, target):
+    published = objective.inversion == "published"
+    first, second = _projections(objective, views)
+    both = first + second if published else naive.with_radius(first + second, RADIUS_BOXES)
     undone = []
-    for rows, view in zip(_projections(objective, views), views, strict=True):
-        angle = view.theta["rotate"][:, 1].tolist() if "rotate" in view.theta else [0.0] * ROWS
-        shift = (
-            view.theta["translate"][:, 1:].tolist()
-            if "translate" in view.theta
-            else [[0.0, 0.0]] * ROWS
-        )
-        undone.append([naive.undo(*row) for row in zip(rows, angle, shift, strict=True)])
+    for rows, view in zip((both[:ROWS], both[ROWS:]), views, strict=True):
+        turn = [row[0] for row in _parameters(view, "rotate", 1)]
+        scale = [row[0] for row in _parameters(view, "scale", 1)]
+        shift = _parameters(view, "translate", 2)
+        if published:
+            undone.append(list(map(naive.undo_published, rows, turn, shift)))
+        else:
+            undone.append(list(map(naive.undo, rows, turn, scale, shift)))
     return naive.nt_xent(*undone, 0.5)
 
 
@@ -148,6 +179,10 @@ def _relative_terms(case, objective, first, second):
 
 
 def _weighted(weights, terms):
+    if isinstance(weights, LogSumWeights):
+        return sum(math.log(loss) for loss in terms.values())
+    if getattr(weights, "from_loss", False):  # sigma is the first loss itself
+        return sum(1.0 + math.log(loss) for loss in terms.values())
     logs = {name: float(value) for name, value in getattr(weights, "log_sigma", {}).items()}
     return naive.weighted_sum(terms, logs or dict.fromkeys(terms, 0.0))
 

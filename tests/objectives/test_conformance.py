@@ -33,11 +33,17 @@ def test_the_loss_is_finite_and_its_gradient_reaches_every_view_and_every_head(c
     assert bool(torch.isfinite(losses.total))
     assert all(bool(h.grad.abs().sum(1).gt(0).all()) for h in features)
     for name, parameter in objective.named_parameters():
-        if parameter.ndim != 1:  # an offset before BatchNorm has no influence
+        started_at_optimum = "from the loss" in case and "log_sigma" in name
+        # An offset before BatchNorm has no influence.
+        if parameter.ndim != 1 and not started_at_optimum:
             assert bool(parameter.grad.abs().sum() > 0), name
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if "equivariant" not in case])
+# Where parts carry no gradient on purpose, finite differences are another function's.
+DETACHED = ("equivariant, published", "relative, weights from the loss")
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case not in DETACHED])
 def test_the_gradient_is_that_of_finite_differences(case):
     objective = build(case)
     target = labels(4)

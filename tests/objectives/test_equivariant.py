@@ -1,22 +1,19 @@
 """Undoing geometry on projected points."""
 
-import math
-
 import pytest
 import torch
 
 from handssl.errors import InputError
 from handssl.models import HeadConfig
 from handssl.objectives import Encoded, build_objective, nt_xent, undo
-from handssl.transforms import AugmentConfig, move_points, view_matrix
+from handssl.objectives.equivariant import RADIUS_BOXES, fix_radius
+from handssl.transforms import AugmentConfig, draw_theta, move_points, view_matrix
 from tests.reference import objectives as naive
 
 
-def points_of_extent_one(rows, count=8):
-    """Points whose mean is 0 and whose extent is 1 along x and y."""
-    points = torch.randn(rows, count, 2, dtype=torch.float64)
-    points = points / (points.amax(1) - points.amin(1))[:, None]
-    return points - points.mean(1, keepdim=True)
+def keypoints(rows, count=21):
+    """Joints of hands in box sides from the box's centre, anywhere in the middle of the box."""
+    return torch.rand(rows, count, 2, dtype=torch.float64) * 0.8 - 0.4
 
 
 def view(rows, **theta):
@@ -26,34 +23,54 @@ def view(rows, **theta):
     return Encoded(like[:, None], theta, view_matrix(theta, like))
 
 
-@pytest.mark.parametrize("name", ["rotate", "translate"])
-def test_points_that_moved_with_the_image_come_back_to_where_they_were(name):
-    theta = torch.randn(5, {"rotate": 1, "translate": 2}[name]) * 0.3
-    points, moved = points_of_extent_one(5), view(5, **{name: theta})
-    seen = move_points(points, moved.matrix).flatten(1)
-    came_back = undo(seen, moved)
-    expected = torch.nn.functional.normalize(points.flatten(1), dim=1)
-    assert torch.allclose(came_back, expected, atol=1e-12)
+GEOMETRY = {
+    "rotate": ("rotate",),
+    "translate": ("translate",),
+    "scale": ("scale",),
+    "rotate+translate": ("rotate", "translate"),
+    "scale+translate": ("scale", "translate"),
+    "rotate+scale": ("rotate", "scale"),
+    "rotate+scale+translate": ("rotate", "scale", "translate"),
+}
 
 
-def test_points_of_an_enlarged_and_moved_view_come_back_to_where_they_were():
-    scale, shift = torch.full((4, 1), 0.2), torch.randn(4, 2) * 0.1
-    points, moved = points_of_extent_one(4), view(4, scale=scale, translate=shift)
-    came_back = undo(move_points(points, moved.matrix).flatten(1), moved)
-    expected = torch.nn.functional.normalize(points.flatten(1), dim=1)
-    assert torch.allclose(came_back, expected, atol=1e-12)
+@pytest.mark.parametrize("names", GEOMETRY.values(), ids=GEOMETRY)
+def test_projections_that_move_exactly_as_keypoints_do_agree_after_inversion(names):
+    points, ids = keypoints(64), torch.arange(64)
+    undone = []
+    for number in (0, 1):
+        theta = draw_theta(AugmentConfig(), names, ids, seed=3, epoch=1, view=number)
+        theta = {name: value.double() for name, value in theta.items()}
+        matrix = view_matrix(theta, points[:, 0, 0])
+        projection = move_points(points, matrix).flatten(1)
+        undone.append(undo(projection, Encoded(points[:, 0], theta, matrix)))
+    cosines = (undone[0] * undone[1]).sum(1)
+    assert torch.allclose(cosines, torch.ones_like(cosines), atol=1e-12)
+    source = torch.nn.functional.normalize(points.flatten(1), dim=1)
+    assert torch.allclose(undone[0], source, atol=1e-12)
 
 
-def test_a_turn_and_a_shift_both_come_back_where_the_turn_leaves_the_extent():
-    angle = torch.full((3, 1), math.pi / 2)
-    shift = torch.tensor([[0.1, -0.05], [0.0, 0.15], [-0.1, 0.0]])
-    points, moved = points_of_extent_one(3), view(3, rotate=angle, translate=shift)
-    # Turned about the mean of the points, not the centre of the view: their shift stays upright.
-    seen = (points - shift.double()[:, None]).mean(1, keepdim=True) + move_points(
-        points, view(3, rotate=angle).matrix
+def test_the_published_order_is_exact_for_a_pure_rotation_about_the_mean_alone():
+    points = keypoints(16)
+    points -= points.mean(1, keepdim=True)
+    turned, both = (
+        view(16, rotate=torch.rand(16, 1) - 0.5, **shift)
+        for shift in ({}, {"translate": torch.full((16, 2), 0.15)})
     )
-    expected = torch.nn.functional.normalize(points.flatten(1), dim=1)
-    assert torch.allclose(undo(seen.flatten(1), moved), expected, atol=1e-7)
+    source = torch.nn.functional.normalize(points.flatten(1), dim=1)
+    published = [
+        undo(move_points(points, moved.matrix).flatten(1), moved, "published")
+        for moved in (turned, both)
+    ]
+    assert torch.allclose(published[0], source, atol=1e-12)
+    assert (published[1] * source).sum(1).max() < 0.999
+
+
+def test_points_have_the_radius_of_joints_whatever_the_scale_of_the_projection():
+    z = torch.randn(40, 8, dtype=torch.float64)
+    radius = fix_radius(5.0 * z).reshape(-1, 2).norm(dim=1)
+    assert float(radius.square().mean().sqrt()) == pytest.approx(RADIUS_BOXES, rel=1e-9)
+    assert torch.allclose(fix_radius(5.0 * z), fix_radius(z), atol=1e-12)
 
 
 def test_where_a_transformation_is_not_applied_nothing_is_undone():
@@ -62,24 +79,30 @@ def test_where_a_transformation_is_not_applied_nothing_is_undone():
     assert torch.allclose(undo(z, still), torch.nn.functional.normalize(z, dim=1), atol=1e-15)
 
 
-def test_the_length_of_a_projection_is_of_no_account():
+def test_the_length_of_a_projection_is_of_no_account_in_the_published_order():
     z = torch.randn(4, 6, dtype=torch.float64)
     moved = view(4, rotate=torch.rand(4, 1), translate=torch.rand(4, 2))
-    assert torch.allclose(undo(z, moved), undo(7.5 * z, moved), atol=1e-14)
+    published = [undo(factor * z, moved, "published") for factor in (1.0, 7.5)]
+    assert torch.allclose(*published, atol=1e-14)
 
 
-def test_mean_and_extent_of_the_points_carry_no_gradient():
+def test_mean_and_extent_of_the_points_carry_no_gradient_in_the_published_order():
     torch.manual_seed(0)
     z = torch.randn(2, 3, 6, dtype=torch.float64, requires_grad=True)
     angle, shift = torch.rand(2, 3, 1), torch.rand(2, 3, 2) * 0.3
     views = [view(3, rotate=angle[k], translate=shift[k]) for k in (0, 1)]
-    nt_xent(undo(z[0], views[0]), undo(z[1], views[1]), temperature=0.5).backward()
-    frames = [[naive.point_frame(row) for row in part] for part in z.tolist()]
+    undone = [undo(z[k], views[k], "published") for k in (0, 1)]
+    nt_xent(*undone, temperature=0.5).backward()
+    shifts = shift.tolist()
+    frames = [
+        [naive.point_frame(row, by) for row, by in zip(part, moves, strict=True)]
+        for part, moves in zip(z.tolist(), shifts, strict=True)
+    ]
 
     def loss(values):
         undone = [
             [
-                naive.undo(row, float(a), [float(x) for x in t], frame)
+                naive.undo_published(row, float(a), [float(x) for x in t], frame)
                 for row, a, t, frame in zip(*rows, strict=True)
             ]
             for rows in zip(values.tolist(), angle[..., 0], shift, frames, strict=True)

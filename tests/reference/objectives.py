@@ -94,25 +94,39 @@ def mean_error(errors, norm):
     return sum(abs(x) for error in errors for x in error) / sum(map(len, errors))
 
 
-def point_frame(row):
-    """Mean and extent of the points of one projection of length 1: what carries no gradient."""
+def undo(row, angle_rad, log_factor, shift_boxes):
+    """Invert q = f R(angle) (p - t) for the points of one projection."""
+    points = []
+    for x, y in zip(row[::2], row[1::2], strict=True):
+        x, y = x / math.exp(log_factor), y / math.exp(log_factor)
+        points.append(math.cos(angle_rad) * x + math.sin(angle_rad) * y + shift_boxes[0])
+        points.append(-math.sin(angle_rad) * x + math.cos(angle_rad) * y + shift_boxes[1])
+    return points
+
+
+def with_radius(rows, radius):
+    """Scale all rows alike until their points have this root mean square length."""
+    squares = [x * x + y * y for row in rows for x, y in zip(row[::2], row[1::2], strict=True)]
+    factor = radius / math.sqrt(sum(squares) / len(squares))
+    return [[factor * value for value in row] for row in rows]
+
+
+def point_frame(row, shift_boxes):
+    """Extent of the points of one projection of length 1, and their mean once they are moved."""
     length = math.sqrt(sum(x * x for x in row))
     xs, ys = [x / length for x in row[::2]], [y / length for y in row[1::2]]
-    return (
-        (sum(xs) / len(xs), sum(ys) / len(ys)),
-        (max(xs) - min(xs), max(ys) - min(ys)),
-    )
+    ex, ey = max(xs) - min(xs), max(ys) - min(ys)
+    mean = (sum(xs) / len(xs) + ex * shift_boxes[0], sum(ys) / len(ys) + ey * shift_boxes[1])
+    return mean, (ex, ey)
 
 
-def undo(row, angle_rad, shift_boxes, frame=None):
-    """Turn the points of one projection back about their mean, then move them by t x extent."""
-    (mx, my), (ex, ey) = frame or point_frame(row)
+def undo_published(row, angle_rad, shift_boxes, frame=None):
+    """Move the points of one projection by t x extent, then turn them back about their mean."""
+    (mx, my), (ex, ey) = frame or point_frame(row, shift_boxes)
     length = math.sqrt(sum(x * x for x in row))
     moved = []
     for x, y in zip(row[::2], row[1::2], strict=True):
-        dx, dy = x / length - mx, y / length - my
-        moved.append(math.cos(angle_rad) * dx + math.sin(angle_rad) * dy + mx + ex * shift_boxes[0])
-        moved.append(
-            -math.sin(angle_rad) * dx + math.cos(angle_rad) * dy + my + ey * shift_boxes[1]
-        )
+        dx, dy = x / length + ex * shift_boxes[0] - mx, y / length + ey * shift_boxes[1] - my
+        moved.append(math.cos(angle_rad) * dx + math.sin(angle_rad) * dy + mx)
+        moved.append(-math.sin(angle_rad) * dx + math.cos(angle_rad) * dy + my)
     return moved

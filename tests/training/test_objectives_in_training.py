@@ -19,6 +19,7 @@ SMALL = {
 }
 MIXED = {
     "objective": "mixed",
+    "mixed": "split",
     "composition": ["blur", "noise", "rotate"],
     "relative_on": ["rotate"],
 }

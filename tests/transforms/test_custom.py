@@ -159,7 +159,6 @@ def test_configurations_without_any_take_the_old_way():
     maker = make_views(AugmentConfig(), (), seed=1, view_px=8, context=1.5, backend="opencv")
     assert isinstance(maker, OpenCvViewMaker)
     assert AugmentConfig().custom == ()
-    assert "own" not in AugmentConfig().model_dump()
     assert isinstance(ViewMaker(CONFIG, NAMES, 1, 8, 1.5), ViewMaker)
 
 
