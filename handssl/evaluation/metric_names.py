@@ -30,7 +30,7 @@ class Name:
 
 
 _ERROR = "primary measure: median error on `select`; for a cell its mean over blocks"
-_TRUST = "trust ratios of the last update: min, median, max, share clipped"
+_TRUST = "trust ratios of the last update, without the rate: min, median, max, share clipped"
 METRICS: tuple[Name, ...] = (
     Name(PRIMARY_METRIC, "mm", _ERROR, "trial, cell"),
     Name("mpje_mm", "mm", "mean of the same errors", "trial, cell"),

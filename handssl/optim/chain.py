@@ -65,9 +65,10 @@ class ChainOptimizer(torch.optim.Optimizer):
         """Return statistics of the last update's trust ratios, without waiting for the device.
 
         Returns:
-            Scalars on the device: `min`, `median`, `max` over all adapted tensors, and, if the
-            chain clips, `clipped`, the share of clipped gradients; ratios are then relative to the
-            learning rate, before the clip. Empty if nothing was adapted.
+            Scalars on the device: `min`, `median`, `max` over all adapted tensors of the ratios
+            themselves, without the learning rate and before a clip, and, if the chain clips,
+            `clipped`, the share of gradients whose ratio is below the rate. Empty if nothing was
+            adapted.
         """
         if not self._ratios:
             return {}

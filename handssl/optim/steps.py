@@ -140,15 +140,17 @@ class TrustRatio(Plain):
 
 
 class ClipByRate(Plain):
-    """r <- r / lr; scale = min(r, 1), and 1 where |w| or |u| is 0: the rate is the bound."""
+    """Scale = min(r / lr, 1), and 1 where |w| or |u| is 0: the rate is the bound.
+
+    The ratios r themselves stay, since r / lr grows without limit as the rate falls to 0.
+    """
 
     def __call__(self, batch: Batch) -> None:
         """Replace the scales and set `clipped` where they are below 1."""
         if batch.norms is None or batch.ratios is None:
             return
         still = (batch.norms[0] == 0) | (batch.norms[1] == 0)
-        batch.ratios = (batch.ratios / batch.lr).masked_fill(still, 1.0)
-        batch.scales = batch.ratios.clamp(max=1.0)
+        batch.scales = (batch.ratios / batch.lr).masked_fill(still, 1.0).clamp(max=1.0)
         batch.clipped = batch.scales < 1
 
 

@@ -315,8 +315,22 @@ def test_the_share_clipped_counts_tensors_whose_gradient_was_made_smaller():
     optimizer = build("adam_larc", [{"params": weights, "adapt": True}], lr=0.1)
     optimizer.step()
     found = {name: float(value) for name, value in optimizer.trust_statistics().items()}
-    expected = {"min": 0.02, "median": 0.2, "max": 20.0, "clipped": 0.5}
+    # eta |w| / |g| with eta 0.02 and equal |w|: two of four are below the rate of 0.1.
+    expected = {"min": 0.002, "median": 0.02, "max": 2.0, "clipped": 0.5}
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("lr", [0.1, 1e-12, 0.0])
+@pytest.mark.parametrize(("name", "eta"), [("adam_larc", 0.02), ("lars", 0.001), ("lamb", 1.0)])
+def test_trust_ratios_do_not_depend_on_the_learning_rate(name, eta, lr):
+    weight = nn.Parameter(torch.full((4,), 3.0))
+    weight.grad = torch.full((4,), 2.0)
+    optimizer = build(name, [{"params": [weight], "adapt": True}], lr=lr)
+    optimizer.step()
+    # |w| / |u|; the first update of Adam's moments, which lamb adapts, is the sign of the gradient.
+    expected = eta * 3.0 / (1.0 if name == "lamb" else 2.0)
+    assert float(optimizer.trust_statistics()["max"]) == pytest.approx(expected, rel=1e-5)
+    assert torch.isfinite(weight).all()
 
 
 def test_a_closure_is_called_with_gradients_on():
