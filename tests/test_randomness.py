@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from handssl.errors import InputError
 from handssl.randomness import (
     derive_key,
+    normal_field,
+    normal_fields,
     normals,
     numpy_generator,
     permutation,
     philox,
     torch_generator,
+    uniform_sets,
     uniforms,
 )
 
@@ -83,3 +87,40 @@ def test_host_generators_repeat_for_their_address():
     assert numpy_generator("a", 1).random() == numpy_generator("a", 1).random()
     first, second = (torch.rand(3, generator=torch_generator("w", 1)) for _ in range(2))
     assert torch.equal(first, second)
+
+
+INTEGERS = [np.int64(5), np.int32(5), np.uint8(5), torch.tensor(5), np.array(5)]
+
+
+@pytest.mark.parametrize("five", INTEGERS, ids=lambda five: f"{type(five).__name__} {five.dtype}")
+def test_a_seed_of_any_integer_type_draws_as_the_equal_python_integer(five):
+    assert derive_key("theta", five, "rotate") == derive_key("theta", 5, "rotate")
+    assert numpy_generator(five).random() == numpy_generator(5).random()
+    assert permutation(9, five).tolist() == permutation(9, 5).tolist()
+    assert torch_generator(five).initial_seed() == torch_generator(5).initial_seed()
+
+
+def test_true_is_the_integer_one_and_a_numpy_string_is_the_string():
+    assert derive_key(True) == derive_key(1)
+    assert derive_key(np.str_("a")) == derive_key("a")
+    assert derive_key("a", "1") != derive_key("a", 1)
+
+
+@pytest.mark.parametrize("part", [1.0, np.float64(1.0), None, (1, 2)])
+def test_an_address_of_anything_else_is_refused_with_its_type(part):
+    with pytest.raises(InputError, match=f"expected strings and integers.*{type(part).__name__}"):
+        derive_key("theta", part)
+
+
+def test_sample_ids_and_keys_of_any_integer_type_have_the_same_draws():
+    ids, key = torch.tensor([3, 7]), derive_key("noise")
+    for other in (ids.to(torch.int32), ids.to(torch.uint8)):
+        assert torch.equal(uniforms(other, 5, np.uint64(key)), uniforms(ids, 5, key))
+        assert torch.equal(uniform_sets(other, 5, [np.uint64(key)])[0], uniforms(ids, 5, key))
+        assert torch.equal(normal_fields(other, 30, np.uint64(key)), normal_fields(ids, 30, key))
+
+
+def test_the_noise_of_a_sample_whose_id_is_a_numpy_integer_is_its_own():
+    fields = [normal_field(np.int64(number), 30, key=1) for number in (3, 7)]
+    assert not np.array_equal(*fields)
+    np.testing.assert_array_equal(fields[1], normal_field(7, 30, key=1))

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 
 import numpy as np
+
+from handssl.errors import InputError
 
 
 def derive_key(*parts: str | int) -> int:
     """Hash the address of a draw to a 64-bit key.
 
     Args:
-        parts: Strings and integers, e.g. `("theta", seed, epoch, view, "rotate")`. Types and
-            boundaries matter: `("a", 1)`, `("a1",)` and `("a", "1")` are three keys.
+        parts: Strings and integers, e.g. `("theta", seed, epoch, view, "rotate")`. Equal integers
+            of Python, numpy and torch give one key. Boundaries, and whether a part is a text,
+            matter: `("a", 1)`, `("a1",)` and `("a", "1")` are three keys.
 
     Returns:
         An integer in [0, 2^64).
+
+    Raises:
+        InputError: A part is neither a string nor an integer.
 
     Example:
         >>> derive_key("theta", 1, "rotate") == derive_key("theta", 1, "rotate")
@@ -23,8 +30,21 @@ def derive_key(*parts: str | int) -> int:
         >>> derive_key("a", 1) == derive_key("a", "1")
         False
     """
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
+    text = "\x1f".join(map(_part, parts))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def _part(part: str | int) -> str:
+    """Return the text of a part, which does not depend on the library its type is from."""
+    if isinstance(part, str):
+        return f"str:{part}"
+    try:
+        return f"int:{operator.index(part)}"
+    except TypeError:
+        raise InputError(
+            f"seed or address of a draw: expected strings and integers, got {part!r} of type "
+            f"{type(part).__name__}; convert it, e.g. int({part!r})"
+        ) from None
 
 
 def numpy_generator(*parts: str | int) -> np.random.Generator:

@@ -10,6 +10,7 @@ SC 2011 (Philox-4x64 with ten rounds).
 from __future__ import annotations
 
 import math
+import operator
 from functools import lru_cache
 from statistics import NormalDist
 
@@ -51,7 +52,10 @@ def normal_field(sample_id: int, count: int, key: int) -> np.ndarray:
     Returns:
         float32 (count,), equal to the sample's row of `normal_fields`.
     """
-    words = np.random.Philox(key=key, counter=sample_id << 64).random_raw(math.ceil(count / 4))
+    # A numpy integer has 64 bits: shifted by 64 it would be 0 for every sample.
+    words = np.random.Philox(key=key, counter=operator.index(sample_id) << 64).random_raw(
+        math.ceil(count / 4)
+    )
     # 16 bits cannot exceed the table; `clip` avoids numpy's bounds check.
     return quantiles().take(words.view(np.uint16)[:count], mode="clip")
 
@@ -60,7 +64,7 @@ def normal_fields(ids: torch.Tensor, count: int, key: int) -> torch.Tensor:
     """Draw standard normal numbers for each sample, on the device of `ids`.
 
     Args:
-        ids: int64 (B,), sample ids in [0, 2^63); a row depends only on its id.
+        ids: Integers (B,), sample ids in [0, 2^63); a row depends only on its id.
         count: Number of values per sample.
         key: Key from `derive_key`.
 
@@ -74,7 +78,8 @@ def normal_fields(ids: torch.Tensor, count: int, key: int) -> torch.Tensor:
     """
     # numpy's generator increments its counter before the first block.
     blocks = torch.arange(1, math.ceil(count / 16) + 1, device=ids.device)
-    words = _philox_4x64(blocks.expand(len(ids), -1), ids[:, None].expand(-1, len(blocks)), key)
+    rows = ids.to(torch.int64)[:, None].expand(-1, len(blocks))
+    words = _philox_4x64(blocks.expand(len(ids), -1), rows, operator.index(key))
     pieces = words.flatten(1).view(torch.int16)[:, :count].to(torch.int32) & (_PIECES - 1)
     return _table(ids.device).index_select(0, pieces.flatten()).reshape(len(ids), count)
 

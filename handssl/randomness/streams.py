@@ -7,6 +7,7 @@ SC 2011 (Philox-4x32 with ten rounds).
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -38,7 +39,7 @@ def philox(counter: torch.Tensor, key: int) -> torch.Tensor:
         >>> [hex(int(w)) for w in philox(torch.zeros(4, dtype=torch.int64), 0)]
         ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
-    return _philox(counter, key & _MASK, key >> 32)
+    return _philox(counter, operator.index(key) & _MASK, operator.index(key) >> 32)
 
 
 def _philox(
@@ -63,7 +64,7 @@ def uniforms(ids: torch.Tensor, count: int, key: int) -> torch.Tensor:
     """Draw uniform numbers for each sample.
 
     Args:
-        ids: int64 (B,), sample ids in [0, 2^63); a row depends only on its id.
+        ids: Integers (B,), sample ids in [0, 2^63); a row depends only on its id.
         count: Number of values per sample.
         key: Key from `derive_key`.
 
@@ -82,7 +83,7 @@ def uniform_sets(ids: torch.Tensor, count: int, keys: Sequence[int]) -> torch.Te
     """Draw uniform numbers for each sample under each of several keys, all in one pass.
 
     Args:
-        ids: int64 (B,), sample ids in [0, 2^63).
+        ids: Integers (B,), sample ids in [0, 2^63).
         count: Number of values per sample and key.
         keys: K keys from `derive_key`.
 
@@ -96,7 +97,7 @@ def uniform_sets(ids: torch.Tensor, count: int, keys: Sequence[int]) -> torch.Te
         True
     """
     blocks = torch.arange(math.ceil(count / 4), device=ids.device)
-    rows = ids[:, None].expand(len(keys), -1, len(blocks))
+    rows = ids.to(torch.int64)[:, None].expand(len(keys), -1, len(blocks))
     low, high = rows & _MASK, (rows >> 32) & _MASK
     counter = torch.stack((low, high, blocks.expand_as(low), torch.zeros_like(low)), dim=-1)
     words = _philox(counter, *_key_words(keys, ids.device)).flatten(2)[..., :count]
@@ -105,7 +106,8 @@ def uniform_sets(ids: torch.Tensor, count: int, keys: Sequence[int]) -> torch.Te
 
 def _key_words(keys: Sequence[int], device: torch.device) -> torch.Tensor:
     """Return low and high words, int64 (2, K, 1, 1), without making the host wait for a GPU."""
-    words = ([key & _MASK for key in keys], [key >> 32 for key in keys])
+    whole = [operator.index(key) for key in keys]
+    words = ([key & _MASK for key in whole], [key >> 32 for key in whole])
     return torch.tensor(words).to(device, non_blocking=True)[:, :, None, None]
 
 
@@ -113,7 +115,7 @@ def normals(ids: torch.Tensor, count: int, key: int) -> torch.Tensor:
     """Draw standard normal numbers for each sample (Box-Muller).
 
     Args:
-        ids: int64 (B,), sample ids.
+        ids: Integers (B,), sample ids.
         count: Number of values per sample.
         key: Key from `derive_key`.
 

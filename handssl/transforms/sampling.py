@@ -85,7 +85,7 @@ def number_of(view: Draw, transformation: str) -> int:
         >>> number_of(1, "blur"), number_of({"blur": 2}, "blur")
         (1, 2)
     """
-    return view if isinstance(view, int) else view[transformation]
+    return view[transformation] if isinstance(view, Mapping) else view
 
 
 def intervals_of(config: AugmentConfig, transformation: str) -> tuple[Interval, ...]:
