@@ -36,7 +36,8 @@ def nt_xent(z_a: torch.Tensor, z_b: torch.Tensor, *, temperature: float) -> torc
         Scalar.
 
     Raises:
-        InputError: Shapes differ, N < 2 over all ranks, or the temperature is not positive.
+        InputError: Shapes differ, a tensor is not floating point, N < 2 over all ranks, or the
+            temperature is not positive.
 
     Example:
         >>> z = torch.eye(2)
@@ -115,6 +116,11 @@ def _check(z_a: torch.Tensor, z_b: torch.Tensor, temperature: float) -> None:
         raise InputError(
             "nt_xent: expected two equal shapes (N, D), "
             f"got {tuple(z_a.shape)} and {tuple(z_b.shape)}"
+        )
+    if not (z_a.is_floating_point() and z_b.is_floating_point()):
+        raise InputError(
+            f"nt_xent: expected floating-point projections, got {z_a.dtype} and {z_b.dtype}; "
+            "convert them, e.g. z.float()"
         )
     if not temperature > 0:
         raise InputError(f"nt_xent: expected temperature > 0, got {temperature}")

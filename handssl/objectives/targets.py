@@ -17,7 +17,7 @@ from handssl.transforms import (
     may_regress,
     regressed_intervals,
 )
-from handssl.transforms.device_constants import constant
+from handssl.transforms.device_constants import as_floating, constant
 
 
 def relative_target(
@@ -35,7 +35,7 @@ def relative_target(
     Args:
         transformation: One of translate, rotate, scale, color_jitter, or with `ranges` a
             regressable custom one.
-        theta_a: (B, k), parameters of the first view.
+        theta_a: (B, k), parameters of the first view; integers are converted to floats.
         theta_b: (B, k), parameters of the second view.
         ranges: Interval of each of one view's parameters; default: the documented defaults.
 
@@ -60,6 +60,7 @@ def relative_target(
             f"relative_target: expected theta of shape (B, {len(intervals)}) for "
             f"{transformation}, got {tuple(theta_a.shape)} and {tuple(theta_b.shape)}"
         )
+    theta_a, theta_b = as_floating(theta_a, theta_b)
     period = constant(_PERIODS.get(transformation, (math.inf,) * len(intervals)), theta_a)
     width = constant(tuple(interval.width for interval in intervals), theta_a)
     return wrap(theta_b - theta_a, period) / width
@@ -88,6 +89,7 @@ def published_target(
         >>> round(float(published_target("rotate", a, b)), 2)
         359.0
     """
+    theta_a, theta_b = as_floating(theta_a, theta_b)
     if transformation == "rotate":
         return torch.remainder(torch.rad2deg(theta_a - theta_b), 360.0)
     if transformation == "scale":
@@ -105,6 +107,7 @@ def published_target(
 
 def wrap(difference: torch.Tensor, period: torch.Tensor) -> torch.Tensor:
     """Wrap differences to (-period / 2, period / 2]; an infinite period does not change them."""
+    difference, period = as_floating(difference, period)
     turns = torch.ceil(difference / period - 0.5)
     return torch.where(torch.isinf(period), difference, difference - turns * period.nan_to_num())
 

@@ -7,6 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from handssl.errors import InputError
+from handssl.pose.arrays import as_floats
+
 Floats = NDArray[np.float64]
 CropRule = Literal["published", "extent"]
 BOX_MARGIN = 1.25
@@ -26,6 +29,9 @@ def crop_box(uv: Floats, rule: CropRule = "published") -> tuple[Floats, float]:
     Returns:
         Centre (x, y) and side, in pixels; the side is 0 if the joints coincide.
 
+    Raises:
+        InputError: There is no joint, or the shape is wrong.
+
     Example:
         >>> crop_box(np.array([[0.0, 0.0], [8.0, 0.0]]))
         (array([4., 0.]), 10.0)
@@ -33,6 +39,9 @@ def crop_box(uv: Floats, rule: CropRule = "published") -> tuple[Floats, float]:
     Reference:
         The code published with the paper, which also rounds centre and half side down to pixels.
     """
+    uv = as_floats("uv", uv, 2)
+    if uv.ndim != 2 or not len(uv):
+        raise InputError(f"uv: expected shape (J, 2) with J >= 1, got {uv.shape}")
     if rule == "extent":
         low, high = uv.min(axis=0), uv.max(axis=0)
         return (low + high) / 2, BOX_MARGIN * float((high - low).max())

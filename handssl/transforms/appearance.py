@@ -9,15 +9,38 @@ images of the same shape in [0, 1]. None synchronises with the host.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from handssl.errors import InputError
 from handssl.randomness import derive_key, normal_fields
 from handssl.transforms.device_constants import constant
 
 LUMA = (0.299, 0.587, 0.114)
 _EPS = 1e-8
+_Rest = ParamSpec("_Rest")
+_Result = TypeVar("_Result")
+
+
+def of_floats(
+    change: Callable[Concatenate[torch.Tensor, _Rest], _Result],
+) -> Callable[Concatenate[torch.Tensor, _Rest], _Result]:
+    """Refuse integer images, on which differences would wrap and weights be rounded to 0."""
+
+    @wraps(change)
+    def checked(images: torch.Tensor, /, *args: _Rest.args, **kwargs: _Rest.kwargs) -> _Result:
+        if not images.is_floating_point():
+            raise InputError(
+                f"images: expected floating point in [0, 1], got {images.dtype}; "
+                "convert them, e.g. images.float() / 255"
+            )
+        return change(images, *args, **kwargs)
+
+    return checked
 
 
 def color_jitter(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
@@ -34,6 +57,7 @@ def color_jitter(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     return hsv_to_rgb(hue + shift, saturation, value)
 
 
+@of_floats
 def color_drop(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Return the grey image on three equal channels.
 
@@ -46,6 +70,7 @@ def color_drop(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     return grey[:, None].expand_as(images)
 
 
+@of_floats
 def rgb_to_hsv(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return hue in turns [0, 1), saturation and value in [0, 1], each (B, P, P)."""
     red, green, blue = images.unbind(1)
@@ -71,6 +96,7 @@ def hsv_to_rgb(hue: torch.Tensor, saturation: torch.Tensor, value: torch.Tensor)
     return torch.stack(channels, dim=1)
 
 
+@of_floats
 def blur(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Convolve with a Gaussian of sigma theta_0 view sides, mirrored at the border.
 
@@ -99,6 +125,7 @@ def _convolve_axis(images: torch.Tensor, weights: torch.Tensor, axis: int) -> to
     return out.transpose(0, 1).reshape(batch, channels, height, width)
 
 
+@of_floats
 def sobel(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Return the gradient magnitude of the grey image on three equal channels, clipped at 1.
 
@@ -114,6 +141,7 @@ def sobel(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     return torch.sqrt(across**2 + down**2 + _EPS).clamp(max=1.0).expand_as(images)
 
 
+@of_floats
 def noise(
     images: torch.Tensor, theta: torch.Tensor, ids: torch.Tensor, *, key: int
 ) -> torch.Tensor:
@@ -136,6 +164,7 @@ def noise_key(seed: int, epoch: int, view: int) -> int:
     return derive_key("noise", seed, epoch, view)
 
 
+@of_floats
 def cutout(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Cover a square of side theta_0 view sides centred on (theta_1, theta_2) with grey theta_3.
 

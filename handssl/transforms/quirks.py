@@ -18,7 +18,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from handssl.config import Config
 from handssl.randomness import normal_fields
-from handssl.transforms.appearance import LUMA, hsv_to_rgb, rgb_to_hsv
+from handssl.transforms.appearance import LUMA, hsv_to_rgb, of_floats, rgb_to_hsv
 
 PUBLISHED_ORDER = ("sobel", "cutout", "blur", "color_jitter", "noise", "color_drop")
 
@@ -69,6 +69,7 @@ def color_jitter(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     return hsv_to_rgb(hue * (0.505 + 0.99 * turns), saturation, value)
 
 
+@of_floats
 def sobel(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """Return the sum of both derivatives of the grey image, modulo 256 levels.
 
@@ -85,6 +86,7 @@ def sobel(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     return (torch.remainder(total, 256.0) / 255.0).expand_as(images)
 
 
+@of_floats
 def noise(
     images: torch.Tensor, theta: torch.Tensor, ids: torch.Tensor, *, key: int
 ) -> torch.Tensor:

@@ -49,3 +49,9 @@ def test_a_temperature_that_is_not_positive_is_refused(temperature):
 def test_different_shapes_are_refused_with_both_named():
     with pytest.raises(InputError, match=r"\(2, 3\) and \(3, 3\)"):
         nt_xent(torch.ones(2, 3), torch.ones(3, 3), temperature=0.5)
+
+
+def test_whole_numbers_are_refused_with_the_conversion():
+    whole = torch.eye(2, dtype=torch.int64)
+    with pytest.raises(InputError, match=r"floating-point projections, got torch.int64.*float\(\)"):
+        nt_xent(whole, whole, temperature=0.5)

@@ -7,6 +7,7 @@ import torch
 
 from handssl.errors import InputError
 from handssl.objectives import LearnedWeights, RelativeLoss, relative_target
+from handssl.objectives.targets import published_target, wrap
 from handssl.transforms import AugmentConfig, regressed_intervals
 from tests.reference import objectives as naive
 
@@ -53,6 +54,24 @@ def test_a_rotation_across_half_a_turn_takes_the_short_way():
     width = math.pi / 2
     expected = math.radians(20) / width
     assert float(relative_target("rotate", a, b)) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8])
+def test_whole_parameters_have_the_targets_of_the_equal_floats(dtype):
+    """An eighth of a turn is half the range of +-45 degrees, whatever the type of the zero."""
+    zero, eighth = torch.zeros(1, 1, dtype=dtype), torch.tensor([[math.pi / 4]])
+    assert float(relative_target("rotate", zero, eighth)) == pytest.approx(0.5)
+    assert float(relative_target("rotate", eighth, zero)) == pytest.approx(-0.5)
+    one = torch.ones(1, 1, dtype=dtype)
+    for name in ("rotate", "scale"):
+        for target in (relative_target, published_target):
+            floats = target(name, one.double(), zero.double())
+            assert float(target(name, one, zero)) == pytest.approx(float(floats), rel=1e-6)
+
+
+def test_wrapping_whole_differences_is_that_of_the_equal_floats():
+    three, period = torch.tensor([3, -3]), torch.tensor([4, 4])
+    assert wrap(three, period).tolist() == [-1.0, 1.0]
 
 
 def test_hue_wraps_at_half_a_turn_and_the_other_colour_parameters_do_not():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from handssl.errors import InputError
 from handssl.pose import crop_box
 
 
@@ -40,3 +41,16 @@ def test_the_box_moves_with_the_joints_and_grows_with_them():
         moved, grown = crop_box(3.0 * joints + 5.0, rule)
         np.testing.assert_allclose(moved, 3.0 * centre + 5.0)
         assert grown == pytest.approx(3.0 * side)
+
+
+@pytest.mark.parametrize("rule", ["published", "extent"])
+def test_the_box_of_whole_pixels_is_that_of_the_equal_floats(rule):
+    joints = _joints(3).round()
+    whole, floats = crop_box(joints.astype(np.int64), rule), crop_box(joints, rule)
+    assert whole[0].tolist() == floats[0].tolist() and whole[1] == floats[1]
+
+
+@pytest.mark.parametrize("joints", [np.zeros((0, 2)), np.zeros((21, 3)), np.zeros(2)])
+def test_a_box_of_no_joints_or_of_another_shape_is_refused(joints):
+    with pytest.raises(InputError, match="uv: expected shape"):
+        crop_box(joints)

@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from handssl.transforms import appearance
+from handssl.errors import InputError
+from handssl.transforms import appearance, quirks
 from tests.reference import augment as naive
+
+CHANGES = (
+    appearance.color_jitter,
+    appearance.color_drop,
+    appearance.blur,
+    appearance.sobel,
+    appearance.cutout,
+)
 
 
 def images(count=3, side_px=16, seed=0):
@@ -106,3 +115,19 @@ def test_color_drop_equals_the_naive_grey_level():
     x = images()
     expected = [naive.color_drop(image) for image in x.numpy()]
     assert_rows_equal(appearance.color_drop(x, torch.empty(3, 0)), expected)
+
+
+@pytest.mark.parametrize("change", [*CHANGES, quirks.color_jitter, quirks.sobel])
+def test_images_of_bytes_are_refused_and_never_computed_in_bytes(change):
+    images = torch.full((1, 3, 16, 16), 200, dtype=torch.uint8)
+    theta = torch.full((1, 4), 0.1)
+    theta = theta[:, :1] if change is appearance.blur else theta
+    with pytest.raises(InputError, match=r"floating point in \[0, 1\], got torch.uint8"):
+        change(images, theta)
+
+
+@pytest.mark.parametrize("add", [appearance.noise, quirks.noise])
+def test_noise_on_bytes_is_refused(add):
+    images = torch.full((1, 3, 16, 16), 200, dtype=torch.uint8)
+    with pytest.raises(InputError, match="floating point"):
+        add(images, torch.full((1, 1), 0.1), torch.tensor([1]), key=1)
