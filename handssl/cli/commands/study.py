@@ -136,7 +136,7 @@ def _known(source: str, storage: Path | None) -> Study | None:
 
 
 def _named(name: str) -> Study:
-    from tune_spaces import compositions, demo, objectives, paper, published, smoke
+    from tune_spaces import compositions, demo, objectives, paper, published, smoke, validity
 
     studies: dict[str, Callable[[], Study]] = {
         "compositions": compositions.study,
@@ -146,5 +146,6 @@ def _named(name: str) -> Study:
         "paper": paper.study,
         "published": published.study,
         "smoke": smoke.study,
+        "validity": validity.study,
     }
     return studies[name]()
