@@ -1,0 +1,220 @@
+"""Tables of the study `validity`: rows that need no encoder, rival objectives, forms of `mixed`.
+
+handssl study run validity --storage runs
+python benchmarks/validity.py runs benchmarks/validity.md
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from handssl.bench.environment import describe
+from handssl.bench.mixed import gradient_cosine, joined_metrics
+from handssl.data.preparation import prepared
+from handssl.ledger import Ledger
+from handssl.ledger.record import TrialRecord
+from handssl.study.study import Study
+from tune_spaces.validity import RIVALS, TOGETHER
+
+ROOT, ALIGNED = "test_median_mm", "test_aligned_median_mm"
+YARDSTICKS = ("hog ridge", "mean pose, true angle")
+MIXED = f"mixed {TOGETHER} (rotate+translate)"
+INTRODUCTION = Path(__file__).with_name("validity_text.md")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Values of a study's cells, by cell and block.
+
+    Attributes:
+        study: The study.
+        storage: Its storage.
+        records: Its finished trials and references.
+    """
+
+    study: Study
+    storage: Path
+    records: Sequence[TrialRecord]
+
+    def of(self, cell: str) -> dict[int, TrialRecord]:
+        """Return the records of a cell by block."""
+        return {one.block: one for one in self.records if one.cell == cell}
+
+    def values(self, cell: str, metric: str) -> dict[int, float]:
+        """Return a metric of a cell by block."""
+        found = self.of(cell).items()
+        return {block: one.metrics[metric] for block, one in found if metric in one.metrics}
+
+    def folder(self, record: TrialRecord) -> Path:
+        """Return the folder of a trial."""
+        return self.storage / "trials" / record.trial_id
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return the mean and the 95 % t interval; infinite for a single value."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, -np.inf, np.inf
+    half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
+    return mean, mean - half, mean + half
+
+
+def shown(values: Sequence[float]) -> str:
+    """Return a mean with its interval, as far as there is one."""
+    if not values:
+        return "–"
+    mean, low, high = interval(values)
+    return f"{mean:.1f}" if len(values) < 2 else f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def verdict(differences: Sequence[float]) -> str:
+    """Return which of two is better, by the interval of the differences of the first."""
+    mean, low, high = interval(differences)
+    word = "better" if high < 0 else "worse" if low > 0 else "undecided"
+    return f"{word} ({mean:+.1f} [{low:+.1f}, {high:+.1f}])"
+
+
+def rows(table: Table) -> list[str]:
+    """Return the table of all rows, by their error on `test`."""
+    cells = dict.fromkeys(one.cell for one in table.records)
+    order = sorted(cells, key=lambda cell: np.mean(list(table.values(cell, ROOT).values())))
+    lines = [
+        "| row | root-relative | in blocks | Procrustes-aligned | against HOG | against angle |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for cell in order:
+        root = list(table.values(cell, ROOT).values())
+        aligned = list(table.values(cell, ALIGNED).values())
+        each = " ".join(f"{value:.1f}" for value in root)
+        against = [_against(table, cell, yardstick) for yardstick in YARDSTICKS]
+        lines.append(
+            f"| {cell} | {shown(root)} | {each} | {shown(aligned)} | {' | '.join(against)} |"
+        )
+    return lines
+
+
+def _against(table: Table, cell: str, yardstick: str) -> str:
+    fixed = list(table.values(yardstick, ROOT).values())
+    values = table.values(cell, ROOT).values()
+    if len(values) < 2 or not fixed:
+        return "–"
+    return verdict([value - fixed[0] for value in values])
+
+
+def rivals(table: Table) -> list[str]:
+    """Return the paired comparison of the objectives for each transformation."""
+    lines = [
+        "| transformation | relative against contrastive, root-relative | aligned |",
+        "| --- | --- | --- |",
+    ]
+    for name in (*RIVALS, TOGETHER):
+        compared = [
+            verdict(paired(table, f"relative {name}", f"contrastive {name}", metric))
+            for metric in (ROOT, ALIGNED)
+        ]
+        lines.append(f"| {name} | {' | '.join(compared)} |")
+    return lines
+
+
+def paired(table: Table, one: str, other: str, metric: str) -> list[float]:
+    """Return the differences of two cells in the blocks that both have."""
+    first, second = table.values(one, metric), table.values(other, metric)
+    return [first[block] - second[block] for block in sorted(first.keys() & second.keys())]
+
+
+def mixed(table: Table) -> list[str]:
+    """Return the forms of `mixed` beside single objectives and joined features."""
+    lines = [
+        "| row | updates | sigma | gradient cosine | root-relative | against mixed (joint) |",
+        "| --- | --: | --- | --- | --- | --- |",
+    ]
+    forms = [one for one in dict.fromkeys(r.cell for r in table.records) if one.startswith(MIXED)]
+    singles = [f"{objective} {TOGETHER}" for objective in ("contrastive", "relative")]
+    for cell in (*forms, *singles):
+        found = list(table.of(cell).values())
+        cells = [_updates(found), _sigmas(found), _cosine(table, found)]
+        cells += [shown(list(table.values(cell, ROOT).values())), _than_joint(table, cell)]
+        lines.append(f"| {cell} | {' | '.join(cells)} |")
+    for name, settings in (("same width, PCA", ""), ("half width", " encoder.width=8")):
+        joined = _joined(table, settings)
+        base = table.values(MIXED, ROOT)
+        compared = [joined[b] - base[b] for b in sorted(joined.keys() & base.keys())]
+        text = verdict(compared) if compared else "–"
+        row = f"contrastive and relative joined, {name}, half of the updates each"
+        lines.append(f"| {row} | – | – | – | {shown(list(joined.values()))} | {text} |")
+    return lines
+
+
+def _updates(records: Sequence[TrialRecord]) -> str:
+    counts = {
+        round(r.metrics["train/encoder_views"] / r.metrics["train/views_per_step"]) for r in records
+    }
+    return "/".join(map(str, sorted(counts)))
+
+
+def _sigmas(records: Sequence[TrialRecord]) -> str:
+    names = sorted({n for r in records for n in r.metrics if n.startswith("train/sigma/")})
+    means = {n: np.mean([r.metrics[n] for r in records]) for n in names}
+    return ", ".join(f"{n.rsplit('/')[-1]} {value:.2f}" for n, value in means.items()) or "–"
+
+
+def _cosine(table: Table, records: Sequence[TrialRecord]) -> str:
+    if not any("train/sigma/contrastive" in record.metrics for record in records):
+        return "–"
+    data = prepared(table.study.data, table.storage)
+    assert data is not None
+    return shown([gradient_cosine(table.folder(record), data) for record in records])
+
+
+def _than_joint(table: Table, cell: str) -> str:
+    return "–" if cell == MIXED else verdict(paired(table, cell, MIXED, ROOT))
+
+
+def _joined(table: Table, settings: str) -> dict[int, float]:
+    """Return the error of the joined features of two encoders by block."""
+    half = table.study.pretrain.epochs // 2
+    named = [f"{o} {TOGETHER}{settings} epochs={half}" for o in ("contrastive", "relative")]
+    first, second = (table.of(cell) for cell in named)
+    data = prepared(table.study.data, table.storage)
+    assert data is not None
+    dim = 8 * table.study.pretrain.encoder.width
+    return {
+        block: joined_metrics(
+            [table.folder(first[block]), table.folder(second[block])], data, dim=dim
+        )[ROOT]
+        for block in sorted(first.keys() & second.keys())
+    }
+
+
+def main(storage: str, target: str, study: str = "validity-order") -> int:
+    """Write the tables of a finished study."""
+    ledger = Ledger.existing(Path(storage))
+    plan = ledger.studies.plan(study)
+    if plan is None:
+        sys.exit(f"{storage}: expected the study {study}; handssl study run validity first")
+    records = [one for one in ledger.all(study) if one.outcome == "completed"]
+    table = Table(Study.parse(plan["study"]), Path(storage), records)
+    blocks = ", ".join(map(str, table.study.blocks))
+    parts = [
+        INTRODUCTION.read_text(encoding="utf-8").rstrip(),
+        f"{describe()}; blocks {blocks}; errors on `test` in mm, medians, means over blocks with "
+        "95 % t intervals over seeds.",
+        "## All rows",
+        "\n".join(rows(table)),
+        "## Rival objectives, paired by block",
+        "\n".join(rivals(table)),
+        "## Forms of `mixed`",
+        "\n".join(mixed(table)),
+    ]
+    Path(target).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
