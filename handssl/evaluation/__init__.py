@@ -7,7 +7,13 @@ from handssl.evaluation.probe import (
     evaluate_probe,
     fit_probe,
 )
-from handssl.evaluation.references import mean_pose, random_encoder
+from handssl.evaluation.references import (
+    hog_ridge,
+    mean_pose,
+    mean_pose_true_angle,
+    random_encoder,
+    rgb_ridge,
+)
 from handssl.evaluation.ridge import RidgeProbe, choose_probe, ridge_path
 
 __all__ = [
@@ -18,8 +24,11 @@ __all__ = [
     "evaluate_probe",
     "extract_features",
     "fit_probe",
+    "hog_ridge",
     "mean_pose",
+    "mean_pose_true_angle",
     "random_encoder",
+    "rgb_ridge",
     "ridge_path",
     "settle_batch_norm",
 ]

@@ -43,7 +43,7 @@ def extract_features(
     Returns:
         float32 (N, dim), on the CPU.
     """
-    device = next(encoder.parameters()).device
+    device = next((weights.device for weights in encoder.parameters()), torch.device("cpu"))
     rows, buffer = [], store.buffer(min(batch, len(store)))
     with frozen(encoder):
         for indices in np.array_split(np.arange(len(store)), max(1, -(-len(store) // batch))):

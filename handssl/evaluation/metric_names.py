@@ -30,12 +30,15 @@ class Name:
 
 
 _ERROR = "primary measure: median error on `select`; for a cell its mean over blocks"
+_ALIGNED = "median error on `select` after Procrustes alignment (protocol `pa_21`)"
 _TRUST = "trust ratios of the last update, without the rate: min, median, max, share clipped"
 METRICS: tuple[Name, ...] = (
     Name(PRIMARY_METRIC, "mm", _ERROR, "trial, cell"),
     Name("mpje_mm", "mm", "mean of the same errors", "trial, cell"),
     Name("test_median_mm", "mm", "primary measure on `test`, once at the end", "trial, cell"),
     Name("test_mpje_mm", "mm", "mean of the same errors", "trial, cell"),
+    Name("aligned_median_mm", "mm", _ALIGNED, "trial, cell"),
+    Name("test_aligned_median_mm", "mm", "the same on `test`, once at the end", "trial, cell"),
     Name("diverged", "", "1 at the epoch in which a loss or gradient was not finite"),
     Name("train/loss", "", "the minimised loss"),
     Name("train/loss/<term>", "", "its terms: a transformation, `contrastive`, `uv` or `z`"),

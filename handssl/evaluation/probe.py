@@ -18,7 +18,14 @@ from handssl.evaluation.ridge import LinearProbe, choose_probe, ridge_path
 from handssl.evaluation.sgd import sgd_probes
 from handssl.evaluation.targets import as_columns, complete_hands, from_columns, pose_targets
 from handssl.objectives import PoseTarget
-from handssl.pose import OFFICIAL, PRIMARY_PROTOCOL, PROTOCOLS, PoseLabels, pose_metrics
+from handssl.pose import (
+    ALIGNED_PROTOCOL,
+    OFFICIAL,
+    PRIMARY_PROTOCOL,
+    PROTOCOLS,
+    PoseLabels,
+    pose_metrics,
+)
 
 
 class FeaturesOf(Protocol):
@@ -122,7 +129,7 @@ def _joined(first: PoseTarget, second: PoseTarget) -> PoseTarget:
 def evaluate_predictions(
     predictions: Mapping[Split, torch.Tensor], data: StudyData, *, prefix: str
 ) -> dict[str, float]:
-    """Return every protocol's statistics and the aliases of the primary metric.
+    """Return every protocol's statistics and the aliases of those that tables show.
 
     Args:
         predictions: Predicted columns (N, 63) for `select`, and at the end also for `test`.
@@ -130,8 +137,9 @@ def evaluate_predictions(
         prefix: Name of the probe.
 
     Returns:
-        `<prefix>/<protocol>/<statistic>_<unit>` and the aliases median_mm, mpje_mm on `select`;
-        under `test/` and `test_` the same on `test`, and the official protocols of the datasets.
+        `<prefix>/<protocol>/<statistic>_<unit>` and the aliases median_mm, mpje_mm and
+        aligned_median_mm on `select`; under `test/` and `test_` the same on `test`, and the
+        official protocols of the datasets.
     """
     metrics: dict[str, float] = {}
     for split, columns in predictions.items():
@@ -142,6 +150,7 @@ def evaluate_predictions(
         metrics |= {f"{head}{prefix}/{name}": value for name, value in values.items()}
         metrics[f"{alias}median_mm"] = values[f"{PRIMARY_PROTOCOL}/median_mm"]
         metrics[f"{alias}mpje_mm"] = values[f"{PRIMARY_PROTOCOL}/mean_mm"]
+        metrics[f"{alias}aligned_median_mm"] = values[f"{ALIGNED_PROTOCOL}/median_mm"]
     return metrics
 
 

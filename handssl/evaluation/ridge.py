@@ -43,7 +43,8 @@ def ridge_path(features: torch.Tensor, targets: torch.Tensor) -> list[RidgeProbe
     """Fit the probe for every lambda of the grid from one eigendecomposition.
 
     With standardised features X (N, D) and centred targets Y the weight is
-    (X'X / N + lambda I)^-1 X'Y / N, lambda = 10^e times the mean eigenvalue of X'X / N.
+    (X'X / N + lambda I)^-1 X'Y / N, lambda = 10^e times the mean eigenvalue of X'X / N. With more
+    features than samples it is computed in the equal form X' (XX' / N + lambda I)^-1 Y / N.
 
     Args:
         features: Features, (N, D).
@@ -62,15 +63,31 @@ def ridge_path(features: torch.Tensor, targets: torch.Tensor) -> list[RidgeProbe
     mean, scale = x.mean(0), x.std(0, correction=0)
     scale = torch.where(scale > 1e-12, scale, torch.ones_like(scale))
     x, intercept = (x - mean) / scale, y.mean(0)
-    values, vectors = torch.linalg.eigh(x.T @ x / len(x))
-    projected = vectors.T @ (x.T @ (y - intercept)) / len(x)
+    values, basis, coordinates = _spectrum(x, y - intercept)
     values = values.clamp(min=0.0)
-    typical = values.mean().clamp(min=1e-12)
+    typical = (values.sum() / x.shape[1]).clamp(min=1e-12)
     probes = []
     for exponent in LAMBDA_EXPONENTS:
-        weight = vectors @ (projected / (values + typical * 10.0**exponent)[:, None])
+        weight = basis @ (coordinates / (values + typical * 10.0**exponent)[:, None])
         probes.append(RidgeProbe(mean, scale, weight, intercept, exponent))
     return probes
+
+
+def _spectrum(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return eigenvalues (K,), basis (D, K) and coordinates (K, T) of the solution.
+
+    The weight for lambda is basis (coordinates / (eigenvalues + lambda)), K = min(N, D).
+
+    Args:
+        x: Standardised features, (N, D).
+        y: Centred targets, (N, T).
+    """
+    count, dim = x.shape
+    if dim <= count:
+        values, vectors = torch.linalg.eigh(x.T @ x / count)
+        return values, vectors, vectors.T @ (x.T @ y) / count
+    values, vectors = torch.linalg.eigh(x @ x.T / count)
+    return values, x.T @ vectors, vectors.T @ y / count
 
 
 class LinearProbe(Protocol):

@@ -11,6 +11,7 @@ from handssl.pose.metrics import pose_metrics
 from handssl.pose.pose25d import Pose25D, decode_2_5d, encode_2_5d, recover_root_depth
 from handssl.pose.procrustes import align_procrustes
 from handssl.pose.protocols import (
+    ALIGNED_PROTOCOL,
     F_SCORES,
     OFFICIAL,
     PRIMARY_PROTOCOL,
@@ -21,6 +22,7 @@ from handssl.pose.protocols import (
 from handssl.pose.skeleton import BONE, BONES, JOINT_COUNT, JOINT_NAMES, PARENTS, PHALANX, ROOT
 
 __all__ = [
+    "ALIGNED_PROTOCOL",
     "BONE",
     "BONES",
     "BOX_MARGIN",

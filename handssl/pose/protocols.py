@@ -12,6 +12,10 @@ Alignment = Literal["none", "root", "procrustes", "mirroring", "image"]
 PRIMARY_PROTOCOL = "root_gtroot_20"
 """Id of the protocol used for every selection; its median is the primary metric."""
 
+ALIGNED_PROTOCOL = "pa_21"
+"""Id of the protocol shown beside the primary one: after a similarity for every hand, so without
+errors of orientation and size."""
+
 SIDE_PX = 128
 """Image errors are reported for a crop box of this side, independent of the input's resolution."""
 

@@ -95,7 +95,9 @@ class Study(Config):
         cells: Cells of the only stage.
         blocks: Seeds; every cell runs once with each.
         halving: Rules by which cells that are not exempt may be stopped; None: all run to the end.
-        references: Whether to add mean pose, random encoder and supervised to every block.
+        references: Whether to add the references: supervised and random encoder in every block;
+            once mean pose, the same at the true in-plane angle, and ridges on 16 x 16 RGB pixels
+            and on HOG features.
 
     Example:
         >>> Study.parse({"name": "x", "cells": [{"composition": ["rotat"]}]})

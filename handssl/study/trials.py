@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from handssl.data.config import DataConfig
-from handssl.ledger import Ledger
+from handssl.ledger import Ledger, references
 from handssl.ledger.record import TrialRecord
+from handssl.ledger.references import UNTRAINED, Reference
 from handssl.scheduling.stage_scheduler import StageScheduler
 from handssl.study.cell import Cell
 from handssl.study.identity import trial_id
@@ -17,7 +18,7 @@ from handssl.study.study import Study
 from handssl.training.config import PretrainConfig
 from handssl.transforms import composition_name
 
-Kind = Literal["trial", "mean_pose", "random_encoder"]
+Kind = Literal["trial"] | references.Kind
 SUPERVISED = Cell(objective="supervised", exempt=True)
 
 
@@ -28,7 +29,8 @@ class PlannedTrial:
     Attributes:
         trial_id: Id of the trial, 16 hexadecimal characters.
         cell: Label of the cell, or of the reference.
-        block: Seed of the trial.
+        block: Seed of the trial; of a reference that is the same for every seed, the first one of
+            the study.
         config: Resolved configuration.
         exempt: Never stopped early.
         kind: `trial`, or the name of the reference.
@@ -131,14 +133,14 @@ class _Planner:
     def block(self, position: int, block: int) -> list[PlannedTrial]:
         exempt = self.stage.exempt(self.cells, position)
         cells = sorted(self.cells, key=lambda cell: cell.label not in exempt)
-        untrained: tuple[Kind, ...] = ()
+        untrained: list[Reference] = []
         if self._has_references:
-            untrained = ("mean_pose", "random_encoder")
+            untrained = [one for one in UNTRAINED if one.per_block or position == 0]
             cells = [SUPERVISED, *(cell for cell in cells if cell.label != SUPERVISED.label)]
             exempt |= {SUPERVISED.label}
         return [
             *(self._trial(cell, block, exempt=cell.label in exempt) for cell in cells),
-            *(self._reference(kind, block) for kind in untrained),
+            *(self._reference(one, block) for one in untrained),
         ]
 
     @property
@@ -147,11 +149,11 @@ class _Planner:
         named = [s.name for s in self.study.all_stages if s.kind != "hyperparameters"]
         return self.study.references and self.stage.name in named[:1]
 
-    def _reference(self, kind: Kind, block: int) -> PlannedTrial:
-        config = PretrainConfig(encoder=self.study.pretrain.encoder, seed=block)
-        name = trial_id(config, self.fingerprint_of(self.study.data), kind=kind)
-        label = kind.replace("_", " ")
-        return PlannedTrial(name, label, block, config, kind=kind, stage=self.stage.name)
+    def _reference(self, one: Reference, block: int) -> PlannedTrial:
+        values = self.study.pretrain.model_dump(mode="json") | {"seed": block}
+        config = PretrainConfig.parse(one.read(values))
+        name = trial_id(config, self.fingerprint_of(self.study.data), kind=one.kind)
+        return PlannedTrial(name, one.label, block, config, kind=one.kind, stage=self.stage.name)
 
     def _trial(self, cell: Cell, block: int, *, exempt: bool) -> PlannedTrial:
         config = self.study.config(cell, block)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from handssl.ledger.record import TrialRecord
+from handssl.ledger.references import reference_of
 from handssl.objectives import ObjectiveName
 from handssl.training.config import is_read
 from handssl.transforms import TRANSFORMATIONS
 
-# Settings used by each reference: the mean pose depends on the data alone.
-_REFERENCES: dict[str, tuple[str, ...]] = {"mean pose": (), "random encoder": ("encoder", "seed")}
 # The heads of each objective.
 _HEADS: dict[ObjectiveName, tuple[str, ...]] = {
     "contrastive": ("projection",),
@@ -39,8 +38,8 @@ def parameters_of(record: TrialRecord) -> dict[str, Any]:
         {'composition': ['rotate'], 'relative': {}, 'epochs': 3}
     """
     if record.objective == "reference":
-        read = _REFERENCES.get(record.cell, tuple(record.config))
-        return {name: value for name, value in record.config.items() if name in read}
+        known = reference_of(record.cell)
+        return known.read(record.config) if known else record.config
     return _of_trial(record.config, record.objective)
 
 

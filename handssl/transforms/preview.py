@@ -15,7 +15,7 @@ from handssl.errors import InputError
 from handssl.transforms.config import REGRESSABLE, AugmentConfig
 from handssl.transforms.names import TRANSFORMATIONS
 from handssl.transforms.preview_rows import STEPS, Strip, pair_strips, range_strips
-from handssl.transforms.views import MEAN, STD, ViewMaker
+from handssl.transforms.views import ViewMaker, denormalise
 from handssl.transforms.warp import move_points, view_matrix
 
 Target = Callable[[str, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -117,8 +117,7 @@ def _keypoints(
 
 def _bytes(views: torch.Tensor) -> Image:
     """Undo the normalisation and return uint8 (B, P, P, 3)."""
-    mean, std = (views.new_tensor(values)[:, None, None] for values in (MEAN, STD))
-    pixels = ((views * std + mean).clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
+    pixels = (denormalise(views) * 255.0).round().to(torch.uint8)
     return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy())
 
 

@@ -163,6 +163,12 @@ def normalise(images: torch.Tensor) -> torch.Tensor:
     return (images - mean) / std
 
 
+def denormalise(views: torch.Tensor) -> torch.Tensor:
+    """Undo `normalise`: return images in [0, 1]."""
+    mean, std = (constant(values, views)[None, :, None, None] for values in (MEAN, STD))
+    return (views * std + mean).clamp(0.0, 1.0)
+
+
 _CHANGES = {
     "color_jitter": appearance.color_jitter,
     "color_drop": appearance.color_drop,

@@ -253,14 +253,15 @@ def loss_of(fence: Fence | None) -> Callable[[], bool]:
 
 def _reference(trial: PlannedTrial, data: Path) -> dict[str, float]:
     from handssl.data.splits import StudyData
-    from handssl.evaluation.references import mean_pose, random_encoder
+    from handssl.evaluation.references import measure_reference
 
-    splits = StudyData(data)
-    if trial.kind == "mean_pose":
-        return mean_pose(splits)
     config = trial.config
-    return random_encoder(
-        config.encoder, splits, seed=trial.block, augmentation=config.augmentation
+    return measure_reference(
+        trial.kind,
+        config.encoder,
+        StudyData(data),
+        seed=trial.block,
+        augmentation=config.augmentation,
     )
 
 
