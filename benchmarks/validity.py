@@ -23,7 +23,7 @@ from handssl.study.study import Study
 from tune_spaces.validity import RIVALS, TOGETHER
 
 ROOT, ALIGNED = "test_median_mm", "test_aligned_median_mm"
-YARDSTICKS = ("hog ridge", "mean pose, true angle")
+YARDSTICKS = ("HOG ridge", "mean pose at true angle (oracle)")
 MIXED = f"mixed {TOGETHER} (rotate+translate)"
 INTRODUCTION = Path(__file__).with_name("validity_text.md")
 

@@ -123,3 +123,20 @@ def test_no_point_of_the_search_competes_with_another_and_the_plan_counts_all_ep
     assert cohorts_of(arms, study.halving.rules(study.pretrain.epochs)) == []
     work = work_of(study, plan_stages(study, lambda data: "data", {}), {})
     assert work[0].epochs == 24 * study.pretrain.epochs
+
+
+def test_the_published_recipe_starts_from_a_file_with_the_settings_of_the_code() -> None:
+    study = published.study(code=True, init="resnet18.pth")
+    assert study.name == "published-code"
+    assert study.pretrain.init.weights == "resnet18.pth"
+    assert study.pretrain.encoder.width == 64  # torchvision's
+    assert study.pretrain.augmentation.quirks.on
+    assert study.pretrain.relative.targets == "published"
+    assert study.pretrain.optimizer.masks == "published"
+    # 512 images in each of 4 passes.
+    assert study.pretrain.global_batch // study.pretrain.accumulation == 512
+    assert study.stages == published.study().stages
+    assert study.cells == published.study().cells
+    assert published.study(init="a.pth").pretrain.merged({"init": "random"}) == (
+        published.study().pretrain
+    )

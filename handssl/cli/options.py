@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -27,6 +29,24 @@ def recording(command: Command) -> Command:
     for option in reversed(_RECORDING):
         command = option(command)
     return command
+
+
+def init_option(command: Command) -> Command:
+    """Add `--init`, which is `--set pretrain.init=...` for text of any form."""
+
+    @functools.wraps(command)
+    def with_init(**values: Any) -> Any:
+        if (init := values.pop("init")) is not None:
+            values["changes"] += (f"pretrain.init={json.dumps(init)}",)
+        return command(**values)
+
+    option = click.option(
+        "--init",
+        metavar="FILE|RUN",
+        help="Initial weights of the encoder: a file of torchvision, PeCLR or handssl, or a run by "
+        "its trial id, folder or MLflow run id; default: random.",
+    )
+    return cast(Command, option(with_init))
 
 
 storage_option = click.option(

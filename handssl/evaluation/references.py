@@ -2,12 +2,15 @@
 
 *Mean pose* predicts the mean label of `probe` for every image; with the *true angle* it is turned
 to the angle of each hand, an oracle that knows one number. *RGB ridge* and *HOG ridge* are the
-ridge probe on features that nothing has learned. *Random encoder* is the block's initial network,
-with BatchNorm statistics from one pass over the pretraining images. *Supervised* is an ordinary
+ridge probe on features that nothing has learned. *Random encoder* is the block's initial network:
+random, with BatchNorm statistics from one pass over the pretraining images, or with the weights
+and statistics of the file that all arms start from. *Supervised* is an ordinary
 trial with the objective `supervised`. All but the last two are the same for every seed.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 
@@ -23,7 +26,8 @@ from handssl.evaluation.probe import (
     fit_probe,
 )
 from handssl.evaluation.targets import as_columns, complete_hands, from_columns, pose_targets
-from handssl.models import EncoderConfig, build_encoder, initialise
+from handssl.models import EncoderConfig, InitConfig, build_encoder, initialise
+from handssl.models.initial_weights import load_initial
 from handssl.objectives import PoseTarget
 from handssl.pose import BONE
 from handssl.transforms import AugmentConfig
@@ -121,7 +125,13 @@ def hog_ridge(config: EncoderConfig, data: StudyData) -> dict[str, float]:
 
 
 def random_encoder(
-    config: EncoderConfig, data: StudyData, *, seed: int, augmentation: AugmentConfig | None = None
+    config: EncoderConfig,
+    data: StudyData,
+    *,
+    seed: int,
+    augmentation: AugmentConfig | None = None,
+    init: InitConfig | None = None,
+    storage: Path | None = None,
 ) -> dict[str, float]:
     """Return the metrics of the ridge probe on the block's initial network, and its diagnostics.
 
@@ -130,6 +140,9 @@ def random_encoder(
         data: The packed splits.
         seed: The block's seed; the weights equal the initial weights of every arm of the block.
         augmentation: Ranges for the diagnostics; default: the documented ones.
+        init: Initial weights of the arms; default: random.
+        storage: Root of all results, with the weights whose digest `init` names; None: their file
+            is read.
 
     Returns:
         The metrics of `mean_pose`, every protocol under `ridge/`, and
@@ -137,7 +150,10 @@ def random_encoder(
     """
     encoder = build_encoder(config)
     initialise(encoder, seed=seed, prefix="encoder")
-    settle_batch_norm(encoder, data.store("pretrain"), view_px=config.input_px)
+    init = init or InitConfig()
+    load_initial(encoder, init, storage)
+    if init.is_random:  # weights from a file have statistics
+        settle_batch_norm(encoder, data.store("pretrain"), view_px=config.input_px)
     view_px = config.input_px
     probe, selected = fit_probe(encoder, data, view_px=view_px)
     metrics = evaluate_probe(probe, selected, encoder, data, view_px=view_px, test=True)
@@ -158,6 +174,8 @@ def measure_reference(
     *,
     seed: int,
     augmentation: AugmentConfig | None = None,
+    init: InitConfig | None = None,
+    storage: Path | None = None,
 ) -> dict[str, float]:
     """Return the metrics of a reference that is not trained.
 
@@ -167,6 +185,8 @@ def measure_reference(
         data: The packed splits.
         seed: The block's seed.
         augmentation: Ranges for the diagnostics of the random encoder.
+        init: Initial weights of the arms.
+        storage: Root of all results, with the weights that `init` names.
     """
     measures = {
         "mean_pose": lambda: mean_pose(data),
@@ -174,7 +194,7 @@ def measure_reference(
         "rgb_ridge": lambda: rgb_ridge(config, data),
         "hog_ridge": lambda: hog_ridge(config, data),
         "random_encoder": lambda: random_encoder(
-            config, data, seed=seed, augmentation=augmentation
+            config, data, seed=seed, augmentation=augmentation, init=init, storage=storage
         ),
     }
     return measures[kind]()

@@ -69,7 +69,7 @@ def resume(
     """
     folder = resolve_storage(_storage_of(name, storage))
     store = Ledger.existing(folder)
-    record = _find(Path(name).resolve().name if _is_folder(name) else name, store)
+    record = find_run(Path(name).resolve().name if _is_folder(name) else name, store)
     if record.objective == "reference":
         raise InputError(f"--resume {name}: expected a run, {record.cell} is a reference")
     file = RunFile.find(store.folder(record.trial_id))
@@ -109,7 +109,17 @@ def _storage_of(name: str, storage: Path | str | None) -> Path | str | None:
     return own
 
 
-def _find(name: str, store: Ledger) -> TrialRecord:
+def find_run(name: str, store: Ledger, *, asked: str = "--resume") -> TrialRecord:
+    """Return the record of a run.
+
+    Args:
+        name: Its trial id or the beginning of that, or the id of its MLflow run.
+        store: Ledger of the storage.
+        asked: Name of the option that names the run, for messages.
+
+    Raises:
+        InputError: No run or more than one has that name.
+    """
     records = store.all()
     exact = [record for record in records if name in (record.trial_id, record.mlflow_run_id)]
     found = exact or [record for record in records if name and record.trial_id.startswith(name)]
@@ -117,14 +127,14 @@ def _find(name: str, store: Ledger) -> TrialRecord:
         return found[0]
     if found:
         raise InputError(
-            f"--resume {name}: expected one run, {len(found)} in {store.storage} match:\n"
+            f"{asked} {name}: expected one run, {len(found)} in {store.storage} match:\n"
             + _listed(found)
         )
     there = f"it contains:\n{_listed(records)}" if records else "it contains none"
     near = nearest(name, [record.trial_id[: len(name)] for record in records])
     hint = near if near.startswith("; did") else ""  # the existing ones are listed anyway
     raise InputError(
-        f"--resume {name}: expected a trial's id or its beginning, its folder or its MLflow run "
+        f"{asked} {name}: expected a trial's id or its beginning, its folder or its MLflow run "
         f"id, found no such run in {store.storage}{hint}; {there}"
     )
 
@@ -160,7 +170,9 @@ def _known(record: TrialRecord, file: RunFile | None, given: RunConfig | None) -
 def _require_same(known: RunConfig, asked: RunConfig, trial_id: str) -> None:
     ours, theirs = (flatten(run.model_dump(mode="json")) for run in (known, asked))
     names = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
-    names = [name for name in names if name != "name"]
+    # Without a digest the current file is asked for, whatever it contains; `pretrain` checks it.
+    unread = () if theirs.get("pretrain.init.digest") else ("pretrain.init.digest",)
+    names = [name for name in names if name not in ("name", *unread)]
     if names:
         lines = [f"  {n}: {ours.get(n)} in the run, {theirs.get(n)} asked for" for n in names]
         raise InputError(

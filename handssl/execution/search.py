@@ -14,6 +14,7 @@ from handssl.errors import InputError
 from handssl.evaluation.metric_names import PRIMARY_METRIC
 from handssl.execution.api import at_cluster, runs
 from handssl.execution.datasets.resolver import DatasetResolver
+from handssl.execution.initial_weights import with_initial_weights
 from handssl.execution.storage import resolve_storage
 from handssl.ledger.record import TrialRecord
 from handssl.objectives import ObjectiveName
@@ -109,7 +110,8 @@ def search(
     searcher.set_search_properties(PRIMARY_METRIC, "min", {})
     found: list[Point] = []
     base = {"references": False, "halving": None, "stages": (), "blocks": tuple(blocks)}
-    places = DatasetResolver(study, resolve_storage(storage), on_event or _ignore)
+    folder = resolve_storage(storage)
+    places = DatasetResolver(study, folder, on_event or _ignore)
     arguments = {"storage": storage, "tracking_uri": tracking_uri}
     options = at_cluster(options, on_event or _ignore)
     with runs(options, kept=True) as run:  # one Ray for all batches
@@ -120,7 +122,7 @@ def search(
             if not batch:
                 break
             cells = _cells(fixed, batch)
-            planned = _planned(study, base, cells.values())
+            planned = with_initial_weights(_planned(study, base, cells.values()), folder)
             result = run(planned, on_event=on_event, **arguments)
             if result.interrupted:
                 break

@@ -15,6 +15,7 @@ from handssl.execution.cluster.address import resolve_address
 from handssl.execution.cluster.local_ray import ray_cluster
 from handssl.execution.cluster.version_check import require_same_everywhere
 from handssl.execution.datasets.staging import StagedDataset
+from handssl.execution.initial_weights import resolve_init
 from handssl.execution.recorder import Recorder
 from handssl.execution.result import StudyResult
 from handssl.execution.resume import require_trial
@@ -118,6 +119,8 @@ def pretrain_here(
     require_file_system(checkpoints)
     folder = resolve_storage(storage)
     with locked(folder), interruption or Interruption() as interruption:
+        init = resolve_init(run.pretrain.init, run.pretrain.encoder, folder)
+        run = run.merged({"pretrain.init": init.model_dump()})
         sweep = SingleTrialRunner(
             run.study(), folder, tracking_uri or default_tracking_uri(folder), interruption
         )

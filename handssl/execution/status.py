@@ -14,6 +14,7 @@ from handssl.data.preparation import prepared
 from handssl.data.splits import StudyData
 from handssl.errors import DataError
 from handssl.evaluation.metric_names import PRIMARY_METRIC
+from handssl.execution.initial_weights import with_initial_weights
 from handssl.execution.recorder import EPOCH_S, device_s
 from handssl.execution.stage_outcomes import choose
 from handssl.ledger import Ledger
@@ -145,6 +146,7 @@ def status(study: Study, storage: Path) -> StudyStatus:
         DataError: The ledger cannot be read.
     """
     ledger = Ledger.existing(storage)
+    study = with_initial_weights(study, storage, keep=False)
     asked = ledger.asked(study.name)
     viewer = _Viewer(extended(study, asked), storage, ledger)
     stages = tuple(viewer.stages())

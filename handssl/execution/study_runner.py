@@ -12,6 +12,7 @@ from handssl.execution.cluster.version_check import require_same_everywhere
 from handssl.execution.cluster.watch import Watch, watching
 from handssl.execution.coordination import PeerCoordinator
 from handssl.execution.datasets.resolver import DatasetResolver
+from handssl.execution.initial_weights import with_initial_weights
 from handssl.execution.recorder import FINISHED, Recorder
 from handssl.execution.result import StudyResult
 from handssl.execution.stage_outcomes import choose
@@ -53,6 +54,7 @@ def run(
     """
     folder = resolve_storage(storage)
     with locked(folder, shared=True), interruption or Interruption() as interruption:
+        study = with_initial_weights(study, folder)
         sweep = Sweep(study, folder, tracking_uri or default_tracking_uri(folder), interruption)
         sweep.options = options or ExecutionOptions()
         sweep.obey(on_event or _ignore)

@@ -68,6 +68,24 @@ class RunFile(Config):
 ERROR_FILE = "error.txt"
 
 
+def encoder_file(folder: Path) -> Path:
+    """Return the file with the encoder of a finished trial.
+
+    Args:
+        folder: The trial's folder.
+
+    Raises:
+        DataError: There is none.
+    """
+    path = folder / "encoder.safetensors"
+    if not path.is_file():
+        raise DataError(
+            f"{path}: expected the encoder of a finished trial, found none; references and stopped "
+            "trials have none"
+        )
+    return path
+
+
 def write_error(folder: Path, fence: Fence | None = None) -> None:
     """Write the traceback of the error that is being handled into a trial's folder.
 

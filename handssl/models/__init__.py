@@ -1,6 +1,6 @@
 """Encoders and heads."""
 
-from handssl.models.config import EncoderConfig, HeadConfig
+from handssl.models.config import EncoderConfig, HeadConfig, InitConfig
 from handssl.models.encoder import Encoder, encoder_name
 from handssl.models.heads import RelativeHead, mlp
 from handssl.models.initial import initialise
@@ -10,6 +10,7 @@ __all__ = [
     "Encoder",
     "EncoderConfig",
     "HeadConfig",
+    "InitConfig",
     "RelativeHead",
     "ResNet18",
     "build_encoder",

@@ -16,6 +16,7 @@ from handssl.runtime.shell_commands import command
 from handssl.study.events import OnEvent, StudyMessage
 from handssl.study.identity import NUMERICS_VERSION
 from handssl.study.study import Study
+from handssl.training.config import same_content
 
 Preregistration = dict[str, str]
 
@@ -35,6 +36,7 @@ def preregistration(study: Study, storage: Path) -> Preregistration:
     values["data"]["described"] = inspect_dataset(study.data, storage).described
     values["other_data"] = [inspect_dataset(data, storage).described for data in sets]
     values["numerics"] = NUMERICS_VERSION
+    values["pretrain"] = same_content(values["pretrain"])
     return _flat(values)
 
 

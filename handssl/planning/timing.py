@@ -18,6 +18,7 @@ import torch
 from handssl.data.config import ProceduralData
 from handssl.data.preparation import prepare
 from handssl.data.splits import StudyData
+from handssl.models import InitConfig
 from handssl.planning.trial_size import trial_size
 from handssl.training import Execution, Pretraining
 from handssl.training.config import PretrainConfig
@@ -137,7 +138,8 @@ def _fit(config: PretrainConfig, batch: int, data: StudyData) -> PretrainConfig:
     """Return the configuration with a batch that fits twice into the split, as four views need."""
     most = max(2, len(data.store("pretrain")) // 2)
     size = max(2 * config.accumulation, min(batch, config.global_batch, most))
-    return config.model_copy(update={"global_batch": size})
+    # A step takes as long from random weights.
+    return config.model_copy(update={"global_batch": size, "init": InitConfig()})
 
 
 def _run(config: PretrainConfig, data: StudyData, execution: Execution) -> Pretraining:

@@ -55,10 +55,7 @@ class Cell(Config):
         words = [self.objective, *([] if self._is_plain else [composition_name(self.composition)])]
         if self.relative_on:
             words.append(f"({composition_name(self.relative_on)})")
-        words += [
-            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
-            for name, value in sorted(self.settings.items())
-        ]
+        words += [f"{name}={_shown(value)}" for name, value in sorted(self.settings.items())]
         return " ".join([*words, *([f"on {data_name(self.data)}"] if self.data else [])])
 
     @property
@@ -106,6 +103,12 @@ class Cell(Config):
             pure = "relative" if chosen else "contrastive"
             self.__dict__.update(objective=pure, relative_on=())
         return self
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict) and "digest" in value:  # resolved initial weights
+        return value.get("weights") or value["digest"] or "random"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def data_name(data: DataConfig) -> str:

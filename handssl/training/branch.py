@@ -17,7 +17,7 @@ from handssl.runtime.fencing import Fence
 from handssl.training.checkpoints import RunState
 from handssl.training.checkpoints.reading import read
 from handssl.training.checkpoints.writing import write_whole
-from handssl.training.config import PretrainConfig
+from handssl.training.config import PretrainConfig, same_content
 
 CONSTANT = "constant.ckpt"
 StepsUntil = Callable[[int], int]
@@ -48,7 +48,10 @@ def is_shorter(one: dict[str, object], other: dict[str, object]) -> bool:
         >>> is_shorter({"epochs": 10, "seed": 1}, {"epochs": 20, "seed": 1})
         True
     """
-    without = [{k: v for k, v in config.items() if k != "epochs"} for config in (one, other)]
+    without = [
+        {name: value for name, value in same_content(config).items() if name != "epochs"}
+        for config in (one, other)
+    ]
     return without[0] == without[1] and int(str(one["epochs"])) < int(str(other["epochs"]))
 
 

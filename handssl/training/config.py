@@ -14,7 +14,8 @@ from pydantic import (
 
 from handssl.config import Config
 from handssl.errors import InputError
-from handssl.models import EncoderConfig, HeadConfig
+from handssl.models import EncoderConfig, HeadConfig, InitConfig
+from handssl.models.config import WrittenInit
 from handssl.objectives import (
     EquivariantConfig,
     MixedPairs,
@@ -55,6 +56,7 @@ class PretrainConfig(Config):
             statistics, so this changes the experiment; for batches that do not fit otherwise.
         batch_norm: Statistics of the global batch (`global`), or of each worker's rows (`local`),
             which makes the result depend on the number of workers.
+        init: Initial weights of the encoder: `random`, a file or a run.
     """
 
     # Before all fields that name transformations: it defines the names of custom ones.
@@ -74,6 +76,7 @@ class PretrainConfig(Config):
     accumulation: Annotated[int, Field(ge=1, le=1024)] = 1
     batch_norm: Literal["global", "local"] = "global"
     encoder: EncoderConfig = EncoderConfig()
+    init: WrittenInit = InitConfig()
     heads: HeadConfig = HeadConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
 
@@ -159,7 +162,8 @@ class PretrainConfig(Config):
     def canonical(self) -> Self:
         """Return the configuration with defaults for every option that its objective does not use.
 
-        Equivalent configurations become equal.
+        Equivalent configurations become equal. Initial weights are their digest: where they lay,
+        `init.weights`, is left out, so moving a file changes no identity.
 
         Example:
             >>> PretrainConfig(mixed="split").canonical() == PretrainConfig()
@@ -168,7 +172,20 @@ class PretrainConfig(Config):
         values = self.model_dump()
         for name in set().union(*_READ.values()) - _READ[self.objective]:
             del values[name]
-        return self.parse(values)
+        return self.parse({**values, "init": self.init.content().model_dump()})
+
+
+def same_content(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a resolved configuration without the place of its initial weights.
+
+    Example:
+        >>> one = {"init": {"weights": "a.pth", "digest": "0" * 32}, "seed": 1}
+        >>> same_content(one)["init"]["weights"]
+        ''
+    """
+    if "init" not in values:
+        return values
+    return {**values, "init": InitConfig.parse(values["init"]).content().model_dump()}
 
 
 # Options that only some objectives use.

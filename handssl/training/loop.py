@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from handssl.distributed import (
 from handssl.errors import InterruptedStudyError
 from handssl.evaluation.targets import pose_targets
 from handssl.models import initialise
+from handssl.models.initial_weights import load_initial
 from handssl.objectives import Losses, Supervised, project
 from handssl.optim import build, decay_groups, lr_factor, peak_lr, trust_metrics
 from handssl.training.config import PretrainConfig
@@ -52,6 +54,8 @@ class Pretraining:
         config: The resolved configuration.
         data: Packed splits; only the supervised objective reads `probe` labels.
         execution: Execution settings.
+        storage: Root of all results, with the initial weights whose digest the configuration
+            names; None: their file is read.
 
     Raises:
         InputError: The split is smaller than one batch, a rank would have no rows, views would
@@ -59,7 +63,12 @@ class Pretraining:
     """
 
     def __init__(
-        self, config: PretrainConfig, data: StudyData, execution: Execution | None = None
+        self,
+        config: PretrainConfig,
+        data: StudyData,
+        execution: Execution | None = None,
+        *,
+        storage: Path | None = None,
     ) -> None:
         execution = execution or Execution(device="cpu")
         self.config, self.device = config, execution.torch_device()
@@ -67,6 +76,7 @@ class Pretraining:
         self.encoder, self.objective = networks(config)
         self.network = Network(self.encoder, self.objective, execution.precision_on(self.device))
         initialise(self.network, seed=config.seed)
+        load_initial(self.encoder, config.init, storage)
         if isinstance(self.objective, Supervised):
             self.objective.standardise(pose_targets(data.store("probe")))
         self.store = self._crops_of(data.store(self.objective.split), execution)

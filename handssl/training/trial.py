@@ -18,7 +18,7 @@ from handssl.training.branch import branch_state, constant_steps, keep_constant
 from handssl.training.checkpoints import CheckpointFolder, RunState
 from handssl.training.checkpoints.reading import other_version
 from handssl.training.checkpoints.writing import remove_orphans
-from handssl.training.config import PretrainConfig
+from handssl.training.config import PretrainConfig, same_content
 from handssl.training.contrastive_slack import warn_if_trivial
 from handssl.training.execution import Execution
 from handssl.training.loop import MustStop, OnStep, Pretraining
@@ -51,7 +51,8 @@ class Trial:
     Args:
         config: The resolved configuration.
         data: Folder of the packed splits.
-        folder: Folder of the trial's files.
+        folder: Folder of the trial's files, `trials/<id>` of the storage, which also has the
+            initial weights whose digest the configuration names.
         execution: Execution settings.
         warm_start: Folder of the same run with fewer epochs: a trial without a checkpoint continues
             from there, from the last state before the decay of the learning rate.
@@ -75,7 +76,8 @@ class Trial:
         self.config, self.folder, self._warm_start = config, folder, warm_start
         self._fence = fence
         self._data = StudyData(data)
-        self._pretraining = Pretraining(config, self._data, execution)
+        storage = folder.absolute().parent.parent
+        self._pretraining = Pretraining(config, self._data, execution, storage=storage)
         self._stride = diagnosis_stride(
             self._pretraining.steps_per_epoch * self._pretraining.views_per_step
         )
@@ -183,8 +185,8 @@ class Trial:
         return self._continue(state)
 
     def _require_mine(self, state: RunState) -> None:
-        mine = (self.config.model_dump(mode="json"), self._data.fingerprint)
-        if (state.configuration, state.fingerprint) != mine:
+        mine = (same_content(self.config.model_dump(mode="json")), self._data.fingerprint)
+        if (same_content(state.configuration), state.fingerprint) != mine:
             raise DataError(
                 f"{self._checkpoints.path}: expected checkpoints of this configuration and data, "
                 "found some of another; use another folder or remove this one"

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from handssl.cli.options import parse_changes, parse_size, recording
+from handssl.cli.options import init_option, parse_changes, parse_size, recording
 from handssl.errors import InputError
 
 
@@ -45,6 +45,7 @@ from handssl.errors import InputError
 @click.option("--keep-bytes", metavar="SIZE", help="Delete older ones beyond this sum, e.g. 2GB.")
 @click.option("--resume", "resumed", metavar="RUN", help="Trial id, its folder, or MLflow run id.")
 @recording
+@init_option
 @click.option("--quiet", "-q", is_flag=True, help="Nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout, one per event.")
 def pretrain(
@@ -76,6 +77,7 @@ def pretrain(
     Examples:
       handssl pretrain run.yaml --storage runs/rotate
       handssl pretrain --set pretrain.composition=[rotate] --set pretrain.epochs=20
+      handssl pretrain run.yaml --init resnet18.pth
       handssl pretrain run.yaml --workers 4 --time 23:30 --checkpoints s3://bucket/rotate
       handssl pretrain --resume 4f1c --storage runs/rotate
     """  # noqa: D301  (click's mark for a block it must not wrap)

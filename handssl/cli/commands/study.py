@@ -14,7 +14,7 @@ from handssl.cli.commands.study_control import VERBS
 from handssl.cli.commands.study_plan import plan_study
 from handssl.cli.commands.study_simulate import simulate_study
 from handssl.cli.execution_options import execution_options
-from handssl.cli.options import Group, parse_changes, running
+from handssl.cli.options import Group, init_option, parse_changes, running
 from handssl.config import nearest
 from handssl.errors import InputError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     *("compositions", "demo", "demo-small", "demo-order", "demo-compositions"),
-    *("objectives", "paper", "published", "smoke"),
+    *("objectives", "paper", "published", "published-code", "smoke"),
 )
 
 
@@ -36,6 +36,7 @@ def study() -> None:
 @study.command("run")
 @click.argument("source", metavar="STUDY")
 @running
+@init_option
 @execution_options
 @click.option("--outcome", type=click.Path(path_type=Path), hidden=True)  # used by the service
 def run_study(
@@ -52,13 +53,15 @@ def run_study(
     """Run STUDY, a YAML file or the name of a built-in study.
 
     objectives is Sec. 4.2 of the paper, compositions 4.2 and 4.3, paper all of it, published its
-    15 + 15 compositions; demo, demo-order and demo-compositions are small, smoke takes seconds.
+    15 + 15 compositions, published-code the same as its code has it (with --init, from ImageNet);
+    demo, demo-order and demo-compositions are small, smoke takes seconds.
     Trials finished by an earlier run, of this or another study, are not run again.
 
     \b
     Examples:
       handssl study run mine.yaml --storage runs/mine
       handssl study run objectives --set pretrain.epochs=20 --set blocks=[1,2,3]
+      handssl study run published-code --init resnet18.pth
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.cli.views.study_run import execute
     from handssl.execution.supervision.outcome_file import telling
@@ -145,6 +148,7 @@ def _named(name: str) -> Study:
         "objectives": objectives.study,
         "paper": paper.study,
         "published": published.study,
+        "published-code": partial(published.study, code=True),
         "smoke": smoke.study,
         "validity": validity.study,
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from handssl.cli.options import storage_option, study_command
+from handssl.cli.options import init_option, storage_option, study_command
 
 
 @click.command("plan")
@@ -20,6 +20,7 @@ from handssl.cli.options import storage_option, study_command
     metavar="KEY=VALUE",
     help="Change one value, e.g. --set pretrain.epochs=4; may be repeated.",
 )
+@init_option
 @click.option("--cells", is_flag=True, help="List the cells of every stage.")
 @click.option("--no-measure", is_flag=True, help="Measure no steps; estimate no time.")
 @click.option(
@@ -62,12 +63,15 @@ def plan_study(
     from handssl.cli.options import parse_changes
     from handssl.cli.views.plan import print_plan
     from handssl.cli.views.terminal import progress_bar
+    from handssl.execution.initial_weights import with_initial_weights
     from handssl.execution.storage import resolve_storage
     from handssl.planning.document import document
     from handssl.planning.study_plan import StudyPlan
 
-    planned = load_study(source, storage).merged(parse_changes(changes))
-    plan = StudyPlan(planned, resolve_storage(storage), sd_mm=sd_mm)
+    folder = resolve_storage(storage)
+    written = load_study(source, storage).merged(parse_changes(changes))
+    planned = with_initial_weights(written, folder, keep=False)
+    plan = StudyPlan(planned, folder, sd_mm=sd_mm)
     if not no_measure:
         with progress_bar("measuring cells", quiet=quiet) as on_progress:
             plan.measure(budget_s=measure_s, on_progress=on_progress)

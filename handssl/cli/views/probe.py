@@ -16,7 +16,7 @@ from handssl.data.sample import Split
 from handssl.data.splits import StudyData
 from handssl.data.store import PackedSplit
 from handssl.data.stores import find_store, named_store
-from handssl.errors import DataError, InputError
+from handssl.errors import InputError
 from handssl.evaluation.config import ProbeConfig, probe_id
 from handssl.evaluation.feature_cache import FeatureCache
 from handssl.evaluation.freihand_export import (
@@ -26,6 +26,7 @@ from handssl.evaluation.freihand_export import (
 )
 from handssl.evaluation.probe import crop_pixels, fit_probe, protocol_metrics
 from handssl.evaluation.targets import from_columns
+from handssl.execution.trial_files import encoder_file
 from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
 from handssl.models import build_encoder
@@ -80,7 +81,7 @@ def probe_trial(
     config = config or ProbeConfig()
     trained = PretrainConfig.parse(record.config)
     encoder = build_encoder(trained.encoder)
-    load_weights(encoder, _weights(ledger.folder(record.trial_id)))
+    load_weights(encoder, encoder_file(ledger.folder(record.trial_id)))
     view_px = trained.encoder.input_px
     features_of = FeatureCache(storage / "features")
     fitted, _ = fit_probe(encoder, data, view_px=view_px, config=config, features_of=features_of)
@@ -160,16 +161,6 @@ def _record(name: str, store: Ledger) -> TrialRecord:
         f"trial {name!r}: expected the start of one trial's id in {store.storage}, found "
         f"{len(found)} matching ones{hint}"
     )
-
-
-def _weights(folder: Path) -> Path:
-    path = folder / "encoder.safetensors"
-    if not path.is_file():
-        raise DataError(
-            f"{path}: expected the encoder of a finished trial, found none; references and stopped "
-            "trials have none"
-        )
-    return path
 
 
 def _folder(record: TrialRecord, storage: Path) -> Path:

@@ -183,7 +183,8 @@ def trial_results(
     options = options or ExecutionOptions()
     taken = [] if notices is None else notices
     if trial.kind != "trial":
-        yield 0, _reference(trial, folder_here(data, lambda text: taken.append((text, 0))))
+        here = folder_here(data, lambda text: taken.append((text, 0)))
+        yield 0, _reference(trial, here, folder.absolute().parent.parent)
     elif options.workers == 1:
         from handssl.training import Trial
 
@@ -251,7 +252,7 @@ def loss_of(fence: Fence | None) -> Callable[[], bool]:
     return is_lost
 
 
-def _reference(trial: PlannedTrial, data: Path) -> dict[str, float]:
+def _reference(trial: PlannedTrial, data: Path, storage: Path) -> dict[str, float]:
     from handssl.data.splits import StudyData
     from handssl.evaluation.references import measure_reference
 
@@ -262,6 +263,8 @@ def _reference(trial: PlannedTrial, data: Path) -> dict[str, float]:
         StudyData(data),
         seed=trial.block,
         augmentation=config.augmentation,
+        init=config.init,
+        storage=storage,
     )
 
 
