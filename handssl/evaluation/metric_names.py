@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from handssl.pose import ALIGNED_PROTOCOL
+
 # The measure that trials are compared by: median error on `select`, in mm.
 PRIMARY_METRIC = "median_mm"
+# The measure shown beside it: the same after Procrustes alignment, without orientation and size.
+ALIGNED_METRIC = "aligned_median_mm"
 # A placeholder in a pattern, which stands for one part between slashes or a word.
 _PLACEHOLDER = re.compile(r"<[a-z ]+>")
 
@@ -30,15 +35,15 @@ class Name:
 
 
 _ERROR = "primary measure: median error on `select`; for a cell its mean over blocks"
-_ALIGNED = "median error on `select` after Procrustes alignment (protocol `pa_21`)"
+_ALIGNED = f"median error on `select` after Procrustes alignment (`{ALIGNED_PROTOCOL}`)"
 _TRUST = "trust ratios of the last update, without the rate: min, median, max, share clipped"
 METRICS: tuple[Name, ...] = (
     Name(PRIMARY_METRIC, "mm", _ERROR, "trial, cell"),
     Name("mpje_mm", "mm", "mean of the same errors", "trial, cell"),
     Name("test_median_mm", "mm", "primary measure on `test`, once at the end", "trial, cell"),
     Name("test_mpje_mm", "mm", "mean of the same errors", "trial, cell"),
-    Name("aligned_median_mm", "mm", _ALIGNED, "trial, cell"),
-    Name("test_aligned_median_mm", "mm", "the same on `test`, once at the end", "trial, cell"),
+    Name(ALIGNED_METRIC, "mm", _ALIGNED, "trial, cell"),
+    Name(f"test_{ALIGNED_METRIC}", "mm", "the same on `test`, once at the end", "trial, cell"),
     Name("diverged", "", "1 at the epoch in which a loss or gradient was not finite"),
     Name("train/loss", "", "the minimised loss"),
     Name("train/loss/<term>", "", "its terms: a transformation, `contrastive`, `uv` or `z`"),
@@ -76,6 +81,26 @@ def name_of(metric: str) -> Name | None:
         ('train/loss/<term>', None)
     """
     return next((name for name in METRICS if _expression(name.pattern).fullmatch(metric)), None)
+
+
+def aligned_mm(metrics: Mapping[str, float], *, test: bool = False) -> float | None:
+    """Return the median error after Procrustes alignment in mm; None if it was not measured.
+
+    Args:
+        metrics: Metrics of a trial or a reference.
+        test: Whether to return that on `test` instead of `select`.
+
+    Example:
+        >>> aligned_mm({"aligned_median_mm": 27.5}), aligned_mm({"ridge/pa_21/median_mm": 28.0})
+        (27.5, 28.0)
+    """
+    name = f"test_{ALIGNED_METRIC}" if test else ALIGNED_METRIC
+    if name in metrics:
+        return metrics[name]
+    # Results of handssl 0.1 have it under its protocol alone, after the name of the probe.
+    parts = ["test"] * test + ["[^/]+", ALIGNED_PROTOCOL, "median_mm"]
+    pattern = re.compile("/".join(parts))
+    return next((value for one, value in metrics.items() if pattern.fullmatch(one)), None)
 
 
 def markdown() -> str:

@@ -13,7 +13,10 @@ from handssl.study.study import Study
 if TYPE_CHECKING:
     import pandas as pd
 
-METRICS = ("median_mm", "mpje_mm", "test_median_mm", "test_mpje_mm")
+METRICS = (
+    *("median_mm", "aligned_median_mm", "mpje_mm"),
+    *("test_median_mm", "test_aligned_median_mm", "test_mpje_mm"),
+)
 
 
 @dataclass(frozen=True)

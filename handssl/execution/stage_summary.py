@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 
 import yaml
 
-from handssl.evaluation.metric_names import PRIMARY_METRIC
+from handssl.evaluation.metric_names import ALIGNED_METRIC, PRIMARY_METRIC
 from handssl.execution.recorder import FINISHED
 from handssl.execution.stage_outcomes import Records, compared_means, judged
 from handssl.ledger import Ledger
@@ -21,7 +21,11 @@ from handssl.study.study import Study
 from handssl.study.trials import PlannedTrial
 from handssl.tracking.stage_view import CellRow, StageView
 
-_MEASURES = (PRIMARY_METRIC, "mpje_mm", "test_median_mm", "test_mpje_mm")
+_MEASURES = tuple(
+    f"{split}{name}"
+    for split in ("", "test_")
+    for name in (PRIMARY_METRIC, ALIGNED_METRIC, "mpje_mm")
+)
 _OVER = (*FINISHED, "failed", "cancelled")
 _PLAN = ("trial_id", "cell", "composition", "objective", "block", "epochs", "exempt", "kind")
 

@@ -12,11 +12,13 @@ from handssl.report.sections import Section
 MISSING = "–"
 EARLY_TITLE = "ended early, so not ranked"
 UNITS = (
-    "Errors in mm, root-relative, 20 joints. Median and MPJE on select, by which cells are ranked; "
-    "references have no rank."
+    "Errors in mm. Median and MPJE: root-relative, 20 joints; PA: median after Procrustes "
+    "alignment, 21 joints. Cells are ranked by the median on select; references have no rank."
 )
-_NUMBERS = ("median", "MPJE", "test median", "test MPJE")
+_NUMBERS = ("median", "PA", "MPJE", "test median", "test PA", "test MPJE")
 NUMERIC = ("#", "epoch", *_NUMBERS)
+WIDE_ONLY = ("MPJE", "test MPJE")
+"""Columns that the terminal has no room for."""
 _LISTED_BLOCKS = 5
 # From the least to the most important for a cell.
 _OUTCOMES = ("running", "stopped", "cancelled", "diverged", "failed")
@@ -68,7 +70,7 @@ def lay_out(section: Section) -> Layout:
         >>> from handssl.report.sections import sections
         >>> row = Row("contrastive blur", "blur", "contrastive", 1, "completed", 6, 6, 80.04)
         >>> lay_out(sections([row])[0]).finished[0].cells
-        ('1', 'blur', 'contrastive', '80.0', '–', '–', '–', '6/6', 'completed')
+        ('1', 'blur', 'contrastive', '80.0', '–', '–', '–', '–', '–', '6/6', 'completed')
     """
     ranking = section.ranking
     several, per_block = len(ranking.blocks) > 1, _block_title(ranking.blocks)

@@ -232,7 +232,14 @@ def _planned_row(one: TrialStatus, record: TrialRecord, history: list[EpochMetri
     outcome: Outcome = one.state if one.state in get_args(Outcome) else "running"  # type: ignore[assignment]
     data = data_name(trial.data) if trial.data else ""
     row = row_of(record, history)
-    return replace(row, label=trial.cell, outcome=outcome, data=data, epochs=trial.epochs)
+    return replace(
+        row,
+        label=trial.cell,
+        block=trial.block,
+        outcome=outcome,
+        data=data,
+        epochs=trial.epochs,
+    )
 
 
 def _others(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from handssl.ledger.record import EpochMetrics, Outcome, TrialRecord
 
-Measure = Literal["median_mm", "mpje_mm", "test_median_mm", "test_mpje_mm"]
-MEASURES: tuple[Measure, ...] = ("median_mm", "mpje_mm", "test_median_mm", "test_mpje_mm")
+Measure = Literal[
+    "median_mm", "aligned_mm", "mpje_mm", "test_median_mm", "test_aligned_mm", "test_mpje_mm"
+]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
 REFERENCE_OBJECTIVES = ("reference", "supervised")
 
 
@@ -29,7 +31,9 @@ class Row:
         mpje_mm: Mean of the same errors, in mm.
         test_median_mm: Primary metric on `test`, in mm; only for finished trials.
         test_mpje_mm: Mean of the same errors, in mm.
-        kind: `reference` for mean pose, random encoder and supervised, else `trial`.
+        aligned_mm: Median error on `select` after Procrustes alignment, in mm.
+        test_aligned_mm: The same on `test`, in mm.
+        kind: `reference` for supervised and for what is not trained, else `trial`.
         curve: (epoch, median on `select` in mm), ordered by epoch.
         stage: Name of the stage that contains it.
         stage_kind: Kind of that stage; empty if unknown.
@@ -49,6 +53,8 @@ class Row:
     mpje_mm: float | None = None
     test_median_mm: float | None = None
     test_mpje_mm: float | None = None
+    aligned_mm: float | None = None
+    test_aligned_mm: float | None = None
     kind: Literal["trial", "reference"] = "trial"
     curve: tuple[tuple[int, float], ...] = ()
     stage: str = ""
@@ -86,6 +92,9 @@ def row_of(record: TrialRecord, history: Sequence[EpochMetrics] = ()) -> Row:
         >>> row_of(record).finished
         True
     """
+    # Imported here, because it imports torch, which a page does not need.
+    from handssl.evaluation.metric_names import aligned_mm
+
     curve = ((entry.epoch, entry.metrics.get("median_mm")) for entry in history if entry.epoch)
     is_reference = record.objective in REFERENCE_OBJECTIVES
     return Row(
@@ -100,6 +109,8 @@ def row_of(record: TrialRecord, history: Sequence[EpochMetrics] = ()) -> Row:
         mpje_mm=record.metrics.get("mpje_mm"),
         test_median_mm=record.metrics.get("test_median_mm"),
         test_mpje_mm=record.metrics.get("test_mpje_mm"),
+        aligned_mm=aligned_mm(record.metrics),
+        test_aligned_mm=aligned_mm(record.metrics, test=True),
         kind="reference" if is_reference else "trial",
         curve=tuple((epoch, value) for epoch, value in curve if value is not None),
         stage=record.stage,

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+from handssl.ledger.references import SUPERVISED, reference_of
 from handssl.report.ranking import Ranking, rank
 from handssl.report.rows import Row
 
 SEARCH = "hyperparameters"
 # Their cells are points of a search, or the best cells of an earlier stage again.
 _NO_CHOICE_OF_CELLS = (SEARCH, "cross_dataset", "supervised")
-# References that every block has once, in whichever stage comes first.
-_REFERENCES = ("mean pose", "random encoder", "supervised")
 
 
 class _Key(NamedTuple):
@@ -82,16 +81,20 @@ def sections(rows: Iterable[Row]) -> tuple[Section, ...]:
     keys = _ordered([_key(row) for row in unshared])
     if not keys:  # only references so far
         keys = [_key(row)._replace(epochs=0) for row in shared[:1]]
-    usual = _usual_epochs(unshared)
-    return tuple(
-        Section(
-            title=_title(key, keys) if len(keys) > 1 else "",
-            stage=key.stage,
-            stage_kind=key.kind,
-            rows=_once([*_references(shared, key), *(row for row in unshared if _key(row) == key)]),
-            main=key.compares and key.epochs == usual,
-        )
-        for key in keys
+    return tuple(_section(key, keys, shared, unshared) for key in keys)
+
+
+def _section(
+    key: _Key, keys: Sequence[_Key], shared: Sequence[Row], unshared: Sequence[Row]
+) -> Section:
+    own = [row for row in unshared if _key(row) == key]
+    blocks = sorted({row.block for row in own})
+    return Section(
+        title=_title(key, keys) if len(keys) > 1 else "",
+        stage=key.stage,
+        stage_kind=key.kind,
+        rows=_once([*_references(shared, key, blocks), *own]),
+        main=key.compares and key.epochs == _usual_epochs(unshared),
     )
 
 
@@ -101,7 +104,9 @@ def main_sections(rows: Iterable[Row]) -> tuple[Section, ...]:
 
 
 def _is_shared(row: Row) -> bool:
-    return row.kind == "reference" and row.label in _REFERENCES and not row.data
+    """Whether it is a reference of the study, which is in whichever stage comes first."""
+    known = row.label == SUPERVISED or reference_of(row.label) is not None
+    return row.kind == "reference" and known and not row.data
 
 
 def _key(row: Row) -> _Key:
@@ -122,11 +127,28 @@ def _usual_epochs(rows: Sequence[Row]) -> int:
     return max(counts, key=lambda epochs: (counts[epochs], epochs), default=0)
 
 
-def _references(shared: Sequence[Row], key: _Key) -> list[Row]:
+def _references(shared: Sequence[Row], key: _Key, blocks: Sequence[int]) -> list[Row]:
     if key.data or key.kind == SEARCH:
         return []
     fit = (0, key.epochs) if key.epochs else {row.epochs for row in shared}
-    return [r for r in shared if r.epochs in fit and (r.planned or not key.planned)]
+    found = [r for r in shared if r.epochs in fit and (r.planned or not key.planned)]
+    return _in_all_blocks(found, blocks) if blocks else found
+
+
+def _in_all_blocks(rows: Sequence[Row], blocks: Sequence[int]) -> list[Row]:
+    """Return the references, those that are computed once for all blocks as a row of each block."""
+    found: list[Row] = []
+    shared: dict[str, dict[int, Row]] = {}
+    for row in rows:
+        known = reference_of(row.label)
+        if known is None or known.per_block:
+            found.append(row)
+        else:
+            shared.setdefault(row.label, {})[row.block] = row
+    for own in shared.values():
+        first = next(iter(own.values()))
+        found += [own.get(block, replace(first, block=block)) for block in blocks]
+    return found
 
 
 def _once(rows: Sequence[Row]) -> tuple[Row, ...]:

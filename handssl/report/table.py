@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from handssl.report.layout import EARLY_TITLE, NUMERIC, UNITS, Layout, Line, lay_out
+from handssl.report.layout import EARLY_TITLE, NUMERIC, UNITS, WIDE_ONLY, Layout, Line, lay_out
 from handssl.report.rows import Row
 from handssl.report.sections import sections
 
+_NAMES = ("#", "cell", "objective")
+# Narrower terminals get the columns in several tables.
+_WIDE = 76
 _STYLE = {
     "stopped": "yellow",
     "cancelled": "magenta",
@@ -24,7 +28,7 @@ _STYLE = {
 
 
 def terminal_table(rows: Iterable[Row]) -> RenderableType:
-    """Return the tables for a rich console; they fit 80 columns.
+    """Return the tables for a rich console; they fit 80 columns, so without MPJE.
 
     With several blocks a second table below shows the values of each block.
 
@@ -39,18 +43,31 @@ def terminal_table(rows: Iterable[Row]) -> RenderableType:
         if layout.title:
             between = [""] if parts else []
             parts += [*between, Text(layout.title, style="bold"), ""]
-        parts += _rich_tables(layout)
+        parts.append(_Tables(layout))
         if layout.note and len(layouts) > 1:
             parts += ["", Text(layout.note, style="dim")]
     notes = [UNITS, *(layout.note for layout in layouts if len(layouts) == 1)]
     return Group(*parts, "", Text(" ".join(filter(None, notes)), style="dim"))
 
 
-def _rich_tables(layout: Layout) -> Iterator[RenderableType]:
-    yield _rich_table(layout, [t for t in layout.columns if t != layout.per_block])
-    if layout.per_block:
-        yield ""
-        yield _rich_table(layout, ("#", "cell", "objective", layout.per_block))
+@dataclass(frozen=True)
+class _Tables:
+    """The table of a section, divided where the terminal is too narrow for all of its columns."""
+
+    layout: Layout
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for number, titles in enumerate(self._parts(options.max_width)):
+            yield from [""] if number else []
+            yield _rich_table(self.layout, titles)
+
+    def _parts(self, width: int) -> list[Sequence[str]]:
+        apart = {*WIDE_ONLY, self.layout.per_block}
+        whole = [title for title in self.layout.columns if title not in apart]
+        tests = [title for title in whole if title.startswith("test ")]
+        rest = [title for title in whole if title not in (*tests, "epoch", "outcome")]
+        blocks = [(*_NAMES, self.layout.per_block)] if self.layout.per_block else []
+        return [whole, *blocks] if width >= _WIDE else [rest, (*_NAMES, *tests), *blocks]
 
 
 def _rich_table(layout: Layout, titles: Sequence[str]) -> Table:
@@ -63,7 +80,7 @@ def _rich_table(layout: Layout, titles: Sequence[str]) -> Table:
         table.add_column(
             title.replace("test ", "test\n"),
             justify=justify,
-            no_wrap=title != "cell",
+            no_wrap=title not in ("cell", layout.per_block),
             overflow="fold",
         )
     for line in layout.finished:
@@ -86,7 +103,7 @@ def markdown_table(rows: Iterable[Row]) -> str:
     Example:
         >>> row = Row("contrastive blur", "blur", "contrastive", 1, "completed", 6, 6, 80.04)
         >>> print(markdown_table([row]).splitlines()[2])
-        | 1 | blur | contrastive | 80.0 | – | – | – | 6/6 | completed |
+        | 1 | blur | contrastive | 80.0 | – | – | – | – | – | 6/6 | completed |
     """
     layouts = [lay_out(section) for section in sections(rows)]
     parts = []

@@ -19,7 +19,10 @@ from handssl.tracking.mlflow_client import open_client
 _VIEW_TAG, VIEW = "mlflow.sharedViewState.", "handssl-compare"
 _SHOWN = "compare"
 REFERENCES = ("reference", "supervised")
-_METRICS = ("median_mm", "median_mm_sd", "mpje_mm", "test_median_mm", "test_mpje_mm")
+_METRICS = (
+    *("median_mm", "median_mm_sd", "aligned_median_mm", "mpje_mm"),
+    *("test_median_mm", "test_aligned_median_mm", "test_mpje_mm"),
+)
 _TAGS = ("objective", "composition", "blocks", "outcomes")
 
 

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from handssl.execution import study_runner
 from handssl.execution.datasets import resolver
 from handssl.execution.result import StudyResult
+from handssl.ledger.references import UNTRAINED
 from handssl.study.events import EpochEnded, Event, Planned, Started, Tick
 from handssl.study.study import Study
 
@@ -76,10 +77,11 @@ def test_the_table_holds_every_cell_and_reference_with_the_primary_measures(
     runs: list[tuple[StudyResult, list[Event]]],
 ) -> None:
     table = runs[0][0].table()
-    expected = {"contrastive rotate", "contrastive blur"}
-    assert set(table["cell"]) == expected | {"supervised", "mean pose", "random encoder"}
+    expected = {"contrastive rotate", "contrastive blur", "supervised"}
+    assert set(table["cell"]) == expected | {one.label for one in UNTRAINED}
     assert (table["outcome"] == "completed").all()
-    assert table[["median_mm", "mpje_mm", "test_median_mm", "test_mpje_mm"]].notna().all(axis=None)
+    measures = ["median_mm", "aligned_median_mm", "mpje_mm"]
+    assert table[[*measures, *(f"test_{name}" for name in measures)]].notna().all(axis=None)
     assert table["median_mm"].is_monotonic_increasing
 
 

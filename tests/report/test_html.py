@@ -66,7 +66,7 @@ def test_everything_that_is_shown_is_escaped(rows):
 
 def test_the_table_shows_references_the_leader_and_early_trials(rows):
     elements = Elements(page(rows, title="Study", facts=FACTS))
-    assert elements.count("tr", "reference") == 3
+    assert elements.count("tr", "reference") == 6
     assert elements.count("tr", "trial") == 10
     assert elements.count("tr", "first") == 1
     assert elements.count("tr", "section") == 1

@@ -36,6 +36,24 @@ def test_a_row_takes_the_primary_measures_and_leaves_missing_ones_empty():
     assert row.test_mpje_mm is None
 
 
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {"aligned_median_mm": 28.0, "test_aligned_median_mm": 29.0},
+        {"ridge/pa_21/median_mm": 28.0, "test/ridge/pa_21/median_mm": 29.0},
+        {"mean/pa_21/median_mm": 28.0, "test/mean/pa_21/median_mm": 29.0},
+    ],
+)
+def test_a_row_has_the_aligned_error_also_of_results_that_name_its_protocol_alone(metrics):
+    row = row_of(record(metrics=metrics))
+    assert (row.aligned_mm, row.test_aligned_mm) == (28.0, 29.0)
+
+
+def test_a_row_without_an_aligned_error_leaves_it_empty():
+    row = row_of(record(metrics={"median_mm": 62.0, "ridge/pa_21/mean_mm": 30.0}))
+    assert (row.aligned_mm, row.test_aligned_mm) == (None, None)
+
+
 def test_a_curve_leaves_out_epoch_zero_and_epochs_without_a_median():
     assert row_of(record(), history(90.0, 70.0, None, 62.0)).curve == ((1, 70.0), (3, 62.0))
 

@@ -132,6 +132,26 @@ def test_references_stand_in_every_section_of_the_studys_own_data_they_can_be_co
     assert found == [everything, everything - {"supervised"}, set(), set(), everything]
 
 
+def test_a_reference_that_was_computed_once_stands_in_every_block():
+    once = reference("HOG ridge", 1, 61.0)
+    rows = [*references(1, 2, 3), once, *grid(1, 2, 3)]
+    (section,) = sections(rows)
+    hog = next(cell for cell in section.ranking.finished if cell.name == "HOG ridge")
+    assert [(row.block, row.median_mm) for row in hog.rows] == [(1, 61.0), (2, 61.0), (3, 61.0)]
+
+
+def test_a_reference_first_computed_for_other_seeds_stands_in_those_of_the_study():
+    (section,) = sections([reference("HOG ridge", 9, 61.0), *grid(1, 2)])
+    assert section.ranking.blocks == (1, 2)
+    assert section.ranking.finished[0].name == "HOG ridge"
+
+
+def test_a_random_encoder_that_lacks_a_block_is_not_invented_there():
+    rows = [row for row in references(1, 2) if (row.label, row.block) != ("random encoder", 2)]
+    (section,) = sections([*rows, *grid(1, 2)])
+    assert "random encoder" in {cell.name for cell in section.ranking.early}
+
+
 def test_a_trial_that_two_stages_share_counts_in_both():
     alone = [trial((name,), 1, value((name,), 1), kind="objectives") for name in NAMES]
     objectives, compositions = sections([*alone, *grid(1)])

@@ -58,9 +58,38 @@ def test_names_of_compositions_take_more_lines_before_a_number_is_cut():
     seven = "blur+color_jitter+cutout+noise+rotate+sobel+translate"
     row = Row(f"contrastive {seven}", seven, "contrastive", 1, "completed", 6, 6, 80.0, 85.0)
     narrow = shown([row])
-    assert all(word in narrow for word in ("1  ", "80.0", "85.0", "6/6", "completed"))
+    assert all(word in narrow for word in ("1  ", "80.0", "6/6", "completed"))
     assert max(map(len, narrow.splitlines())) <= 80
     assert seven in shown([row], width=160)
+
+
+@pytest.mark.parametrize("name", ["rows", "three_blocks"])
+def test_forty_columns_cut_no_number_and_no_name(request, name):
+    rows = request.getfixturevalue(name)
+    text = shown(rows, width=40)
+    assert max(map(len, text.splitlines())) <= 40
+    words = set(text.split())
+    layout = layout_of(rows)
+    for title in ("median", "PA", "test median", "test PA"):
+        place = layout.columns.index(title)
+        assert {line.cells[place] for line in (*layout.finished, *layout.early)} <= words
+    assert {"contrastive", "relative", "reference"} <= words
+
+
+def test_every_row_shows_the_primary_error_and_the_aligned_one_side_by_side(rows):
+    layout = layout_of(rows)
+    titles = list(layout.columns)
+    for first, second in (("median", "PA"), ("test median", "test PA")):
+        place = titles.index(first)
+        assert titles[place + 1] == second
+        values = [(line.cells[place], line.cells[place + 1]) for line in layout.finished]
+        assert all("–" not in pair for pair in values)
+    hog = dict(
+        zip(titles, next(x.cells for x in layout.finished if "HOG ridge" in x.cells), strict=True)
+    )
+    assert [hog[name] for name in ("median", "PA", "test median", "test PA")] == [
+        *("60.1", "30.1", "60.7", "30.2")
+    ]
 
 
 def test_on_the_terminal_early_trials_stand_below_their_own_title(rows):
@@ -70,7 +99,8 @@ def test_on_the_terminal_early_trials_stand_below_their_own_title(rows):
 
 def test_with_several_blocks_the_mean_and_every_block_are_shown(three_blocks):
     layout = layout_of(three_blocks)
-    rotate = dict(zip(layout.columns, layout.finished[1].cells, strict=True))
+    lines = [dict(zip(layout.columns, line.cells, strict=True)) for line in layout.finished]
+    rotate = next(line for line in lines if (line["cell"], line["#"]) == ("rotate", "1"))
     assert rotate["median in blocks 1, 2, 3"] == "62.0 63.3 60.9"
     assert rotate["median"] == "62.1"
     sobel = dict(zip(layout.columns, layout.early[0].cells, strict=True))
@@ -137,8 +167,8 @@ def test_a_cell_that_lacks_a_block_says_so_and_its_epochs_stand_at_its_values(th
 
 def test_markdown_has_as_many_cells_in_every_line(three_blocks):
     lines = [line for line in markdown_table(three_blocks).splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in lines} == {11}
-    assert len(lines) == 2 + 10 + 1 + 3
+    assert {line.count("|") for line in lines} == {13}
+    assert len(lines) == 2 + 13 + 1 + 3
 
 
 def test_markdown_escapes_the_bar():

@@ -89,21 +89,26 @@ def _print(cells: tuple[ComparedCell, ...]) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("cell", overflow="fold")
-    for heading in ("median", "sd", "MPJE", "test", "seeds"):
+    for heading in ("median", "sd", "PA", "test\nmedian", "test\nPA", "seeds"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("stage", no_wrap=True)
     rank = 0
     for cell in cells:
         rank += cell.objective not in ("reference", "supervised")
         shown = str(rank) if cell.objective not in ("reference", "supervised") else ""
-        names = ("median_mm", "median_mm_sd", "mpje_mm", "test_median_mm")
+        names = (
+            *("median_mm", "median_mm_sd", "aligned_median_mm"),
+            *("test_median_mm", "test_aligned_median_mm"),
+        )
         numbers = [_mm(cell.metrics.get(name)) for name in names]
         seeds = f"{cell.metrics.get('blocks_completed', 0):.0f}"
         table.add_row(shown, cell.label, *numbers, seeds, cell.stage)
     console = Terminal()
     console.print(table, highlight=False)
     console.print(
-        "Errors in mm on select (test: median on test), means over seeds.", highlight=False
+        "Errors in mm, means over seeds; median: root-relative, PA: median after Procrustes "
+        "alignment.",
+        highlight=False,
     )
 
 

@@ -22,6 +22,7 @@ from handssl.report.headline import headline
 from handssl.report.layout import outcome_of
 from handssl.report.of_study import StudyReport, study_report
 from handssl.report.ranking import CellRow
+from handssl.report.rows import MEASURES
 from handssl.report.sections import Section, sections
 from handssl.report.table import markdown_table, terminal_table
 from handssl.runtime.secrets import masked
@@ -138,7 +139,7 @@ def _cell(cell: CellRow) -> dict[str, Any]:
     return {
         "cell": cell.first.label,
         "kind": cell.first.kind,
-        "median_mm": cell.mean("median_mm"),
+        **{measure: cell.mean(measure) for measure in MEASURES},
         "adjusted_for_blocks": cell.finished and not cell.whole,
         "outcome": outcome_of(cell),
         "outcome_by_block": {row.block: row.outcome for row in cell.rows},

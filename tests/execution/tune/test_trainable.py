@@ -131,7 +131,7 @@ def test_a_trial_cut_off_between_epochs_reports_all_of_them_when_it_goes_on(
     assert "test_median_mm" in results[-1][1]
 
 
-@pytest.mark.parametrize("cell", ["mean pose", "random encoder"])
+@pytest.mark.parametrize("cell", ["mean pose", "HOG ridge", "random encoder"])
 def test_a_reference_is_one_result_with_the_measures_of_a_trial(
     cell: str, blob_data: Path, tmp_path: Path
 ) -> None:
