@@ -218,6 +218,7 @@ def test_a_plan_says_whether_a_step_fits_onto_the_gpu(tmp_path, monkeypatch, cap
                 {
                     "composition": ["rotate", "blur"],
                     "objective": "mixed",
+                    "settings": {"mixed": "split"},
                     "relative_on": ["rotate"],
                 }
             ],

@@ -17,7 +17,12 @@ from handssl.training.config import PretrainConfig
 
 CONTRASTIVE = PretrainConfig.parse({"composition": ["rotate", "blur"], "objective": "contrastive"})
 MIXED = PretrainConfig.parse(
-    {"composition": ["rotate", "blur"], "objective": "mixed", "relative_on": ["rotate"]}
+    {
+        "composition": ["rotate", "blur"],
+        "objective": "mixed",
+        "mixed": "split",
+        "relative_on": ["rotate"],
+    }
 )
 SMALL = PretrainConfig.parse({"global_batch": 64, "encoder": {"width": 16, "input_px": 32}})
 GB = 10**9
