@@ -31,7 +31,7 @@ def require_reach(config: PretrainConfig, store: PackedSplit) -> None:
         InputError: The ranges of the composition need a larger crop.
     """
     context, crop_px = store.manifest.context, store.manifest.crop_px
-    reach = reach_boxes(config.augmentation, config.composition)
+    reach = reach_boxes(config.augmentation, config.composition, view_px=config.encoder.input_px)
     if reach > context:
         enough = math.ceil(reach * 20) / 20
         raise InputError(

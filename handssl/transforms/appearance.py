@@ -107,8 +107,32 @@ def blur(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     side_px = images.shape[-1]
     # Three times the largest documented sigma (2 px at 128 px); beyond it the weights vanish.
     radius_px = max(1, math.ceil(3.0 * 2.0 / 128 * side_px))
+    return _gaussian(images, theta * side_px + _EPS, radius_px)
+
+
+def gaussian_blur(images: torch.Tensor, sigma_px: float) -> torch.Tensor:
+    """Convolve all images with one Gaussian, mirrored at the border; sigma 0 returns them.
+
+    Args:
+        images: Images, (B, C, P, P).
+        sigma_px: Sigma in pixels, at least 0.
+    """
+    radius_px = gaussian_radius_px(sigma_px, images.shape[-1])
+    if radius_px == 0:
+        return images
+    sigma = torch.full((len(images), 1), sigma_px, dtype=images.dtype, device=images.device)
+    return _gaussian(images, sigma, radius_px)
+
+
+def gaussian_radius_px(sigma_px: float, side_px: int) -> int:
+    """Return three sigma in whole pixels, as far as an image can be mirrored."""
+    return min(math.ceil(3.0 * sigma_px), side_px - 1)
+
+
+def _gaussian(images: torch.Tensor, sigma_px: torch.Tensor, radius_px: int) -> torch.Tensor:
+    """Convolve each image with a Gaussian of its own sigma (B, 1)."""
     steps = torch.arange(-radius_px, radius_px + 1, dtype=images.dtype, device=images.device)
-    weights = torch.exp(-0.5 * (steps / (theta * side_px + _EPS)) ** 2)
+    weights = torch.exp(-0.5 * (steps / sigma_px) ** 2)
     weights = weights / weights.sum(1, keepdim=True)
     return _convolve_axis(_convolve_axis(images, weights, 3), weights, 2)
 

@@ -138,6 +138,12 @@ class AugmentConfig(Config):
     Attributes:
         border: Content outside the stored crop: mirrored pixels (`reflect`), black, or both views
             masked to the inscribed disc (`disc`).
+        resampling: `once`: one bilinear resampling from the stored crop; `double`: two that
+            together are the same map, the second by a random part of a quarter turn and of a pixel,
+            so that interpolation leaves no trace of the drawn angle and translation
+            (`handssl.transforms.resampling`).
+        view_blur_px: Sigma of a Gaussian blur of every view after the warp, in pixels of the view;
+            0 for none. Untransformed images of probes are not blurred.
         quirks: Deviations of the published code; all off by default.
         custom: Custom transformations, each as `package.module:attribute` of an object that
             implements `handssl.CustomTransformation`; applied last, in this order.
@@ -153,6 +159,8 @@ class AugmentConfig(Config):
     noise: Noise = Noise()
     blur: Blur = Blur()
     border: Border = "reflect"
+    resampling: Literal["once", "double"] = "once"
+    view_blur_px: Annotated[float, Field(ge=0.0, le=4.0)] = 0.0
     quirks: Quirks = Quirks()
     custom: CustomTransforms = ()
 

@@ -16,7 +16,10 @@ OWN_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 Ranges = tuple[tuple[float, float], ...]
 MEMBERS = ("name", "ranges", "regressable", "probability", "apply")
 # Names with another meaning in a composition, a configuration or a table of losses.
-_TAKEN = (*TRANSFORMATIONS, *FLIPS, "none", "border", "quirks", "custom", "own", "contrastive")
+_TAKEN = (
+    *(*TRANSFORMATIONS, *FLIPS, "none", "contrastive"),
+    *("border", "resampling", "view_blur_px", "quirks", "custom", "own"),
+)
 
 
 @runtime_checkable

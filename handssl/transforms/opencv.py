@@ -18,9 +18,8 @@ import torch
 
 from handssl.errors import InputError
 from handssl.transforms import opencv_appearance, views
-from handssl.transforms.config import Border
 from handssl.transforms.custom_loading import apply_custom
-from handssl.transforms.opencv_warp import pixel_matrices, warp
+from handssl.transforms.opencv_warp import PixelResampling
 from handssl.transforms.sampling import Theta
 
 # Parts of a batch per thread: threads that finish early take another.
@@ -42,6 +41,7 @@ class OpenCvViewMaker(views.ViewMaker):
         ids: torch.Tensor,
         *,
         key: int,
+        prewarp: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Render the images of a view from drawn parameters.
 
@@ -51,6 +51,7 @@ class OpenCvViewMaker(views.ViewMaker):
             matrix: (B, 2, 3) from `view_matrix`.
             ids: int64 (B,), sample ids.
             key: Key of the noise field.
+            prewarp: (B, 3) from `draw_prewarp` for two resamplings; None for one.
 
         Returns:
             float32 (B, 3, view_px, view_px), normalised.
@@ -65,13 +66,12 @@ class OpenCvViewMaker(views.ViewMaker):
             )
         part = _Part(
             crops=crops.numpy(),
-            matrices=pixel_matrices(
-                matrix, view_px=self.view_px, crop_px=crops.shape[-1], context=self.context
+            resample=PixelResampling.of(
+                self.resampling(matrix, prewarp, crops.shape[-1]), crops.shape[-1]
             ),
             changes=drawn_changes(theta, len(crops)),
             ids=ids.tolist(),
             key=key,
-            border=self.config.border,
             images=np.empty((len(crops), 3, self.view_px, self.view_px), np.float32),
             finished=not any(one.name in theta for one in self.config.custom),
         )
@@ -110,11 +110,10 @@ class _Part:
     """
 
     crops: np.ndarray
-    matrices: np.ndarray
+    resample: PixelResampling
     changes: list[Drawn]
     ids: list[int]
     key: int
-    border: Border
     images: np.ndarray
     finished: bool
 
@@ -131,8 +130,7 @@ class _Part:
 
     def _render(self, rows: range) -> None:
         for row in rows:
-            view_px = self.images.shape[-1]
-            image = warp(self.crops[row], self.matrices[row], view_px=view_px, border=self.border)
+            image = self.resample(self.crops[row], row)
             for name, parameters in self.changes[row]:
                 if name == "noise":
                     image = opencv_appearance.noise(image, parameters, self.ids[row], key=self.key)

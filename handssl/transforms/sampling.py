@@ -88,6 +88,12 @@ def number_of(view: Draw, transformation: str) -> int:
     return view[transformation] if isinstance(view, Mapping) else view
 
 
+def resampling_key(seed: int, epoch: int, view: Draw) -> int:
+    """Return the key of the second warp of a view with `resampling: double`."""
+    number = view if isinstance(view, int) else "+".join(f"{k}:{view[k]}" for k in sorted(view))
+    return derive_key("resampling", seed, epoch, number)
+
+
 def intervals_of(config: AugmentConfig, transformation: str) -> tuple[Interval, ...]:
     """Return the interval of every parameter of a transformation, in theta's order."""
     if one := config.custom_called(transformation):

@@ -1,4 +1,4 @@
-"""Make views of a batch: draw theta, warp once, then change appearance in a fixed order."""
+"""Make views of a batch: draw theta, warp, then change appearance in a fixed order."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from handssl.transforms import appearance, quirks
 from handssl.transforms.config import AugmentConfig
 from handssl.transforms.custom_loading import apply_custom
 from handssl.transforms.device_constants import constant
+from handssl.transforms.resampling import (
+    Resampling,
+    draw_prewarp,
+    greatest_reduction,
+    resampling,
+)
 from handssl.transforms.sampling import Draw, Theta, draw_theta, number_of
-from handssl.transforms.warp import view_matrix, warp
+from handssl.transforms.warp import view_matrix
 
 # Order of application after the geometric warp, independent of the order in a study.
 APPEARANCE_ORDER = ("color_jitter", "color_drop", "blur", "sobel", "noise", "cutout")
@@ -70,7 +76,10 @@ class ViewMaker:
         # Without noise the key is not used, and a mapping has no number for it.
         number = number_of(view, "noise") if "noise" in theta else 0
         key = appearance.noise_key(self.seed, epoch, number)
-        return View(self.render(crops, theta, matrix, ids, key=key), theta, matrix)
+        double = self.config.resampling == "double"
+        prewarp = draw_prewarp(ids, seed=self.seed, epoch=epoch, view=view) if double else None
+        images = self.render(crops, theta, matrix, ids, key=key, prewarp=prewarp)
+        return View(images, theta, matrix)
 
     def render(
         self,
@@ -80,6 +89,7 @@ class ViewMaker:
         ids: torch.Tensor,
         *,
         key: int,
+        prewarp: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Render the images of a view from drawn parameters; backends override this method.
 
@@ -89,26 +99,34 @@ class ViewMaker:
             matrix: (B, 2, 3) from `view_matrix`.
             ids: int64 (B,), sample ids.
             key: Key of the noise field.
+            prewarp: (B, 3) from `draw_prewarp` for two resamplings; None for one.
 
         Returns:
             float32 (B, 3, view_px, view_px), normalised.
         """
-        images = warp(
-            crops.to(torch.float32) / 255.0,
-            matrix,
-            view_px=self.view_px,
-            context=self.context,
-            border=self.config.border,
-        )
+        images = self.resampling(matrix, prewarp, crops.shape[-1])(crops.to(torch.float32) / 255.0)
         images = change_appearance(images, theta, ids, key=key, switches=self.config.quirks)
         return normalise(apply_custom(images, theta, self.config.custom))
+
+    def resampling(
+        self, matrix: torch.Tensor, prewarp: torch.Tensor | None, crop_px: int
+    ) -> Resampling:
+        """Return the filters and warps between crops of a side in pixels and a view."""
+        view_px, context = self.view_px, self.context
+        reduction = greatest_reduction(
+            self.config, self.composition, crop_px=crop_px, view_px=view_px, context=context
+        )
+        return resampling(
+            self.config, matrix, prewarp, reduction=reduction, view_px=view_px, context=context
+        )
 
 
 def plain_view(crops: torch.Tensor, *, view_px: int, context: float) -> torch.Tensor:
     """Return the untransformed, normalised view of stored crops, used by probes."""
+    maker = ViewMaker(AugmentConfig(), (), 0, view_px, context)
     matrix = view_matrix({}, crops.new_empty(len(crops), dtype=torch.float32))
     images = crops.to(torch.float32) / 255.0
-    return normalise(warp(images, matrix, view_px=view_px, context=context, border="reflect"))
+    return normalise(maker.resampling(matrix, None, crops.shape[-1])(images))
 
 
 def change_appearance(

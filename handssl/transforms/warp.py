@@ -1,4 +1,4 @@
-"""Geometric warp: translation, scale and rotation as one affine map with one resampling.
+"""Geometric warp: translation, scale and rotation as one affine map.
 
 Coordinates are in box sides with the origin at the box centre, x right and y down. A point p of
 the stored crop appears in the view at q = f R(angle) (p - t), so the view's q shows p = t +
@@ -59,7 +59,12 @@ def warp(
     views = F.grid_sample(
         crops, grid, mode="bilinear", padding_mode=_PADDING[border], align_corners=False
     )
-    return views * _disc(view_px, views) if border == "disc" else views
+    return mask_disc(views) if border == "disc" else views
+
+
+def mask_disc(views: torch.Tensor) -> torch.Tensor:
+    """Make everything outside the inscribed disc of views (B, 3, P, P) black."""
+    return views * _disc(views.shape[-1], views)
 
 
 def move_points(points: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
@@ -141,16 +146,29 @@ def outside_share(matrix: torch.Tensor, *, context: float) -> torch.Tensor:
     return (source.abs().amax(-1) > context / 2).to(matrix.dtype).mean(1)
 
 
-def reach_boxes(config: AugmentConfig, composition: tuple[str, ...]) -> float:
+def reach_boxes(
+    config: AugmentConfig, composition: tuple[str, ...], *, view_px: int | None = None
+) -> float:
     """Return the side of the stored crop, in box sides, that contains all views of a composition.
+
+    With `resampling: double` a view reads pixels of the intermediate image up to one pixel beyond
+    its own border, and these read the crop: this margin is included.
+
+    Args:
+        config: Ranges and resampling.
+        composition: The enabled transformations.
+        view_px: Side of a view in pixels, for the margin; None leaves it out.
 
     Example:
         >>> reach_boxes(AugmentConfig(), ())
         1.0
+        >>> reach_boxes(AugmentConfig(resampling="double"), (), view_px=128)
+        1.015625
     """
     angle = config.rotate.angle_rad if "rotate" in composition else None
     turn = 0.0 if angle is None else min(max(abs(angle.low), abs(angle.high)), torch.pi / 4)
     half = 0.5 * float(torch.cos(torch.tensor(turn)) + torch.sin(torch.tensor(turn)))
+    half += 1.0 / view_px if view_px and config.resampling == "double" else 0.0
     moves = (config.translate.x_boxes, config.translate.y_boxes)
     shift = max(max(abs(move.low), abs(move.high)) for move in moves)
     if "scale" in composition:
