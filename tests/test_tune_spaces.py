@@ -8,8 +8,10 @@ import yaml
 
 import handssl
 from handssl.errors import InputError
+from handssl.planning.document import document
 from handssl.planning.planned_trials import plan_stages
 from handssl.planning.remaining_work import work_of
+from handssl.planning.study_plan import StudyPlan
 from handssl.scheduling.halving import Arm
 from handssl.scheduling.halving.rules import cohorts_of
 from handssl.study.stages import Selection
@@ -103,26 +105,44 @@ def test_the_published_compositions_are_all_subsets_of_four_on_each_objective() 
 
 
 def test_the_search_of_the_paper_tries_as_many_different_trials_of_each_objective() -> None:
-    study = paper.study(search=True)
+    study = paper.study()
     trials = plan_stage(study, study.all_stages[0], {}, lambda data: "data")
-    ids = [{t.trial_id for t in trials if t.objective == o} for o in ("contrastive", "relative")]
-    assert [len(one) for one in ids] == [12, 12]
-    assert len(trials) == 24
-    read = set(hyperparameters.GRID)
-    own = ("relative.weighting", "temperature")
-    for cell, other in zip(("contrastive", "relative"), own, strict=True):
-        keys = [set(c.settings) for c in study.all_stages[0].cells({}) if c.objective == cell]
-        assert all(one == read - {other} for one in keys)
+    ids = [{t.trial_id for t in trials if t.objective == o} for o in paper.ARMS]
+    assert [len(one) for one in ids] == [12, 12, 12]
+    assert len(trials) == 36
+    read = {
+        "contrastive": set(hyperparameters.GRID) - {"relative.weighting"},
+        "relative": set(hyperparameters.GRID) - {"temperature"},
+        "supervised": set(hyperparameters.GRID) - {"relative.weighting", "temperature"},
+    }
+    for cell in study.all_stages[0].cells({}):
+        assert set(cell.settings) == read[cell.objective]
 
 
 def test_no_point_of_the_search_competes_with_another_and_the_plan_counts_all_epochs() -> None:
-    study = paper.study(search=True)
+    study = paper.study()
     assert study.halving is not None
     trials = plan_stage(study, study.all_stages[0], {}, lambda data: "data")
     arms = [Arm(t.trial_id, t.block, t.exempt, t.epochs) for t in trials]
     assert cohorts_of(arms, study.halving.rules(study.pretrain.epochs)) == []
     work = work_of(study, plan_stages(study, lambda data: "data", {}), {})
-    assert work[0].epochs == 24 * study.pretrain.epochs
+    assert work[0].epochs == 36 * study.pretrain.epochs
+
+
+def test_the_plan_of_the_paper_shows_what_its_search_costs(tmp_path) -> None:
+    first, *later = document(StudyPlan(paper.study(), tmp_path))["stages"]
+    without = document(StudyPlan(paper.study(search=False), tmp_path))["stages"]
+    assert (first["name"], first["trials"], first["exempt"]) == ("hyperparameters", 36, 36)
+    assert first["blocks"] == [1001]
+    # 36 points of 100 epochs; 117,216 images in whole batches of 512, 1024 or 2048, two views each
+    # of the self-supervised ones, one of the supervised ones.
+    assert first["epochs_left"] == 3600
+    per_epoch = first["views_left"] / 3600
+    assert 4 / 3 * 105_496 < per_epoch < 5 / 3 * 117_216
+    assert all("hyperparameters" in stage["needs"] for stage in later)
+    trials = [stage["trials"] for stage in later]
+    assert trials == [stage["trials"] for stage in without]
+    assert sum(stage["epochs_left"] for stage in without) > first["epochs_left"]
 
 
 def test_the_published_recipe_starts_from_a_file_with_the_settings_of_the_code() -> None:

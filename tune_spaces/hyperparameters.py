@@ -1,4 +1,4 @@
-"""Stage of Sec. 4.1: the random grid search, off by default.
+"""Stage of Sec. 4.1: the random grid search, the first stage of the paper's study.
 
 The same number of points for each objective, among the options that it reads, on one fixed
 composition, with seeds that no stage reports, all trained to the end and scored on `select`; the
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from handssl.objectives import ObjectiveName
 
 GRID: dict[str, tuple[Any, ...]] = {
     "optimizer.lr_base": (3e-5, 1e-4, 3e-4, 1e-3),
@@ -23,6 +25,7 @@ GRID: dict[str, tuple[Any, ...]] = {
 def stage(
     *,
     composition: Sequence[str] = ("rotate", "translate"),
+    objectives: Sequence[ObjectiveName] = ("contrastive", "relative"),
     grid: Mapping[str, Sequence[Any]] | None = None,
     points: int = 12,
     seeds: Sequence[int] = (1001,),
@@ -31,6 +34,7 @@ def stage(
 
     Args:
         composition: Transformations with which points are compared.
+        objectives: Objectives, each of which gets settings of its own.
         grid: Dotted keys of the pretraining configuration to their values.
         points: Number of points drawn from the grid for each objective.
         seeds: Seeds of its blocks.
@@ -44,6 +48,7 @@ def stage(
     return {
         "kind": "hyperparameters",
         "composition": tuple(composition),
+        "objectives": tuple(objectives),
         "grid": {name: tuple(values) for name, values in (grid or GRID).items()},
         "points": points,
         "seeds": tuple(seeds),

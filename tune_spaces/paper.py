@@ -1,13 +1,15 @@
-"""The whole study of the paper: Sec. 4.2 to 4.5 on FreiHAND and InterHand2.6M."""
+"""The whole study of the paper: Sec. 4.1 to 4.5 on FreiHAND and InterHand2.6M."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from handssl.data.config import PackedData
+from handssl.objectives import ObjectiveName
 from handssl.study.study import Halving, Study
 from tune_spaces import cross_dataset, hyperparameters, supervised
 
+ARMS: tuple[ObjectiveName, ...] = ("contrastive", "relative", "supervised")
 HALVING = Halving(grace_epochs=11, reduction_factor=3.0)
 
 
@@ -16,7 +18,7 @@ def study(
     blocks: Sequence[int] = (1, 2, 3),
     data: PackedData | None = None,
     across: bool = True,
-    search: bool = False,
+    search: bool = True,
 ) -> Study:
     """Return the study.
 
@@ -24,14 +26,14 @@ def study(
         blocks: Seeds.
         data: The images; default: FreiHAND.
         across: Whether InterHand2.6M is packed too, for Sec. 4.4.
-        search: Whether hyperparameters are searched first.
+        search: Whether hyperparameters are searched first (Sec. 4.1), so that contrastive, relative
+            and supervised cells have their own best learning rate.
 
     Returns:
-        Stages objectives, compositions, supervised and, if asked for, cross_dataset and
-        hyperparameters.
+        Stages hyperparameters, objectives, compositions, cross_dataset and supervised.
 
     Example:
-        >>> [stage.name for stage in study(search=True).all_stages]
+        >>> [stage.name for stage in study().all_stages]
         ['hyperparameters', 'objectives', 'compositions', 'cross_dataset', 'supervised']
     """
     return Study.parse(
@@ -41,7 +43,7 @@ def study(
             "blocks": tuple(blocks),
             "halving": HALVING,
             "stages": [
-                *([hyperparameters.stage()] if search else []),
+                *([hyperparameters.stage(objectives=ARMS)] if search else []),
                 {"kind": "objectives"},
                 {"kind": "compositions"},
                 *([cross_dataset.stage()] if across else []),

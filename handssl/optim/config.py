@@ -37,8 +37,9 @@ class OptimizerConfig(Config):
     variants of Adam; `lars` scales it by a trust coefficient of 0.001 and needs far larger values.
 
     Attributes:
-        name: Optimizer: `adam`; `adam_larc`, Adam after a clip by trust ratio; `lars`, SGD with
-            momentum and trust ratios; `lamb`, Adam's update with trust ratios.
+        name: Optimizer: `adam`; `adam_larc`, Adam after a clip by trust ratio, which
+            never acts in runs as small as the demo; `lars`, SGD with momentum and trust ratios;
+            `lamb`, Adam's update with trust ratios.
         lr_base: Learning rate for a batch of one; the rate used is lr_base x sqrt(global batch).
         weight_decay: Decay of weights; added to the gradient, for `lamb` to Adam's update.
         warmup_epochs: Number of epochs of linear warm-up.

@@ -39,7 +39,7 @@ class Selection(Config):
         objective_of: The better objective of each transformation.
         best: The best cell; None if no cell was completed.
         settings: Selected values by dotted key of the pretraining, by objective; those of `mixed`
-            also apply to every cell of a `compositions` stage.
+            also apply to every cell of a `compositions` stage with `searched: shared`.
         reasons: One sentence for each choice, with its numbers.
     """
 

@@ -18,8 +18,7 @@ class CompositionsStage(StageBase):
     """Every subset of the transformations, each on the objective that its stage has selected.
 
     The empty composition is a cell like any other. Transformations on both objectives are mixed
-    in one pretraining. If hyperparameters were searched, all cells use those of `mixed`; otherwise
-    effects of the composition would be confounded with effects of the learning rate.
+    in one pretraining. If hyperparameters were searched, each cell uses those of its objective.
 
     Attributes:
         kind: `compositions`.
@@ -28,6 +27,10 @@ class CompositionsStage(StageBase):
             cells.
         skeleton: Number of cells in the orthogonal fraction that is never stopped early, a power of
             two, so that effects can be estimated; each block has a different coset. 0: none.
+        searched: Settings that cells use after a search: those selected for their `own` objective,
+            so that every composition is judged at its best and a composition of one transformation
+            is the trial of Sec. 4.2; or those of `mixed` for all cells (`shared`), so that effects
+            of a transformation are not confounded with those of a learning rate.
 
     Reference:
         Paper, Sec. 4.3. Double sampling with a fractional factorial: docs/sweeps.md.
@@ -38,6 +41,7 @@ class CompositionsStage(StageBase):
     after: Slug = "objectives"
     transformations: Names | None = None
     skeleton: Annotated[int, Field(ge=0, le=512)] = 16
+    searched: Literal["own", "shared"] = "own"
     _follows: ClassVar[tuple[str, ...]] = ("objectives",)
 
     @field_validator("skeleton")
@@ -54,8 +58,8 @@ class CompositionsStage(StageBase):
         return tuple(_cell(subset, chosen) for subset in subsets(names))
 
     def tuned_as(self, cell: Cell) -> ObjectiveName:
-        """Return `mixed`, for pure and empty cells too."""
-        return "mixed"
+        """Return a cell's own objective, or `mixed` if all cells share their settings."""
+        return "mixed" if self.searched == "shared" else cell.objective
 
     def mistakes(self, earlier: Mapping[str, StageBase]) -> list[Mistake]:
         """Return also transformations that were not compared, and a too small skeleton."""

@@ -129,7 +129,7 @@ class HyperparametersStage(StageBase):
             name = better[0].objective
             own["mixed"] = {k: v for part in _PARTS_OF_MIXED for k, v in own.get(part, {}).items()}
             own["mixed"] |= own[name]
-            reasons.append(f"compositions and mixed cells: as {name} where objectives share a key")
+            reasons.append(f"mixed cells: as {name} where objectives share a key")
         return Selection(stage=self.name, settings=own, reasons=tuple(reasons))
 
     def _read_by(self, objective: ObjectiveName) -> Grid:
