@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,22 +12,21 @@ import cv2
 import numpy as np
 
 from handssl.data.arrays import Arrays, save_arrays
-from handssl.data.manifest import FILE, Manifest, digest
+from handssl.data.manifest import FILE, Cropping, Manifest, digest
 from handssl.data.sample import Reader, Rows
 from handssl.data.shards import LABELS, POSES, finished_shards, read_shard
 from handssl.data.sources import Sources, save_sources
 from handssl.errors import DataError
 
 
-def assemble(reader: Reader, folder: Path, *, recipe: str, crop_px: int, context: float) -> None:
+def assemble(reader: Reader, folder: Path, *, recipe: str, cropping: Cropping) -> None:
     """Write labels, splits and manifest beside the packed crops.
 
     Args:
         reader: Dataset that defines the splits.
         folder: Folder in which all shards are finished.
         recipe: Recipe fingerprint of the packing.
-        crop_px: Side of the crops in pixels.
-        context: Side of a crop in box sides.
+        cropping: Settings of the crops.
 
     Raises:
         DataError: Every sample is damaged.
@@ -46,11 +46,12 @@ def assemble(reader: Reader, folder: Path, *, recipe: str, crop_px: int, context
     manifest = Manifest(
         dataset=reader.name,
         recipe=recipe,
-        fingerprint=content_fingerprint(crop_px, context, prints, splits),
+        fingerprint=content_fingerprint(cropping, prints, splits),
         images=len(labels["ids"]),
         rows=len(reader),
-        crop_px=crop_px,
-        context=context,
+        crop_px=cropping.crop_px,
+        context=cropping.context,
+        crop=cropping.rule,
         splits={name: len(splits[name]) for name in reader.splits},
         split_rule=reader.split_rule,
         labelled="uv" in labels,
@@ -65,12 +66,16 @@ def assemble(reader: Reader, folder: Path, *, recipe: str, crop_px: int, context
     _write_last(folder / FILE, manifest.sealed().model_dump_json(indent=2))
 
 
-def content_fingerprint(
-    crop_px: int, context: float, shards: tuple[str, ...], splits: Arrays
-) -> str:
-    """Return a digest (32 hex characters) of every pixel, label and split of a store."""
+def content_fingerprint(cropping: Sequence[object], shards: tuple[str, ...], splits: Arrays) -> str:
+    """Return a digest (32 hex characters) of every pixel, label and split of a store.
+
+    Args:
+        cropping: Settings of the crops; of a store packed before there were rules, without one.
+        shards: Digests of the ranges of rows.
+        splits: Samples of each split.
+    """
     members = [f"{name} {digest(splits[name].tolist())}" for name in sorted(splits)]
-    return digest((crop_px, float(context), *shards, *members))
+    return digest((*cropping, *shards, *members))
 
 
 def _labels(shards: list[Arrays]) -> Arrays:

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag
 
 from handssl.config import Config
 from handssl.data.procedural import ProceduralSpec
+from handssl.pose.crop_box import CropRule
 
 Count = Annotated[int, Field(ge=16, le=10_000_000)]
 Prefix = Annotated[str, Field(pattern=r"^[0-9a-f]{8,32}$")]
@@ -26,8 +27,11 @@ class ProceduralData(Config):
         select: Number of labelled images for model selection.
         test: Number of labelled images for the final report.
         image_px: Side of the rendered images in pixels.
-        crop_px: Side of the stored crops in pixels.
+        crop_px: Side of the stored crops in pixels; crop_px / context, the pixels of a box, must
+            not be fewer than a network takes.
         context: Side of a stored crop in box sides.
+        crop: Box around the joints: `published`, 2 x 1.25 times the largest distance of a joint
+            from their mean, or `extent`, 1.25 times the larger edge of their bounding box.
         level: `cone` of views around the palm, back and side, or `hard`: any view.
         seed: Seed of subjects, poses, lights and backgrounds.
     """
@@ -37,9 +41,10 @@ class ProceduralData(Config):
     probe: Count = 1024
     select: Count = 512
     test: Count = 512
-    image_px: Annotated[int, Field(ge=64, le=512)] = 112
-    crop_px: Annotated[int, Field(ge=32, le=512)] = 112
+    image_px: Annotated[int, Field(ge=64, le=1024)] = 224
+    crop_px: Annotated[int, Field(ge=32, le=1024)] = 224
     context: Annotated[float, Field(ge=1.0, le=3.0)] = 1.75
+    crop: CropRule = "published"
     level: Literal["cone", "hard"] = "cone"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 

@@ -1,8 +1,8 @@
 """Crop one sample's image and transform its labels and camera with it.
 
-A crop is centred on the box around the labelled joints (margin 1.25), or on the sample's own box;
-without either, the largest central square is the box. Pixel coordinates count from the centre of
-the first pixel, as in the datasets.
+A crop is centred on the box around the labelled joints (`handssl.pose.crop_box`), or on the
+sample's own box; without either, the largest central square is the box. Pixel coordinates count
+from the centre of the first pixel, as in the datasets.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from handssl.data.sample import Sample
 from handssl.errors import DataError
+from handssl.pose.crop_box import CropRule, crop_box
 
-BOX_MARGIN = 1.25
-CROP_PX = 192
+CROP_PX = 224
+"""Holds 128 pixels of the box, as many as the paper's networks take, in a crop of `CONTEXT`."""
 CONTEXT = 1.75
 """Covers one view of the box turned by 45 degrees and moved by 0.15 of its side (1.71)."""
 
@@ -26,13 +27,16 @@ Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
 
-def crop_sample(sample: Sample, crop_px: int, context: float) -> tuple[NDArray[np.uint8], Row]:
+def crop_sample(
+    sample: Sample, crop_px: int, context: float, rule: CropRule = "published"
+) -> tuple[NDArray[np.uint8], Row]:
     """Crop one sample and transform its labels with it.
 
     Args:
         sample: Sample of a reader.
         crop_px: Side S of the crop in pixels.
         context: Side of the crop in box sides.
+        rule: Box around labelled joints, `published` or `extent`.
 
     Returns:
         The crop, uint8 (S, S, 3), and its row of labels: ids, groups, valid, mirrored, uv (crop
@@ -42,7 +46,7 @@ def crop_sample(sample: Sample, crop_px: int, context: float) -> tuple[NDArray[n
     Raises:
         DataError: The box has no area.
     """
-    centre, side_px = box_of(sample)
+    centre, side_px = box_of(sample, rule)
     scale = context * side_px / crop_px
     # Crop pixel c shows source pixel centre + (c + 1/2 - S/2) scale.
     origin = centre + (0.5 - crop_px / 2) * scale
@@ -56,12 +60,15 @@ def crop_sample(sample: Sample, crop_px: int, context: float) -> tuple[NDArray[n
     return _warp(sample.image, origin, scale, crop_px), row
 
 
-def box_of(sample: Sample) -> tuple[Floats, float]:
+def box_of(sample: Sample, rule: CropRule = "published") -> tuple[Floats, float]:
     """Return centre (x, y) and side of a sample's crop box in pixels of its image.
 
-    The box is a square with 1.25 times the larger extent of the valid joints, centred on their
-    bounding box; without labels, or if a detector's box has priority, it is the sample's own box,
-    or else the largest central square.
+    It is the box of the valid joints by the rule; without labels, or if a detector's box has
+    priority, it is the sample's own box, or else the largest central square.
+
+    Args:
+        sample: Sample of a reader.
+        rule: `published` or `extent`, see `handssl.pose.crop_box`.
 
     Raises:
         DataError: The joints coincide, or none is valid.
@@ -70,8 +77,7 @@ def box_of(sample: Sample) -> tuple[Floats, float]:
         centre, side_px = np.array(sample.box[:2]), sample.box[2]
     elif sample.uv is not None and sample.valid.any():
         joints = sample.uv if sample.valid.all() else sample.uv[sample.valid]
-        low, high = joints.min(axis=0), joints.max(axis=0)
-        centre, side_px = (low + high) / 2, BOX_MARGIN * max((high - low).tolist())
+        centre, side_px = crop_box(joints, rule)
     elif sample.box is not None:
         centre, side_px = np.array(sample.box[:2]), sample.box[2]
     else:
@@ -88,8 +94,15 @@ def box_of(sample: Sample) -> tuple[Floats, float]:
 def _warp(
     image: NDArray[np.uint8], origin: Floats, scale: float, crop_px: int
 ) -> NDArray[np.uint8]:
-    """Resample; for a reduction by 2 or more, blocks of pixels are averaged first."""
-    factor = int(scale)
+    """Resample; a reduced image is blurred first, so that finer detail than a pixel doesn't alias.
+
+    A pixel of a camera averages over its own square (variance 1/12 of its side squared) and linear
+    interpolation over a triangle (1/6, on average over positions), 1/4 in total. A blur of variance
+    (scale^2 - 1) / 4 makes it 1/4 of the side of a crop pixel at every scale above 1: it begins
+    with 0, and how sharp a crop is does not tell how large the hand was. From scale 4 on blocks are
+    averaged before, which have the same variance as the part of the blur that they replace.
+    """
+    factor = int(scale / 2)
     if factor > 1:
         height, width = image.shape[:2]
         size = (max(1, width // factor), max(1, height // factor))
@@ -97,6 +110,10 @@ def _warp(
         image = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         # The centre of a block of f pixels lies (f - 1) / 2 beyond its first.
         origin, scale = (origin - (factor - 1) / 2) / factor, scale / factor
+    if scale > 1:
+        sigma = 0.5 * math.sqrt(scale**2 - 1.0)
+        blurred = cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+        image = np.asarray(blurred, dtype=np.uint8)
     to_source = np.array([[scale, 0.0, origin[0]], [0.0, scale, origin[1]]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     crop = cv2.warpAffine(

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from handssl.data.arrays import Arrays
+from handssl.data.manifest import Cropping
 from handssl.data.sample import Reader
 from handssl.data.shards import (
     SHARD_ROWS,
@@ -26,14 +27,13 @@ _THREADS = 16  # for a slow file system
 Damage = dict[int, list[str]]
 
 
-def drop_stale(reader: Reader, folder: Path, *, crop_px: int, context: float) -> Damage:
+def drop_stale(reader: Reader, folder: Path, cropping: Cropping) -> Damage:
     """Remove the completion notes of finished shards that must be packed again.
 
     Args:
         reader: The dataset.
         folder: Folder that is being filled.
-        crop_px: Side of the crops in pixels.
-        context: Side of a crop in box sides.
+        cropping: Settings of the crops.
 
     Returns:
         Damage messages of each shard that remains, by its first row.
@@ -41,7 +41,7 @@ def drop_stale(reader: Reader, folder: Path, *, crop_px: int, context: float) ->
     notes = finished_shards(folder)
     sources = {first: _noted(path) for first, path in notes.items()}
     current = _current(reader, {first: one for first, one in sources.items() if one})
-    fresh = damage_now(reader, current, crop_px=crop_px, context=context)
+    fresh = damage_now(reader, current, cropping)
     stale = notes.keys() - fresh.keys()
     for first in stale:
         notes[first].unlink()
@@ -69,8 +69,7 @@ def store_damage(reader: Reader, store: PackedStore) -> tuple[Damage, int]:
     current = _current(reader, parts)
     if len(current) == len(firsts):
         _keep(store.folder, known, Sources.joined([current[first] for first in firsts]))
-    crop_px, context = store.manifest.crop_px, store.manifest.context
-    return damage_now(reader, current, crop_px=crop_px, context=context), len(firsts)
+    return damage_now(reader, current, store.manifest.cropping), len(firsts)
 
 
 def take_over(store: PackedStore, folder: Path, fresh: Damage) -> None:
@@ -99,13 +98,9 @@ def take_over(store: PackedStore, folder: Path, fresh: Damage) -> None:
         )
 
 
-def damage_now(
-    reader: Reader, current: Mapping[int, Sources], *, crop_px: int, context: float
-) -> Damage:
+def damage_now(reader: Reader, current: Mapping[int, Sources], cropping: Cropping) -> Damage:
     """Read left-out samples again; shards with a sample that is intact now are omitted."""
-    found = {
-        first: sources.damage(reader, first, crop_px, context) for first, sources in current.items()
-    }
+    found = {first: sources.damage(reader, first, cropping) for first, sources in current.items()}
     return {first: damage for first, damage in found.items() if damage is not None}
 
 

@@ -6,16 +6,33 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from handssl.config import Config
 from handssl.data.sample import Reader, Split
 from handssl.errors import DataError, InputError
+from handssl.pose.crop_box import BoxSource, CropRule
 
 FORMAT_VERSION = 2
+RESAMPLING_VERSION = 2
+"""Increment it when the same image and box start to give other pixels."""
 FILE = "manifest.json"
 PARTIAL, REPLACED = ".partial", ".replaced"
 """Suffixes of folders that are not stores yet, or no longer."""
+
+
+class Cropping(NamedTuple):
+    """Settings of the crops of a store.
+
+    Attributes:
+        crop_px: Side S of the stored crops in pixels.
+        context: Side of a crop in box sides.
+        rule: Box around labelled joints, `published` or `extent`.
+    """
+
+    crop_px: int
+    context: float
+    rule: CropRule
 
 
 class Manifest(Config):
@@ -32,6 +49,8 @@ class Manifest(Config):
         rows: Rows of `images.npy`; more than `images` if damaged samples were skipped.
         crop_px: Side S of the stored crops in pixels.
         context: Side of a crop in box sides.
+        crop: Box around labelled joints, `published` or `extent`; stores packed before there was a
+            choice have None and `extent` boxes, see `rule`.
         splits: Number of samples of each split.
         split_rule: Description of how the splits are divided.
         labelled: Whether any sample has labels.
@@ -53,6 +72,7 @@ class Manifest(Config):
     rows: int
     crop_px: int
     context: float
+    crop: CropRule | None = None
     splits: dict[Split, int]
     split_rule: str
     labelled: bool
@@ -68,7 +88,23 @@ class Manifest(Config):
     @property
     def own_digest(self) -> str:
         """The expected value of `digest`."""
-        return digest([self.model_dump_json(exclude={"digest"})])
+        # Without None: manifests of earlier versions were sealed before `crop` existed.
+        return digest([self.model_dump_json(exclude={"digest"}, exclude_none=True)])
+
+    @property
+    def rule(self) -> CropRule:
+        """Rule of the boxes around labelled joints."""
+        return self.crop or "extent"
+
+    @property
+    def boxes(self) -> BoxSource:
+        """What the boxes of labelled images come from: `published`, `extent` or `detector`."""
+        return "detector" if self.box == "detector" else self.rule
+
+    @property
+    def cropping(self) -> Cropping:
+        """The settings that the crops were cut with."""
+        return Cropping(self.crop_px, self.context, self.rule)
 
     def sealed(self) -> Manifest:
         """Return a copy with its digest, so that `verify` detects a change of any field."""
@@ -109,23 +145,24 @@ def _require_version(path: Path) -> None:
         )
 
 
-def recipe_of(reader: Reader, *, crop_px: int, context: float) -> str:
+def recipe_of(reader: Reader, cropping: Cropping) -> str:
     """Return the fingerprint of a packing's input and settings, 32 hex characters.
 
     It does not depend on file contents: repaired or replaced files are detected by `Sources`.
     """
     asked = getattr(reader, "recipe_fingerprint", reader.fingerprint)
-    return _recipe(reader, asked, crop_px, context)
+    return _recipe(reader, asked, cropping)
 
 
-def recipes_of(reader: Reader, *, crop_px: int, context: float) -> tuple[str, str]:
-    """Return the recipe, and the one that earlier versions wrote for the same packing."""
-    now = recipe_of(reader, crop_px=crop_px, context=context)
-    return now, _recipe(reader, reader.fingerprint, crop_px, context)
+def recipes_of(reader: Reader, cropping: Cropping) -> tuple[str, str]:
+    """Return the recipe, and the one of the reader's whole fingerprint for the same packing."""
+    return recipe_of(reader, cropping), _recipe(reader, reader.fingerprint, cropping)
 
 
-def _recipe(reader: Reader, fingerprint: str, crop_px: int, context: float) -> str:
-    return digest((FORMAT_VERSION, reader.name, fingerprint, crop_px, float(context)))
+def _recipe(reader: Reader, fingerprint: str, cropping: Cropping) -> str:
+    size = (cropping.crop_px, float(cropping.context))
+    made = (FORMAT_VERSION, reader.name, fingerprint, *size, cropping.rule, RESAMPLING_VERSION)
+    return digest(made)
 
 
 def digest(parts: Iterable[object]) -> str:

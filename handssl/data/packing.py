@@ -16,7 +16,7 @@ from handssl.data.assembly import assemble
 from handssl.data.crop_images import images_offset
 from handssl.data.crops import CONTEXT, CROP_PX
 from handssl.data.freshness import Damage, drop_stale, store_damage, take_over
-from handssl.data.manifest import FILE, PARTIAL, REPLACED, recipes_of
+from handssl.data.manifest import FILE, PARTIAL, REPLACED, Cropping, recipes_of
 from handssl.data.sample import Reader
 from handssl.data.shards import (
     SHARD_ROWS,
@@ -26,6 +26,7 @@ from handssl.data.shards import (
 )
 from handssl.data.store import PackedStore
 from handssl.errors import DataError
+from handssl.pose.crop_box import CropRule
 from handssl.runtime.worker_processes import completed
 
 Progress = Callable[[int, int], None]
@@ -40,6 +41,7 @@ def pack(
     *,
     crop_px: int = CROP_PX,
     context: float = CONTEXT,
+    crop: CropRule = "published",
     workers: int | None = None,
     max_damaged: int = 0,
     check_sources: bool = True,
@@ -60,6 +62,7 @@ def pack(
         folder: Folder of the store.
         crop_px: Side S of the stored crops in pixels.
         context: Side of a crop in box sides; must cover the reach of the transformations.
+        crop: Box around labelled joints, `published` or `extent`, see `handssl.pose.crop_box`.
         workers: Number of processes; default: one per core. With 1, or with few samples, packing
             runs in this process.
         max_damaged: Maximum number of damaged samples to leave out; they are counted in the
@@ -74,7 +77,8 @@ def pack(
         DataError: Too many samples are damaged, the disk is full, or the folder contains something
             else.
     """
-    recipe, *_ = recipes = recipes_of(reader, crop_px=crop_px, context=context)
+    cropping = Cropping(crop_px, context, crop)
+    recipe, *_ = recipes = recipes_of(reader, cropping)
     partial, fresh, store = folder.with_name(folder.name + PARTIAL), Damage(), None
     if (folder / FILE).is_file():
         store = _known(folder, recipes)
@@ -88,10 +92,10 @@ def pack(
             if store and not finished_shards(partial):
                 take_over(store, partial, fresh)
             offset = _make_room(partial, (len(reader), crop_px, crop_px, 3))
-            target = Target(partial, offset, crop_px, context, skip_damaged=max_damaged > 0)
+            target = Target(partial, offset, cropping, skip_damaged=max_damaged > 0)
             count = _Count(len(reader), max_damaged, on_progress)
             _write_shards((reader, target), workers or os.cpu_count() or 1, count)
-            assemble(reader, partial, recipe=recipe, crop_px=crop_px, context=context)
+            assemble(reader, partial, recipe=recipe, cropping=cropping)
             _place(partial, folder)
     except OSError as error:
         raise _explained(error, folder, partial) from None
@@ -148,8 +152,7 @@ class _Count:
 def _write_shards(shared: tuple[Reader, Target], workers: int, count: _Count) -> None:
     """Write the shards that are not finished or whose sources have changed."""
     reader, target = shared
-    crop_px, context = target.crop_px, target.context
-    finished = drop_stale(reader, target.folder, crop_px=crop_px, context=context)
+    finished = drop_stale(reader, target.folder, target.cropping)
     count.add_all(finished)
     missing = [(first,) for first in range(0, count.total, SHARD_ROWS) if first not in finished]
     few = len(missing) < _SHARDS_WORTH_PROCESSES

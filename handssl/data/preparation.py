@@ -44,7 +44,7 @@ def prepare(
     """
     if isinstance(config, ProceduralData):
         # Two studies on one storage may request the same hands at once.
-        lock = storage / "locks" / f"{_name(config)}-{config.crop_px}.lock"
+        lock = storage / "locks" / f"{_name(config)}.lock"
         waits = _phase(on_progress, "waiting for another process that creates them")
         with one_at_a_time(lock, (lambda: waits(0, 1)) if waits else None):
             return _procedural(config, storage, on_progress, workers)
@@ -86,6 +86,7 @@ def _procedural(
         procedural_store(config, storage),
         crop_px=config.crop_px,
         context=config.context,
+        crop=config.crop,
         workers=workers,
         check_sources=False,  # the description alone determines the hands
         on_progress=_phase(on_progress, "packing"),
@@ -95,7 +96,7 @@ def _procedural(
 
 def procedural_store(config: ProceduralData, storage: Path) -> Path:
     """Return the folder of the store that `prepare` creates for procedural hands."""
-    return storage / "stores" / f"{_name(config)}-{config.crop_px}"
+    return storage / "stores" / f"{_name(config)}-{config.crop_px}-{config.crop}"
 
 
 def _name(config: ProceduralData) -> str:

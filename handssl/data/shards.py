@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from handssl.data.arrays import Arrays
 from handssl.data.crops import Row, crop_sample
+from handssl.data.manifest import Cropping
 from handssl.data.sample import Reader, file_of
 from handssl.data.sources import Observing, Sources, state_of
 from handssl.errors import DataError
@@ -41,15 +42,13 @@ class Target:
     Attributes:
         folder: The folder that is being filled; its `images.npy` has space for all rows.
         offset: Byte offset of the first row.
-        crop_px: Side S of the crops in pixels.
-        context: Side of a crop in box sides.
+        cropping: Settings of the crops.
         skip_damaged: Whether damaged samples are left out; otherwise the first one raises.
     """
 
     folder: Path
     offset: int
-    crop_px: int
-    context: float
+    cropping: Cropping
     skip_damaged: bool
 
 
@@ -68,24 +67,25 @@ def write_shard(shared: tuple[Reader, Target], first: int) -> tuple[int, list[st
         OSError: The disk is full or failed.
     """
     reader, target = shared
+    row_bytes = 3 * target.cropping.crop_px**2
     content = hashlib.sha256()
     rows: list[Row] = []
     damage: list[str] = []
     seen = Observing()
     positions = range(first, min(first + SHARD_ROWS, len(reader)))
     with (target.folder / "images.npy").open("r+b", buffering=0) as file:
-        file.seek(target.offset + first * 3 * target.crop_px**2)
+        file.seek(target.offset + first * row_bytes)
         for position in positions:
             source = file_of(reader, position)
             before = state_of(source)
             try:
-                image, row = crop_sample(reader[position], target.crop_px, target.context)
+                image, row = crop_sample(reader[position], *target.cropping)
             except DataError as error:
                 if not target.skip_damaged:
                     raise
                 damage.append(str(error))
                 seen.add(source, before, damaged=True)
-                file.seek(3 * target.crop_px**2, os.SEEK_CUR)
+                file.seek(row_bytes, os.SEEK_CUR)
             else:
                 rows.append(row | {"slots": np.int64(position)})
                 seen.add(source, before)

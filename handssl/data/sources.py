@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from handssl.data.arrays import Arrays
 from handssl.data.crops import crop_sample
+from handssl.data.manifest import Cropping
 from handssl.data.sample import Reader, Rows, file_of
 from handssl.errors import DataError
 
@@ -108,19 +109,18 @@ class Sources:
                     return None
         return Sources(states, self.digests, self.left_out)
 
-    def damage(self, reader: Reader, first: int, crop_px: int, context: float) -> list[str] | None:
+    def damage(self, reader: Reader, first: int, cropping: Cropping) -> list[str] | None:
         """Read left-out samples again; return their errors, or None if one is intact now.
 
         Args:
             reader: The dataset.
             first: Position of the first of the samples.
-            crop_px: Side of the crops in pixels.
-            context: Side of a crop in box sides.
+            cropping: Settings of the crops.
         """
         found = []
         for number in self.left_out.tolist():
             try:
-                crop_sample(reader[first + number], crop_px, context)
+                crop_sample(reader[first + number], *cropping)
             except DataError as error:
                 found.append(str(error))
             else:

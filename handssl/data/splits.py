@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from handssl.data.manifest import FILE, digest
+from handssl.data.manifest import FILE, Manifest, digest
 from handssl.data.sample import SPLITS, Split
 from handssl.data.store import PackedSplit, PackedStore
 from handssl.errors import DataError, InputError
@@ -67,20 +67,21 @@ def combine(folder: Path, *, labelled: Path, pretrain: Path) -> Path:
     Args:
         folder: Folder that receives two links.
         labelled: Store with probe, select and test.
-        pretrain: Store with pretrain; its crops must have the same side and context.
+        pretrain: Store with pretrain; its crops must have the same side and context and, if both
+            are boxes around labelled joints, the same rule.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: The crops of the two stores differ in side or context.
+        InputError: The crops of the two stores differ in side, context or rule.
     """
     ours, theirs = (PackedStore(path).manifest for path in (labelled, pretrain))
-    if (ours.crop_px, ours.context) != (theirs.crop_px, theirs.context):
+    if _sizes(ours, theirs) != _sizes(theirs, ours):
         raise InputError(
-            f"data: expected stores of the same crops, got {ours.dataset} with {ours.crop_px} px, "
-            f"context {ours.context:g} and {theirs.dataset} with {theirs.crop_px} px, context "
-            f"{theirs.context:g}; pack one of them again"
+            f"data: expected stores of the same crops, got {_words(ours)} and {_words(theirs)}; "
+            f"pack one of them again, e.g. `handssl data pack {theirs.dataset} --root ROOT "
+            f"--crop-px {ours.crop_px} --context {ours.context:g} --crop {ours.rule}`"
         )
     folder.mkdir(parents=True, exist_ok=True)
     for name, target in ((LABELLED_LINK, labelled), (PRETRAIN_LINK, pretrain)):
@@ -89,3 +90,16 @@ def combine(folder: Path, *, labelled: Path, pretrain: Path) -> Path:
             link.unlink(missing_ok=True)
             link.symlink_to(target.resolve(), target_is_directory=True)
     return folder
+
+
+def _sizes(manifest: Manifest, other: Manifest) -> tuple[object, ...]:
+    """Return the size of the crops, and their rule if joints define the boxes of both stores."""
+    of_joints = all(one.labelled and one.box == "labels" for one in (manifest, other))
+    return (manifest.crop_px, manifest.context, manifest.rule if of_joints else None)
+
+
+def _words(manifest: Manifest) -> str:
+    return (
+        f"{manifest.dataset} with {manifest.crop_px} px, context {manifest.context:g}, "
+        f"{manifest.boxes} boxes"
+    )

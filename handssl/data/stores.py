@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from handssl.config import nearest
-from handssl.data.manifest import FILE, PARTIAL, REPLACED, Manifest, recipes_of
+from handssl.data.manifest import FILE, PARTIAL, REPLACED, Cropping, Manifest, recipes_of
 from handssl.data.sample import Reader
 from handssl.data.store import PackedStore
 from handssl.errors import DataError, InputError
@@ -19,17 +19,16 @@ VARIABLE = "HANDSSL_STORES"
 _READERS = ("freihand", "interhand", "npz", "folder")
 
 
-def packing_place(reader: Reader, storage: Path, *, crop_px: int, context: float) -> Path:
+def packing_place(reader: Reader, storage: Path, cropping: Cropping) -> Path:
     """Return the default folder for the store of a dataset.
 
     Args:
         reader: The dataset.
         storage: Root of all results.
-        crop_px: Side of the crops in pixels.
-        context: Side of a crop in box sides.
+        cropping: Settings of the crops.
     """
-    recipes = recipes_of(reader, crop_px=crop_px, context=context)
-    stem = storage / "stores" / f"{reader.name}-{crop_px}"
+    recipes = recipes_of(reader, cropping)
+    stem = storage / "stores" / f"{reader.name}-{cropping.crop_px}"
     places = [stem.with_name(f"{stem.name}-{recipe[:8]}") for recipe in recipes]
     return next((place for place in places if place.exists()), places[0])
 

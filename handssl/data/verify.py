@@ -89,15 +89,21 @@ def _shard_digest(store: PackedStore, first: int, stop: int) -> tuple[str]:
 
 def _fingerprint(store: PackedStore) -> str:
     manifest = store.manifest
-    return content_fingerprint(manifest.crop_px, manifest.context, manifest.shards, store.splits)
+    cropping = manifest.cropping if manifest.crop else manifest.cropping[:2]
+    return content_fingerprint(cropping, manifest.shards, store.splits)
 
 
 def _other_source(store: PackedStore, source: Reader) -> list[str]:
     """Return a message if images cannot be compared: names, annotations or options differ."""
     manifest = store.manifest
-    recipes = recipes_of(source, crop_px=manifest.crop_px, context=manifest.context)
-    if manifest.recipe in recipes:
+    if manifest.recipe in recipes_of(source, manifest.cropping):
         return []
+    if manifest.crop is None:
+        again = f"handssl data pack {manifest.dataset} --root ROOT --crop-px {manifest.crop_px}"
+        return [
+            f"{store.folder}: packed by an earlier version, whose crops this one cuts with another "
+            f"filter: verify it without --root, or pack it again with `{again} --crop extent`"
+        ]
     return [
         f"{store.folder}: expected the dataset it was packed from, of {manifest.rows:,} samples, "
         f"found one of {len(source):,} with other files, annotations or options; give the options "
@@ -113,7 +119,7 @@ def _compare(store: PackedStore, source: Reader, first: int, stop: int) -> Itera
         packed = index < len(slots) and slots[index] == slot
         try:
             sample = source[slot]
-            image, row = crop_sample(sample, store.manifest.crop_px, store.manifest.context)
+            image, row = crop_sample(sample, *store.manifest.cropping)
         except DataError as error:
             if packed:
                 yield f"{error} (it was intact when it was packed)"

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from handssl.config import Config
+from handssl.pose.crop_box import BoxSource
+from handssl.pose.protocol_ids import BOX_SUFFIXES
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 
@@ -42,20 +44,23 @@ class ProbeConfig(Config):
     batch: Annotated[int, Field(ge=1, le=65_536)] = 128
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
-    def suffix(self, box: str) -> str:
-        """Return the suffix of every protocol id for the conditions; empty for the default ones.
+    def suffix(self, boxes: BoxSource) -> str:
+        """Return the suffix of every protocol id for the conditions.
+
+        It is empty for a fit without views on boxes of the joints' extent, which all results had
+        before there was a choice.
 
         Args:
-            box: Source of the crop boxes: `labels` or `detector`.
+            boxes: Source of the crop boxes: `published`, `extent` or `detector`.
 
         Example:
-            >>> ProbeConfig().suffix("labels"), ProbeConfig(augmentation="geometric").suffix(
-            ...     "detector"
-            ... )
-            ('', '_aug_boxdet')
+            >>> ProbeConfig().suffix("extent"), ProbeConfig().suffix("published")
+            ('', '_boxpub')
+            >>> ProbeConfig(augmentation="geometric").suffix("detector")
+            '_aug_boxdet'
         """
         fitted = "" if self.augmentation == "off" else "_aug"
-        return fitted + ("" if box == "labels" else "_boxdet")
+        return fitted + BOX_SUFFIXES[boxes]
 
 
 def probe_id(trial_id: str, data_fingerprint: str, config: ProbeConfig) -> str:

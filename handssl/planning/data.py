@@ -10,6 +10,7 @@ from handssl.data.manifest import FILE, Manifest, digest
 from handssl.data.preparation import procedural_store
 from handssl.data.stores import find_store
 from handssl.errors import DataError, InputError
+from handssl.pose.crop_box import BoxSource
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class DataFacts:
         pretrain: Folder of the pretraining store; None until it is there.
         missing: What happens or has to be done if the data is not there; empty if it is.
         bytes_to_make: Disk space in bytes that its preparation will need.
+        boxes: What the crop boxes of the labelled images come from; None until it is known.
     """
 
     described: str
@@ -33,6 +35,7 @@ class DataFacts:
     pretrain: Path | None = None
     missing: str = ""
     bytes_to_make: int = 0
+    boxes: BoxSource | None = None
 
 
 def inspect_dataset(data: DataConfig, storage: Path) -> DataFacts:
@@ -48,16 +51,18 @@ def inspect_dataset(data: DataConfig, storage: Path) -> DataFacts:
 
 
 def _procedural(data: ProceduralData, storage: Path) -> DataFacts:
-    described = f"{data.name} {data.procedural().fingerprint} {data.crop_px}"
+    described = f"{data.name} {data.procedural().fingerprint} {data.crop_px} {data.crop}"
     folder = procedural_store(data, storage)
     if (folder / FILE).is_file():
         fingerprint = Manifest.read(folder).fingerprint
-        return DataFacts(described, fingerprint, _counts(data), folder, folder)
+        return DataFacts(described, fingerprint, _counts(data), folder, folder, boxes=data.crop)
     images = sum(_counts(data).values())
     # Packed crops are uncompressed; a rendered file takes about a third of its pixels' bytes.
     to_make = images * 3 * data.crop_px**2 + images * data.image_px**2
     hint = "procedural hands are rendered when the study is first run"
-    return DataFacts(described, None, _counts(data), missing=hint, bytes_to_make=to_make)
+    return DataFacts(
+        described, None, _counts(data), missing=hint, bytes_to_make=to_make, boxes=data.crop
+    )
 
 
 def _packed(data: DataConfig, storage: Path) -> DataFacts:
@@ -74,7 +79,7 @@ def _packed(data: DataConfig, storage: Path) -> DataFacts:
     images["pretrain"] = theirs.splits.get("pretrain", 0)
     both = (own.fingerprint, theirs.fingerprint)
     fingerprint = own.fingerprint if other is None else digest(both)
-    return DataFacts(fingerprint, fingerprint, images, labelled, pretrain)
+    return DataFacts(fingerprint, fingerprint, images, labelled, pretrain, boxes=own.boxes)
 
 
 def _counts(data: ProceduralData) -> dict[str, int]:

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from handssl.data.crops import crop_sample
+from handssl.data.manifest import Manifest, digest
 from handssl.data.packing import pack
 from handssl.data.splits import StudyData, combine
 from handssl.data.store import PackedStore
+from handssl.data.verify import verify
 from handssl.errors import DataError, InputError
 
 SMALL = {"pretrain": 6, "probe": 5, "select": 3, "test": 3}
@@ -76,6 +78,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from handssl.data.store import PackedStore
+from handssl.data.verify import verify
 
 def anonymous_bytes():  # memory that belongs to this process and to no file
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
@@ -171,6 +174,54 @@ def test_stores_of_different_crops_are_not_combined(tmp_path, store, blob_datase
         combine(tmp_path / "both", labelled=store.folder, pretrain=other.folder)
 
 
+def test_the_rule_of_the_boxes_is_in_manifest_recipe_and_fingerprint(tmp_path, blob_dataset):
+    stores = {
+        rule: pack(blob_dataset(**SMALL), tmp_path / rule, crop_px=56, context=1.75, crop=rule)
+        for rule in ("published", "extent")
+    }
+    manifests = [store.manifest for store in stores.values()]
+    assert [manifest.boxes for manifest in manifests] == ["published", "extent"]
+    assert len({manifest.recipe for manifest in manifests}) == 2
+    assert len({manifest.fingerprint for manifest in manifests}) == 2
+    with pytest.raises(DataError, match="with other settings"):
+        pack(blob_dataset(**SMALL), tmp_path / "extent", crop_px=56, context=1.75)
+    # The published box is larger, so the same hand is smaller in its crop.
+    spread = [np.ptp(store.labels["uv"], axis=1).max(axis=1) for store in stores.values()]
+    assert (spread[0] < spread[1]).all()
+
+
+def test_a_store_packed_before_there_was_a_rule_has_boxes_of_the_extent(tmp_path, blob_dataset):
+    store = pack(blob_dataset(**SMALL), tmp_path / "s", crop_px=56, context=1.75, crop="extent")
+    early = as_early(store)
+    assert (early.manifest.rule, early.manifest.boxes) == ("extent", "extent")
+    assert verify(early) == []
+    (found,) = verify(early, source=blob_dataset(**SMALL))
+    assert "earlier version" in found and "--crop extent" in found
+
+
+def as_early(store):
+    """Rewrite a store's manifest as it was before the rule: without it, sealed without it."""
+    path = store.folder / "manifest.json"
+    values = json.loads(path.read_text())
+    del values["crop"]
+    values |= {"recipe": "0" * 32, "digest": ""}
+    splits = PackedStore(store.folder).splits
+    members = [f"{name} {digest(splits[name].tolist())}" for name in sorted(splits)]
+    sizes = (values["crop_px"], float(values["context"]))
+    values["fingerprint"] = digest((*sizes, *values["shards"], *members))
+    sealed = Manifest.parse(values).model_dump_json(exclude={"digest", "crop"})
+    path.write_text(json.dumps(values | {"digest": digest([sealed])}))
+    return PackedStore(store.folder)
+
+
+def test_stores_of_different_rules_are_not_combined_if_joints_define_both(
+    tmp_path, store, blob_dataset
+):
+    packed = pack(blob_dataset(pretrain=9), tmp_path / "o", crop_px=56, context=1.75, crop="extent")
+    with pytest.raises(InputError, match=r"published boxes and .* extent boxes.*--crop published"):
+        combine(tmp_path / "both", labelled=store.folder, pretrain=packed.folder)
+
+
 def test_the_manifest_can_be_read_without_handssl(store):
     manifest = json.loads((store.folder / "manifest.json").read_text())
     shape = np.load(store.folder / "images.npy", mmap_mode="r").shape
@@ -182,6 +233,7 @@ import resource
 import sys
 from pathlib import Path
 from handssl.data.store import PackedStore
+from handssl.data.verify import verify
 
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 split = PackedStore(Path(sys.argv[1])).split("pretrain")

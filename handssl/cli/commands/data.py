@@ -42,7 +42,7 @@ def data() -> None:
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option("--out", type=_FOLDER, help="Folder of the store; default: stores/ of the storage.")
 @click.option(
-    "--crop-px", default=192, show_default=True, type=click.IntRange(16, 1024), help="Crop side."
+    "--crop-px", default=224, show_default=True, type=click.IntRange(16, 1024), help="Crop side."
 )
 @click.option(
     "--context",
@@ -50,6 +50,13 @@ def data() -> None:
     show_default=True,
     type=click.FloatRange(1, 4),
     help="Side of a crop in box sides; transformations move views within it.",
+)
+@click.option(
+    "--crop",
+    default="published",
+    show_default=True,
+    type=click.Choice(["published", "extent"]),
+    help="Box around the joints: as published, or 1.25 times their extent.",
 )
 @click.option(
     "--max-damaged",

@@ -19,7 +19,7 @@ from handssl.cli.views.terminal import progress_bar
 from handssl.data.contact_sheet import sheet_of_crops, write_sheet
 from handssl.data.crops import crop_sample
 from handssl.data.inspect import describe
-from handssl.data.manifest import FILE, Manifest
+from handssl.data.manifest import FILE, Cropping, Manifest
 from handssl.data.packing import pack, packed_bytes
 from handssl.data.procedural import ProceduralSpec, write_freihand
 from handssl.data.procedural.interhand_spec import InterhandTreeSpec
@@ -27,6 +27,7 @@ from handssl.data.procedural.interhand_tree import write_interhand
 from handssl.data.stores import packing_place, search_command
 from handssl.errors import DataError
 from handssl.execution.storage import resolve_storage
+from handssl.pose.crop_box import CropRule
 from handssl.runtime.shell_commands import command
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def pack_and_tell(
     storage: Path | None,
     crop_px: int,
     context: float,
+    crop: CropRule,
     max_damaged: int,
     workers: int | None,
     dry_run: bool,
@@ -56,6 +58,7 @@ def pack_and_tell(
         storage: Root of all results.
         crop_px: Side of the crops in pixels.
         context: Side of a crop in box sides.
+        crop: Box around labelled joints, `published` or `extent`.
         max_damaged: Maximum number of damaged images to leave out.
         workers: Number of processes; default: one per core.
         dry_run: Stop after printing size and time.
@@ -63,12 +66,13 @@ def pack_and_tell(
         as_json: Print one JSON document at the end.
     """
     storage = resolve_storage(storage)
-    place = packing_place(reader, storage, crop_px=crop_px, context=context)
+    cropping = Cropping(crop_px, context, crop)
+    place = packing_place(reader, storage, cropping)
     folder = (out or place).expanduser().resolve()
     cores = workers or os.cpu_count() or 1
     known = Manifest.read(folder).fingerprint if (folder / FILE).is_file() else None
     if not known and not quiet:
-        _announce(reader, folder, crop_px, context, cores)
+        _announce(reader, folder, cropping, cores)
     if dry_run:
         return
     with progress_bar("packing", quiet=quiet) as on_progress:
@@ -77,6 +81,7 @@ def pack_and_tell(
             folder,
             crop_px=crop_px,
             context=context,
+            crop=crop,
             workers=workers,
             max_damaged=max_damaged,
             on_progress=on_progress,
@@ -101,13 +106,14 @@ def _say_replaced(store: PackedStore, known: str) -> None:
     )
 
 
-def _announce(reader: Reader, folder: Path, crop_px: int, context: float, workers: int) -> None:
-    size = packed_bytes(len(reader), crop_px)
+def _announce(reader: Reader, folder: Path, cropping: Cropping, workers: int) -> None:
+    size = packed_bytes(len(reader), cropping.crop_px)
     existing = next(path for path in folder.parents if path.exists())
     free = shutil.disk_usage(existing).free
-    seconds = _seconds_an_image(reader, crop_px, context) * len(reader) / workers
+    seconds = _seconds_an_image(reader, cropping) * len(reader) / workers
     click.echo(
-        f"{reader.name}: {len(reader):,} images, crops of {crop_px} px ({context:g} box sides)\n"
+        f"{reader.name}: {len(reader):,} images, crops of {cropping.crop_px} px "
+        f"({cropping.context:g} box sides)\n"
         f"  to    {folder}\n"
         f"  size  {size / 1e9:.2f} GB ({free / 1e9:.0f} GB free)\n"
         f"  time  about {_duration(seconds)} on {workers} core{'s' if workers > 1 else ''}",
@@ -117,13 +123,13 @@ def _announce(reader: Reader, folder: Path, crop_px: int, context: float, worker
         click.echo(f"  note  {note}", err=True)
 
 
-def _seconds_an_image(reader: Reader, crop_px: int, context: float) -> float:
+def _seconds_an_image(reader: Reader, cropping: Cropping) -> float:
     """Measure the time per image on some crops, spread over the dataset."""
     tried = np.linspace(0, len(reader) - 1, min(_TRIED, len(reader))).astype(int).tolist()
     start_s = time.perf_counter()
     for position in tried:
         try:
-            crop_sample(reader[position], crop_px, context)
+            crop_sample(reader[position], *cropping)
         except DataError:
             continue  # packing will report it, or leave it out
     return (time.perf_counter() - start_s) / len(tried)

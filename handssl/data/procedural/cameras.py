@@ -7,10 +7,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from handssl.pose.crop_box import crop_box
+
 Floats = NDArray[np.float64]
 Level = Literal["cone", "hard"]
 
-BOX_MARGIN = 1.25
 _DEPTH_M = (0.4, 0.95)
 _OFF_CENTRE = 0.015  # maximum offset in image sides
 # The mesh's frame has y along the arm and its own handedness; a half turn about x makes y point
@@ -44,8 +45,9 @@ def frame(
 ) -> tuple[Floats, Floats, Floats]:
     """Place the hand in front of the camera and choose the focal length.
 
-    The box around the projected joints (margin 1.25) has side image / context x U(0.9, 1) and its
-    centre is within 1.5 % of the image side from the image's centre.
+    The published box around the projected joints (`handssl.pose.crop_box`) has side
+    image / context x U(0.9, 1) and its centre is within 1.5 % of the image side from the image's
+    centre.
 
     Args:
         rng: Source of randomness.
@@ -63,11 +65,9 @@ def frame(
     shift = -joints.mean(0)
     shift[2] += rng.uniform(*_DEPTH_M)
     for _ in range(3):  # moving the hand changes its perspective; three iterations converge
-        low, high = _extent(joints + shift)
-        focal_px = box_px / BOX_MARGIN / float((high - low).max())
-        shift[:2] += (wanted_px / focal_px - (low + high) / 2) * (joints.mean(0) + shift)[2]
-    low, high = _extent(joints + shift)
-    focal_px = box_px / BOX_MARGIN / float((high - low).max())
+        centre, side = crop_box(_rays(joints + shift))
+        shift[:2] += (wanted_px * side / box_px - centre) * (joints.mean(0) + shift)[2]
+    focal_px = box_px / crop_box(_rays(joints + shift))[1]
     # Pixel coordinates count from the centre of the first pixel; FreiHAND's principal point is
     # nevertheless half the side.
     centre_px = image_px / 2
@@ -75,9 +75,8 @@ def frame(
     return joints + shift, vertices + shift, camera
 
 
-def _extent(joints: Floats) -> tuple[Floats, Floats]:
-    rays = joints[:, :2] / joints[:, 2:]
-    return rays.min(axis=0), rays.max(axis=0)
+def _rays(joints: Floats) -> Floats:
+    return np.asarray(joints[:, :2] / joints[:, 2:])
 
 
 def _rotation(axis: int, angle_rad: float) -> Floats:

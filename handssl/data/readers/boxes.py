@@ -11,11 +11,9 @@ from typing import Literal
 
 from handssl.config import nearest
 from handssl.errors import DataError
+from handssl.pose.crop_box import BOX_MARGIN
 
 COLUMNS = ("file", "x", "y", "width", "height")
-BOX_MARGIN = 1.25
-"""Same margin as around labelled joints: a detector's box is tight around the hand."""
-
 _SHOWN = 20
 
 
@@ -54,6 +52,7 @@ class Box:
                 f"{where}: expected a box inside {width_px} x {height_px} pixels, found {self}"
             )
         # Edges lie between pixels; coordinates count from the centre of the first pixel.
+        # The margin around labelled joints: a detector's box is tight around the hand.
         centre_x, centre_y = self.x + self.width / 2 - 0.5, self.y + self.height / 2 - 0.5
         return centre_x, centre_y, BOX_MARGIN * max(self.width, self.height)
 

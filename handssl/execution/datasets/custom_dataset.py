@@ -6,11 +6,13 @@ from pathlib import Path
 
 from handssl.data.config import PackedData
 from handssl.data.crops import CONTEXT, CROP_PX
+from handssl.data.manifest import Cropping
 from handssl.data.packing import Progress, pack
 from handssl.data.sample import SPLITS, Reader
 from handssl.data.stores import packing_place
 from handssl.errors import InputError
 from handssl.execution.storage import resolve_storage
+from handssl.pose.crop_box import CropRule
 
 
 def add_dataset(
@@ -19,6 +21,7 @@ def add_dataset(
     storage: Path | str | None = None,
     crop_px: int = CROP_PX,
     context: float = CONTEXT,
+    crop: CropRule = "published",
     workers: int | None = None,
     on_progress: Progress | None = None,
 ) -> PackedData:
@@ -32,6 +35,7 @@ def add_dataset(
         storage: Folder of the results; default: HANDSSL_HOME, else ./handssl-runs.
         crop_px: Side of the stored crops in pixels.
         context: Side of a crop in multiples of the box side; at least what transformations need.
+        crop: Box around labelled joints, `published` or `extent`, see `handssl.pose.crop_box`.
         workers: Number of processes; default: one per core.
         on_progress: Called with (samples done, total samples).
 
@@ -48,12 +52,13 @@ def add_dataset(
         handssl.errors.InputError: add_dataset: expected a reader of images, str has no name, ...
     """
     _require_reader(reader)
-    folder = packing_place(reader, resolve_storage(storage), crop_px=crop_px, context=context)
+    folder = packing_place(reader, resolve_storage(storage), Cropping(crop_px, context, crop))
     store = pack(
         reader,
         folder,
         crop_px=crop_px,
         context=context,
+        crop=crop,
         workers=workers,
         on_progress=on_progress,
     )

@@ -13,6 +13,7 @@ from handssl.execution.datasets.node_cache import NodeCache
 from handssl.execution.datasets.staging import StagedDataset, located, store_name
 from handssl.execution.datasets.store_source import StoreSource
 from handssl.planning.resources import available_cpus
+from handssl.pose.protocol_ids import primary_protocol
 from handssl.runtime.provenance import provenance
 from handssl.study.events import OnEvent, Preparing, StudyMessage
 from handssl.study.identity import NUMERICS_VERSION
@@ -93,9 +94,10 @@ class DatasetResolver:
 
 
 def _described(splits: StudyData) -> dict[str, str]:
-    kept = {"dataset", "fingerprint", "crop_px", "context", "splits", "split_rule", "box"}
+    kept = {"dataset", "fingerprint", "crop_px", "context", "crop", "splits", "split_rule", "box"}
     described = (
         store.manifest.model_dump(mode="json", include=kept)
         for store in (splits.labelled, splits.pretrain)
     )
-    return splits.tags() | source_tag(*described)
+    protocol = {"protocol": primary_protocol(splits.labelled.manifest.boxes)}
+    return splits.tags() | protocol | source_tag(*described)
