@@ -74,7 +74,7 @@ def study(
         stage="compositions",
         cells=(*pure, *(Cell(composition=(name,), exempt=True) for name in ALONE)),
         blocks=tuple(blocks),
-        data=data or ProceduralData(context=2.15),
+        data=data or ProceduralData(context=2.15, image_px=276, crop_px=276),
         pretrain=shared if init is None else shared.merged({"init": init}),
         halving=Halving(),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import resource
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -123,13 +124,14 @@ def _arm(config: PretrainConfig, composition: Sequence[str]) -> PretrainConfig:
 
 
 def _data(place: Path, config: PretrainConfig, notify: OnProgress) -> Path:
-    side = config.encoder.input_px * 7 // 4
+    context = 2.15  # all nine transformations stay within it
+    side = math.ceil(config.encoder.input_px * context)
     described = ProceduralData(
         pretrain=max(256, config.global_batch),
         **dict.fromkeys(("probe", "select", "test"), _LEAST),
         image_px=max(64, side),
         crop_px=side,
-        context=2.15,  # all nine transformations stay within it
+        context=context,
     )
     return prepare(described, place, lambda _, done, total: notify(done, total))
 

@@ -37,7 +37,7 @@ def run(rounds: int) -> dict[str, Any]:
         DivergedError: A loss is not finite.
     """
     with tempfile.TemporaryDirectory(prefix="handssl-doctor-") as folder:
-        described = ProceduralData.parse({**_DATA, "image_px": 64, "crop_px": 64})
+        described = ProceduralData.parse({**_DATA, "image_px": 84, "crop_px": 84})
         data = prepare(described, Path(folder), workers=1)
         results = [_round(data) for _ in range(rounds)]
     return results[-1] | {"digests": [result["digest"] for result in results]}

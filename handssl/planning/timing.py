@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from handssl.data.config import ProceduralData
+from handssl.data.crops import CONTEXT
 from handssl.data.preparation import prepare
 from handssl.data.splits import StudyData
 from handssl.models import InitConfig
@@ -95,7 +96,7 @@ def measure_steps(
     device = execution.torch_device()
     total, timings = len(chosen) + 1, []
     with _one_thread(device), TemporaryDirectory(prefix="handssl-plan-") as scratch:
-        small = _made(Path(scratch), like)
+        small = _made(Path(scratch), like, max(one.encoder.input_px for _, one in chosen))
         data = StudyData(ready) if ready else small
         for number, (name, config) in enumerate(chosen):
             on_progress(number, total)
@@ -107,8 +108,10 @@ def measure_steps(
     return Measured(tuple(timings), probe_s, diagnosis_s, named, str(device), _peak_bytes(device))
 
 
-def _made(folder: Path, like: ProceduralData | None) -> StudyData:
-    form = like or ProceduralData()
+def _made(folder: Path, like: ProceduralData | None, input_px: int) -> StudyData:
+    """Render a few hands like those of the study, or with the pixels that its networks take."""
+    side = max(64, math.ceil(input_px * CONTEXT))
+    form = like or ProceduralData(image_px=side, crop_px=side)
     few = {"pretrain": _MADE_IMAGES, "probe": 128, "select": 64, "test": 16}
     return StudyData(prepare(form.model_copy(update=few), folder, workers=1))
 

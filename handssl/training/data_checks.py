@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from handssl.data.manifest import Manifest
 from handssl.data.store import PackedSplit
 from handssl.errors import InputError
 from handssl.training.config import PretrainConfig
@@ -25,11 +26,13 @@ def require_sound_custom(config: PretrainConfig, device: torch.device) -> None:
 
 
 def require_reach(config: PretrainConfig, store: PackedSplit) -> None:
-    """Check that no view reaches beyond the stored crop.
+    """Check that views have the pixels of the network's input and stay within the stored crop.
 
     Raises:
-        InputError: The ranges of the composition need a larger crop.
+        InputError: The store has fewer pixels per box than a view, or the ranges of the composition
+            need a larger crop.
     """
+    _require_pixels(config.encoder.input_px, store.manifest)
     context, crop_px = store.manifest.context, store.manifest.crop_px
     reach = reach_boxes(config.augmentation, config.composition, view_px=config.encoder.input_px)
     if reach > context:
@@ -40,3 +43,27 @@ def require_reach(config: PretrainConfig, store: PackedSplit) -> None:
             f"ranges, or pack the data with --context {enough:g} --crop-px "
             f"{math.ceil(crop_px * enough / context)}, which keeps the resolution"
         )
+
+
+def _require_pixels(input_px: int, manifest: Manifest) -> None:
+    """Refuse a view of more pixels than the stored crop has for its area.
+
+    Such a view would be an enlargement, whose missing detail the network is asked for.
+    """
+    context = manifest.context
+    enough = math.ceil(round(input_px * context, 6))
+    if manifest.crop_px >= enough:
+        return
+    held = math.floor(manifest.crop_px / context)
+    if manifest.dataset == "procedural":
+        advice = f"set data.crop_px: {enough} and data.image_px: {enough}"
+    else:
+        advice = (
+            f"pack it again with `handssl data pack {manifest.dataset} --root ROOT --crop-px "
+            f"{enough} --context {context:g} --crop {manifest.rule}`"
+        )
+    raise InputError(
+        f"expected a store with at least the {input_px} pixels per box that the network takes "
+        f"(encoder.input_px), found {held} ({manifest.crop_px} px for {context:g} box sides) in "
+        f"{manifest.dataset} {manifest.fingerprint[:12]}; {advice}, or set encoder.input_px: {held}"
+    )
