@@ -137,17 +137,20 @@ def evaluate_predictions(
         prefix: Name of the probe.
 
     Returns:
-        `<prefix>/<protocol>/<statistic>_<unit>` and the aliases median_mm, mpje_mm and
-        aligned_median_mm on `select`; under `test/` and `test_` the same on `test`, and the
-        official protocols of the datasets.
+        `<prefix>/<protocol>/<statistic>_<unit>`, the protocol's id with the suffix of the crop
+        boxes (see `ProbeConfig.suffix`), and the aliases median_mm, mpje_mm and aligned_median_mm on
+        `select`; under `test/` and `test_` the same on `test`, and the official protocols of the
+        datasets.
     """
     metrics: dict[str, float] = {}
     for split, columns in predictions.items():
         protocols = [*PROTOCOLS, *OFFICIAL] if split == "test" else list(PROTOCOLS)
-        values = protocol_metrics(columns, data.store(split), protocols)
+        store = data.store(split)
+        values = protocol_metrics(columns, store, protocols)
         head = "test/" if split == "test" else ""
         alias = "test_" if split == "test" else ""
-        metrics |= {f"{head}{prefix}/{name}": value for name, value in values.items()}
+        named = with_suffix(values, ProbeConfig().suffix(store.manifest.boxes))
+        metrics |= {f"{head}{prefix}/{name}": value for name, value in named.items()}
         metrics[f"{alias}median_mm"] = values[f"{PRIMARY_PROTOCOL}/median_mm"]
         metrics[f"{alias}mpje_mm"] = values[f"{PRIMARY_PROTOCOL}/mean_mm"]
         metrics[f"{alias}aligned_median_mm"] = values[f"{ALIGNED_PROTOCOL}/median_mm"]
@@ -165,6 +168,17 @@ def protocol_metrics(
     return pose_metrics(
         crop_pixels(uv, store).numpy(), z.numpy(), labels, box_px=store.box_px, protocols=protocols
     )
+
+
+def with_suffix(metrics: Mapping[str, float], suffix: str) -> dict[str, float]:
+    """Return metrics `<protocol>/<statistic>` with a suffix added to the protocol's id.
+
+    Example:
+        >>> with_suffix({"pa_21/mean_mm": 1.0}, "_boxpub")
+        {'pa_21_boxpub/mean_mm': 1.0}
+    """
+    parts = ((name.partition("/"), value) for name, value in metrics.items())
+    return {f"{protocol}{suffix}/{rest}": value for (protocol, _, rest), value in parts}
 
 
 def crop_pixels(uv: torch.Tensor, store: PackedSplit) -> torch.Tensor:

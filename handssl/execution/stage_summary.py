@@ -16,6 +16,7 @@ from handssl.execution.recorder import FINISHED
 from handssl.execution.stage_outcomes import Records, compared_means, judged
 from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
+from handssl.pose.protocol_ids import protocols_of
 from handssl.study.stages import Selection
 from handssl.study.study import Study
 from handssl.study.trials import PlannedTrial
@@ -115,6 +116,7 @@ def _tags(study: str, trial: PlannedTrial, over: Sequence[TrialRecord]) -> dict[
         "blocks": ",".join(str(record.block) for record in over),
         "outcomes": ", ".join(f"{counts[name]} {name}" for name in sorted(counts)),
         "reused": str(reused),
+        "protocol": ", ".join(protocols_of(record.tags for record in over)),
     }
 
 

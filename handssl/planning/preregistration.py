@@ -10,7 +10,8 @@ from typing import Any
 
 from handssl.errors import InputError
 from handssl.ledger import Ledger
-from handssl.planning.data import inspect_dataset
+from handssl.planning.data import DataFacts, inspect_dataset
+from handssl.pose.protocol_ids import primary_protocol
 from handssl.pose.protocols import PRIMARY_PROTOCOL
 from handssl.runtime.shell_commands import command
 from handssl.study.events import OnEvent, StudyMessage
@@ -31,13 +32,20 @@ def preregistration(study: Study, storage: Path) -> Preregistration:
     values = study.model_dump(mode="json", exclude={"name"})
     for key in ("stages", "cells"):
         values[key] = {_key(one, number): one for number, one in enumerate(values[key])}
-    values["primary"] = {"measure": "median_mm on select", "protocol": PRIMARY_PROTOCOL}
+    facts = inspect_dataset(study.data, storage)
+    values["primary"] = {"measure": "median_mm on select", "protocol": _protocol(facts)}
     sets = [one.data for stage in study.all_stages for one in getattr(stage, "sets", ())]
-    values["data"]["described"] = inspect_dataset(study.data, storage).described
+    values["data"]["described"] = facts.described
     values["other_data"] = [inspect_dataset(data, storage).described for data in sets]
     values["numerics"] = NUMERICS_VERSION
     values["pretrain"] = same_content(values["pretrain"])
     return _flat(values)
+
+
+def _protocol(facts: DataFacts) -> str:
+    if facts.boxes is None:
+        return f"{PRIMARY_PROTOCOL}, with the suffix of the boxes of the packed data"
+    return primary_protocol(facts.boxes)
 
 
 def plan_hash(plan: Mapping[str, str]) -> str:

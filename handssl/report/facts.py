@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from handssl.ledger.record import TrialRecord
+from handssl.pose.protocol_ids import protocol_words, protocols_of
 from handssl.report.rows import REFERENCE_OBJECTIVES
 from handssl.runtime.installation import git_state
 from handssl.runtime.provenance import library_versions
@@ -35,6 +36,7 @@ def study_facts(records: Sequence[TrialRecord], storage: Path) -> dict[str, str]
         "stage": ", ".join(sorted({record.stage for record in records})),
         "blocks (seeds)": ", ".join(map(str, blocks)),
         "trials": ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()),
+        "protocol": protocol_words(protocols_of(record.tags for record in records)),
         "storage": str(storage),
         "page written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "on": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",

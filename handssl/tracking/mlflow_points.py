@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mlflow.entities import Metric, Param, RunTag
 
 from handssl.ledger.record import EpochMetrics, TrialRecord
-from handssl.pose import PRIMARY_PROTOCOL
+from handssl.pose.protocol_ids import protocols_of
 from handssl.runtime.provenance import provenance
 from handssl.tracking.conventions import flatten
 from handssl.tracking.parameters import parameters_of
@@ -69,8 +69,8 @@ def tags_of(record: TrialRecord) -> dict[str, str]:
         "kind": "trial",
         "transformation": record.composition,
         "seed": str(record.block),
-        "protocol": PRIMARY_PROTOCOL,
     }
+    tags |= {"protocol": protocols_of([record.tags])[0]}
     made = {} if "version.python" in record.tags else provenance()
     return made | record.tags | tags
 

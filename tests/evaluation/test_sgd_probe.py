@@ -153,8 +153,9 @@ def test_moves_stay_within_the_stored_crop():
 
 def test_conditions_are_part_of_the_protocol_and_of_the_identity():
     usual = ProbeConfig()
-    assert usual.suffix("labels") == ""
-    assert ProbeConfig(augmentation="geometric").suffix("labels") == "_aug"
+    assert usual.suffix("extent") == ""
+    assert ProbeConfig(augmentation="geometric").suffix("extent") == "_aug"
+    assert usual.suffix("published") == "_boxpub"
     assert usual.suffix("detector") == "_boxdet"
     names = {
         probe_id("t", "d", usual),

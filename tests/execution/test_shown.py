@@ -13,7 +13,7 @@ from mlflow.entities import Run
 from handssl.execution.datasets import resolver
 from handssl.execution.single_run import pretrain
 from handssl.ledger import Ledger
-from handssl.pose import PROTOCOLS
+from handssl.pose import PRIMARY_PROTOCOL, PROTOCOLS
 from handssl.study.run_config import RunConfig
 
 OBJECTIVES: dict[str, dict[str, Any]] = {
@@ -69,7 +69,8 @@ def test_curves_of_training_probes_diagnostics_and_the_machine(
     assert {f"train/trust/{name}" for name in ("min", "median", "max")} <= names
     assert {f"train/sigma/{name}" for name in SIGMAS.get(objective, ())} <= names
     protocols = {name.split("/")[1] for name in names if name.startswith("ridge/")}
-    assert protocols >= set(PROTOCOLS)
+    assert protocols >= {f"{name}_boxpub" for name in PROTOCOLS}
+    assert run.data.tags["protocol"] == f"{PRIMARY_PROTOCOL}_boxpub"
     assert {"median_mm", "mpje_mm", "test_median_mm", "test_mpje_mm"} <= names
     assert any(name.startswith("diag/") for name in names)
     assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= names

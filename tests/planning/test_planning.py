@@ -306,6 +306,7 @@ def test_a_trial_that_is_retried_after_its_rung_was_decided_owes_the_epochs_befo
 def test_the_hash_stands_for_all_that_is_planned_and_not_for_the_name(tmp_path):
     study = smoke.study()
     first = preregistration(study, tmp_path)
+    assert first["primary.protocol"] == "root_gtroot_20_boxpub"
     assert plan_hash(preregistration(study.merged({"name": "other"}), tmp_path)) == plan_hash(first)
     changed = study.merged({"blocks": [1, 2], "halving.grace_epochs": 2})
     found = deviations(first, preregistration(changed, tmp_path))

@@ -85,6 +85,7 @@ def _print(cells: tuple[ComparedCell, ...]) -> None:
     from rich.table import Table
 
     from handssl.cli.views.terminal import Terminal
+    from handssl.pose.protocol_ids import protocol_words
 
     table = Table(box=None, pad_edge=False)
     table.add_column("#", justify="right", no_wrap=True)
@@ -110,6 +111,8 @@ def _print(cells: tuple[ComparedCell, ...]) -> None:
         "alignment.",
         highlight=False,
     )
+    protocols = {name for cell in cells for name in cell.tags.get("protocol", "").split(", ")}
+    console.print(f"Protocol {protocol_words(sorted(protocols - {''}))}.", highlight=False)
 
 
 def _mm(value: float | None) -> str:
@@ -123,6 +126,7 @@ def _document(study: str, found: Comparison, url: str) -> dict[str, object]:
             "stage": c.stage,
             "objective": c.objective,
             "run_id": c.run_id,
+            "protocol": c.tags.get("protocol", ""),
             **c.metrics,
         }
         for c in found.cells

@@ -24,7 +24,7 @@ from handssl.evaluation.freihand_export import (
     freihand_predictions,
     write_freihand_predictions,
 )
-from handssl.evaluation.probe import crop_pixels, fit_probe, protocol_metrics
+from handssl.evaluation.probe import crop_pixels, fit_probe, protocol_metrics, with_suffix
 from handssl.evaluation.targets import from_columns
 from handssl.execution.trial_files import encoder_file
 from handssl.ledger import Ledger
@@ -97,10 +97,8 @@ def probe_trial(
 
 def _errors(columns: torch.Tensor, split: PackedSplit, config: ProbeConfig) -> dict[str, float]:
     """Return errors by protocol id, with the suffix of the probe's conditions."""
-    suffix = config.suffix(split.manifest.box)
     found = protocol_metrics(columns, split, [*PROTOCOLS, *OFFICIAL])
-    parts = ((name.partition("/"), value) for name, value in found.items())
-    return {f"{protocol}{suffix}/{rest}": value for (protocol, _, rest), value in parts}
+    return with_suffix(found, config.suffix(split.manifest.boxes))
 
 
 def export_freihand(probed: Probed, path: Path) -> dict[str, Any]:
