@@ -138,8 +138,8 @@ def evaluate_predictions(
 
     Returns:
         `<prefix>/<protocol>/<statistic>_<unit>`, the protocol's id with the suffix of the crop
-        boxes (see `ProbeConfig.suffix`), and the aliases median_mm, mpje_mm and aligned_median_mm on
-        `select`; under `test/` and `test_` the same on `test`, and the official protocols of the
+        boxes (see `ProbeConfig.suffix`), and the aliases median_mm, mpje_mm and aligned_median_mm
+        on `select`; under `test/` and `test_` the same on `test`, and the official protocols of the
         datasets.
     """
     metrics: dict[str, float] = {}

@@ -38,14 +38,16 @@ class RelativeConfig(Config):
             updates; `log_sum` is the sum of log L_k, the minimum of Eq. 3 over sigma; `fixed` gives
             every transformation the weight 1, so the normalisation of the targets determines their
             influence.
-        targets: `normalised`, signed, wrapped and in units of their range; or `published`, the
-            targets of the published code (see `published_target`), which have only one order.
+        targets: `normalised`, signed, wrapped and in units of their range; `between_views`, the
+            same of the map from the first view to the second, which two views determine (see
+            `between_views_target`); or `published`, the targets of the published code (see
+            `published_target`), which have only one order.
     """
 
     norm: Literal["l1", "l2"] = "l1"
     order: Literal["both", "one"] = "both"
     weighting: Weighting = "learned"
-    targets: Literal["normalised", "published"] = "normalised"
+    targets: Literal["normalised", "between_views", "published"] = "normalised"
 
     @model_validator(mode="after")
     def _has_an_order(self) -> Self:

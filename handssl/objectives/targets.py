@@ -13,8 +13,10 @@ from handssl.transforms import (
     REGRESSABLE,
     AugmentConfig,
     Interval,
+    LinearInterval,
     composition_name,
     may_regress,
+    move_points,
     regressed_intervals,
 )
 from handssl.transforms.device_constants import as_floating, constant
@@ -30,7 +32,8 @@ def relative_target(
     """Return theta_b - theta_a, wrapped and divided by the range of one view.
 
     Differences of circular parameters (rotation, hue) are wrapped to at most half a turn before
-    the division. Adding a constant to theta_b adds it to the target (Eq. 4).
+    the division, unless their range is a `LinearInterval`. Adding a constant to theta_b adds it to
+    the target (Eq. 4).
 
     Args:
         transformation: One of translate, rotate, scale, color_jitter, or with `ranges` a
@@ -61,9 +64,61 @@ def relative_target(
             f"{transformation}, got {tuple(theta_a.shape)} and {tuple(theta_b.shape)}"
         )
     theta_a, theta_b = as_floating(theta_a, theta_b)
-    period = constant(_PERIODS.get(transformation, (math.inf,) * len(intervals)), theta_a)
     width = constant(tuple(interval.width for interval in intervals), theta_a)
-    return wrap(theta_b - theta_a, period) / width
+    return wrap(theta_b - theta_a, _period(transformation, intervals, theta_a)) / width
+
+
+def between_views_target(
+    transformation: str,
+    theta_a: torch.Tensor,
+    theta_b: torch.Tensor,
+    *,
+    maps: tuple[torch.Tensor, torch.Tensor],
+    ranges: Sequence[Interval],
+) -> torch.Tensor:
+    """Return the parameters of the map from the first view to the second, over their ranges.
+
+    Two views determine the map between them, but not each view's own parameters: a relative target
+    can be known without error only if it is a function of that map.
+
+    translate: theta_b - theta_a in source axes depends on how far both views are turned. A view
+    shows q = f R(angle) (p - t): the point at the centre of view a, p = t_a, lies in view b at
+    f_b R_b (t_a - t_b). The target is minus that, the shift of the box in axes and units of the
+    second view; without rotate and scale it is t_b - t_a.
+
+    color_jitter: the value of a view is v exp(l) + o, so v_b = exp(l_b - l_a) v_a + c with
+    c = o_b - exp(l_b - l_a) o_a. The last target is c in place of o_b - o_a: equal where both
+    factors are. No definition of theta makes plain differences of both identifiable, as gains and
+    offsets do not commute.
+
+    All others are those of `relative_target`. The target of the swapped pair is not the negative.
+
+    Args:
+        transformation: As for `relative_target`.
+        theta_a: (B, k), parameters of the first view.
+        theta_b: (B, k), parameters of the second view.
+        maps: Both views' `view_matrix`, (B, 2, 3) each; used for translate.
+        ranges: Interval of each of one view's parameters.
+
+    Returns:
+        (B, k); beyond [-1, 1] where a view is enlarged or turned.
+
+    Example:
+        >>> turned = torch.tensor([[[0.0, 1.0, 0.1], [-1.0, 0.0, 0.0]]])  # by 90 degrees
+        >>> still = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+        >>> a, b = torch.tensor([[0.0, 0.0]]), torch.tensor([[0.1, 0.0]])
+        >>> interval = [Interval(low=-0.1, high=0.1)] * 2
+        >>> between_views_target("translate", a, b, maps=(still, turned), ranges=interval)
+        tensor([[0.0000, 0.5000]])
+    """
+    if transformation == "translate":
+        centre = maps[0][:, None, :, 2]
+        theta_a = move_points(centre, maps[1])[:, 0].to(theta_b.dtype)
+        theta_b = torch.zeros_like(theta_b)
+    elif transformation == "color_jitter":
+        gain = torch.exp(theta_b[:, 2:3] - theta_a[:, 2:3])
+        theta_a = torch.cat((theta_a[:, :3], gain * theta_a[:, 3:]), dim=1)
+    return relative_target(transformation, theta_a, theta_b, ranges=ranges)
 
 
 def published_target(
@@ -134,6 +189,14 @@ _PERIODS = {
     "rotate": (2.0 * math.pi,),
     "color_jitter": (1.0, math.inf, math.inf, math.inf),
 }
+
+
+def _period(transformation: str, intervals: Sequence[Interval], like: torch.Tensor) -> torch.Tensor:
+    """Return the period of each parameter; infinite if it is not circular."""
+    periods = _PERIODS.get(transformation, (math.inf,) * len(intervals))
+    linear = (isinstance(interval, LinearInterval) for interval in intervals)
+    pairs = zip(periods, linear, strict=True)
+    return constant(tuple(math.inf if straight else period for period, straight in pairs), like)
 
 
 def _intervals(transformation: str, ranges: Sequence[Interval] | None) -> Sequence[Interval]:

@@ -8,7 +8,7 @@ from handssl.transforms.config import (
     regressed_intervals,
 )
 from handssl.transforms.custom import CustomTransformation, CustomTransformConfig
-from handssl.transforms.interval import Interval
+from handssl.transforms.interval import Interval, LinearInterval
 from handssl.transforms.names import PAPER_SEVEN, TRANSFORMATIONS, composition_name
 from handssl.transforms.quirks import Quirks
 from handssl.transforms.sampling import Draw, Theta, draw_theta
@@ -32,6 +32,7 @@ __all__ = [
     "CustomTransformation",
     "Draw",
     "Interval",
+    "LinearInterval",
     "Quirks",
     "Theta",
     "View",

@@ -21,7 +21,7 @@ from handssl.config import Config
 from handssl.errors import InputError
 from handssl.transforms.custom import CustomTransformConfig
 from handssl.transforms.custom_loading import CustomTransforms
-from handssl.transforms.interval import Interval
+from handssl.transforms.interval import Interval, LinearInterval
 from handssl.transforms.names import TRANSFORMATIONS
 from handssl.transforms.quirks import Quirks
 
@@ -259,7 +259,12 @@ def regressed_intervals(
     if one := config.custom_called(transformation):
         return one.intervals
     ranged = getattr(config, transformation)
-    return tuple(getattr(ranged, name) for name in REGRESSABLE[transformation])
+    found = tuple(getattr(ranged, name) for name in REGRESSABLE[transformation])
+    if transformation == "color_jitter" and config.quirks.multiplied_hue:
+        # A factor of the hue: a difference of one range is not the identity, as a full turn is.
+        hue, *others = found
+        return (LinearInterval(low=hue.low, high=hue.high), *others)
+    return found
 
 
 def may_regress(transformation: str) -> bool:

@@ -25,3 +25,7 @@ class Interval(Config):
     def width(self) -> float:
         """Return high - low, the divisor of this parameter's relative targets."""
         return self.high - self.low
+
+
+class LinearInterval(Interval):
+    """Range of a parameter that is not circular, although its transformation usually has it so."""
