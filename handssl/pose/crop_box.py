@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handssl.errors import InputError
-from handssl.pose.arrays import as_floats
 
 Floats = NDArray[np.float64]
 CropRule = Literal["published", "extent"]
+BoxSource = Literal["published", "extent", "detector"]
 BOX_MARGIN = 1.25
 
 
@@ -39,8 +39,8 @@ def crop_box(uv: Floats, rule: CropRule = "published") -> tuple[Floats, float]:
     Reference:
         The code published with the paper, which also rounds centre and half side down to pixels.
     """
-    uv = as_floats("uv", uv, 2)
-    if uv.ndim != 2 or not len(uv):
+    uv = np.asarray(uv, dtype=np.float64)  # sums and differences of bytes would wrap
+    if uv.ndim != 2 or uv.shape[1] != 2 or not len(uv):
         raise InputError(f"uv: expected shape (J, 2) with J >= 1, got {uv.shape}")
     if rule == "extent":
         low, high = uv.min(axis=0), uv.max(axis=0)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from handssl.pose.statistics import Statistic
+if TYPE_CHECKING:  # importing names of protocols needs no torch
+    from handssl.pose.statistics import Statistic
 
 Alignment = Literal["none", "root", "procrustes", "mirroring", "image"]
 
 PRIMARY_PROTOCOL = "root_gtroot_20"
-"""Id of the protocol used for every selection; its median is the primary metric."""
+"""Id of the protocol used for every selection, without the suffix of its conditions (see
+`handssl.evaluation.config`); its median is the primary metric."""
 
 ALIGNED_PROTOCOL = "pa_21"
 """Id of the protocol shown beside the primary one: after a similarity for every hand, so without
