@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag
 
 from handssl.config import Config
 from handssl.data.procedural import ProceduralSpec
-from handssl.pose.crop_box import CropRule
+from handssl.pose.crop_rules import CropRule
 
 Count = Annotated[int, Field(ge=16, le=10_000_000)]
 Prefix = Annotated[str, Field(pattern=r"^[0-9a-f]{8,32}$")]

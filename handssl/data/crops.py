@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from handssl.data.sample import Sample
 from handssl.errors import DataError
-from handssl.pose.crop_box import CropRule, crop_box
+from handssl.pose.crop_rules import CropRule, crop_box
 
 CROP_PX = 224
 """Holds 128 pixels of the box, as many as the paper's networks take, in a crop of `CONTEXT`."""

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from handssl.config import Config
 from handssl.data.sample import Reader, Split
 from handssl.errors import DataError, InputError
-from handssl.pose.crop_box import BoxSource, CropRule
+from handssl.pose.crop_rules import BoxSource, CropRule
 
 FORMAT_VERSION = 2
 RESAMPLING_VERSION = 2

@@ -26,7 +26,7 @@ from handssl.data.shards import (
 )
 from handssl.data.store import PackedStore
 from handssl.errors import DataError
-from handssl.pose.crop_box import CropRule
+from handssl.pose.crop_rules import CropRule
 from handssl.runtime.worker_processes import completed
 
 Progress = Callable[[int, int], None]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from handssl.config import Config
-from handssl.pose.crop_box import BoxSource
+from handssl.pose.crop_rules import BoxSource
 from handssl.pose.protocol_ids import BOX_SUFFIXES
 
 Rate = Annotated[float, Field(gt=0, le=1)]

@@ -10,7 +10,7 @@ from handssl.data.manifest import FILE, Manifest, digest
 from handssl.data.preparation import procedural_store
 from handssl.data.stores import find_store
 from handssl.errors import DataError, InputError
-from handssl.pose.crop_box import BoxSource
+from handssl.pose.crop_rules import BoxSource
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from handssl.pose.camera import back_project, crop_camera, move_uv, project
     from handssl.pose.comparison import joint_errors
-    from handssl.pose.crop_box import BOX_MARGIN, CropRule, crop_box
+    from handssl.pose.crop_rules import BOX_MARGIN, CropRule, crop_box
     from handssl.pose.labels import PoseLabels
     from handssl.pose.metrics import pose_metrics
     from handssl.pose.pose25d import Pose25D, decode_2_5d, encode_2_5d, recover_root_depth
@@ -33,8 +33,8 @@ _HOME = {
     "ALIGNED_PROTOCOL": "protocols",
     "BONE": "skeleton",
     "BONES": "skeleton",
-    "BOX_MARGIN": "crop_box",
-    "CropRule": "crop_box",
+    "BOX_MARGIN": "crop_rules",
+    "CropRule": "crop_rules",
     "F_SCORES": "protocols",
     "JOINT_COUNT": "skeleton",
     "JOINT_NAMES": "skeleton",
@@ -50,7 +50,7 @@ _HOME = {
     "SIDE_PX": "protocols",
     "align_procrustes": "procrustes",
     "back_project": "camera",
-    "crop_box": "crop_box",
+    "crop_box": "crop_rules",
     "crop_camera": "camera",
     "decode_2_5d": "pose25d",
     "encode_2_5d": "pose25d",

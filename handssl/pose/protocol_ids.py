@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from handssl.pose.crop_box import BoxSource
+from handssl.pose.crop_rules import BoxSource
 from handssl.pose.protocols import PRIMARY_PROTOCOL
 
 BOX_SUFFIXES: dict[BoxSource, str] = {"published": "_boxpub", "extent": "", "detector": "_boxdet"}

@@ -27,7 +27,7 @@ from handssl.data.procedural.interhand_tree import write_interhand
 from handssl.data.stores import packing_place, search_command
 from handssl.errors import DataError
 from handssl.execution.storage import resolve_storage
-from handssl.pose.crop_box import CropRule
+from handssl.pose.crop_rules import CropRule
 from handssl.runtime.shell_commands import command
 
 if TYPE_CHECKING:

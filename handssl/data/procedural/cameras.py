@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from handssl.pose.crop_box import crop_box
+from handssl.pose.crop_rules import crop_box
 
 Floats = NDArray[np.float64]
 Level = Literal["cone", "hard"]

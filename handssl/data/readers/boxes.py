@@ -11,7 +11,7 @@ from typing import Literal
 
 from handssl.config import nearest
 from handssl.errors import DataError
-from handssl.pose.crop_box import BOX_MARGIN
+from handssl.pose.crop_rules import BOX_MARGIN
 
 COLUMNS = ("file", "x", "y", "width", "height")
 _SHOWN = 20

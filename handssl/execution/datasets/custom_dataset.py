@@ -12,7 +12,7 @@ from handssl.data.sample import SPLITS, Reader
 from handssl.data.stores import packing_place
 from handssl.errors import InputError
 from handssl.execution.storage import resolve_storage
-from handssl.pose.crop_box import CropRule
+from handssl.pose.crop_rules import CropRule
 
 
 def add_dataset(
