@@ -63,7 +63,7 @@ def test_a_random_encoder_has_its_network_and_seed(runs):
     assert heads(run.data.params)[0] == {"encoder", "init", "seed"}
     assert run.data.params["encoder.width"] == "8"
     folder = client.download_artifacts(run.info.run_id, "config.yaml")
-    assert set(yaml.safe_load(Path(folder).read_text())) == {"encoder", "seed"}
+    assert set(yaml.safe_load(Path(folder).read_text())) == {"encoder", "init", "seed"}
 
 
 @pytest.mark.parametrize(
