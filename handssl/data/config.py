@@ -32,7 +32,8 @@ class ProceduralData(Config):
         context: Side of a stored crop in box sides.
         crop: Box around the joints: `published`, 2 x 1.25 times the largest distance of a joint
             from their mean, or `extent`, 1.25 times the larger edge of their bounding box.
-        level: `cone` of views around the palm, back and side, or `hard`: any view.
+        level: `cone`: the hand is seen across the arm, from any side and at any angle in the image;
+            `hard`: any view, also along the arm.
         seed: Seed of subjects, poses, lights and backgrounds.
     """
 

@@ -28,9 +28,8 @@ def bend(pose: HandPose, subject: Subject) -> tuple[Floats, Floats]:
     mesh = load_mesh()
     world = _kinematics(pose, subject)
     skin = world @ _stretch(subject) @ mesh.to_joint
-    homogeneous = np.concatenate((mesh.vertices, np.ones((len(mesh.vertices), 1))), axis=1)
     blended = (mesh.weights @ skin[:, :3].reshape(26, 12)).reshape(-1, 3, 4)
-    vertices = (blended @ homogeneous[..., None])[..., 0]
+    vertices = np.einsum("vij,vj->vi", blended[..., :3], mesh.vertices) + blended[..., 3]
     joints = world[list(OURS), :3, 3]
     joints[[OURS.index(tip) for tip in TIPS]] = vertices[mesh.tip_vertices]
     return vertices, joints

@@ -1,4 +1,4 @@
-"""Draw camera views, from a cone or from all directions, and frame the hand."""
+"""Draw camera views, across the arm or from all directions, and frame the hand."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from handssl.data.procedural.distributions import draw
 from handssl.pose.crop_rules import crop_box
 
 Floats = NDArray[np.float64]
 Level = Literal["cone", "hard"]
 
-_DEPTH_M = (0.4, 0.95)
-_OFF_CENTRE = 0.015  # maximum offset in image sides
 # The mesh's frame has y along the arm and its own handedness; a half turn about x makes y point
 # down and z away from the camera, with the fingers up.
 _UPRIGHT = np.diag([1.0, -1.0, -1.0]) @ np.diag([-1.0, -1.0, 1.0])
@@ -22,8 +21,9 @@ _UPRIGHT = np.diag([1.0, -1.0, -1.0]) @ np.diag([-1.0, -1.0, 1.0])
 def draw_view(rng: np.random.Generator, level: Level) -> Floats:
     """Draw a rotation from the mesh's frame to the camera's.
 
-    `cone`: any side of the hand (palm, back, edges), tilted by at most 60 degrees and rotated in
-    the image plane by at most 90. `hard`: uniform over all rotations.
+    `cone`: any side of the hand (palm, back, edges) and any angle in the image plane; the hand is
+    tilted out of the image plane by 20 degrees on average of squares, by 60 at most. `hard`:
+    uniform over all rotations, so that the hand may point at the camera or away from it.
 
     Args:
         rng: Source of randomness.
@@ -34,9 +34,9 @@ def draw_view(rng: np.random.Generator, level: Level) -> Floats:
     """
     if level == "hard":
         return _from_quaternion(rng.normal(size=4))
-    side = _rotation(1, rng.uniform(-np.pi, np.pi))
-    tilt = _rotation(0, np.clip(rng.normal(0.0, np.deg2rad(25)), -np.pi / 3, np.pi / 3))
-    turn = _rotation(2, rng.uniform(-np.pi / 2, np.pi / 2))
+    side = _rotation(1, np.deg2rad(draw("side", rng)))
+    tilt = _rotation(0, np.deg2rad(draw("tilt", rng)))
+    turn = _rotation(2, np.deg2rad(draw("in_plane", rng)))
     return np.asarray(turn @ tilt @ side @ _UPRIGHT)
 
 
@@ -45,9 +45,8 @@ def frame(
 ) -> tuple[Floats, Floats, Floats]:
     """Place the hand in front of the camera and choose the focal length.
 
-    The published box around the projected joints (`handssl.pose.crop_box`) has side
-    image / context x U(0.9, 1) and its centre is within 1.5 % of the image side from the image's
-    centre.
+    The published crop box of the projected joints has side image / context x U(0.9, 1) and its
+    centre is within 1.5 % of the image side from the image's centre.
 
     Args:
         rng: Source of randomness.
@@ -60,13 +59,13 @@ def frame(
         Joints and vertices in the camera frame, and the camera (3, 3), its principal point at the
         image's centre.
     """
-    box_px = image_px / context * rng.uniform(0.9, 1.0)
-    wanted_px = rng.uniform(-_OFF_CENTRE, _OFF_CENTRE, 2) * image_px
+    box_px = image_px / context * draw("box_fill", rng)
+    wanted_px = np.array([draw("off_centre", rng) for _ in range(2)]) * image_px
     shift = -joints.mean(0)
-    shift[2] += rng.uniform(*_DEPTH_M)
+    shift[2] += draw("distance", rng)
     for _ in range(3):  # moving the hand changes its perspective; three iterations converge
         centre, side = crop_box(_rays(joints + shift))
-        shift[:2] += (wanted_px * side / box_px - centre) * (joints.mean(0) + shift)[2]
+        shift[:2] += (wanted_px / (box_px / side) - centre) * (joints.mean(0) + shift)[2]
     focal_px = box_px / crop_box(_rays(joints + shift))[1]
     # Pixel coordinates count from the centre of the first pixel; FreiHAND's principal point is
     # nevertheless half the side.

@@ -13,17 +13,20 @@ from pydantic import Field
 from handssl.config import Config
 from handssl.data.procedural.articulation import bend
 from handssl.data.procedural.cameras import draw_view, frame
-from handssl.data.procedural.mesh import load_mesh
 from handssl.data.procedural.poses import draw_pose
-from handssl.data.procedural.rendering import render
-from handssl.data.procedural.scenes import develop, draw_background, draw_light
+from handssl.data.procedural.scene.backgrounds import draw_background
+from handssl.data.procedural.scene.light import Light, draw_light
+from handssl.data.procedural.scene.photography import develop
+from handssl.data.procedural.scene.primitives import Primitive
+from handssl.data.procedural.scene.props import draw_props
+from handssl.data.procedural.scene.rendering import Figure, Layer, render
 from handssl.data.procedural.subjects import draw_subject, subject_numbers
 from handssl.data.sample import SPLITS, Sample, Split
 from handssl.errors import InputError
 from handssl.randomness import numpy_generator
 
 # Increment it when the same spec starts to produce other images or labels.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 
@@ -36,7 +39,8 @@ class ProceduralSpec(Config):
         versions: Number of backgrounds of every unique hand; versions differ in nothing else.
         image_px: Side of the square images in pixels.
         context: Side of the image in box sides, so that a crop of that size stays inside.
-        level: `cone` of views around the hand's sides, or `hard`: any view.
+        level: `cone`: the hand is seen across the arm, from any side and at any angle in the image;
+            `hard`: any view, also along the arm.
         seed: Seed of all random draws.
         evaluation: Number of hands of a second test set, one background each.
     """
@@ -55,9 +59,7 @@ class ProceduralSpec(Config):
     @property
     def fingerprint(self) -> str:
         """Hash of the spec and the generator's version, 32 hex characters."""
-        # Sets without evaluation images keep the fingerprint from before the field existed.
-        values = self.model_dump_json(exclude=None if self.evaluation else {"evaluation"})
-        text = f"procedural {GENERATOR_VERSION} {values}"
+        text = f"procedural {GENERATOR_VERSION} {self.model_dump_json()}"
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     @property
@@ -97,16 +99,17 @@ class ProceduralSpec(Config):
 
 @dataclass(frozen=True, eq=False)
 class Hand:
-    """One hand before rendering: subject, joints, mesh and camera."""
+    """One hand before rendering: subject, joints, mesh, camera and the things near it."""
 
     subject: int
     xyz: NDArray[np.float64]
     vertices: NDArray[np.float64]
     camera: NDArray[np.float64]
+    props: tuple[Primitive, ...]
 
 
 def make_hand(spec: ProceduralSpec, split: Split, index: int) -> Hand:
-    """Draw the subject, pose and camera of a hand; equal for all its versions."""
+    """Draw subject, pose, camera and objects of a hand; equal for all its versions."""
     rng = numpy_generator("hand", spec.seed, split, index)
     numbers = subject_numbers(split)
     number = numbers[int(rng.integers(len(numbers)))]
@@ -115,7 +118,16 @@ def make_hand(spec: ProceduralSpec, split: Split, index: int) -> Hand:
     xyz, placed, camera = frame(
         rng, joints @ view.T, vertices @ view.T, image_px=spec.image_px, context=spec.context
     )
-    return Hand(number, xyz, placed, camera)
+    props = draw_props(rng, xyz, draw_subject(spec.seed, number).skin)
+    return Hand(number, xyz, placed, camera, props)
+
+
+def make_layer(spec: ProceduralSpec, split: Split, index: int) -> tuple[Hand, Light, Layer]:
+    """Render a hand and the things near it, without background; equal for all its versions."""
+    hand = make_hand(spec, split, index)
+    light = draw_light(numpy_generator("light", spec.seed, split, index))
+    figure = Figure(hand.vertices, draw_subject(spec.seed, hand.subject))
+    return hand, light, render([figure], hand.props, hand.camera, light, image_px=spec.image_px)
 
 
 def make_sample(spec: ProceduralSpec, split: Split, index: int, version: int = 0) -> Sample:
@@ -139,18 +151,11 @@ def make_sample(spec: ProceduralSpec, split: Split, index: int, version: int = 0
             f"procedural {split}: expected index < {spec.count(split)} and version < "
             f"{spec.versions_of(split)}, got {index} and {version}"
         )
-    hand = make_hand(spec, split, index)
-    light = draw_light(numpy_generator("light", spec.seed, split, index))
-    colour, coverage = render(
-        hand.vertices,
-        load_mesh().faces,
-        draw_subject(spec.seed, hand.subject).albedo,
-        hand.camera,
-        light,
-        image_px=spec.image_px,
-    )
-    scene = numpy_generator("background", spec.seed, split, index, version)
-    image = develop(scene, draw_background(scene, spec.image_px) * (1.0 - coverage) + colour)
+    hand, light, layer = make_layer(spec, split, index)
+    rng = numpy_generator("background", spec.seed, split, index, version)
+    skin = draw_subject(spec.seed, hand.subject).skin
+    scene = draw_background(rng, spec.image_px, light, skin)
+    image = develop(rng, scene * (1.0 - layer.coverage) + layer.colour, light)
     unique = spec.unique_ids(split)[index]
     shift = spec.versions - 1 if split == "evaluation" else version
     homogeneous = hand.xyz @ hand.camera.T

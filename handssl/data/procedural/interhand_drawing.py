@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handssl.data.procedural.interhand_scenes import View, WorldFrame
-from handssl.data.procedural.rendering import render
-from handssl.data.procedural.scenes import develop, draw_background
+from handssl.data.procedural.scene.backgrounds import draw_background
+from handssl.data.procedural.scene.photography import develop
+from handssl.data.procedural.scene.rendering import Figure, render
 
 _STUDIO = np.float32(0.2)  # the official background is a dark room
 
@@ -32,10 +33,17 @@ def draw_image(world: WorldFrame, view: View, rng: np.random.Generator) -> NDArr
     (fx, fy), (cx, cy) = view.focal, view.principal
     camera = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
     light = replace(world.light, direction=view.rotation @ world.light.direction)
-    colour, coverage = render(vertices, world.faces, world.albedo, camera, light, image_px=side)
-    scene = _STUDIO * draw_background(rng, side) * (1.0 - coverage) + colour
+    figures = [
+        Figure(hand, subject, mirrored)
+        for hand, (subject, mirrored) in zip(
+            np.split(vertices, len(world.hands)), world.hands, strict=True
+        )
+    ]
+    layer = render(figures, (), camera, light, image_px=side)
+    scene = _STUDIO * draw_background(rng, side, light, world.hands[0][0].skin)
+    scene = scene * (1.0 - layer.coverage) + layer.colour
     # The renderer draws squares; the image is cropped to the camera's size.
-    image = develop(rng, np.ascontiguousarray(scene[:height, :width]))
+    image = develop(rng, np.ascontiguousarray(scene[:height, :width]), light)
     if view.grey:
         image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
     return image

@@ -13,7 +13,7 @@ from handssl.data.procedural.cameras import draw_view
 from handssl.data.procedural.interhand_spec import InterhandTreeSpec
 from handssl.data.procedural.mesh import load_mesh
 from handssl.data.procedural.poses import draw_pose
-from handssl.data.procedural.scenes import Light, draw_light
+from handssl.data.procedural.scene.light import Light, draw_light
 from handssl.data.procedural.subjects import Subject, draw_subject, subject_numbers
 from handssl.data.readers.interhand.layout import Released
 from handssl.data.readers.interhand.world import ORDER
@@ -65,7 +65,7 @@ class WorldFrame:
         valid: Whether each joint has a label, bool (42,).
         vertices_mm: Mesh vertices, (V, 3), mm.
         faces: Triangles, (F, 3), counter-clockwise from outside.
-        albedo: Vertex colours, (V, 3), in [0, 1].
+        hands: Subject of each hand in the mesh, and whether it is mirrored, i.e. a left hand.
         light: The light, with its direction in the world frame.
     """
 
@@ -74,7 +74,7 @@ class WorldFrame:
     valid: NDArray[np.bool_]
     vertices_mm: Floats
     faces: NDArray[np.int64]
-    albedo: Floats
+    hands: tuple[tuple[Subject, bool], ...]
     light: Light
 
 
@@ -110,7 +110,7 @@ def make_frame(spec: InterhandTreeSpec, released: Released, capture: int, frame:
     hand_type = HAND_TYPES[frame % len(HAND_TYPES)]
     joints, valid = np.ones((42, 3)), np.zeros(42, dtype=bool)
     vertices: list[Floats] = []
-    faces, albedo = [], []
+    faces, hands = [], []
     for side in range(2):
         if hand_type == HAND_TYPES[1 - side]:
             continue
@@ -120,11 +120,11 @@ def make_frame(spec: InterhandTreeSpec, released: Released, capture: int, frame:
         triangles = load_mesh().faces[:, :: 1 - 2 * side]
         faces.append(triangles + sum(len(skin) for skin in vertices))
         vertices.append(surface)
-        albedo.append(subject.albedo)
+        hands.append((subject, side == 1))
     _spoil(rng, frame, joints, valid)
     stack = np.concatenate
     return WorldFrame(
-        hand_type, joints, valid, stack(vertices), stack(faces), stack(albedo), draw_light(rng)
+        hand_type, joints, valid, stack(vertices), stack(faces), tuple(hands), draw_light(rng)
     )
 
 

@@ -6,10 +6,8 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 
-from handssl.data.crops import box_of, crop_sample
 from handssl.data.procedural import ProceduralReader, ProceduralSpec, make_sample
 from handssl.data.procedural.articulation import _kinematics, _stretch, bend
-from handssl.data.procedural.cameras import draw_view
 from handssl.data.procedural.dataset import make_hand
 from handssl.data.procedural.mesh import load_mesh
 from handssl.data.procedural.poses import (
@@ -20,8 +18,8 @@ from handssl.data.procedural.poses import (
     HandPose,
     draw_pose,
 )
-from handssl.data.procedural.rendering import _paint, render
-from handssl.data.procedural.scenes import Light, draw_light
+from handssl.data.procedural.scene.light import Light, draw_light
+from handssl.data.procedural.scene.rendering import Figure, rasterise, render
 from handssl.data.procedural.subjects import SUBJECTS, draw_subject, subject_numbers
 from handssl.data.sample import SPLITS, SplitView
 from handssl.errors import InputError
@@ -103,10 +101,8 @@ def test_joints_lie_on_the_hand(hands):
     light = Light(np.array([0.0, 0.0, -1.0]), np.ones(3), 0.5)
     share = []
     for hand in hands[::4]:
-        albedo = np.ones_like(hand.vertices)
-        _, coverage = render(
-            hand.vertices, load_mesh().faces, albedo, hand.camera, light, image_px=84
-        )
+        figure = Figure(hand.vertices, draw_subject(SPEC.seed, hand.subject))
+        coverage = render([figure], (), hand.camera, light, image_px=84).hand
         uv = hand.xyz @ hand.camera.T
         uv = np.round(uv[:, :2] / uv[:, 2:]).astype(int)
         around = [coverage[v - 1 : v + 2, u - 1 : u + 2].max() > 0 for u, v in uv]
@@ -174,20 +170,17 @@ def test_skinning_equals_the_loop_over_vertices():
     np.testing.assert_allclose(bend(pose, subject)[0][::9], expected, atol=1e-9)
 
 
-def test_painting_agrees_with_a_depth_buffer():
-    # The buffer of a 224 px image. A painted triangle also covers pixels it only touches, so that
-    # at depth edges the nearer one wins a pixel more than a depth buffer would give it.
-    hand, mesh = make_hand(SPEC.merged({"image_px": 448}), "probe", 1), load_mesh()
-    faces = mesh.faces[(mesh.arm_m[mesh.faces] == 0).all(axis=1)]  # the arm's are too long to sort
+def test_the_visible_triangle_is_that_of_a_depth_buffer_with_loops():
+    hand, mesh = make_hand(SPEC.merged({"image_px": 224}), "probe", 1), load_mesh()
     pixels = hand.vertices @ hand.camera.T
-    triangles = (pixels[:, :2] / pixels[:, 2:])[faces]
-    depths = hand.vertices[faces][..., 2]
-    painted, expected = _paint(triangles, depths, 448), naive.covered(triangles, depths, 448)
-    both = (painted >= 0) & (expected >= 0)
-    assert both.sum() > 10_000
-    assert np.mean((painted >= 0) == (expected >= 0)) > 0.95  # paint also touches border pixels
-    too_deep_m = depths[painted[both]].mean(1) - depths[expected[both]].mean(1)
-    assert np.mean(np.abs(too_deep_m) < 0.005) > 0.95
+    triangles = (pixels[:, :2] / pixels[:, 2:])[mesh.faces]
+    depths = hand.vertices[mesh.faces][..., 2]
+    seen, expected = rasterise(triangles, depths, 224), naive.covered(triangles, depths, 224)
+    found = np.full((224, 224), -1)
+    found[seen.rows, seen.columns] = seen.face
+    assert (expected >= 0).sum() > 2_000
+    # Pixel centres on an edge belong to either neighbour, by rounding.
+    assert np.mean((found == expected)[(expected >= 0) | (found >= 0)]) > 0.999
 
 
 def test_hands_have_plausible_sizes(hands):
@@ -199,30 +192,26 @@ def test_hands_have_plausible_sizes(hands):
     assert np.std(lengths_m) > 0.005
 
 
+def published_box(uv):
+    """Box of the published code: twice 1.25 times the largest distance from the mean joint."""
+    mean = uv.mean(axis=0)
+    return mean, 2.5 * np.sqrt(((uv - mean) ** 2).sum(axis=1)).max()
+
+
 def test_framing_is_as_stated(samples):
     for sample in samples:
-        centre, side_px = box_of(sample)
+        centre, side_px = published_box(sample.uv)
         assert 0.9 - 1e-6 <= side_px * SPEC.context / SPEC.image_px <= 1.0 + 1e-6
         assert np.abs(centre - SPEC.image_px / 2).max() <= 0.02 * SPEC.image_px
-        assert 0.25 < sample.xyz[:, 2].min() < sample.xyz[:, 2].max() < 1.1
+        assert 0.15 < sample.xyz[:, 2].min() < sample.xyz[:, 2].max() < 1.2
 
 
 def test_a_crop_of_the_context_stays_inside_the_image(samples):
-    outside = [crop_sample(sample, 84, SPEC.context)[1]["outside"] for sample in samples]
-    assert np.mean(outside) < 0.01
-
-
-def test_views_of_the_cone_are_upright_and_hard_ones_are_not():
-    def finger_direction(level, index):
-        rotation = draw_view(numpy_generator("view", index), level)
-        assert np.linalg.det(rotation) == pytest.approx(1.0)
-        return rotation @ np.array([0.0, -1.0, 0.0])  # the mesh's fingers point along -y
-
-    cone = np.array([finger_direction("cone", i) for i in range(400)])
-    hard = np.array([finger_direction("hard", i) for i in range(400)])
-    assert cone[:, 1].max() <= 1e-9  # never below the horizon of the image
-    assert np.abs(cone[:, 2]).max() <= np.sin(np.pi / 3) + 1e-9
-    assert 0.4 < np.mean(hard[:, 1] > 0) < 0.6
+    for sample in samples:
+        centre, side_px = published_box(sample.uv)
+        half = side_px * SPEC.context / 2
+        beyond = np.maximum(half - centre, centre + half - SPEC.image_px)
+        assert beyond.max() <= 0.02 * SPEC.image_px
 
 
 def test_light_comes_more_often_from_the_camera_than_from_behind():
@@ -271,8 +260,6 @@ def test_evaluation_hands_change_nothing_about_the_others():
     more = SPEC.merged({"evaluation": 9})
     assert np.array_equal(make_sample(SPEC, "test", 5).image, make_sample(more, "test", 5).image)
     assert make_sample(more, "evaluation", 0).id == make_sample(SPEC, "test", 39, 1).id + 1
-    # Fingerprints from before there were evaluation hands.
-    assert ProceduralSpec().fingerprint == "2c314432362889cf256f1ad7a1887ef0"
     assert more.fingerprint != SPEC.fingerprint
 
 
