@@ -163,7 +163,11 @@ def protocol_metrics(
     """Return the statistics of predictions (N, 63) on a labelled split, by protocol."""
     uv, z = from_columns(columns.double())
     labels = PoseLabels(
-        store.label("uv"), store.label("xyz"), store.label("camera"), store.label("valid")
+        store.label("uv"),
+        store.label("xyz"),
+        store.label("camera"),
+        store.label("valid"),
+        left=store.label("mirrored"),
     )
     return pose_metrics(
         crop_pixels(uv, store).numpy(), z.numpy(), labels, box_px=store.box_px, protocols=protocols

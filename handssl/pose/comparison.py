@@ -111,6 +111,19 @@ class Comparison:
             self.with_recovered_root, phalanx_length(self.labels.xyz[self.anchored], self._ends)
         )
 
+    @cached_property
+    def rooted(self) -> NDArray[np.int64]:
+        """Hands (R,) with a label for the root."""
+        return np.flatnonzero(self.labels.valid[:, ROOT])
+
+    @cached_property
+    def with_mean_scale(self) -> Floats:
+        """As `with_true_root` for `rooted`; without a labelled bone, of the others' mean scale."""
+        scale = self.labels.scale[self.rooted]
+        known = self.labels.scale[np.isfinite(self.labels.scale)]
+        scale = np.where(np.isnan(scale), known.mean() if known.size else np.nan, scale)
+        return self._decode(self.labels.xyz[self.rooted, ROOT, 2], self.rooted, scale)
+
     @property
     def _ends(self) -> Mask:
         """Hands (M,) whose phalanx is labelled."""
@@ -122,6 +135,10 @@ class Comparison:
         lost: Mask = np.isnan(self._predicted(protocol)[:, ROOT, 2])
         return lost & self._ends if protocol.scale == "phalanx" else lost
 
+    def rows(self, protocol: Protocol) -> NDArray[np.int64]:
+        """Return the hands (M,) that a protocol in 3D applies to."""
+        return self.rooted if protocol.scale == "mean" else self.anchored
+
     def errors(self, protocol: Protocol) -> tuple[Floats, Mask]:
         """Return the errors of the hands a protocol applies to, and which of them count.
 
@@ -131,7 +148,7 @@ class Comparison:
         Returns:
             Errors (M, 21) in the protocol's unit, and the joints (M, 21) that count.
         """
-        labels, some = self.labels, self.anchored
+        labels, some = self.labels, self.rows(protocol)
         if protocol.alignment == "image":
             return joint_errors(self.uv, labels.uv) * (SIDE_PX / self.box_px), labels.valid
         truth, predicted = labels.xyz[some], self._predicted(protocol)
@@ -147,16 +164,23 @@ class Comparison:
         return joint_errors(predicted, truth) * _MM_PER_M, counted
 
     def _predicted(self, protocol: Protocol) -> Floats:
+        if protocol.scale == "mean":
+            return self.with_mean_scale
         if protocol.root_depth == "truth":
             return self.with_true_root
         return self.sized_by_phalanx if protocol.scale == "phalanx" else self.with_recovered_root
 
-    def _decode(self, root_depth: Floats | None) -> Floats:
-        some, labels = self.anchored, self.labels
+    def _decode(
+        self,
+        root_depth: Floats | None,
+        rows: NDArray[np.int64] | None = None,
+        scale: Floats | None = None,
+    ) -> Floats:
+        some = self.anchored if rows is None else rows
         return decode_2_5d(
             self.uv[some],
             self.z[some],
-            labels.camera[some],
-            scale=labels.scale[some],
+            self.labels.camera[some],
+            scale=self.labels.scale[some] if scale is None else scale,
             root_depth=root_depth,
         )

@@ -29,6 +29,7 @@ class PoseLabels:
         camera: Pinhole matrices of that image, (N, 3, 3) or (3, 3).
         valid: Joints whose labels may be used, bool (N, 21); default: all.
         scale: True length of the bone wrist to middle_mcp in metres, (N,); default: from `xyz`.
+        left: Left hands, mirrored or not, bool (N,); default: none.
     """
 
     uv: Any
@@ -36,6 +37,7 @@ class PoseLabels:
     camera: Any
     valid: Any = None
     scale: Any = None
+    left: Any = None
 
     def checked(self, count: int) -> PoseLabels:
         """Return the labels of `count` hands as numpy, with every field filled.
@@ -50,7 +52,7 @@ class PoseLabels:
         Raises:
             InputError: A shape is wrong, a valid label is not finite, or a bone has no length.
         """
-        valid = _as_mask(self.valid, count)
+        valid = _as_mask("labels.valid", self.valid, (count, JOINT_COUNT), default=True)
         known: Mask = np.all(valid[:, list(BONE)], axis=1)
         xyz = _labelled("labels.xyz", self.xyz, valid, 3)
         camera = self.camera
@@ -62,6 +64,7 @@ class PoseLabels:
             camera=_rows("labels.camera", camera, count, 3, 3),
             valid=valid,
             scale=_as_scale(self.scale, xyz, known),
+            left=_as_mask("labels.left", self.left, (count,), default=False),
         )
 
 
@@ -105,14 +108,13 @@ def _rows(name: str, values: Any, count: int, *tail: int) -> Floats:
     return array
 
 
-def _as_mask(valid: Any, count: int) -> Mask:
-    if valid is None:
-        return np.ones((count, JOINT_COUNT), dtype=bool)
-    mask = np.asarray(valid.cpu() if isinstance(valid, torch.Tensor) else valid)
-    if mask.shape != (count, JOINT_COUNT) or mask.dtype != bool:
+def _as_mask(name: str, values: Any, shape: tuple[int, ...], *, default: bool) -> Mask:
+    if values is None:
+        return np.full(shape, default)
+    mask = np.asarray(values.cpu() if isinstance(values, torch.Tensor) else values)
+    if mask.shape != shape or mask.dtype != bool:
         raise InputError(
-            f"labels.valid: expected bool of shape {(count, JOINT_COUNT)}, "
-            f"got {mask.dtype} of shape {mask.shape}"
+            f"{name}: expected bool of shape {shape}, got {mask.dtype} of shape {mask.shape}"
         )
     return mask
 

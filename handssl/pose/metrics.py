@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from handssl.config import nearest
 from handssl.errors import InputError
 from handssl.pose.comparison import Comparison
-from handssl.pose.labels import PoseLabels, check_predictions
+from handssl.pose.labels import Floats, Mask, PoseLabels, check_predictions
 from handssl.pose.protocols import OFFICIAL, PROTOCOLS, Protocol
 from handssl.pose.skeleton import JOINT_COUNT
 from handssl.pose.statistics import STATISTICS
@@ -26,8 +27,9 @@ def pose_metrics(
     """Compare predicted 2.5D poses with the ground truth, in float64.
 
     A joint counts if its label is valid; in 3D the labels of wrist and middle_mcp must also be
-    valid, since they define root and scale, and `pa_21` needs three valid joints. Hands whose root
-    depth cannot be recovered are excluded from the `recovered` protocols and counted.
+    valid, since they define root and scale (for `interhand` the wrist is enough), and `pa_21` needs
+    three valid joints. Hands whose root depth cannot be recovered are excluded from the `recovered`
+    protocols and counted.
 
     Args:
         uv: (N, 21, 2), predicted pixels, in the image of the labels.
@@ -76,6 +78,8 @@ def _statistics(protocol: Protocol, hands: Comparison) -> dict[str, float]:
     errors, counted = hands.errors(protocol)
     first = JOINT_COUNT - protocol.joints
     errors, counted = errors[:, first:], counted[:, first:]
+    if protocol.sides:
+        errors, counted = _apart(errors, counted, hands.labels.left[hands.rows(protocol)])
     metrics: dict[str, float] = {}
     if protocol.root_depth == "recovered":
         metrics[f"{protocol.id}/degenerate_count"] = float(hands.degenerate(protocol).sum())
@@ -89,3 +93,10 @@ def _statistics(protocol: Protocol, hands: Comparison) -> dict[str, float]:
             unit = "" if name == "auc_50mm" else f"_{protocol.unit}"
             metrics[f"{protocol.id}/{name}{unit}"] = STATISTICS[name](errors, counted)
     return metrics
+
+
+def _apart(errors: Floats, counted: Mask, left: Mask) -> tuple[Floats, Mask]:
+    """Return errors and mask (N, 2 J): columns of right hands, then of left ones."""
+    sides = np.stack((~left, left), axis=1)[:, :, None]
+    both = (counted[:, None] & sides).reshape(len(left), -1)
+    return np.tile(errors, 2), both

@@ -43,7 +43,9 @@ class Protocol:
         statistics: Reported statistics, names as in `handssl.pose.statistics`.
         scale: Bone whose true length makes a prediction metric: the `bone` wrist to middle_mcp, or
             the `phalanx` middle_mcp to middle_pip, which FreiHAND provides; the latter requires a
-            recovered root depth.
+            recovered root depth. `mean`: a hand without a labelled bone, whose root is labelled,
+            has the mean length of the others.
+        sides: Whether joints of left and right hands are averaged apart, as 2 x `joints` columns.
     """
 
     id: str
@@ -52,7 +54,8 @@ class Protocol:
     joints: Literal[20, 21]
     unit: Literal["mm", "px"] = "mm"
     statistics: tuple[Statistic, ...] = _POOLED
-    scale: Literal["bone", "phalanx"] = "bone"
+    scale: Literal["bone", "phalanx", "mean"] = "bone"
+    sides: bool = False
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -74,7 +77,15 @@ def _freihand(name: str, alignment: Alignment) -> Protocol:
 
 
 def _interhand(joints: Literal[20, 21]) -> Protocol:
-    return Protocol(f"interhand_{joints}", "root", "truth", joints, statistics=("joint_mean",))
+    return Protocol(
+        f"interhand_{joints}",
+        "root",
+        "truth",
+        joints,
+        statistics=("joint_mean",),
+        scale="mean",
+        sides=True,
+    )
 
 
 OFFICIAL: dict[str, Protocol] = {
@@ -90,8 +101,16 @@ OFFICIAL: dict[str, Protocol] = {
 """Official protocols of the datasets, by id; evaluated at the end.
 
 `freihand_21` and `freihand_pa_21` are the published measures of FreiHAND; its alignment does not
-exclude reflections, `freihand_pa_rot_21` does. `interhand_21` includes the wrist, whose error is 0
-by construction: if every joint has a label it is 20/21 of `interhand_20`.
+exclude reflections, `freihand_pa_rot_21` does.
+
+`interhand_21` is the MPJPE that InterHand2.6M's code prints for single hands: the predicted pixels
+and relative depths are placed at the true depth of the wrist, prediction and truth of each hand
+are moved so that its wrist is the origin, a joint counts if it and the wrist of its hand are valid,
+errors are averaged for each of 42 joints, 21 of right and 21 of left hands, and the result is the
+mean of these 42. There a joint without any sample is an error; here it is left out, so that a set
+of one side has 21. There depths are predicted in mm; here in bone lengths, hence `scale`. The
+wrist's error is 0 by construction: if every joint has a label it is 20/21 of `interhand_20`, which
+leaves both wrists out.
 
 Reference: C. Zimmermann et al., ICCV 2019 (`eval.py`); G. Moon et al., "InterHand2.6M", ECCV 2020
 (`dataset.py`).

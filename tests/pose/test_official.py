@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from handssl.errors import InputError
 from handssl.pose import (
     F_SCORES,
     OFFICIAL,
@@ -106,19 +107,52 @@ def test_alignment_of_any_prediction_is_the_official_one(hands):
     np.testing.assert_allclose(ours, theirs, atol=1e-7)
 
 
+@pytest.mark.parametrize("left_share", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize(("protocol", "wrist"), [("interhand_21", True), ("interhand_20", False)])
-def test_interhand_numbers_average_each_joint_over_its_valid_samples(hands, protocol, wrist):
+def test_interhand_numbers_are_the_published_ones_of_42_joints(hands, protocol, wrist, left_share):
     uv, z, labels = hands
-    valid = numpy_generator("test interhand").random((COUNT, 21)) > 0.3
-    valid[:, 9] |= valid[:, 0]  # hands without a scale are not predictions in metres
+    rng = numpy_generator("test interhand")
+    valid, left = rng.random((COUNT, 21)) > 0.3, rng.random(COUNT) < left_share
+    assert (valid[:, 0] & ~valid[:, 9]).any()
     scale = np.linalg.norm(labels.xyz[:, 0] - labels.xyz[:, 9], axis=1)
+    known = valid[:, 0] & valid[:, 9]
+    scale = np.where(known, scale, scale[known].mean())
     predicted = [
         naive.decode(uv[i], z[i], labels.camera[i], scale[i], 0, (0, 9), float(labels.xyz[i, 0, 2]))
         for i in range(COUNT)
     ]
-    expected = official.interhand(np.array(predicted), labels.xyz, valid, wrist)
-    metrics = measure(hands, (protocol,), valid)
+    expected = official.interhand(np.array(predicted), labels.xyz, valid, left, wrist)
+    truth = PoseLabels(labels.uv, labels.xyz, labels.camera, valid, left=left)
+    metrics = pose_metrics(uv, z, truth, box_px=96.0, protocols=(protocol,))
     assert metrics == {f"{protocol}/joint_mean_mm": pytest.approx(expected, rel=1e-9)}
+
+
+def test_interhand_weighs_both_sides_alike_however_few_hands_one_has(hands):
+    """Nine right hands with an error of 1 unit and one left of 10 are 5.5 on average, not 1.9."""
+    uv, z, labels = hands
+    truth = encode_2_5d(labels.xyz, labels.camera)
+    depth, left = truth.z[:10].copy(), np.arange(10) == 9
+    scale = np.linalg.norm(labels.xyz[:10, 0] - labels.xyz[:10, 9], axis=1)
+    depth[:, 1:] += np.where(left, 0.010, 0.001)[:, None] / scale[:, None]
+    errors = PoseLabels(labels.uv[:10], labels.xyz[:10], labels.camera[:10], left=left)
+    one = {"box_px": 96.0, "protocols": ("interhand_20",)}
+    both = pose_metrics(truth.uv[:10], depth, errors, **one)["interhand_20/joint_mean_mm"]
+    apart = [
+        pose_metrics(
+            truth.uv[:10][rows], depth[rows],
+            PoseLabels(labels.uv[:10][rows], labels.xyz[:10][rows], labels.camera[:10][rows]),
+            **one,
+        )["interhand_20/joint_mean_mm"]
+        for rows in (~left, left)
+    ]  # fmt: skip
+    assert both == pytest.approx(np.mean(apart)) and both > 5.0
+
+
+def test_a_mask_of_left_hands_of_another_shape_is_refused(hands):
+    uv, z, labels = hands
+    wrong = PoseLabels(labels.uv, labels.xyz, labels.camera, left=np.zeros(3, dtype=bool))
+    with pytest.raises(InputError, match=r"labels\.left: expected bool of shape"):
+        pose_metrics(uv, z, wrong, box_px=96.0)
 
 
 def test_counting_the_wrist_makes_interhand_numbers_twenty_twenty_firsts(hands):

@@ -48,16 +48,19 @@ def size_by_phalanx(hand, goal):
     return hand * (math.dist(goal[9], goal[10]) / math.dist(hand[9], hand[10]))
 
 
-def interhand(predicted, truth, valid, wrist):
-    """Return MPJPE in mm: root-aligned, mean of each joint over valid samples, then over joints."""
-    sums, counts = [0.0] * 21, [0] * 21
+def interhand(predicted, truth, valid, left, wrist):
+    """Return MPJPE in mm: root-aligned, mean of each of 42 joints over valid samples, then of all.
+
+    Joints 0 to 20 are those of right hands, 21 to 41 those of left ones; a hand whose wrist is not
+    valid has no valid joint.
+    """
+    sums, counts = [0.0] * 42, [0] * 42
     for i in range(len(truth)):
         for j in range(21):
             if valid[i, j] and valid[i, 0]:
                 mine = predicted[i, j] - predicted[i, 0]
                 theirs = truth[i, j] - truth[i, 0]
-                sums[j] += 1000 * math.dist(mine, theirs)
-                counts[j] += 1
-    first = 0 if wrist else 1
-    means = [sums[j] / counts[j] for j in range(first, 21) if counts[j]]
-    return sum(means) / len(means)
+                sums[j + 21 * left[i]] += 1000 * math.dist(mine, theirs)
+                counts[j + 21 * left[i]] += 1
+    shown = [j for j in range(42) if counts[j] and (wrist or j % 21)]
+    return sum(sums[j] / counts[j] for j in shown) / len(shown)
