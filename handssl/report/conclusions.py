@@ -52,7 +52,15 @@ def _without(found: StudyEffects) -> str:
 
 
 def _interval(one: Effect) -> str:
-    return f"{one.low:+.2f} to {one.high:+.2f}" if math.isfinite(one.low) else "–"
+    return f"{one.low:+.2f} to {one.high:+.2f}" if math.isfinite(one.low) else "undecided: one seed"
+
+
+def summary_part(sentences: Sequence[str]) -> str:
+    """Return the first sentence as the headline and the others as a list below it."""
+    first, *others = sentences
+    items = "".join(f"<li>{escape(one)}</li>" for one in others)
+    more = f'<ul class="order">{items}</ul>' if others else ""
+    return f'<p class="headline">{escape(first)}</p>{more}'
 
 
 def order_part(order: OrderCheck) -> str:
@@ -60,17 +68,16 @@ def order_part(order: OrderCheck) -> str:
     items = "".join(_order_item(block) for block in order.blocks)
     return (
         "<h2>Order: mean pose &gt; random encoder &gt; best self-supervised &gt; supervised</h2>\n"
-        f'<p class="{"held" if order.held else "failed"}">{escape(order.verdict)}</p>'
+        f'<p class="{order.word}">{escape(order.verdict)}</p>'
         f'<ul class="order">{items}</ul>'
     )
 
 
 def _order_item(block: BlockOrder) -> str:
     select, _, test = str(block).partition("\n")
-    body, _, verdict = select.rpartition(": ")
-    state = "held" if block.held else "failed"
+    body = select.removesuffix(f": {block.finding}")
     return (
-        f'<li>{escape(body)}: <span class="{state}">{escape(verdict)}</span>'
+        f"<li>{escape(body)}: {escape(block.finding)}"
         f'<br><span class="muted">{escape(test.strip())}</span></li>'
     )
 
@@ -83,9 +90,9 @@ def choices(selection: Selection) -> tuple[str, ...]:
 
     Example:
         >>> from handssl.study.stages import Selection
-        >>> reason = "rotate: relative (71.9 against 83.5 mm, one seed)"
+        >>> reason = "rotate: relative (71.9 against 83.5 mm; one seed)"
         >>> choices(Selection(stage="x", objective_of={"rotate": "relative"}, reasons=(reason,)))
-        ('rotate: relative (71.9 against 83.5 mm, one seed)',)
+        ('rotate: relative (71.9 against 83.5 mm; one seed)',)
     """
     if selection.objective_of:
         return selection.reasons

@@ -1,4 +1,4 @@
-"""Summarise the result of a study in one or two sentences."""
+"""Summarise the result of a study in a few sentences."""
 
 from __future__ import annotations
 
@@ -6,42 +6,81 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
+from handssl.ledger.references import RANDOM_ENCODER
 from handssl.report.ranking import CellRow, Ranking
 from handssl.report.rows import Row
 from handssl.report.sections import main_sections
+from handssl.report.verdicts import comparisons, errors_of
+from handssl.stats.verdict import Verdict, judge
+
+Said = tuple[str, Verdict | None]
+"""A fact without full stop, and the verdict on it; None if it claims nothing."""
 
 
 def headline(rows: Iterable[Row]) -> str:
-    """Name the best cell, and the better objective of compositions with several.
-
-    The best cell is that of the last stage that compares cells on the study's own data, by the
-    stage's own selection rule.
+    """Return the sentences of `summary` as one text.
 
     Args:
         rows: Rows of one study.
 
     Example:
         >>> headline([Row("relative rotate", "rotate", "relative", 1, "completed", 6, 6, 62.0)])
-        'Best self-supervised: relative rotate, median 62.0 mm.'
+        'Lowest self-supervised error: relative rotate, median 62.0 mm.'
     """
-    rankings = [section.ranking for section in main_sections(rows)]
-    done = [ranking for ranking in rankings if ranking.trials]
+    return " ".join(summary(rows))
+
+
+def summary(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Name the best cell, whether it beats what nothing has learned, and the better objectives.
+
+    The best cell is that of the last stage that compares cells on the study's own data, by the
+    stage's own selection rule. What the seeds do not tell is undecided: with one seed everything.
+
+    Args:
+        rows: Rows of one study.
+    """
+    everything = tuple(rows)
+    done = [s.ranking for s in main_sections(everything) if s.ranking.trials]
     if not done:
-        return "No trial has finished yet."
-    return " ".join([_best(done[-1]), *(said for ranking in done for said in _pairs(ranking))])
+        return ("No trial has finished yet.",)
+    return _sentences(
+        [
+            *_best(done[-1]),
+            *((one.fact, one.verdict) for one in comparisons(everything)),
+            *(one for ranking in done for one in _pairs(ranking)),
+        ]
+    )
 
 
-def _best(ranking: Ranking) -> str:
-    best = ranking.trials[0]
+def _sentences(said: Sequence[Said]) -> tuple[str, ...]:
+    verdicts = [verdict for _, verdict in said if verdict]
+    if verdicts and all(one.seeds == 1 for one in verdicts):
+        return (*(f"{fact}." for fact, _ in said), "All of this is undecided: one seed.")
+    return tuple(f"{fact}; {verdict}." if verdict else f"{fact}." for fact, verdict in said)
+
+
+def _best(ranking: Ranking) -> list[Said]:
+    best, *others = ranking.trials
     value = best.means["median_mm"]
-    sentence = f"Best self-supervised: {best.first.label}, median {value:.1f} mm{_over(best)}"
-    random = [cell for cell in ranking.finished if cell.first.label == "random encoder"]
-    if not random:
-        return sentence + "."
-    base = random[0].means["median_mm"]
-    share = 100 * (value - base) / base if base else 0.0
-    side = "below" if value < base else "above"
-    return f"{sentence}, {abs(share):.0f} % {side} the random encoder ({base:.1f} mm)."
+    said = f"Lowest self-supervised error: {best.first.label}, median {value:.1f} mm{_over(best)}"
+    found: list[Said] = [(said, None)]
+    if others:
+        found = [(f"{said}, next {_named(others[0])}", _against(best, others[0]))]
+    random = [cell for cell in ranking.finished if cell.name == RANDOM_ENCODER.label]
+    if random and (base := random[0].means["median_mm"]):
+        share = 100 * abs(value - base) / base
+        side = "below" if value < base else "above"
+        fact = f"It is {share:.0f} % {side} the {_named(random[0])}"
+        found.append((fact, _against(best, random[0])))
+    return found
+
+
+def _named(cell: CellRow) -> str:
+    return f"{cell.first.label} ({cell.means['median_mm']:.1f} mm)"
+
+
+def _against(cell: CellRow, other: CellRow) -> Verdict:
+    return judge(errors_of(cell), errors_of(other))
 
 
 def _over(cell: CellRow) -> str:
@@ -55,17 +94,28 @@ def _over(cell: CellRow) -> str:
     )
 
 
-def _pairs(ranking: Ranking) -> list[str]:
-    """Name the better objective for every composition with several."""
-    cells = [c for c in (*ranking.finished, *ranking.early) if c.first.kind == "trial"]
-    won: dict[str, list[str]] = {}
-    for name in dict.fromkeys(cell.name for cell in cells):
-        if winner := _winner([cell for cell in cells if cell.name == name]):
-            won.setdefault(winner, []).append(name)
-    if not won:
-        return []
-    parts = [f"{objective} for {', '.join(found)}" for objective, found in won.items()]
-    return [f"The better objective: {'; '.join(parts)}."]
+def _pairs(ranking: Ranking) -> list[Said]:
+    """Name the objective with the lower error for every composition with several."""
+    found = []
+    for name, rivals in _rivals(ranking):
+        if ranked := _ranked(rivals):
+            first, second = ranked[:2]
+            found.append((first.first.objective, name, _against(first, second)))
+    return [*_grouped(found)]
+
+
+def _grouped(found: Sequence[tuple[str, str, Verdict]]) -> Iterable[Said]:
+    """Return one sentence for those that one seed leaves undecided, else one for each."""
+    if found and all(verdict.seeds == 1 for _, _, verdict in found):
+        won: dict[str, list[str]] = {}
+        for objective, name, _ in found:
+            won.setdefault(objective, []).append(name)
+        parts = [f"{objective} for {', '.join(names)}" for objective, names in won.items()]
+        yield f"Lower error: {'; '.join(parts)}", found[0][2]
+        return
+    for objective, name, verdict in found:
+        word = "has the lower error" if verdict.word == "undecided" else "is better"
+        yield f"For {name}, {objective} {word}", verdict
 
 
 def uncompared(rows: Iterable[Row]) -> list[str]:
@@ -76,29 +126,29 @@ def uncompared(rows: Iterable[Row]) -> list[str]:
     """
     names = []
     for section in main_sections(rows):
-        ranking = section.ranking
-        cells = [c for c in (*ranking.finished, *ranking.early) if c.first.kind == "trial"]
-        for name in dict.fromkeys(cell.name for cell in cells):
-            rivals = [cell for cell in cells if cell.name == name]
+        for name, rivals in _rivals(section.ranking):
             if len({cell.first.objective for cell in rivals}) == len(rivals) > 1:
-                names += [] if _winner(rivals) else [name]
+                names += [] if _ranked(rivals) else [name]
     return list(dict.fromkeys(names))
 
 
-def _winner(rivals: Sequence[CellRow]) -> str:
-    """Return the objective with the smallest mean over the common blocks; ties by name.
+def _rivals(ranking: Ranking) -> list[tuple[str, list[CellRow]]]:
+    """Return the cells of each composition."""
+    cells = [c for c in (*ranking.finished, *ranking.early) if c.first.kind == "trial"]
+    names = dict.fromkeys(cell.name for cell in cells)
+    return [(name, [cell for cell in cells if cell.name == name]) for name in names]
+
+
+def _ranked(rivals: Sequence[CellRow]) -> list[CellRow]:
+    """Return rivals by their mean over the common blocks, ties by name; none if not comparable.
 
     This is the rule of stage `objectives`: a diverged trial loses, incomplete blocks are left out.
     """
-    arms = {cell.first.objective: _values(cell) for cell in rivals}
+    arms = {cell.first.objective: cell for cell in rivals}
     if len(arms) < 2 or len(arms) < len(rivals):
-        return ""
-    blocks = set.intersection(*map(set, arms.values()))
-    means = {name: fmean(arm[block] for block in blocks) for name, arm in arms.items() if blocks}
+        return []
+    errors = {name: errors_of(cell) for name, cell in arms.items()}
+    blocks = set.intersection(*map(set, errors.values()))
+    means = {name: fmean(one[block] for block in blocks) for name, one in errors.items() if blocks}
     known = any(map(math.isfinite, means.values()))
-    return min(sorted(means), key=lambda name: means[name]) if known else ""
-
-
-def _values(cell: CellRow) -> dict[int, float]:
-    values = {row.block: row.median_mm for row in cell.done if row.median_mm is not None}
-    return values | {row.block: math.inf for row in cell.rows if row.outcome == "diverged"}
+    return [arms[name] for name in sorted(means, key=lambda n: (means[n], n))] if known else []

@@ -9,13 +9,19 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from handssl.errors import InputError
-from handssl.report.conclusions import choices_part, effects_part, missing_part, order_part
+from handssl.report.conclusions import (
+    choices_part,
+    effects_part,
+    missing_part,
+    order_part,
+    summary_part,
+)
 from handssl.report.curves import learning_curves
 from handssl.report.dot_plot import dot_plot
 from handssl.report.effects import StudyEffects
-from handssl.report.headline import headline
+from handssl.report.headline import summary
 from handssl.report.html_table import html_table
-from handssl.report.layout import lay_out
+from handssl.report.layout import MACHINE, lay_out
 from handssl.report.order import order_check
 from handssl.report.ranking import Ranking
 from handssl.report.rows import Row
@@ -89,7 +95,7 @@ def page(
     """
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f'<p class="headline">{escape(headline(rows))}</p>',
+        summary_part(summary(rows)),
         *([choices_part(choices)] if choices else []),
         *([effects_part(effects)] if effects else []),
         *([missing_part(missing)] if missing else []),
@@ -109,7 +115,7 @@ def page(
 def _results(rows: Sequence[Row]) -> list[str]:
     found = sections(rows)
     shown = [_section(section, number) for number, section in enumerate(found)]
-    return [*shown, order_part(order_check(rows))]
+    return [*shown, f'<p class="muted note">{MACHINE}</p>', order_part(order_check(rows))]
 
 
 def _section(section: Section, number: int) -> str:

@@ -15,6 +15,11 @@ UNITS = (
     "Errors in mm. Median and MPJE: root-relative, 20 joints; PA: median after Procrustes "
     "alignment, 21 joints. Cells are ranked by the median on select; references have no rank."
 )
+MACHINE = (
+    "The numbers depend on the machine: the number of threads and the vector width of the "
+    "processor change rounding, and training amplifies it. Only the same machine with as many "
+    "threads repeats them to the bit."
+)
 _NUMBERS = ("median", "PA", "MPJE", "test median", "test PA", "test MPJE")
 NUMERIC = ("#", "epoch", *_NUMBERS)
 WIDE_ONLY = ("MPJE", "test MPJE")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from handssl.report.effects import BlockGap, StudyEffects
 from handssl.report.headline import uncompared
 from handssl.report.rows import Row
+from handssl.report.verdicts import unmeasured
 from handssl.runtime.shell_commands import command
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def missing(
         *_effects(effects, gaps),
         *_comparisons(rows),
         *_choices(stages),
-        *_order(rows),
+        *_references(rows, cells, study, storage),
         *_commands(reasons, study, storage),
     ]
     return Missing(cells, tuple(notes))
@@ -147,10 +148,15 @@ def _choices(stages: Iterable[StageStatus]) -> Iterable[str]:
             )
 
 
-def _order(rows: Sequence[Row]) -> list[str]:
-    if not rows or any(row.kind == "reference" for row in rows):
-        return []
-    return ["The order is not checked: the study has no results of references."]
+def _references(
+    rows: Sequence[Row], cells: Sequence[MissingCell], study: str, storage: Path
+) -> Iterable[str]:
+    if rows and not any(row.kind == "reference" for row in rows):
+        yield "The order is not checked: the study has no results of references."
+    listed = {cell.cell for cell in cells}
+    if labels := [label for label in unmeasured(rows) if label not in listed]:
+        run = command("study", "run", study, storage=storage)
+        yield f"Not measured: {', '.join(labels)}; `{run}` computes them."
 
 
 def _commands(reasons: set[str], study: str, storage: Path) -> list[str]:

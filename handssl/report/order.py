@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
+from typing import Literal
 
 from handssl.report.rows import Row
 from handssl.report.sections import main_sections
+from handssl.stats.verdict import Verdict, judge
 
 STEPS = ("mean pose", "random encoder", "best self-supervised", "supervised")
 
@@ -54,7 +57,7 @@ class BlockOrder:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Claims contradicted by `select`, such as `mean pose > random encoder`."""
+        """Claims that the values on `select` contradict, e.g. `mean pose > random encoder`."""
         return tuple(
             f"{upper.name} > {lower.name}"
             for upper, lower in pairwise(self.steps)
@@ -64,12 +67,12 @@ class BlockOrder:
         )
 
     @property
-    def held(self) -> bool:
+    def descends(self) -> bool:
         """Whether all four exist and strictly descend on `select`, which decides."""
         return _descends([step.select_mm for step in self.steps])
 
     @property
-    def held_on_test(self) -> bool:
+    def descends_on_test(self) -> bool:
         """Whether the same four descend on `test`, which is only reported."""
         return _descends([step.test_mm for step in self.steps])
 
@@ -78,12 +81,14 @@ class BlockOrder:
         select = _chain(named, [step.select_mm for step in self.steps])
         plain = [_mm(step.test_mm) for step in self.steps]
         test = _chain(plain, [step.test_mm for step in self.steps])
-        return f"block {self.block}: {select} mm: {self._verdict()}\n  on test: {test} mm"
+        return f"block {self.block}: {select} mm: {self.finding}\n  on test: {test} mm"
 
-    def _verdict(self) -> str:
+    @property
+    def finding(self) -> str:
+        """What its values show, in words."""
         problems = [f"{name} is missing" for name in self.missing]
-        problems += [f"failed at {claim}" for claim in self.failures]
-        return ", ".join(problems) or "held"
+        problems += [f"not in order at {claim}" for claim in self.failures]
+        return ", ".join(problems) or "in order"
 
 
 @dataclass(frozen=True)
@@ -97,18 +102,49 @@ class OrderCheck:
     blocks: tuple[BlockOrder, ...]
 
     @property
-    def held(self) -> bool:
-        """Whether there are blocks and the order held in every one."""
-        return bool(self.blocks) and all(block.held for block in self.blocks)
+    def word(self) -> Literal["held", "failed", "undecided"]:
+        """Whether the order holds for seeds in general, by the interval of each step."""
+        words = [verdict.word for verdict in self._steps.values()]
+        if "not better" in words:
+            return "failed"
+        return "held" if words and set(words) == {"better"} else "undecided"
 
     @property
     def verdict(self) -> str:
-        """Sentence with the number of blocks in which the order held."""
-        held = sum(block.held for block in self.blocks)
-        on_test = sum(block.held_on_test for block in self.blocks)
+        """Sentence with the number of blocks in order, and what that decides."""
+        held = sum(block.descends for block in self.blocks)
+        on_test = sum(block.descends_on_test for block in self.blocks)
         total = len(self.blocks)
         plural = "block" if total == 1 else "blocks"
-        return f"The order held in {held} of {total} {plural} on select, in {on_test} on test."
+        count = f"In order in {held} of {total} {plural} on select, in {on_test} on test"
+        return f"{count}; {self._decision}."
+
+    @property
+    def _decision(self) -> str:
+        if self.word == "held":
+            return "it held, the 95 % interval of each step excludes 0"
+        wanted = "not better" if self.word == "failed" else "undecided"
+        reasons = {one: v.reason for one, v in self._steps.items() if v.word == wanted}
+        if not reasons or set(reasons.values()) == {"one seed"}:
+            return "undecided: one seed" if reasons else "undecided: no block"
+        steps = ", ".join(f"{claim} ({reason})" for claim, reason in reasons.items())
+        return f"{self.word} at {steps}"
+
+    @cached_property
+    def _steps(self) -> dict[str, Verdict]:
+        """The verdict on each step of the order."""
+        errors = [
+            {
+                block.block: mm
+                for block in self.blocks
+                if (mm := block.steps[place].select_mm) is not None
+            }
+            for place in range(len(STEPS))
+        ]
+        pairs = zip(pairwise(STEPS), pairwise(errors), strict=True)
+        if not self.blocks:
+            return {}
+        return {f"{a} > {b}": judge(lower, upper) for (a, b), (upper, lower) in pairs}
 
     def __str__(self) -> str:
         head = (

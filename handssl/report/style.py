@@ -38,6 +38,7 @@ td.equivariant::before{background:var(--equivariant)}
 .order li{padding:.45rem 0;border-bottom:1px solid var(--rule)}
 .held{color:var(--good);font-weight:600}
 .failed{color:var(--bad);font-weight:600}
+.undecided{font-weight:600}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:0 44px}
 figure{margin:0}
 figcaption{font-size:.86rem;margin-bottom:.6rem;min-height:3em}

@@ -11,7 +11,16 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from handssl.report.layout import EARLY_TITLE, NUMERIC, UNITS, WIDE_ONLY, Layout, Line, lay_out
+from handssl.report.layout import (
+    EARLY_TITLE,
+    MACHINE,
+    NUMERIC,
+    UNITS,
+    WIDE_ONLY,
+    Layout,
+    Line,
+    lay_out,
+)
 from handssl.report.rows import Row
 from handssl.report.sections import sections
 
@@ -46,7 +55,7 @@ def terminal_table(rows: Iterable[Row]) -> RenderableType:
         parts.append(_Tables(layout))
         if layout.note and len(layouts) > 1:
             parts += ["", Text(layout.note, style="dim")]
-    notes = [UNITS, *(layout.note for layout in layouts if len(layouts) == 1)]
+    notes = [UNITS, *(layout.note for layout in layouts if len(layouts) == 1), MACHINE]
     return Group(*parts, "", Text(" ".join(filter(None, notes)), style="dim"))
 
 
@@ -110,7 +119,7 @@ def markdown_table(rows: Iterable[Row]) -> str:
     for layout in layouts:
         parts += [f"### {layout.title}"] if layout.title else []
         parts += [_markdown(layout), " ".join(filter(None, (UNITS, layout.note)))]
-    return "\n\n".join(parts or ["No trial has been recorded yet."]) + "\n"
+    return "\n\n".join([*parts, MACHINE] if parts else ["No trial has been recorded yet."]) + "\n"
 
 
 def _markdown(layout: Layout) -> str:

@@ -10,7 +10,6 @@ from statistics import fmean, stdev
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 Composition = tuple[str, ...]
 Values = Mapping[Composition, float]
@@ -101,7 +100,7 @@ def full_effects(
     """
     names = {name for composition in blocks[0] for name in composition}
     return {
-        name: _over_blocks(name, [contrast(values, name) for values in blocks], level)
+        name: mean_effect(name, [contrast(values, name) for values in blocks], level)
         for name in effect_names(names, pairs=pairs)
     }
 
@@ -118,11 +117,20 @@ def last_value_effects(blocks: Sequence[Values], *, pairs: bool = False) -> dict
     return full_effects(blocks, pairs=pairs)
 
 
-def _over_blocks(name: str, values: Sequence[float], level: float) -> Effect:
+def mean_effect(name: str, values: Sequence[float], level: float = LEVEL) -> Effect:
+    """Return the mean over blocks, with two or more also its interval by Student's t.
+
+    Args:
+        name: Name of the effect.
+        values: One value per block, in mm.
+        level: Confidence level of the interval.
+    """
     count, mean = len(values), fmean(values)
     if count < 2:
         return Effect(name, mean)
-    half = stats.t.ppf((1 + level) / 2, count - 1) * stdev(values) / math.sqrt(count)
+    from scipy import stats  # takes a second, and studies with one seed never need it
+
+    half = float(stats.t.ppf((1 + level) / 2, count - 1)) * stdev(values) / math.sqrt(count)
     return Effect(name, mean, mean - half, mean + half, count - 1)
 
 

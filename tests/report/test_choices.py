@@ -5,7 +5,10 @@ from handssl.report.html import page
 from handssl.study.cell import Cell
 from handssl.study.stages import ObjectivesStage, Selection
 
-REASONS = ("rotate: relative (71.9 against 83.5 mm, one seed)", "blur: contrastive, without ...")
+REASONS = (
+    "rotate: relative (71.9 against 83.5 mm; undecided: one seed)",
+    "blur: contrastive, without ...",
+)
 
 
 def test_choices_of_objectives_are_the_sentences_of_the_stage():

@@ -83,10 +83,19 @@ def test_values_that_are_missing_leave_the_page_whole():
         assert Elements(text).open == []
 
 
-def test_an_order_that_failed_is_reported_on_the_page(rows):
+def test_an_order_that_lacks_a_step_is_reported_on_the_page(rows):
     text = page([row for row in rows if row.label != "supervised"], title="Study", facts={})
     assert "supervised is missing" in text
-    assert '<p class="failed">' in text
+    assert '<p class="undecided">' in text
+
+
+def test_the_page_of_one_seed_decides_nothing_and_says_that_its_numbers_need_the_machine(rows):
+    text = page(rows, title="Study", facts={})
+    assert "All of this is undecided: one seed." in text
+    assert "In order in 1 of 1 block on select, in 1 on test; undecided: one seed." in text
+    for word in (" beats ", "relative is better", '"held"', '"failed"'):
+        assert word not in text
+    assert "The numbers depend on the machine: the number of threads and the vector width" in text
 
 
 def test_writing_replaces_the_page_and_leaves_nothing_else(rows, tmp_path):

@@ -97,7 +97,9 @@ def test_a_study_whose_trials_another_has_run_is_reported_as_its_own(tmp_path, d
     assert second.rows == first.rows
     assert len(second.records) == 3
     summary = summarise_storage(tmp_path, "b")
-    assert summary.document["headline"].startswith("Best self-supervised: contrastive cutout")
+    assert summary.document["headline"].startswith(
+        "Lowest self-supervised error: contrastive cutout"
+    )
     assert len(summary.document["trials"]) == 3
 
 
@@ -181,7 +183,7 @@ def test_a_trial_that_this_study_stopped_is_stopped_though_another_ran_it_to_the
     outcomes = sorted(row.outcome for row in found.rows)
     assert outcomes == ["completed", "stopped", "stopped"]
     best = found.selections[0].best
-    assert headline(found.rows).startswith(f"Best self-supervised: {best.label},")
+    assert headline(found.rows).startswith(f"Lowest self-supervised error: {best.label},")
 
 
 def test_the_function_and_the_command_write_the_same_page(tmp_path, data, monkeypatch):

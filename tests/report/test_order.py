@@ -14,14 +14,14 @@ def changed(rows, label, **values):
 
 def test_the_order_of_one_block_is_reported_with_its_values(rows):
     check = order_check(rows)
-    assert check.held
+    assert check.word == "undecided"
     lines = str(check).splitlines()
     assert lines[1] == (
         "block 1: mean pose 78.8 > random encoder 76.6 > best self-supervised 62.0 "
-        "(relative rotate) > supervised 52.4 mm: held"
+        "(relative rotate) > supervised 52.4 mm: in order"
     )
     assert lines[2] == "  on test: 79.4 > 77.2 > 62.9 > 53.0 mm"
-    assert lines[3] == "The order held in 1 of 1 block on select, in 1 on test."
+    assert lines[3] == "In order in 1 of 1 block on select, in 1 on test; undecided: one seed."
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,9 @@ def test_the_order_of_one_block_is_reported_with_its_values(rows):
 )
 def test_each_step_that_fails_is_named(rows, label, value, failure):
     check = order_check(changed(rows, label, median_mm=value))
-    assert not check.held
+    assert not check.blocks[0].descends
     assert check.blocks[0].failures == (failure,)
-    assert f"failed at {failure}" in str(check)
+    assert f"not in order at {failure}" in str(check)
     assert " < " in str(check).splitlines()[1]
 
 
@@ -64,15 +64,15 @@ def test_only_finished_trials_can_be_the_best(rows, outcome):
 
 def test_test_is_reported_and_does_not_decide(rows):
     check = order_check(changed(rows, "supervised", test_median_mm=99.0))
-    assert check.held
-    assert not check.blocks[0].held_on_test
+    assert check.blocks[0].descends
+    assert not check.blocks[0].descends_on_test
     assert "in 1 of 1 block on select, in 0 on test" in check.verdict
 
 
 @pytest.mark.parametrize("label", ["mean pose", "random encoder", "supervised"])
 def test_without_a_reference_the_order_does_not_hold_and_says_which_is_missing(rows, label):
     check = order_check([row for row in rows if row.label != label])
-    assert not check.held
+    assert check.word == "undecided"
     assert check.blocks[0].missing == (label,)
     assert f"{label} is missing" in str(check)
 
@@ -83,11 +83,26 @@ def test_the_order_is_checked_block_by_block(three_blocks):
         for row in three_blocks
     ]
     check = order_check(broken)
-    assert [block.held for block in check.blocks] == [True, False, True]
-    assert not check.held
-    assert "2 of 3 blocks" in check.verdict
+    assert [block.descends for block in check.blocks] == [True, False, True]
+    assert check.word == "undecided"
+    assert "In order in 2 of 3 blocks on select" in check.verdict
+    assert "undecided at mean pose > random encoder (difference" in check.verdict
+
+
+def test_with_several_blocks_the_order_holds_if_the_interval_of_every_step_excludes_zero(
+    three_blocks,
+):
+    check = order_check(three_blocks)
+    assert check.word == "held"
+    assert "it held, the 95 % interval of each step excludes 0" in check.verdict
+
+
+def test_with_several_blocks_a_step_that_is_surely_reversed_fails_the_order(three_blocks):
+    check = order_check(changed(three_blocks, "supervised", median_mm=70.0))
+    assert check.word == "failed"
+    assert "failed at best self-supervised > supervised (difference" in check.verdict
 
 
 def test_no_rows_hold_nothing():
-    assert not order_check([]).held
+    assert order_check([]).word == "undecided"
     assert "0 of 0" in str(order_check([]))

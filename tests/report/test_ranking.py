@@ -87,7 +87,7 @@ def test_the_headline_names_the_choice_and_says_that_its_mean_is_adjusted():
     rows, found = halved(3)
     best, _ = best_cell(found)
     said = headline(rows)
-    assert said.startswith(f"Best self-supervised: {best.label}, median ")
+    assert said.startswith(f"Lowest self-supervised error: {best.label}, median ")
     assert "over 3 blocks (mean adjusted for blocks: completed in 2 of them)" in said
 
 

@@ -166,10 +166,14 @@ def test_the_headline_is_of_the_last_stage_that_has_one_and_of_the_objectives():
         for where in [{"stage": "objectives", "stage_kind": "objectives"}]
         for objective, mm in (("contrastive", 84.0), ("relative", 82.0))
     ]
-    assert headline(rivals).startswith("Best self-supervised: relative rotate, median 82.0 mm")
+    assert headline(rivals).startswith(
+        "Lowest self-supervised error: relative rotate, median 82.0 mm"
+    )
     said = headline([*rivals, *grid(1)])
-    assert said.startswith("Best self-supervised: mixed rotate+translate (rotate+translate), ")
-    assert said.endswith("The better objective: relative for rotate.")
+    assert said.startswith(
+        "Lowest self-supervised error: mixed rotate+translate (rotate+translate), "
+    )
+    assert said.endswith("Lower error: relative for rotate. All of this is undecided: one seed.")
 
 
 def test_the_better_objective_is_reported_blocks_that_have_both_and_a_diverged_one_loses():
@@ -179,11 +183,14 @@ def test_the_better_objective_is_reported_blocks_that_have_both_and_a_diverged_o
         for name, three in values.items()
         for block, mm in enumerate(three, 1)
     ]
-    assert "relative for rotate" in headline(rows)
+    assert "For rotate, relative has the lower error; undecided: difference -12.7" in headline(rows)
     lacking = [r for r in rows if (r.objective, r.block) != ("contrastive", 3)]
-    assert "contrastive for rotate" in headline(lacking)
+    assert "For rotate, contrastive is better; difference -1.0 mm" in headline(lacking)
     diverged = [replace(r, outcome="diverged") if r.block == 3 else r for r in rows[3:]]
-    assert "contrastive for rotate" in headline([*rows[:3], *diverged])
+    said = headline([*rows[:3], *diverged])
+    assert (
+        "For rotate, contrastive has the lower error; undecided: diverged in 1 of 3 seeds" in said
+    )
 
 
 def test_several_sections_stand_under_their_titles_everywhere_and_search_points_show_settings():

@@ -53,11 +53,24 @@ def test_objectives_has_the_ten_cells_of_the_paper_with_rivals_exempt():
 @pytest.mark.parametrize(
     ("values", "winner", "reason"),
     [
-        ([(70.0, 60.0), (71.0, 62.0)], "relative", "(61.0 against 70.5 mm, 2 seeds)"),
-        ([(60.0, 70.0)], "contrastive", "(60.0 against 70.0 mm, one seed)"),
-        ([(60.0, 60.0)], "contrastive", "(60.0 against 60.0 mm, one seed)"),
-        ([(60.0, 50.0), (60.0, 80.0)], "contrastive", "(60.0 against 65.0 mm, 2 seeds)"),
-        ([(math.nan, 50.0), (60.0, 80.0)], "relative", "(65.0 against diverged, 2 seeds)"),
+        (
+            [(70.0, 60.0), (71.0, 62.0)],
+            "relative",
+            "(61.0 against 70.5 mm; difference -9.5 mm, 95 % interval -15.9 to -3.1, 2 seeds)",
+        ),
+        ([(60.0, 70.0)], "contrastive", "(60.0 against 70.0 mm; undecided: one seed)"),
+        ([(60.0, 60.0)], "contrastive", "(60.0 against 60.0 mm; undecided: one seed)"),
+        (
+            [(60.0, 50.0), (60.0, 80.0)],
+            "contrastive",
+            "(60.0 against 65.0 mm; undecided: difference -5.0 mm, 95 % interval -195.6 to "
+            "+185.6, 2 seeds)",
+        ),
+        (
+            [(math.nan, 50.0), (60.0, 80.0)],
+            "relative",
+            "(65.0 against diverged; undecided: diverged in 1 of 2 seeds)",
+        ),
     ],
 )
 def test_the_objective_with_the_lesser_mean_over_blocks_is_chosen(values, winner, reason):
@@ -144,7 +157,8 @@ def test_an_easy_block_alone_does_not_make_a_cell_the_best():
     ]
     cell, reason = best_cell(found)
     assert cell.label == "contrastive blur"
-    assert reason == "contrastive blur: 65.0 mm, least of 2 over 2 seeds"
+    said = "contrastive blur: 65.0 mm, least of 2 over 2 seeds"
+    assert reason == f"{said}; against contrastive sobel: undecided: one seed"
 
 
 def test_a_cell_completed_in_less_than_half_of_the_blocks_is_not_the_best():

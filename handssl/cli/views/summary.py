@@ -25,6 +25,7 @@ from handssl.report.ranking import CellRow
 from handssl.report.rows import MEASURES
 from handssl.report.sections import Section, sections
 from handssl.report.table import markdown_table, terminal_table
+from handssl.report.verdicts import comparisons
 from handssl.runtime.secrets import masked
 from handssl.tracking.conventions import ui_command
 
@@ -113,7 +114,8 @@ def _document(found: StudyReport, page: Path) -> dict[str, Any]:
         "mlflow_ui": ui_command(found.tracking_uri),
         "headline": headline(found.rows),
         **({"plan": found.plan} if found.plan else {}),
-        **({"order": str(order), "order_held": order.held} if order else {}),
+        "comparisons": [one.values() for one in comparisons(found.rows)],
+        **({"order": str(order), "order_verdict": order.word} if order else {}),
         **({"effects": _effect_values(effects)} if effects else {}),
         "missing": found.missing.values(),
         "selections": [one.model_dump(mode="json") for one in found.selections],
@@ -148,7 +150,11 @@ def _cell(cell: CellRow) -> dict[str, Any]:
 
 def _effect_lines(effects: StudyEffects) -> tuple[str, ...]:
     holds_for = effects.holds_for
-    interval = f", 95 % interval for {holds_for}" if holds_for else ", no interval from one block"
+    interval = (
+        f", 95 % interval for {holds_for}"
+        if holds_for
+        else ", undecided: one block gives no interval"
+    )
     title = f"Effect on the median error on select{interval}; below 0 it helps"
     return (f"{title} ({effects.method})", *(f"  {line}" for line in effects.lines()))
 

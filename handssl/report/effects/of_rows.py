@@ -139,8 +139,9 @@ def describe(effect: Effect) -> str:
         >>> describe(Effect("blur", -1.234, -2.0, -0.5, 4))
         '-1.23 mm (-2.00 to -0.50)'
     """
-    interval = f" ({effect.low:+.2f} to {effect.high:+.2f})" if math.isfinite(effect.low) else ""
-    return f"{effect.mm:+.2f} mm{interval}"
+    known = math.isfinite(effect.low)
+    interval = f"{effect.low:+.2f} to {effect.high:+.2f}" if known else "undecided: one seed"
+    return f"{effect.mm:+.2f} mm ({interval})"
 
 
 def _grids(rows: Sequence[Row]) -> dict[int, Grid]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from handssl.stats.cell_means import adjusted_means
+from handssl.stats.verdict import Errors, judge, seeds_in_words
 from handssl.study.cell import Cell
 
 
@@ -57,15 +58,11 @@ def best_cell(findings: Sequence[Finding]) -> tuple[Cell, str] | None:
     label = min(sorted(means), key=lambda one: means[one])
     most, completed = max(map(len, values.values())), len(values[label])
     partly = f", of which it was completed in {completed}" if completed < most else ""
-    found = f"{means[label]:.1f} mm, least of {len(means)} over {seeds(most)}{partly}"
-    return cells[label], f"{label}: {found}"
+    found = f"{means[label]:.1f} mm, least of {len(means)} over {seeds_in_words(most)}{partly}"
+    return cells[label], f"{label}: {found}{_lead(label, means, values)}"
 
 
-def seeds(count: int) -> str:
-    """Return a number of seeds in words.
-
-    Example:
-        >>> seeds(1), seeds(3)
-        ('one seed', '3 seeds')
-    """
-    return "one seed" if count == 1 else f"{count} seeds"
+def _lead(best: str, means: Mapping[str, float], values: Mapping[str, Errors]) -> str:
+    """Compare the best cell with the next one, if there is one."""
+    others = sorted(means.keys() - {best}, key=lambda one: (means[one], one))
+    return f"; against {others[0]}: {judge(values[best], values[others[0]])}" if others else ""

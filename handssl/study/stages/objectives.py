@@ -8,9 +8,10 @@ from statistics import fmean
 from typing import Literal
 
 from handssl.objectives import ObjectiveName
+from handssl.stats.verdict import judge
 from handssl.study.cell import Cell, Slug
 from handssl.study.stages.base import Names, Selection, Selections, StageBase
-from handssl.study.stages.findings import Finding, best_cell, seeds
+from handssl.study.stages.findings import Finding, best_cell
 from handssl.transforms import PAPER_SEVEN
 
 RIVALS: tuple[ObjectiveName, ObjectiveName] = ("contrastive", "relative")
@@ -78,7 +79,8 @@ def _better(name: str, findings: Sequence[Finding]) -> tuple[ObjectiveName, str]
     better = int(means[1] < means[0])
     unit = " mm" if math.isfinite(means[1 - better]) else ""
     values = f"{_mm(means[better])} against {_mm(means[1 - better])}{unit}"
-    return RIVALS[better], f"{name}: {RIVALS[better]} ({values}, {seeds(len(blocks))})"
+    verdict = judge(arms[better], arms[1 - better])
+    return RIVALS[better], f"{name}: {RIVALS[better]} ({values}; {verdict})"
 
 
 def _by_block(findings: Sequence[Finding], name: str, objective: str) -> dict[int, float]:

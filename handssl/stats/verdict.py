@@ -1,0 +1,115 @@
+"""Verdicts on paired differences over seeds: better, not better, or undecided."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal
+
+from handssl.stats.contrasts import LEVEL, mean_effect
+
+Word = Literal["better", "not better", "undecided"]
+Errors = Mapping[int, float]
+"""Error in mm by seed; infinite where the trial diverged."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the error of one cell is below that of another.
+
+    Attributes:
+        word: `better` if the interval of the mean difference is below 0, `not better` if it is
+            above 0, else `undecided`.
+        mm: Mean difference in mm, below 0 if the first is better; infinite if it diverged, NaN if
+            no seed has both.
+        low: Lower end of its interval in mm, NaN without one.
+        high: Upper end of its interval in mm, NaN without one.
+        seeds: Number of seeds that have both.
+        diverged: Number of those in which one of the two diverged.
+    """
+
+    word: Word
+    mm: float
+    low: float = math.nan
+    high: float = math.nan
+    seeds: int = 1
+    diverged: int = 0
+
+    @property
+    def reason(self) -> str:
+        """The numbers behind the word, or why there are none."""
+        if self.seeds == 0:
+            return "no seed has both"
+        if self.seeds == 1:
+            return "one seed"
+        if self.diverged:
+            return f"diverged in {self.diverged} of {self.seeds} seeds"
+        interval = f"{100 * LEVEL:.0f} % interval {self.low:+.1f} to {self.high:+.1f}"
+        return f"difference {self.mm:+.1f} mm, {interval}, {self.seeds} seeds"
+
+    def __str__(self) -> str:
+        """Return the reason, with the word before it if nothing is decided."""
+        return f"undecided: {self.reason}" if self.word == "undecided" else self.reason
+
+
+def judge(values: Errors, others: Errors) -> Verdict:
+    """Compare two cells by the mean of their paired differences over seeds.
+
+    The interval is Student's t for the mean of the differences, for seeds in general, so one seed
+    decides nothing. Neither does a pair in which a trial diverged: it has no difference.
+
+    Args:
+        values: Errors of a cell.
+        others: Errors of the one that it is compared with.
+
+    Example:
+        >>> str(judge({1: 60.0, 2: 61.0, 3: 60.5}, {1: 64.0, 2: 65.5, 3: 64.0}))
+        'difference -4.0 mm, 95 % interval -5.2 to -2.8, 3 seeds'
+        >>> str(judge({1: 60.0}, {1: 64.0}))
+        'undecided: one seed'
+    """
+    shared = sorted(values.keys() & others.keys())
+    lost = sum(not math.isfinite(values[seed] - others[seed]) for seed in shared)
+    if not shared or lost:
+        mm = _mean(values, shared) - _mean(others, shared)
+        return Verdict("undecided", mm, seeds=len(shared), diverged=lost)
+    found = mean_effect("difference", [values[seed] - others[seed] for seed in shared])
+    word: Word = "better" if found.high < 0 else "not better" if found.low > 0 else "undecided"
+    return Verdict(word, found.mm, found.low, found.high, len(shared))
+
+
+def judge_best(cells: Mapping[str, Errors], others: Errors) -> tuple[str, Verdict]:
+    """Return the cell that decides whether any cell is better than a reference, and its verdict.
+
+    It is the first that is better, else the first of all. The interval is not corrected for the
+    choice among cells.
+
+    Args:
+        cells: Errors of at least one cell by name, the best cell first.
+        others: Errors of the reference.
+
+    Example:
+        >>> cells = {"a": {1: 60.0, 2: 50.0}, "b": {1: 57.0, 2: 56.9}}
+        >>> judge_best(cells, {1: 58.0, 2: 58.0})[0]
+        'b'
+    """
+    found = {name: judge(values, others) for name, values in cells.items()}
+    better = [name for name, verdict in found.items() if verdict.word == "better"]
+    name = next(iter([*better, *found]))
+    return name, found[name]
+
+
+def seeds_in_words(count: int) -> str:
+    """Return a number of seeds in words.
+
+    Example:
+        >>> seeds_in_words(1), seeds_in_words(3)
+        ('one seed', '3 seeds')
+    """
+    return "one seed" if count == 1 else f"{count} seeds"
+
+
+def _mean(values: Errors, seeds: list[int]) -> float:
+    return fmean(values[seed] for seed in seeds) if seeds else math.nan
