@@ -35,7 +35,8 @@ def study(
         name: Name of the study.
 
     Returns:
-        The study, with mean pose, random encoder and supervised as references.
+        The study, with its references: mean pose, true-angle oracle, ridges on RGB pixels and on
+        HOG features, random encoder, supervised.
 
     Raises:
         InputError: A transformation is unknown or a value out of range; all mistakes are listed.

@@ -52,7 +52,7 @@ class Reference:
 
 
 MEAN_POSE = Reference("mean_pose", "mean pose")
-TRUE_ANGLE = Reference("mean_pose_true_angle", "mean pose at true angle (oracle)")
+TRUE_ANGLE = Reference("mean_pose_true_angle", "true-angle oracle")
 RGB_RIDGE = Reference("rgb_ridge", "RGB ridge 16x16", ("encoder.input_px",))
 HOG_RIDGE = Reference("hog_ridge", "HOG ridge", ("encoder.input_px",))
 RANDOM_ENCODER = Reference("random_encoder", "random encoder", ("encoder", "init", "seed"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from handssl.ledger.references import TRUE_ANGLE
 from handssl.report.ranking import CellRow, Ranking
 from handssl.report.rows import MEASURES, Row
 from handssl.report.sections import Section
@@ -172,6 +173,8 @@ def _note(ranking: Ranking) -> str:
     count = len(ranking.blocks)
     adjusted = any(not cell.whole for cell in ranking.finished)
     parts = [f"Means over {count} blocks."] if count > 1 else []
+    if any(row.label == TRUE_ANGLE.label for row in _rows(ranking)):
+        parts.append("True-angle oracle: the mean pose turned to each hand's true in-plane angle.")
     if adjusted:
         parts.append(
             f'A cell "in 1 of {count}" was completed in only one block: its mean is adjusted for '

@@ -19,7 +19,7 @@ h3{font-size:.95rem;margin:1.4rem 0 .4rem}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;width:100%}
 th,td{padding:.3rem .7rem .3rem 0;text-align:left;white-space:nowrap}
-th{font-weight:600;border-bottom:1px solid var(--ink);vertical-align:bottom}
+th{font-weight:600;border-bottom:1px solid var(--ink);vertical-align:bottom;white-space:normal}
 td{border-bottom:1px solid var(--rule)}
 td.cell{white-space:normal;min-width:11rem}
 .number{text-align:right}

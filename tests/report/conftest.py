@@ -23,7 +23,7 @@ STOPPED = {
 }
 REFERENCES = {
     "mean pose": 78.8,
-    "mean pose at true angle (oracle)": 63.4,
+    "true-angle oracle": 63.4,
     "RGB ridge 16x16": 70.2,
     "HOG ridge": 60.1,
     "random encoder": 76.6,

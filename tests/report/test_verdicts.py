@@ -11,7 +11,7 @@ from handssl.report.rows import Row
 from handssl.report.verdicts import comparisons, unmeasured
 from tests.report.conftest import REFERENCES
 
-HOG, ANGLE = "HOG ridge", "mean pose at true angle (oracle)"
+HOG, ANGLE = "HOG ridge", "true-angle oracle"
 
 
 def cell(name, *values, outcomes=()):

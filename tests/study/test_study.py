@@ -74,7 +74,7 @@ def test_yaml_and_python_say_the_same_study(tmp_path: Path) -> None:
     assert Study.load(file) == study
 
 
-ONCE = {"mean pose", "mean pose at true angle (oracle)", "RGB ridge 16x16", "HOG ridge"}
+ONCE = {"mean pose", "true-angle oracle", "RGB ridge 16x16", "HOG ridge"}
 
 
 def test_the_plan_holds_every_cell_in_every_block_and_what_no_seed_changes_once() -> None:

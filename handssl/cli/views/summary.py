@@ -18,7 +18,7 @@ from handssl.execution.result import StudyResult
 from handssl.execution.storage import default_tracking_uri
 from handssl.ledger import Ledger, has_results
 from handssl.report.effects import StudyEffects
-from handssl.report.headline import headline
+from handssl.report.headline import headline, summary
 from handssl.report.layout import outcome_of
 from handssl.report.of_study import StudyReport, study_report
 from handssl.report.ranking import CellRow
@@ -36,7 +36,8 @@ class Summary:
 
     Attributes:
         table: Table for the terminal.
-        lines: Lines after the table: the order, the choices, the effects, the page, the MLflow UI.
+        lines: Lines after the table: the headline, the order, the choices, the effects, the page,
+            the MLflow UI.
         document: The results as JSON values, for scripts.
         markdown: The results as Markdown: table, order, settings, hardware, versions, date.
     """
@@ -91,6 +92,8 @@ def _summarise(found: StudyReport) -> Summary:
     return Summary(
         table=terminal_table(found.rows),
         lines=(
+            "",
+            *summary(found.rows),
             *(("", str(found.order)) if found.order else ()),
             *(("", "Chosen", *(f"  {one}" for one in found.choices)) if found.choices else ()),
             *(("", *_effect_lines(found.effects)) if found.effects else ()),
