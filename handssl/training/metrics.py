@@ -9,6 +9,7 @@ from torch import nn
 from handssl.data.splits import StudyData
 from handssl.evaluation import evaluate_probe, fit_probe
 from handssl.evaluation.diagnostics import diagnose, encoded_views
+from handssl.objectives import Mixed, Relative
 from handssl.training.config import PretrainConfig
 
 DIAGNOSED_IMAGES = 256
@@ -17,7 +18,13 @@ _PASSES_OF_TRAINING = 3  # forward, and backward at twice its cost
 
 
 def measure(
-    encoder: nn.Module, data: StudyData, config: PretrainConfig, *, last: bool, diagnosed: bool
+    encoder: nn.Module,
+    data: StudyData,
+    config: PretrainConfig,
+    *,
+    last: bool,
+    diagnosed: bool,
+    objective: nn.Module | None = None,
 ) -> dict[str, float]:
     """Fit and report the ridge probe, and compute the diagnostics if they are due.
 
@@ -27,6 +34,7 @@ def measure(
         config: Configuration of the trial.
         last: Whether this is the last epoch, the only one evaluated on `test`.
         diagnosed: Whether diagnostics are due.
+        objective: The trained objective, whose relative heads are diagnosed if it has any.
 
     Returns:
         `ridge/...`, the aliases of the primary metric and `diag/...`. A diagnostic that is not
@@ -43,6 +51,7 @@ def measure(
             view_px=view_px,
             seed=config.seed,
             probe=probe,
+            heads=objective.relative if isinstance(objective, Relative | Mixed) else None,
             images=DIAGNOSED_IMAGES,
         )
         metrics |= {name: value for name, value in found.items() if math.isfinite(value)}

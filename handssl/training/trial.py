@@ -141,6 +141,7 @@ class Trial:
             self.config,
             last=last,
             diagnosed=last or epoch % self._stride == 0,
+            objective=self._pretraining.objective,
         )
 
     def _save(self) -> None:

@@ -10,6 +10,7 @@ from handssl.evaluation.diagnostics.geometry import (
     invariance_measures,
     uniformity,
 )
+from handssl.evaluation.diagnostics.head_leak import head_measures
 from handssl.evaluation.diagnostics.keypoints import keypoint_measures, mean_distance_px
 from handssl.evaluation.diagnostics.readout import (
     equivariance_r2,
@@ -25,6 +26,7 @@ __all__ = [
     "encoded_views",
     "equivariance_r2",
     "fit_readout",
+    "head_measures",
     "invariance_measures",
     "keypoint_measures",
     "mean_distance_px",

@@ -9,12 +9,14 @@ from handssl.data.sample import Split
 from handssl.data.splits import StudyData
 from handssl.errors import InputError
 from handssl.evaluation.diagnostics.geometry import collapse_measures, invariance_measures
+from handssl.evaluation.diagnostics.head_leak import head_measures
 from handssl.evaluation.diagnostics.keypoints import keypoint_measures, mean_distance_px
 from handssl.evaluation.diagnostics.passes import QUARTERS, EncodedView, Passes
 from handssl.evaluation.diagnostics.readout import Pairs, equivariance_r2, readout_accuracy
 from handssl.evaluation.features import frozen
 from handssl.evaluation.ridge import LinearProbe
 from handssl.evaluation.targets import from_columns, pose_targets
+from handssl.objectives import RelativeLoss
 from handssl.transforms import REGRESSABLE, TRANSFORMATIONS, AugmentConfig, regressed_intervals
 
 # Transformations that move keypoints; `scale` where there is one.
@@ -32,6 +34,7 @@ def diagnose(
     view_px: int,
     seed: int,
     probe: LinearProbe | None = None,
+    heads: RelativeLoss | None = None,
     images: int = 256,
 ) -> Metrics:
     """Measure the information of features about every transformation, on held-out images.
@@ -50,13 +53,15 @@ def diagnose(
         view_px: Side of the encoder's input in pixels.
         seed: The trial's seed.
         probe: The fitted ridge probe; without it keypoints are not measured.
+        heads: The trained relative heads, if the objective has any.
         images: Maximum number of images per split; see `encoded_views` for the cost.
 
     Returns:
         `diag/<measure>/<transformation>`: equivariance_r2 (regressable ones), invariance,
         cosine_within, cosine_between, alignment (all), keypoint_gap_px, keypoint_unmoved_px (those
-        that move keypoints, with a probe), quarter_turn_accuracy (rotate); of untransformed images,
-        under `none`, uniformity, effective_rank, dead_share and keypoint_own_px.
+        that move keypoints, with a probe), quarter_turn_accuracy (rotate), head_r2 and leak (those
+        with a head, see `head_measures`); of untransformed images, under `none`, uniformity,
+        effective_rank, dead_share and keypoint_own_px.
 
     Raises:
         InputError: There are fewer than 8 images.
@@ -76,7 +81,7 @@ def diagnose(
         if probe is not None:
             metrics |= _named(_PLAIN, _own_error(probe, plain, scored))
         for name in TRANSFORMATIONS:
-            metrics |= _named(name, _of_transformation(name, fitted, scored, plain, probe))
+            metrics |= _named(name, _of_transformation(name, fitted, scored, plain, probe, heads))
         accuracy = readout_accuracy(fitted.quarter_turns(), scored.quarter_turns(), QUARTERS)
     return metrics | _named("rotate", {"quarter_turn_accuracy": accuracy})
 
@@ -107,7 +112,12 @@ def _named(transformation: str, measures: Metrics) -> Metrics:
 
 
 def _of_transformation(
-    name: str, fitted: Passes, scored: Passes, plain: torch.Tensor, probe: LinearProbe | None
+    name: str,
+    fitted: Passes,
+    scored: Passes,
+    plain: torch.Tensor,
+    probe: LinearProbe | None,
+    heads: RelativeLoss | None,
 ) -> Metrics:
     first = scored.view(name, 0)
     if name not in REGRESSABLE:
@@ -118,6 +128,8 @@ def _of_transformation(
     pairs = _pairs(fitted.view(name, 0), fitted.view(name, 1))
     ranges = regressed_intervals(name, scored.augmentation)
     measures["equivariance_r2"] = equivariance_r2(pairs, _pairs(first, second), name, ranges)
+    if heads is not None and name in heads.heads:
+        measures |= head_measures(heads, name, first, second)
     if probe is not None and name in _MOVING:
         before, after = _keypoints(probe, plain), _keypoints(probe, first.features)
         measures |= keypoint_measures(before, after, first.matrix)
