@@ -31,7 +31,7 @@ class Plan:
         name: Name of the row.
         cells: Size of the skeleton, 0 for none.
         rules: Rules of the halving, None for the full grid.
-        estimate: Estimator: `full`, `last`, `finishers` or `difference`.
+        estimate: Estimator: `full`, `last`, `finishers`, or a value of `ESTIMATORS`.
     """
 
     name: str
@@ -69,6 +69,15 @@ class Row:
     estimable: float
 
 
+ESTIMATORS = {
+    "difference estimator": "difference",
+    "skeleton alone": "alone",
+    "plain regression estimator": "regression",
+}
+"""Estimators of a skeleton by name: that of reports, and its trivial competitors."""
+_SLOPES = {"difference": None, "alone": 0.0, "regression": 1.0}
+
+
 def plans(epochs: int, grace_epochs: int, reduction_factor: float) -> list[Plan]:
     """Return the plans to compare."""
     rules = Rules(epochs, grace_epochs, reduction_factor)
@@ -76,8 +85,11 @@ def plans(epochs: int, grace_epochs: int, reduction_factor: float) -> list[Plan]
         Plan("full grid", 0, None, "full"),
         Plan("ASHA, last value of every trial", 0, rules, "last"),
         Plan("ASHA, completed trials only", 0, rules, "finishers"),
-        Plan("ASHA + skeleton of 16, difference estimator", 16, rules, "difference"),
-        Plan("ASHA + skeleton of 32, difference estimator", 32, rules, "difference"),
+        *(
+            Plan(f"ASHA + skeleton of {cells}, {name}", cells, rules, estimate)
+            for cells in (16, 32)
+            for name, estimate in ESTIMATORS.items()
+        ),
     ]
 
 
@@ -200,9 +212,11 @@ class _Study:
             "finishers": lambda: finisher_effects(
                 [self._completed(b, one) for b, one in done.items()], self.curves.names
             ),
-            "difference": lambda: difference_effects([self._sample(b, exempt[b]) for b in done]),
         }
-        return ways[self.plan.estimate]()
+        if self.plan.estimate in ways:
+            return ways[self.plan.estimate]()
+        samples = [self._sample(block, exempt[block]) for block in done]
+        return difference_effects(samples, slope=_SLOPES[self.plan.estimate])
 
     def _last(self, block: int, simulated: Simulated) -> dict[Composition, float]:
         return {
@@ -223,7 +237,7 @@ def _summed(plan: Plan, tried: Sequence[_Tried], truth: Found) -> Row:
     pairs = [(one.effects[name], truth[name].mm) for one in able for name in truth]
     errors = [found.mm - true for found, true in pairs]
     covered = [found.covers(true) for found, true in pairs if math.isfinite(found.low)]
-    has_intervals = plan.estimate == "difference"
+    has_intervals = plan.estimate in _SLOPES
     share = fmean(covered) if has_intervals else math.nan
     half = 1.96 * math.sqrt(share * (1 - share) / len(covered)) if has_intervals else math.nan
     return Row(

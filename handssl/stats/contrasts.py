@@ -26,6 +26,9 @@ class Effect:
         low: Lower end of the interval in mm, NaN without one.
         high: Upper end of the interval in mm, NaN without one.
         freedom: Degrees of freedom of the interval, 0 without one.
+        seeds_low: Lower end of the interval for seeds in general in mm, NaN without one; `low` and
+            `high` are for the seeds of the study where cells were stopped.
+        seeds_high: Its upper end in mm, NaN without one.
     """
 
     name: str
@@ -33,6 +36,8 @@ class Effect:
     low: float = math.nan
     high: float = math.nan
     freedom: float = 0.0
+    seeds_low: float = math.nan
+    seeds_high: float = math.nan
 
     def covers(self, mm: float) -> bool:
         """Return whether a value lies in the interval."""
@@ -124,6 +129,11 @@ def mean_effect(name: str, values: Sequence[float], level: float = LEVEL) -> Eff
         name: Name of the effect.
         values: One value per block, in mm.
         level: Confidence level of the interval.
+
+    Example:
+        >>> found = mean_effect("blur", [1.0, 2.0, 3.0])
+        >>> round(found.low, 2), found.mm, round(found.high, 2)
+        (-0.48, 2.0, 4.48)
     """
     count, mean = len(values), fmean(values)
     if count < 2:
@@ -131,7 +141,8 @@ def mean_effect(name: str, values: Sequence[float], level: float = LEVEL) -> Eff
     from scipy import stats  # takes a second, and studies with one seed never need it
 
     half = float(stats.t.ppf((1 + level) / 2, count - 1)) * stdev(values) / math.sqrt(count)
-    return Effect(name, mean, mean - half, mean + half, count - 1)
+    ends = (mean - half, mean + half)
+    return Effect(name, mean, *ends, count - 1, *ends)
 
 
 def finisher_effects(blocks: Sequence[Values], names: Sequence[str]) -> dict[str, Effect]:

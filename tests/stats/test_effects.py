@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from handssl.bench.effects import bench_effects
 from handssl.scheduling.simulation import synthetic_curves
 from handssl.stats.contrasts import effect_names, finisher_effects, full_effects
 from handssl.stats.difference import BlockSample, difference_effects
-from handssl.stats.skeleton import skeleton
+from handssl.stats.skeleton import skeleton, subsets
 from tests.reference import effects as naive
 
 NAMES = ("blur", "cutout", "noise", "rotate", "sobel", "translate")
@@ -45,8 +47,7 @@ def test_several_blocks_give_their_mean_with_an_interval_around_it(curves):
 def test_a_skeleton_of_all_compositions_gives_the_effects_of_the_full_grid(curves):
     everything = difference_effects([sample(curves, 1, 64, 0)])
     for name, found in everything.items():
-        # What is left of the errors of leaving one out.
-        assert found.mm == pytest.approx(naive.effect(curves.final(1), name), abs=0.05)
+        assert found.mm == pytest.approx(naive.effect(curves.final(1), name), abs=1e-9)
         assert found.high - found.low == pytest.approx(0.0, abs=1e-9)
 
 
@@ -74,6 +75,54 @@ def test_a_skeleton_too_small_for_its_regression_is_refused(curves):
         difference_effects([BlockSample(early, {(): 80.0, ("blur",): 81.0})])
 
 
+def noisy_block(seed, outlier_mm=0.0, cells=16):
+    """Early values without relation to the last ones, of which one is far away."""
+    rng = np.random.default_rng(seed)
+    everything = subsets(NAMES)
+    early = {tuple(sorted(one)): [float(rng.normal(60, 1))] for one in everything}
+    early[()] = [early[()][0] + outlier_mm]
+    final = {one: 50.0 - 2.0 * ("blur" in one) + float(rng.normal()) for one in early}
+    chosen = [tuple(sorted(one)) for one in skeleton(NAMES, cells, 0)]
+    return BlockSample(early, {one: final[one] for one in chosen}), final
+
+
+@pytest.mark.parametrize("cells", [8, 16, 32])
+def test_leave_one_out_errors_are_those_of_lines_fitted_without_the_cell(cells):
+    blocks = [noisy_block(seed, cells=cells)[0] for seed in (1, 2)]
+    found = difference_effects(blocks, slope=0.5)["blur"]
+    variance = sum(naive.left_out_variance(blocks, number, 0.5, 64) for number in (0, 1)) / 4
+    freedom = 2 * (cells - 2)
+    assert (found.high - found.low) / 2 == pytest.approx(
+        stats.t.ppf(0.975, found.freedom) * math.sqrt(variance), rel=1e-9
+    )
+    assert cells - 2 <= found.freedom <= freedom
+
+
+def test_where_early_values_say_nothing_the_estimate_is_near_that_of_the_skeleton_alone():
+    own, alone, plain = [], [], []
+    for seed in range(40):
+        block, final = noisy_block(seed, outlier_mm=40.0)
+        truth = naive.effect(final, "blur")
+        for errors, slope in ((own, None), (alone, 0.0), (plain, 1.0)):
+            errors.append(difference_effects([block], slope=slope)["blur"].mm - truth)
+    rms = [math.sqrt(sum(e * e for e in errors) / len(errors)) for errors in (own, alone, plain)]
+    assert rms[0] <= 1.10 * min(rms[1:])
+
+
+def test_a_skeleton_below_eight_cells_a_block_has_no_slope():
+    block = noisy_block(3)[0]
+    few = BlockSample(block.early, dict(list(block.final.items())[:6]))
+    assert difference_effects([few])["blur"] == difference_effects([few], slope=0.0)["blur"]
+
+
+def test_several_skeletons_also_give_the_interval_for_seeds_in_general():
+    blocks = [noisy_block(seed)[0] for seed in (1, 2, 3)]
+    found = difference_effects(blocks, slope=0.0)["blur"]
+    each = [difference_effects([block], slope=0.0)["blur"].mm for block in blocks]
+    interval = stats.ttest_1samp(each, 0.0).confidence_interval()
+    assert (found.seeds_low, found.seeds_high) == pytest.approx(tuple(interval))
+
+
 def test_completed_trials_alone_may_determine_nothing():
     few = finisher_effects([{(): 80.0, ("blur",): 79.0}], NAMES)
     assert all(math.isnan(effect.mm) for effect in few.values())
@@ -90,7 +139,7 @@ def coverage(repeats, seed):
     for number in range(repeats):
         curves = synthetic_curves(NAMES, (1,), 9, seed=seed + number)
         rows = bench_effects(curves, grace_epochs=1, repeats=1, seed=number)
-        (row,) = [one for one in rows if "of 16" in one.name]
+        (row,) = [one for one in rows if "of 16, difference" in one.name]
         held += round(row.coverage * len(NAMES))
         tried += len(NAMES)
     return held / tried
@@ -109,7 +158,7 @@ def test_intervals_hold_over_two_thousand_made_up_studies():
 
 def test_a_skeleton_mends_what_early_stopping_does_to_effects(curves):
     rows = {row.name: row for row in bench_effects(curves, grace_epochs=1, repeats=20)}
-    plain, mended = (rows[n] for n in rows if "last value" in n or "of 32" in n)
+    plain, mended = (rows[n] for n in rows if "last value" in n or "of 32, difference" in n)
     assert rows["full grid"].error_mm == 0
     assert mended.error_mm < plain.error_mm
     assert rows["full grid"].share == 1 > mended.share > plain.share
