@@ -7,23 +7,24 @@ python benchmarks/validity.py runs benchmarks/validity.md
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 from handssl.bench.environment import describe
 from handssl.bench.mixed import gradient_cosine, joined_metrics
 from handssl.data.preparation import prepared
 from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
+from handssl.stats.contrasts import mean_effect
+from handssl.stats.verdict import judge
 from handssl.study.study import Study
 from tune_spaces.validity import RIVALS, TOGETHER
 
 ROOT, ALIGNED = "test_median_mm", "test_aligned_median_mm"
-YARDSTICKS = ("HOG ridge", "mean pose at true angle (oracle)")
+YARDSTICKS = ("HOG ridge", "true-angle oracle")
 MIXED = f"mixed {TOGETHER} (rotate+translate)"
 INTRODUCTION = Path(__file__).with_name("validity_text.md")
 
@@ -56,28 +57,20 @@ class Table:
         return self.storage / "trials" / record.trial_id
 
 
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean and the 95 % t interval; infinite for a single value."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, -np.inf, np.inf
-    half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
-    return mean, mean - half, mean + half
-
-
 def shown(values: Sequence[float]) -> str:
     """Return a mean with its interval, as far as there is one."""
     if not values:
         return "–"
-    mean, low, high = interval(values)
-    return f"{mean:.1f}" if len(values) < 2 else f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+    found = mean_effect("", values)
+    ends = f" [{found.low:.1f}, {found.high:.1f}]" if len(values) > 1 else ""
+    return f"{found.mm:.1f}{ends}"
 
 
-def verdict(differences: Sequence[float]) -> str:
-    """Return which of two is better, by the interval of the differences of the first."""
-    mean, low, high = interval(differences)
-    word = "better" if high < 0 else "worse" if low > 0 else "undecided"
-    return f"{word} ({mean:+.1f} [{low:+.1f}, {high:+.1f}])"
+def compared(values: Mapping[int, float], others: Mapping[int, float]) -> str:
+    """Return the verdict on the errors of a cell against those of another."""
+    verdict = judge(values, others)
+    ends = f" [{verdict.low:+.1f}, {verdict.high:+.1f}]" if verdict.seeds > 1 else ""
+    return f"{verdict.word} ({verdict.mm:+.1f}{ends})" if verdict.seeds else "–"
 
 
 def rows(table: Table) -> list[str]:
@@ -101,10 +94,10 @@ def rows(table: Table) -> list[str]:
 
 def _against(table: Table, cell: str, yardstick: str) -> str:
     fixed = list(table.values(yardstick, ROOT).values())
-    values = table.values(cell, ROOT).values()
+    values = table.values(cell, ROOT)
     if len(values) < 2 or not fixed:
         return "–"
-    return verdict([value - fixed[0] for value in values])
+    return compared(values, dict.fromkeys(values, fixed[0]))
 
 
 def rivals(table: Table) -> list[str]:
@@ -114,18 +107,12 @@ def rivals(table: Table) -> list[str]:
         "| --- | --- | --- |",
     ]
     for name in (*RIVALS, TOGETHER):
-        compared = [
-            verdict(paired(table, f"relative {name}", f"contrastive {name}", metric))
-            for metric in (ROOT, ALIGNED)
+        pair = (f"relative {name}", f"contrastive {name}")
+        words = [
+            compared(*(table.values(cell, metric) for cell in pair)) for metric in (ROOT, ALIGNED)
         ]
-        lines.append(f"| {name} | {' | '.join(compared)} |")
+        lines.append(f"| {name} | {' | '.join(words)} |")
     return lines
-
-
-def paired(table: Table, one: str, other: str, metric: str) -> list[float]:
-    """Return the differences of two cells in the blocks that both have."""
-    first, second = table.values(one, metric), table.values(other, metric)
-    return [first[block] - second[block] for block in sorted(first.keys() & second.keys())]
 
 
 def mixed(table: Table) -> list[str]:
@@ -143,9 +130,7 @@ def mixed(table: Table) -> list[str]:
         lines.append(f"| {cell} | {' | '.join(cells)} |")
     for name, settings in (("same width, PCA", ""), ("half width", " encoder.width=8")):
         joined = _joined(table, settings)
-        base = table.values(MIXED, ROOT)
-        compared = [joined[b] - base[b] for b in sorted(joined.keys() & base.keys())]
-        text = verdict(compared) if compared else "–"
+        text = compared(joined, table.values(MIXED, ROOT))
         row = f"contrastive and relative joined, {name}, half of the updates each"
         lines.append(f"| {row} | – | – | – | {shown(list(joined.values()))} | {text} |")
     return lines
@@ -173,7 +158,9 @@ def _cosine(table: Table, records: Sequence[TrialRecord]) -> str:
 
 
 def _than_joint(table: Table, cell: str) -> str:
-    return "–" if cell == MIXED else verdict(paired(table, cell, MIXED, ROOT))
+    if cell == MIXED:
+        return "–"
+    return compared(table.values(cell, ROOT), table.values(MIXED, ROOT))
 
 
 def _joined(table: Table, settings: str) -> dict[int, float]:
