@@ -56,7 +56,22 @@ CASES: dict[str, dict[str, object]] = {
     },
     "mixed, split": {**MIXED, "mixed": "split"},
     "mixed, joint": {**MIXED, "mixed": "joint"},
+    "mixed, sum of logarithms": {
+        **MIXED,
+        "relative": {"weighting": "log_sum"},
+        "contrastive_weight": "log_sum",
+    },
+    "relative, weights from the loss, between views": {
+        "objective": "relative",
+        "relative": {"weighting": "learned_from_loss", "targets": "between_views"},
+    },
+    "resampled twice": {"objective": "relative", "augmentation": {"resampling": "double"}},
+    "blurred views": {"objective": "relative", "augmentation": {"view_blur_px": 1.0}},
     "equivariant": {"objective": "equivariant"},
+    "equivariant, as published": {
+        "objective": "equivariant",
+        "equivariant": {"inversion": "published"},
+    },
     "supervised": {"objective": "supervised"},
     "accumulated": {"accumulation": 2},
     "another seed": {"seed": 2},

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 
+from handssl.ledger.references import Kind
 from handssl.objectives import OBJECTIVES
 from handssl.transforms import TRANSFORMATIONS
 from tests.trial_ids import KEPT, KINDS, configurations, ids
@@ -36,4 +38,4 @@ def test_every_objective_transformation_and_kind_of_reference_is_among_them():
         *TRANSFORMATIONS,
         *("darker", "mirrored"),
     }
-    assert set(KINDS) == {"trial", "mean_pose", "random_encoder"}
+    assert set(KINDS) == {"trial", *get_args(Kind)}

@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from handssl.ledger.references import UNTRAINED
 from handssl.study.identity import NUMERICS_VERSION, trial_id
 from handssl.training import PretrainConfig
 from handssl.transforms import PAPER_SEVEN, TRANSFORMATIONS, AugmentConfig, Quirks
 from tests import numerics
 
 KEPT = Path(__file__).parent / "reference" / "trial_ids.json"
-KINDS = ("trial", "mean_pose", "random_encoder")
+KINDS = ("trial", *(one.kind for one in UNTRAINED))
 CUSTOM = ["tests.reference.custom:Darker", "tests.reference.custom:Mirrored"]
 SEVEN = list(PAPER_SEVEN)
 REGRESSED = ("translate", "rotate", "scale", "color_jitter")
@@ -77,21 +78,28 @@ def _objectives() -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"relative {'+'.join(chosen)}", fields
     for name in ("translate", "rotate"):
         yield f"equivariant {name}", {"objective": "equivariant", "composition": [name, "blur"]}
+    published = {"inversion": "published"}
+    undone = {"objective": "equivariant", "composition": ["rotate"], "equivariant": published}
+    yield "equivariant, published", undone
     both = {"composition": list(REGRESSED)}
     for options in (
         {"norm": "l2"},
         {"order": "one"},
         {"weighting": "fixed"},
+        {"weighting": "learned_from_loss"},
+        {"weighting": "log_sum"},
+        {"targets": "between_views"},
         {"targets": "published", "order": "one"},
     ):
         yield f"relative {options}", {**both, "objective": "relative", "relative": options}
     for chosen in itertools.combinations(REGRESSED, 2):
         mixed = {**both, "objective": "mixed", "relative_on": list(chosen)}
         yield f"mixed {'+'.join(chosen)}", mixed
-        yield f"mixed, joint {'+'.join(chosen)}", {**mixed, "mixed": "joint"}
+        yield f"mixed, split {'+'.join(chosen)}", {**mixed, "mixed": "split"}
     mixed = {**both, "objective": "mixed", "relative_on": ["rotate"]}
-    yield "mixed, fixed weight", {**mixed, "contrastive_weight": "fixed"}
-    yield "mixed, unequal views", {**mixed, "equal_views": False}
+    for weighting in ("fixed", "learned_from_loss", "log_sum"):
+        yield f"mixed, weight {weighting}", {**mixed, "contrastive_weight": weighting}
+    yield "mixed, unequal views", {**mixed, "mixed": "split", "equal_views": False}
 
 
 def _transformations() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -102,6 +110,8 @@ def _transformations() -> Iterator[tuple[str, dict[str, Any]]]:
     for name, (field, low, high) in RANGES.items():
         augmentation = {name: {field: {"low": low, "high": high}}}
         yield f"range of {name}", {"composition": [name], "augmentation": augmentation}
+    for option in ({"resampling": "double"}, {"view_blur_px": 1.0}):
+        yield f"augmentation {option}", {**SOME, "augmentation": option}
     for border in ("disc", "black"):
         yield f"border {border}", {**SOME, "augmentation": {"border": border}}
     for quirk in Quirks.model_fields:
@@ -141,7 +151,7 @@ def ids() -> dict[str, str]:
     for number, (name, fields) in enumerate(configurations()):
         config = PretrainConfig.parse(fields)
         # Kinds and data take turns, so that every one meets many configurations.
-        kind, data = KINDS[number % 7 % 3], f"{number % 3:032x}"
+        kind, data = KINDS[number % 7 % len(KINDS)], f"{number % 3:032x}"
         found[name] = trial_id(config, data, kind=kind)
     return found
 
