@@ -66,8 +66,8 @@ def test_the_probe_says_what_the_trial_recorded(run, storage):
     assert code == 0
     errors = json.loads(out)["errors"]
     recorded = Ledger(storage).load(TRIAL).metrics
-    assert errors["select"]["root_gtroot_20/median_mm"] == pytest.approx(recorded["median_mm"])
-    assert errors["test"]["root_gtroot_20/mean_mm"] == pytest.approx(recorded["test_mpje_mm"])
+    assert errors["select"]["root_gtroot_20_boxpub/median_mm"] == pytest.approx(recorded["median_mm"])
+    assert errors["test"]["root_gtroot_20_boxpub/mean_mm"] == pytest.approx(recorded["test_mpje_mm"])
     assert errors["evaluation"]["freihand_pa_21/auc_50mm"] > 0
 
 
@@ -142,7 +142,7 @@ def test_the_papers_probe_is_fitted_beside_and_its_conditions_are_named(run):
     found = json.loads(out)
     assert found["probe"]["name"] == "sgd"
     assert set(found["chosen"]) == {"sgd/lr", "sgd/weight_decay"}
-    assert found["errors"]["select"]["root_gtroot_20_aug/median_mm"] > 0
+    assert found["errors"]["select"]["root_gtroot_20_aug_boxpub/median_mm"] > 0
     plain = json.loads(run(TRIAL[:4], "--json")[1])
     assert plain["probe_id"] != found["probe_id"]
 
