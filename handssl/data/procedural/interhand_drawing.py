@@ -13,7 +13,8 @@ from handssl.data.procedural.scene.backgrounds import draw_background
 from handssl.data.procedural.scene.photography import develop
 from handssl.data.procedural.scene.rendering import Figure, render
 
-_STUDIO = np.float32(0.2)  # the official background is a dark room
+# The official background is a dark room, exposed for the hands.
+_STUDIO, _METERED = np.float32(0.03), 0.05
 
 
 def draw_image(world: WorldFrame, view: View, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -43,7 +44,7 @@ def draw_image(world: WorldFrame, view: View, rng: np.random.Generator) -> NDArr
     scene = _STUDIO * draw_background(rng, side, light, world.hands[0][0].skin)
     scene = scene * (1.0 - layer.coverage) + layer.colour
     # The renderer draws squares; the image is cropped to the camera's size.
-    image = develop(rng, np.ascontiguousarray(scene[:height, :width]), light)
+    image = develop(rng, np.ascontiguousarray(scene[:height, :width]), light, _METERED)
     if view.grey:
         image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
     return image

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from handssl.data.procedural.articulation import bend
 from handssl.data.procedural.cameras import draw_view
 from handssl.data.procedural.interhand_spec import InterhandTreeSpec
-from handssl.data.procedural.mesh import load_mesh
 from handssl.data.procedural.poses import draw_pose
 from handssl.data.procedural.scene.light import Light, draw_light
 from handssl.data.procedural.subjects import Subject, draw_subject, subject_numbers
@@ -63,8 +62,7 @@ class WorldFrame:
         hand_type: Hands in the frame: right, left or interacting.
         joints_mm: Joints in the official order, (42, 3), mm; (1, 1, 1) for an absent hand.
         valid: Whether each joint has a label, bool (42,).
-        vertices_mm: Mesh vertices, (V, 3), mm.
-        faces: Triangles, (F, 3), counter-clockwise from outside.
+        vertices_mm: Mesh vertices of one hand after another, (V, 3), mm.
         hands: Subject of each hand in the mesh, and whether it is mirrored, i.e. a left hand.
         light: The light, with its direction in the world frame.
     """
@@ -73,7 +71,6 @@ class WorldFrame:
     joints_mm: Floats
     valid: NDArray[np.bool_]
     vertices_mm: Floats
-    faces: NDArray[np.int64]
     hands: tuple[tuple[Subject, bool], ...]
     light: Light
 
@@ -110,22 +107,17 @@ def make_frame(spec: InterhandTreeSpec, released: Released, capture: int, frame:
     hand_type = HAND_TYPES[frame % len(HAND_TYPES)]
     joints, valid = np.ones((42, 3)), np.zeros(42, dtype=bool)
     vertices: list[Floats] = []
-    faces, hands = [], []
+    hands: list[tuple[Subject, bool]] = []
     for side in range(2):
         if hand_type == HAND_TYPES[1 - side]:
             continue
         surface, bones = _place(rng, subject, left=side == 1, alone=hand_type != "interacting")
         joints[21 * side + ORDER], valid[21 * side : 21 * side + 21] = bones, True
-        # A mirrored mesh is inside out: reverse the order of its triangles' vertices.
-        triangles = load_mesh().faces[:, :: 1 - 2 * side]
-        faces.append(triangles + sum(len(skin) for skin in vertices))
         vertices.append(surface)
         hands.append((subject, side == 1))
     _spoil(rng, frame, joints, valid)
-    stack = np.concatenate
-    return WorldFrame(
-        hand_type, joints, valid, stack(vertices), stack(faces), tuple(hands), draw_light(rng)
-    )
+    skins = np.concatenate(vertices)
+    return WorldFrame(hand_type, joints, valid, skins, tuple(hands), draw_light(rng))
 
 
 def _place(

@@ -15,6 +15,7 @@ from handssl.data.procedural.interhand_drawing import draw_image
 from handssl.data.procedural.interhand_scenes import make_frame, make_views
 from handssl.data.procedural.interhand_spec import InterhandTreeSpec
 from handssl.data.procedural.interhand_tree import write_interhand
+from handssl.data.procedural.mesh import load_mesh
 from handssl.data.readers.interhand import InterhandReader
 from handssl.data.sample import Reader
 from handssl.errors import DataError, InputError
@@ -473,10 +474,11 @@ def test_interacting_frames_show_both_hands_of_opposite_chirality():
     world = make_frame(SPEC, "train", 0, 2)
     assert world.hand_type == "interacting"
     assert world.valid.all()
-    alone = make_frame(SPEC, "train", 0, 0)
-    assert len(world.faces) == 2 * len(alone.faces)
-    turned = world.faces[len(alone.faces) :] - len(alone.vertices_mm)
-    assert np.array_equal(turned, alone.faces[:, ::-1])
+    assert [mirrored for _, mirrored in world.hands] == [False, True]
+    # Mirroring turns a mesh inside out: its signed volume changes sign.
+    corners = [skin[load_mesh().faces] for skin in np.split(world.vertices_mm, 2)]
+    right, left = (np.linalg.det(corner).sum() for corner in corners)
+    assert right > 0 > left
 
 
 def test_views_are_rigid_and_look_at_the_hand():
@@ -492,7 +494,8 @@ def test_a_left_hand_seen_in_a_mirror_is_lit_from_outside():
     # An inside-out mesh would be drawn by its far side, and hide the joints' own skin.
     world, (view, *_) = make_frame(SPEC, "train", 0, 1), make_views(SPEC, "train", 0)
     image = draw_image(world, view, numpy_generator("test"))
-    turned = world.__class__(**{**vars(world), "faces": world.faces[:, ::-1]})
+    hands = tuple((subject, not mirrored) for subject, mirrored in world.hands)
+    turned = world.__class__(**{**vars(world), "hands": hands})
     inside_out = draw_image(turned, view, numpy_generator("test"))
     assert np.abs(image.astype(int) - inside_out).max() > 20
 

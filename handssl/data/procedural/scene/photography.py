@@ -11,17 +11,20 @@ from handssl.data.procedural.scene.light import Light
 
 Image = NDArray[np.float32]
 
-_METERED = 0.2  # mean luminance after automatic exposure
+METERED = 0.2  # mean luminance after automatic exposure
 _STEPS = 4096
 
 
-def develop(rng: np.random.Generator, image: Image, light: Light) -> NDArray[np.uint8]:
+def develop(
+    rng: np.random.Generator, image: Image, light: Light, metered: float = METERED
+) -> NDArray[np.uint8]:
     """Take a photograph of a scene.
 
     Args:
         rng: Source of randomness.
         image: Linear radiance, float32 (H, W, 3).
         light: The light, whose colour the camera removes in part.
+        metered: Mean luminance that the automatic exposure aims at.
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -30,8 +33,8 @@ def develop(rng: np.random.Generator, image: Image, light: Light) -> NDArray[np.
     sharpness_px = draw("lens_blur", rng) / 100.0 * max(height, width)
     image = cv2.GaussianBlur(image, (0, 0), max(sharpness_px, 0.15))
     balance = light.colour ** -draw("white_balance", rng)
-    metered = np.float32(_METERED * 2.0 ** draw("exposure", rng) / (image[..., 1].mean() + 1e-3))
-    image = image * (metered * balance).astype(np.float32)
+    exposure = metered * 2.0 ** draw("exposure", rng) / (float(image[..., 1].mean()) + 1e-3)
+    image = image * (exposure * balance).astype(np.float32)
     toned = _tone(draw("gamma", rng))[(image * _STEPS).clip(0, _STEPS - 1).astype(np.int16)]
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     toned += np.float32(draw("grain", rng)) * noise

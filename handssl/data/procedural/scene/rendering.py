@@ -177,11 +177,14 @@ def rasterise(triangles: Floats, depths: Floats, side: int) -> Visible:
         depths: Depths of the corners, (F, 3), metres.
         side: Side of the pixel grid.
     """
-    front = (_twice_area(triangles) < 0) & (depths.min(axis=1) > _NEAREST_M)
-    low = np.ceil(triangles.min(1)).clip(0, side).astype(np.int32)
-    size = np.floor(triangles.max(1)).clip(-1, side - 1).astype(np.int32) + 1 - low
-    faces = np.flatnonzero(front & (size > 0).all(1))
-    low, size = low[faces], size[faces]
+    near = np.minimum(np.minimum(depths[:, 0], depths[:, 1]), depths[:, 2])
+    faces = np.flatnonzero((_twice_area(triangles) < 0) & (near > _NEAREST_M))
+    a, b, c = triangles[faces].transpose(1, 0, 2)
+    low = np.ceil(np.minimum(np.minimum(a, b), c)).clip(0, side).astype(np.int32)
+    high = np.floor(np.maximum(np.maximum(a, b), c)).clip(-1, side - 1).astype(np.int32)
+    size = high + 1 - low
+    within_image = np.flatnonzero((size[:, 0] > 0) & (size[:, 1] > 0))
+    faces, low, size = faces[within_image], low[within_image], size[within_image]
     count = size[:, 0] * size[:, 1]
     within = np.arange(count.sum(), dtype=np.int32) - np.repeat(np.cumsum(count) - count, count)
     entry = np.repeat(np.arange(len(faces), dtype=np.int32), count)
@@ -194,8 +197,8 @@ def rasterise(triangles: Floats, depths: Floats, side: int) -> Visible:
     inside = np.flatnonzero((second >= 0.0) & (third >= 0.0) & (second + third <= 1.0))
     second, third = second[inside], third[inside]
     first = 1.0 - second - third
-    near = depths.astype(np.float32)[faces[entry[inside]]]
-    depth = first * near[:, 0] + second * near[:, 1] + third * near[:, 2]
+    corner = depths.astype(np.float32)[faces[entry[inside]]]
+    depth = first * corner[:, 0] + second * corner[:, 1] + third * corner[:, 2]
     pixel = row[inside] * side + column[inside]
     order = np.argsort(-depth, kind="stable")
     top = np.full(side * side, -1, dtype=np.int32)
