@@ -7,10 +7,13 @@ import math
 from torch import nn
 
 from handssl.data.splits import StudyData
+from handssl.data.store import PackedSplit
 from handssl.evaluation import evaluate_probe, fit_probe
 from handssl.evaluation.diagnostics import diagnose, encoded_views
+from handssl.evaluation.targets import pose_targets
 from handssl.objectives import Mixed, Relative
 from handssl.training.config import PretrainConfig
+from handssl.transforms.joints_outside import joints_outside
 
 DIAGNOSED_IMAGES = 256
 _SHARE = 0.1  # maximum cost of the diagnostics as a share of an epoch's work
@@ -37,12 +40,15 @@ def measure(
         objective: The trained objective, whose relative heads are diagnosed if it has any.
 
     Returns:
-        `ridge/...`, the aliases of the primary metric and `diag/...`. A diagnostic that is not
+        `ridge/...`, the aliases of the primary metric and `diag/...`, at the end also
+        `diag/joints_outside/...`. A diagnostic that is not
         finite is left out: it describes features and must not fail the trial.
     """
     view_px = config.encoder.input_px
     probe, selected = fit_probe(encoder, data, view_px=view_px)
     metrics = evaluate_probe(probe, selected, encoder, data, view_px=view_px, test=last)
+    if last:
+        metrics |= _joints_outside(data.store("probe"), config)
     if diagnosed:
         found = diagnose(
             encoder,
@@ -56,6 +62,20 @@ def measure(
         )
         metrics |= {name: value for name, value in found.items() if math.isfinite(value)}
     return metrics
+
+
+def _joints_outside(store: PackedSplit, config: PretrainConfig) -> dict[str, float]:
+    """Return the shares of hands that views cut a joint off, once: they depend on no weight."""
+    target = pose_targets(store)
+    shares = joints_outside(
+        target.uv,
+        target.valid,
+        store.ids,
+        config=config.augmentation,
+        composition=config.composition,
+        seed=config.seed,
+    )
+    return {f"diag/joints_outside/{name}": share for name, share in shares.items()}
 
 
 def diagnosis_stride(views_per_epoch: float) -> int:

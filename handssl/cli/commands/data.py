@@ -150,7 +150,8 @@ def show(
       handssl data show freihand --transformations
     """  # noqa: D301  (click's mark for a block it must not wrap)
     if transformations:
-        click.echo(_show_transformations(store, split, seed, out, storage))
+        for line in _show_transformations(store, split, seed, out, storage):
+            click.echo(line)
         return
     from handssl.cli.views.packing import draw_sheet
 
@@ -216,14 +217,15 @@ def write_imitation(layout: str, root: Path, changes: tuple[str, ...], quiet: bo
 
 def _show_transformations(
     store: Path | None, split: str, seed: int, out: Path | None, storage: Path | None
-) -> Path:
-    from handssl.cli.views.transformations import draw_transformations
+) -> list[str]:
+    """Draw the sheet; return the lines to print, last the path."""
+    from handssl.cli.views.transformations import draw_transformations, outside_words
 
     opened = None if store is None else _open(store, storage)
     named = "" if opened is None else f"{opened.folder.name}-"
     path = out or Path(f"{named}transformations.png")
     draw_transformations(opened, split, seed, path)
-    return path
+    return [*filter(None, [outside_words(opened, split, seed)]), str(path)]
 
 
 def _open(store: Path, storage: Path | None) -> Any:
