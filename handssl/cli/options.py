@@ -77,6 +77,22 @@ _RUNNING = (
 )
 
 
+def composition_of(text: str) -> tuple[str, ...]:
+    """Return the transformations of a composition as written, e.g. rotate+translate.
+
+    Raises:
+        InputError: One of them is unknown.
+    """
+    from handssl.config import nearest
+    from handssl.transforms import TRANSFORMATIONS
+
+    names = tuple(text.split("+"))
+    for name in names:
+        if name not in TRANSFORMATIONS:
+            raise InputError(f"unknown transformation {name!r}{nearest(name, TRANSFORMATIONS)}")
+    return names
+
+
 def parse_changes(changes: tuple[str, ...]) -> dict[str, Any]:
     """Read KEY=VALUE texts; values are YAML.
 

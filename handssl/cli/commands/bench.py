@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from handssl.cli.options import Group
+from handssl.cli.options import Group, composition_of
 from handssl.errors import InputError
 
 
@@ -99,7 +99,7 @@ def bench_augment_command(
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.bench.augment import COMPOSITIONS, bench_augment, text
 
-    chosen = [_composition(name) for name in compositions]
+    chosen = [composition_of(name) for name in compositions]
     with phases(quiet) as on_progress:
         rates = bench_augment(
             images=images,
@@ -108,18 +108,6 @@ def bench_augment_command(
             on_progress=on_progress,
         )
     deliver(asdict(rates), text(rates), markdown, as_json=as_json)
-
-
-def _composition(text: str) -> tuple[str, ...]:
-    from handssl.config import nearest
-    from handssl.errors import InputError
-    from handssl.transforms import TRANSFORMATIONS
-
-    names = tuple(text.split("+"))
-    for name in names:
-        if name not in TRANSFORMATIONS:
-            raise InputError(f"unknown transformation {name!r}{nearest(name, TRANSFORMATIONS)}")
-    return names
 
 
 def deliver(document: Any, text: str, markdown: Path | None, *, as_json: bool) -> None:

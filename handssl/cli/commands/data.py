@@ -124,6 +124,12 @@ def info(store: Path, storage: Path | None, as_json: bool) -> None:
 @data.command()
 @click.argument("store", type=click.Path(path_type=Path), required=False)
 @click.option("--transformations", is_flag=True, help="Show transformations and pairs of views.")
+@click.option(
+    "--composition",
+    default="color_jitter+rotate+scale+translate",
+    show_default=True,
+    help="With --transformations: those that are on together, for the table of targets.",
+)
 @click.option("--split", default="probe", show_default=True)
 @click.option("--count", default=24, show_default=True, type=click.IntRange(1, 400))
 @click.option("--seed", default=0, show_default=True, help="Seed of the choice of images.")
@@ -132,6 +138,7 @@ def info(store: Path, storage: Path | None, as_json: bool) -> None:
 def show(
     store: Path | None,
     transformations: bool,
+    composition: str,
     split: str,
     count: int,
     seed: int,
@@ -141,17 +148,25 @@ def show(
     """Draw a contact sheet of a STORE, with skeletons.
 
     With --transformations the sheet shows each transformation over its range, then pairs of views
-    with their relative targets; without a STORE on procedural hands.
+    with their relative targets; without a STORE on procedural hands. The table below it gives the
+    share of every target that two views leave unknown: 0 is known, 1 as bad as the best constant;
+    for theta_b - theta_a of the transformation alone and together, and for targets between_views.
 
     \b
     Examples:
       handssl data show freihand --split select --out sheet.png
       handssl data show --transformations --out transformations.png
+      handssl data show --transformations --composition rotate+translate
       handssl data show freihand --transformations
     """  # noqa: D301  (click's mark for a block it must not wrap)
     if transformations:
+        from handssl.cli.options import composition_of
+        from handssl.cli.views.transformations import unknown_text
+
+        table = unknown_text(composition_of(composition))
         for line in _show_transformations(store, split, seed, out, storage):
             click.echo(line)
+        click.echo(table)
         return
     from handssl.cli.views.packing import draw_sheet
 

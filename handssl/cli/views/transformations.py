@@ -1,4 +1,4 @@
-"""Contact sheet of the transformations, on hands of a store or on procedural ones."""
+"""Contact sheet of the transformations, and how much of each target two views determine."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import torch
 from handssl.data.contact_sheet import write_sheet
 from handssl.data.crops import CONTEXT, CROP_PX, crop_sample
 from handssl.data.procedural import ProceduralReader, ProceduralSpec
-from handssl.objectives import relative_target
-from handssl.transforms import AugmentConfig
+from handssl.objectives import RelativeConfig, RelativeLoss, relative_target
+from handssl.objectives.irreducible import irreducible_errors
+from handssl.objectives.targets import regressed_ranges
+from handssl.transforms import AugmentConfig, composition_name
 from handssl.transforms.joints_outside import joints_outside
 from handssl.transforms.preview import STEPS, Hands, transformation_sheet
+from handssl.transforms.preview_labels import parameter_names, parameter_words
 
 if TYPE_CHECKING:
     from handssl.data import PackedStore
@@ -86,3 +89,42 @@ def _stored(store: PackedStore, split: str, seed: int) -> Hands:
     chosen = np.sort(np.random.default_rng(seed).permutation(len(packed))[:STEPS])
     uv = packed.label("uv")[chosen].astype(np.float64) if store.manifest.labelled else None
     return Hands(packed.crops(chosen), uv, packed.label("valid")[chosen], store.manifest.context)
+
+
+def unknown_text(composition: tuple[str, ...]) -> str:
+    """Return a table of the irreducible error of every target, alone and within a composition.
+
+    Args:
+        composition: Transformations, at least one with parameters.
+
+    Raises:
+        InputError: None of them has parameters to predict.
+    """
+    config = AugmentConfig()
+    names = list(regressed_ranges(composition, config))
+    columns = [_unknown({name: (name,) for name in names}, config, "normalised")]
+    for targets in ("normalised", "between_views"):
+        columns.append(_unknown(dict.fromkeys(names, composition), config, targets))
+    rows = [
+        f"{f'{name}, {parameter_words(parameter)}':<34}"
+        + "".join(f"{column[name][index]:>16.2f}" for column in columns)
+        for name in names
+        for index, parameter in enumerate(parameter_names(name, config))
+    ]
+    title = (
+        f"Unknown from two views ({composition_name(composition)}), of the best constant's error"
+    )
+    heads = "".join(f"{head:>16}" for head in ("alone", "together", "between_views"))
+    return "\n".join([title, f"{'target':<34}{heads}", *rows])
+
+
+def _unknown(
+    compositions: dict[str, tuple[str, ...]], config: AugmentConfig, targets: str
+) -> dict[str, tuple[float, ...]]:
+    """Return the errors of each transformation's targets within its composition."""
+    found: dict[str, tuple[float, ...]] = {}
+    for composition in set(compositions.values()):
+        options = RelativeConfig.parse({"targets": targets})
+        heads = RelativeLoss(1, 1, regressed_ranges(composition, config), options)
+        found |= irreducible_errors(heads, config, composition)
+    return found
