@@ -25,7 +25,7 @@ _OPTIONS = (
         type=click.IntRange(min=1),
         default=1,
         show_default=True,
-        help="Ray Train workers of each trial; results do not depend on it.",
+        help="Ray Train workers of each trial; results depend on it by rounding alone.",
     ),
     click.option(
         "--max-concurrent-trials",
@@ -36,6 +36,11 @@ _OPTIONS = (
         "--trials-per-gpu",
         type=click.IntRange(1, 64),
         help="Trials that share a GPU; default: as many as its memory has room for, at most 4.",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        help="CPU threads of each trial, which change its rounding; default: one per CPU granted.",
     ),
     click.option(
         "--retries",
@@ -84,7 +89,7 @@ def execution_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 _NAMES = (
     *("address", "workers", "max_concurrent_trials", "trials_per_gpu", "retries", "hang_timeout_s"),
-    *("patience_s", "checkpoint_bytes"),
+    *("patience_s", "checkpoint_bytes", "threads"),
 )
 
 
@@ -93,4 +98,5 @@ def _options(values: dict[str, Any]) -> ExecutionOptions:
 
     if (text := values["checkpoint_bytes"]) is not None:
         values["checkpoint_bytes"] = parse_size(text, "--checkpoint-bytes")
+    values["execution"] = {"threads": values.pop("threads")}
     return ExecutionOptions.parse(values)

@@ -14,6 +14,7 @@ from handssl.runtime.secrets import masked
 from handssl.study.events import Ended, EpochEnded, OnEvent, Outcome, Paused, Started, WorkerEvent
 from handssl.study.study import Study
 from handssl.study.trials import PlannedTrial
+from handssl.training.machine_file import machine_of
 
 EPOCH_S, DEVICE_S = "time/epoch_s", "time/device_s"
 FINISHED = ("completed", "stopped", "diverged")
@@ -80,7 +81,9 @@ class Recorder:
         if not known:
             times = {EPOCH_S: s, DEVICE_S: s * self.devices}
             timed = values | (times if math.isfinite(s) else {})
-            record = self._store.report(record.model_copy(update={"epoch": epoch}), timed, *entries)
+            tags = record.tags | machine_of(self._store.folder(record.trial_id))
+            record = record.model_copy(update={"epoch": epoch, "tags": tags})
+            record = self._store.report(record, timed, *entries)
             self._running[record.trial_id] = record
         self._keep_run(record, self._tracker.log_epoch(record, epoch, values))
         self._on_event(EpochEnded(trial, epoch, values, math.nan if known else s))

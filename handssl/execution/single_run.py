@@ -1,4 +1,4 @@
-"""Single pretraining run, in this process or on Ray Train workers, with identical results."""
+"""Single pretraining run, in this process or on Ray Train workers, equal up to rounding."""
 
 from __future__ import annotations
 

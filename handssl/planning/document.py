@@ -33,6 +33,7 @@ def document(plan: StudyPlan) -> dict[str, Any]:
         "measured": _measured(plan),
         "disk_bytes": {**asdict(plan.disk), "peak": plan.disk.peak, "fits": plan.disk.fits},
         "variation": asdict(plan.variation),
+        "noise": [asdict(one) for one in plan.noise],
         "detectable": [
             {**asdict(one), "mm": one.mm if math.isfinite(one.mm) else None} for one in plan.effects
         ],

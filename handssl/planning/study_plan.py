@@ -18,13 +18,14 @@ from handssl.planning.detectable_effects import Detectable, confounding, detecta
 from handssl.planning.device_hours import Clock, Hours, representatives
 from handssl.planning.disk import Disk, disk_peak
 from handssl.planning.execution_options import ExecutionOptions
+from handssl.planning.noise import NoiseFloor, floor_of, noise_floors
 from handssl.planning.planned_trials import PlannedStage, plan_stages
 from handssl.planning.preregistration import Preregistration, deviations, plan_hash, preregistration
 from handssl.planning.remaining_work import StageWork, work_of
 from handssl.planning.resources import available_cpus, divided, fitting, largest_step, smallest_gpu
 from handssl.planning.timing import Measured, OnProgress, measure_steps
 from handssl.planning.trial_size import trial_size
-from handssl.planning.variation import Variation, variation
+from handssl.planning.variation import Variation, at_least, variation
 from handssl.study.study import Study
 from handssl.study.trials import PlannedTrial
 
@@ -88,7 +89,9 @@ class StudyPlan:
         self.records = {record.trial_id: record for record in self._earlier}
         self.stages: tuple[PlannedStage, ...] = plan_stages(study, self._fingerprint, self.records)
         self.work: tuple[StageWork, ...] = work_of(study, self.stages, self.records)
-        self.variation: Variation = variation(self._earlier, study.name, sd_mm)
+        self.noise: tuple[NoiseFloor, ...] = noise_floors(self._earlier, study.name)
+        found = variation(self._earlier, study.name, sd_mm)
+        self.variation: Variation = at_least(found, floor_of(self.noise, ""))
         self.measured: Measured | None = None
 
     def measure(self, *, budget_s: float, on_progress: OnProgress) -> None:

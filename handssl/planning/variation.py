@@ -11,6 +11,7 @@ from handssl.evaluation.metric_names import PRIMARY_METRIC
 from handssl.ledger.record import TrialRecord
 
 ASSUMED_SD_MM = 0.5
+_GIVEN = "as given"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def variation(records: Iterable[TrialRecord], study: str, sd_mm: float | None) -
         sd_mm: Value given by the user in mm; None if there is none.
     """
     if sd_mm is not None:
-        return Variation(sd_mm, "as given with --sd-mm", measured=False)
+        return Variation(sd_mm, f"{_GIVEN} with --sd-mm", measured=False)
     groups: dict[str, list[TrialRecord]] = {}
     for record in records:
         if record.outcome == "completed" and PRIMARY_METRIC in record.metrics and record.epochs:
@@ -48,6 +49,24 @@ def variation(records: Iterable[TrialRecord], study: str, sd_mm: float | None) -
             sd, pairs = found
             return Variation(sd, f"measured on {pairs} pairs of cells of study {name}", True)
     return Variation(ASSUMED_SD_MM, "an assumption, nothing was measured yet", measured=False)
+
+
+def at_least(found: Variation, noise_sd_mm: float) -> Variation:
+    """Return a variation that is not below what rounding alone does to a difference of two trials.
+
+    Args:
+        found: Variation to plan with; one that the user gave is kept.
+        noise_sd_mm: Standard deviation of a trial's repeats in mm, its noise floor.
+
+    Example:
+        >>> round(at_least(Variation(0.5, "an assumption", False), 1.0).sd_mm, 2)
+        1.41
+    """
+    least = noise_sd_mm * 2**0.5
+    if found.sd_mm >= least or found.source.startswith(_GIVEN):
+        return found
+    source = f"the noise of rounding, more than {found.sd_mm:.2g} mm ({found.source})"
+    return Variation(least, source, measured=True)
 
 
 def _pooled(records: Iterable[TrialRecord]) -> tuple[float, int] | None:

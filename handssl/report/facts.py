@@ -40,10 +40,28 @@ def study_facts(records: Sequence[TrialRecord], storage: Path) -> dict[str, str]
         "storage": str(storage),
         "page written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "on": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
+        **trained_on(records),
         **_commit(),
         **versions,
         **shared_settings(records),
     }
+
+
+def trained_on(records: Sequence[TrialRecord]) -> dict[str, str]:
+    """Return the processors, vector widths and threads of trained trials, with their numbers.
+
+    Args:
+        records: Records of a study; those without these tags are left out.
+
+    """
+    names = ("machine.cpu", "machine.vector", "machine.threads")
+    kinds = Counter(
+        "{}, {}, threads: {}".format(*(record.tags[name] for name in names))
+        for record in records
+        if {*names} <= record.tags.keys() and record.objective != REFERENCE_OBJECTIVES[0]
+    )
+    text = "; ".join(f"{kind} ({count} trials)" for kind, count in kinds.most_common())
+    return {"trained on": text} if text else {}
 
 
 def shared_settings(records: Sequence[TrialRecord]) -> dict[str, str]:

@@ -52,6 +52,25 @@ def machine() -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
 
 
+def rounding_tags() -> dict[str, str]:
+    """Return what the rounding of this process depends on besides code and versions, as tags.
+
+    Results repeat to the bit where these, the versions and the number of processes are equal: the
+    processor, the vector instructions that torch uses, and its number of threads.
+
+    Example:
+        >>> sorted(rounding_tags())
+        ['machine.cpu', 'machine.threads', 'machine.vector']
+    """
+    import torch
+
+    return {
+        "machine.cpu": processor(),
+        "machine.vector": torch.backends.cpu.get_cpu_capability(),
+        "machine.threads": str(torch.get_num_threads()),
+    }
+
+
 def processor() -> str:
     """Return the processor's name if Linux reports it, else its architecture."""
     try:

@@ -57,6 +57,8 @@ class PretrainConfig(Config):
         batch_norm: Statistics of the global batch (`global`), or of each worker's rows (`local`),
             which makes the result depend on the number of workers.
         init: Initial weights of the encoder: `random`, a file or a run.
+        noise_repeat: Number of a repeat of `handssl study noise`, which differs from the trial in
+            rounding alone (see `handssl.training.rounding`); 0: the trial itself.
     """
 
     # Before all fields that name transformations: it defines the names of custom ones.
@@ -77,6 +79,7 @@ class PretrainConfig(Config):
     batch_norm: Literal["global", "local"] = "global"
     encoder: EncoderConfig = EncoderConfig()
     init: WrittenInit = InitConfig()
+    noise_repeat: Annotated[int, Field(ge=0, le=9999)] = 0
     heads: HeadConfig = HeadConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
 

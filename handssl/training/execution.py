@@ -16,7 +16,7 @@ _ROOM = 0.6  # share of a trial's part of the device memory that resident crops 
 
 
 class Execution(Config):
-    """Execution settings; all give the same trial, up to rounding.
+    """Execution settings; all give the same trial, up to rounding, which training amplifies.
 
     Attributes:
         device: Torch device; `auto` selects a GPU if there is one.
@@ -30,6 +30,8 @@ class Execution(Config):
         crops: Location of packed crops: mapped on the `host`, or copied to the `device`; `auto`
             copies to a GPU if they take less than 60 % of the trial's part of its memory and leave
             space for a step.
+        threads: Number of CPU threads of torch in each process, on which sums in float32 depend;
+            None: the CPUs granted to a trial of a study or a worker, else torch's own number.
         sharing: Number of trials that share the device; each may use an equal part of the memory.
         keep: Number of newest checkpoints to keep.
         keep_bytes: Maximum total size of checkpoints in bytes; the newest one is always kept.
@@ -40,6 +42,7 @@ class Execution(Config):
     compile: bool = False
     deterministic: bool = False
     crops: Literal["auto", "host", "device"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     sharing: Annotated[int, Field(ge=1)] = 1
     keep: Annotated[int, Field(ge=1)] = 2
     keep_bytes: Annotated[int, Field(ge=1)] | None = None
@@ -68,6 +71,8 @@ class Execution(Config):
 
     def settle(self) -> None:
         """Apply the process-wide settings of torch."""
+        if self.threads:
+            torch.set_num_threads(self.threads)
         if self.deterministic:
             # cuBLAS is deterministic only with a fixed workspace; it reads this at startup.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -27,8 +27,6 @@ from handssl.distributed import (
 )
 from handssl.errors import InterruptedStudyError
 from handssl.evaluation.targets import pose_targets
-from handssl.models import initialise
-from handssl.models.initial_weights import load_initial
 from handssl.objectives import Losses, Supervised, project
 from handssl.optim import build, decay_groups, lr_factor, peak_lr, trust_metrics
 from handssl.training.config import PretrainConfig
@@ -38,7 +36,8 @@ from handssl.training.epoch_log import EpochLog
 from handssl.training.execution import Execution
 from handssl.training.memory import StepMemory
 from handssl.training.memory_need import step_bytes
-from handssl.training.network import Network, networks
+from handssl.training.network import initial_network
+from handssl.training.rounding import rounding_of
 from handssl.training.sample_order import epoch_order, whole_batches
 from handssl.training.view_batcher import Indices, ViewBatcher
 
@@ -73,10 +72,8 @@ class Pretraining:
         execution = execution or Execution(device="cpu")
         self.config, self.device = config, execution.torch_device()
         self._partial: dict[str, Any] | None = None
-        self.encoder, self.objective = networks(config)
-        self.network = Network(self.encoder, self.objective, execution.precision_on(self.device))
-        initialise(self.network, seed=config.seed)
-        load_initial(self.encoder, config.init, storage)
+        self.network = initial_network(config, execution.precision_on(self.device), storage)
+        self.encoder, self.objective = self.network.encoder, self.network.objective
         if isinstance(self.objective, Supervised):
             self.objective.standardise(pose_targets(data.store("probe")))
         self.store = self._crops_of(data.store(self.objective.split), execution)
@@ -261,6 +258,8 @@ class Pretraining:
     def _settle(self, execution: Execution) -> None:
         """Move the network to its device and dtype, set its BatchNorm and compile it."""
         execution.settle()
+        if self.config.noise_repeat:
+            torch.set_num_threads(rounding_of(self.config.noise_repeat).threads)
         self.network.to(self.device)
         if execution.precision == "float64":
             self.network.double()

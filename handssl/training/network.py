@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from handssl.models import Encoder, build_encoder
+from handssl.models import Encoder, build_encoder, initialise
+from handssl.models.initial_weights import load_initial
 from handssl.objectives import Encoded, Losses, Objective, PoseTarget, build_objective
 from handssl.training.config import PretrainConfig
 from handssl.training.execution import Precision
+from handssl.training.rounding import perturb, rounding_of
 from handssl.transforms import View
 
 
@@ -21,11 +24,20 @@ class Network(nn.Module):
         encoder: Module from images (B, 3, P, P) to features (B, dim).
         objective: Module from features to losses.
         precision: `bf16` runs the encoder under autocast, but never heads and losses.
+        reversed_views: Whether views are encoded in reversed order, which changes rounding alone.
     """
 
-    def __init__(self, encoder: nn.Module, objective: nn.Module, precision: Precision) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        objective: Objective,
+        precision: Precision,
+        *,
+        reversed_views: bool = False,
+    ) -> None:
         super().__init__()
         self.encoder, self.objective, self.precision = encoder, objective, precision
+        self.reversed_views = reversed_views
 
     def forward(self, views: Sequence[View], target: PoseTarget | None) -> Losses:
         """Return the losses of a batch.
@@ -35,10 +47,11 @@ class Network(nn.Module):
             target: Labels for the supervised objective, else None.
         """
         dtype = next(self.parameters()).dtype
-        images = torch.cat([view.images for view in views]).to(dtype)
+        order = -1 if self.reversed_views else 1
+        images = torch.cat([view.images for view in views[::order]]).to(dtype)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             features = self.encoder(images.contiguous(memory_format=torch.channels_last))
-        parts = features.to(dtype).chunk(len(views))
+        parts = features.to(dtype).chunk(len(views))[::order]
         encoded = [_encoded(h, view) for h, view in zip(parts, views, strict=True)]
         losses: Losses = self.objective(encoded, target)
         return losses
@@ -73,3 +86,29 @@ def networks(config: PretrainConfig) -> tuple[Encoder, Objective]:
         equivariant=config.equivariant,
     )
     return encoder, objective
+
+
+def initial_network(
+    config: PretrainConfig, precision: Precision, storage: Path | None = None
+) -> Network:
+    """Return the network of a trial with its initial weights, on the CPU.
+
+    Args:
+        config: Configuration of the trial.
+        precision: Precision of the encoder.
+        storage: Root of all results, with the initial weights whose digest the configuration
+            names; None: their file is read.
+
+    Raises:
+        InputError: A custom encoder is invalid, or the initial weights do not fit the encoder.
+        DataError: The file of the initial weights is damaged.
+    """
+    encoder, objective = networks(config)
+    repeat = config.noise_repeat
+    is_reversed = bool(repeat) and rounding_of(repeat).reversed_views
+    network = Network(encoder, objective, precision, reversed_views=is_reversed)
+    initialise(network, seed=config.seed)
+    load_initial(encoder, config.init, storage)
+    if repeat:
+        perturb(network, seed=config.seed, repeat=repeat)
+    return network

@@ -22,6 +22,7 @@ from handssl.training.config import PretrainConfig, same_content
 from handssl.training.contrastive_slack import warn_if_trivial
 from handssl.training.execution import Execution
 from handssl.training.loop import MustStop, OnStep, Pretraining
+from handssl.training.machine_file import note_machine
 from handssl.training.metrics import diagnosis_stride, measure
 from handssl.training.weights import save_weights
 
@@ -88,6 +89,8 @@ class Trial:
             folder / "checkpoints", keep=keeping.keep, max_bytes=keeping.keep_bytes, fence=fence
         )
         self._done: list[EpochResult] = self._restore()
+        if rank() == 0 and len(self._done) < config.epochs:
+            note_machine(folder, fence)
 
     @property
     def steps_made(self) -> int:

@@ -66,8 +66,12 @@ def test_the_probe_says_what_the_trial_recorded(run, storage):
     assert code == 0
     errors = json.loads(out)["errors"]
     recorded = Ledger(storage).load(TRIAL).metrics
-    assert errors["select"]["root_gtroot_20_boxpub/median_mm"] == pytest.approx(recorded["median_mm"])
-    assert errors["test"]["root_gtroot_20_boxpub/mean_mm"] == pytest.approx(recorded["test_mpje_mm"])
+    assert errors["select"]["root_gtroot_20_boxpub/median_mm"] == pytest.approx(
+        recorded["median_mm"]
+    )
+    assert errors["test"]["root_gtroot_20_boxpub/mean_mm"] == pytest.approx(
+        recorded["test_mpje_mm"]
+    )
     assert errors["evaluation"]["freihand_pa_21/auc_50mm"] > 0
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -146,3 +147,17 @@ def test_a_trial_that_other_code_continues_names_both(
     record = store.load(TRIAL.trial_id)
     assert record is not None
     assert record.tags["code_digest"] == f"{'a' * 16}, {'b' * 16}"
+
+
+def test_a_trial_is_tagged_with_the_machine_of_the_process_that_trained_it(store: Ledger) -> None:
+    elsewhere = {"machine.cpu": "a worker's", "machine.threads": "3", "machine.vector": "AVX2"}
+    folder = store.folder(TRIAL.trial_id)
+    folder.mkdir(parents=True)
+    tracker = Tracker()
+    one = Recorder(STUDY, store, tracker, lambda event: None, lambda trial: {"machine.cpu": "ours"})
+    one.start(TRIAL)
+    (folder / "machine.json").write_text(json.dumps(elsewhere))
+    one.epoch(TRIAL, 1, {"median_mm": 90.0}, 1.0)
+    record = store.load(TRIAL.trial_id)
+    assert record is not None
+    assert elsewhere.items() <= record.tags.items()

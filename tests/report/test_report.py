@@ -75,3 +75,20 @@ def test_importing_the_report_loads_neither_ray_nor_mlflow():
         "sys.exit(bool({'ray', 'mlflow', 'torch'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_facts_name_the_machines_and_threads_that_trained(tmp_path):
+    names = ("machine.cpu", "machine.vector", "machine.threads")
+    records = [
+        save(tmp_path, number, "relative").model_copy(
+            update={"tags": dict(zip(names, values, strict=True))}
+        )
+        for number, values in enumerate(
+            [("EPYC", "AVX2", "1"), ("Xeon", "AVX512", "2")] * 2 + [("Xeon", "AVX512", "2")]
+        )
+    ]
+    untagged, reference = save(tmp_path, 8, "relative"), save(tmp_path, 9, "reference")
+    facts = study_facts([*records, untagged, reference], tmp_path)
+    assert facts["trained on"] == (
+        "Xeon, AVX512, threads: 2 (3 trials); EPYC, AVX2, threads: 1 (2 trials)"
+    )

@@ -35,6 +35,11 @@ from handssl.errors import InputError
     show_default=True,
     help="Precision of the encoder; auto is bf16 on a GPU that supports it.",
 )
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="CPU threads of each process, which change its rounding; default: torch's own number.",
+)
 @click.option("--compile", "compiled", is_flag=True, help="torch.compile the encoder.")
 @click.option("--deterministic", is_flag=True, help="Use bitwise reproducible kernels on GPUs too.")
 @click.option("--time", "until", metavar="HH:MM", help="Stop cleanly at this time of day, exit 75.")
@@ -54,6 +59,7 @@ def pretrain(
     address: str | None,
     device: str,
     precision: str,
+    threads: int | None,
     compiled: bool,
     deterministic: bool,
     until: str | None,
@@ -88,8 +94,8 @@ def pretrain(
 
     given = None if config is None else RunConfig.load(config)
     values, shown = parse_changes(changes), Shown(quiet, as_json, markdown)
-    settings = {"device": device, "precision": precision, "compile": compiled, "keep": keep}
-    settings["deterministic"] = deterministic
+    settings: dict[str, Any] = {"device": device, "precision": precision, "compile": compiled}
+    settings |= {"keep": keep, "deterministic": deterministic, "threads": threads}
     if keep_bytes is not None:
         settings["keep_bytes"] = parse_size(keep_bytes, "--keep-bytes")
     options: dict[str, Any] = {

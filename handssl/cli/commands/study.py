@@ -11,6 +11,7 @@ import click
 
 from handssl.cli.commands.study_compare import compare_study
 from handssl.cli.commands.study_control import VERBS
+from handssl.cli.commands.study_noise import study_noise
 from handssl.cli.commands.study_plan import plan_study
 from handssl.cli.commands.study_simulate import simulate_study
 from handssl.cli.execution_options import execution_options
@@ -99,7 +100,7 @@ def print_schema() -> None:
     click.echo(json.dumps(Study.model_json_schema(), indent=2))
 
 
-for verb in (plan_study, *VERBS, simulate_study, compare_study):
+for verb in (plan_study, study_noise, *VERBS, simulate_study, compare_study):
     study.add_command(verb)
 
 

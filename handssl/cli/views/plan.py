@@ -7,9 +7,12 @@ import math
 from rich.table import Table
 
 from handssl.cli.views.terminal import Terminal
+from handssl.evaluation.metric_names import PRIMARY_METRIC
 from handssl.planning.device_hours import Hours
 from handssl.planning.remaining_work import StageWork
 from handssl.planning.study_plan import StudyPlan
+from handssl.runtime.shell_commands import command
+from handssl.stats.spread import undecided_below
 
 # Epochs, views and hours are the remaining ones.
 _NUMERIC = ("cells", "blocks", "trials", "finished", "exempt", "epochs", "views", "hours")
@@ -150,7 +153,26 @@ def _effects(plan: StudyPlan) -> list[str]:
     for one in plan.effects:
         mm = f"{one.mm:.2f} mm" if math.isfinite(one.mm) else "nothing: too few blocks"
         lines.append(f"  {one.stage}, {one.what}: {mm}")
-    return lines
+    return [*lines, *_noise(plan)]
+
+
+def _noise(plan: StudyPlan) -> list[str]:
+    """Describe what rounding alone does to a trial, and which differences it cannot tell apart."""
+    floors = [one for one in plan.noise if one.metric == PRIMARY_METRIC]
+    if not floors:
+        measure = command("study", "noise", plan.study.name, storage=plan.storage)
+        return [f"Noise of rounding: not measured; measure it with: {measure}"]
+    blocks = len(plan.study.blocks)
+    return [
+        "Noise of rounding, standard deviation of a trial's repeats; smaller differences of two "
+        f"such cells over {blocks} block{'s' if blocks > 1 else ''} are undecided:",
+        *(
+            f"  {one.objective}: {one.repeats.sd:.2g} mm ({one.repeats.low:.2g} to "
+            f"{one.repeats.high:.2g}, {one.repeats.n} repeats); undecided below "
+            f"{undecided_below(one.repeats.sd, one.repeats.sd, blocks):.2g} mm"
+            for one in floors
+        ),
+    ]
 
 
 def _interval(hours: Hours) -> str:

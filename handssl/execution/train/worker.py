@@ -109,8 +109,8 @@ def is_lack_of_memory(error: BaseException) -> bool:
 def _train(settings: dict[str, Any]) -> None:
     line = settings["line"]
     cpus = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
-    torch.set_num_threads(max(1, int(cpus)))
     trial = settings["trial"]
+    torch.set_num_threads(trial["execution"].threads or max(1, int(cpus)))
     here = folder_here(trial["data"], lambda text: ray.get(line.send.remote(DatasetCopied(text))))
     _train_on(line, Trial(**{**trial, "data": here}))
 

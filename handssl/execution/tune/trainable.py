@@ -64,7 +64,8 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
 
         from handssl.execution.tune.metrics_exporter import Exporter
 
-        torch.set_num_threads(threads)
+        self._threads = options.execution.threads or threads
+        torch.set_num_threads(self._threads)
         self._exporter = Exporter()
         # Names that the base class does not use; it has its own `_storage`.
         self._plan, self._places, self._trials_folder = trials, data, storage / "trials"
@@ -76,7 +77,10 @@ class PretrainTrainable(tune.Trainable):  # type: ignore[misc]
 
     def reset_config(self, new_config: Result) -> bool:
         """Drop the current segment and switch to the next."""
+        import torch
+
         self.cleanup()
+        torch.set_num_threads(self._threads)  # a trial of the noise floor has its own number
         trial = self._plan[new_config["trial_id"]]
         self._trial, self._trial_folder = trial, self._trials_folder / trial.trial_id
         token = new_config.get("token")

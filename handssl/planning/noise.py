@@ -1,0 +1,89 @@
+"""Noise floor: what rounding alone does to the error of a trial, from repeats in the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from handssl.evaluation.metric_names import PRIMARY_METRIC
+from handssl.ledger.record import TrialRecord
+from handssl.stats.spread import Spread, spread_within
+from handssl.study.noise import noise_name
+
+PROCRUSTES_METRIC = "ridge/pa_21/median_mm"
+_KEY = "noise_repeat"
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """Spread of an objective's trials that differ in rounding alone.
+
+    Attributes:
+        objective: The objective.
+        metric: Name of the metric, in mm on `select`.
+        cells: Number of cells that were repeated.
+        repeats: Spread of the repeats within cells.
+        seeds: Spread of ordinary trials over seeds within cells; None if it is not known.
+    """
+
+    objective: str
+    metric: str
+    cells: int
+    repeats: Spread
+    seeds: Spread | None
+
+
+def noise_floors(records: Iterable[TrialRecord], study: str) -> tuple[NoiseFloor, ...]:
+    """Return the noise floors of a study, by metric and objective.
+
+    Args:
+        records: All records of the ledger.
+        study: Name of the study whose cells were repeated.
+
+    Returns:
+        Floors of the primary error, then of the Procrustes-aligned one; empty without repeats.
+    """
+    completed = [record for record in records if record.outcome == "completed" and record.config]
+    repeats = [r for r in completed if r.study == noise_name(study) and r.config.get(_KEY)]
+    others = [r for r in completed if r.study == study and not r.config.get(_KEY)]
+    return tuple(
+        floor
+        for metric in (PRIMARY_METRIC, PROCRUSTES_METRIC)
+        for objective in dict.fromkeys(record.objective for record in repeats)
+        if (floor := _floor(repeats, others, objective, metric))
+    )
+
+
+def floor_of(floors: Iterable[NoiseFloor], objective: str) -> float:
+    """Return the floor of an objective's primary error in mm; of others the largest, 0 if none.
+
+    Args:
+        floors: Floors of a study.
+        objective: The objective; one that was not repeated is taken to be as noisy as the noisiest.
+    """
+    known = {f.objective: f.repeats.sd for f in floors if f.metric == PRIMARY_METRIC}
+    return known.get(objective, max(known.values(), default=0.0))
+
+
+def _floor(
+    repeats: list[TrialRecord], others: list[TrialRecord], objective: str, metric: str
+) -> NoiseFloor | None:
+    groups = _grouped(repeats, objective, metric, (_KEY,))
+    found = spread_within(groups.values())
+    seeds = spread_within(_grouped(others, objective, metric, ("seed",)).values())
+    return NoiseFloor(objective, metric, len(groups), found, seeds) if found else None
+
+
+def _grouped(
+    records: list[TrialRecord], objective: str, metric: str, varies: tuple[str, ...]
+) -> Mapping[str, list[float]]:
+    """Return the values of trials by their configuration without what varies within a group."""
+    groups: dict[str, list[float]] = {}
+    for record in records:
+        if record.objective == objective and metric in record.metrics:
+            values: dict[str, Any] = {k: v for k, v in record.config.items() if k not in varies}
+            key = json.dumps(values, sort_keys=True)
+            groups.setdefault(key, []).append(record.metrics[metric])
+    return groups
