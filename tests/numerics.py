@@ -65,7 +65,11 @@ CASES: dict[str, dict[str, object]] = {
         "objective": "relative",
         "relative": {"weighting": "learned_from_loss", "targets": "between_views"},
     },
-    "resampled twice": {"objective": "relative", "augmentation": {"resampling": "double"}},
+    "resampled twice": {
+        "objective": "relative",
+        "composition": ["rotate"],
+        "augmentation": {"resampling": "double"},
+    },
     "blurred views": {"objective": "relative", "augmentation": {"view_blur_px": 1.0}},
     "equivariant": {"objective": "equivariant"},
     "equivariant, as published": {

@@ -47,14 +47,14 @@ def config_of(**changes):
 @pytest.mark.parametrize(
     ("values", "name"),
     [
-        ({}, "f5736fdfc19a09eb"),
+        ({}, "bf17a87117bf7a23"),
         (
             {
                 "composition": list(PAPER_SEVEN),
                 "objective": "mixed",
                 "relative_on": ["rotate", "translate"],
             },
-            "14131e740eebacb4",
+            "d39dfad4420ea423",
         ),
         (
             {
@@ -62,11 +62,11 @@ def config_of(**changes):
                 "objective": "relative",
                 "augmentation": {"scale": {"probability": 0.5}},
             },
-            "f4f954bd7468a6d4",
+            "fe0bad471cfd5be7",
         ),
         (
             {"composition": ["blur"], "augmentation": {"quirks": {"published_order": True}}},
-            "0181724f7fb04a22",
+            "593466e331df574c",
         ),
     ],
 )
