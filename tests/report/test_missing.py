@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,9 +13,11 @@ from handssl.cli.app import invoke
 from handssl.cli.views.summary import summarise_storage
 from handssl.data.splits import StudyData
 from handssl.ledger import Ledger
+from handssl.ledger.references import MEAN_POSE, RANDOM_ENCODER, UNTRAINED
 from handssl.report import effects
 from handssl.report.effects import study_effects
 from handssl.report.html import page
+from handssl.report.missing import missing
 from handssl.stats.skeleton import subsets
 from tests.report.test_effects_of_rows import NAMES, PLANNED, grid, row
 from tests.report.test_of_study import cells, run, study
@@ -141,3 +144,31 @@ def test_a_block_whose_skeleton_was_not_run_whole_is_a_gap():
 def test_effects_of_one_block_say_that_they_have_no_interval():
     found = study_effects(grid(1), {"blocks": "1"})
     assert "one block gives no interval" in page(grid(1), title="x", facts={}, effects=found)
+
+
+def test_results_without_the_newer_references_are_reported_with_the_command_that_adds_them(
+    tmp_path, data, capsys, monkeypatch
+):
+    with monkeypatch.context() as earlier:
+        earlier.setattr("handssl.study.trials.UNTRAINED", (MEAN_POSE, RANDOM_ENCODER))
+        before = run(study(), tmp_path, data)
+    terminal, document, markdown, html = told(tmp_path, capsys)
+    assert [one["stage"] for one in document["selections"]] == ["objectives", "compositions"]
+    assert document["selections"] == [one.model_dump(mode="json") for one in before.selections]
+    newer = {one.label for one in UNTRAINED} - {"mean pose", "random encoder"}
+    assert {(one["cell"], one["why"]) for one in document["missing"]["cells"]} == {
+        (label, "not begun") for label in newer
+    }
+    assert document["comparisons"] == []
+    for text in (terminal, markdown, html):
+        assert f"study run mine --storage {tmp_path}` trains failed and unfinished trials" in text
+        assert "HOG features" not in text
+
+
+def test_of_trials_without_a_plan_the_references_that_lack_are_named_too(tmp_path):
+    rows = [replace(one, label="mean pose", kind="reference") for one in grid(1)[:1]]
+    found = missing(rows, (), effects=None, gaps=(), unread="", study="x", storage=tmp_path)
+    assert "Not measured: true-angle oracle, RGB ridge 16x16, HOG ridge, random encoder; " in (
+        " ".join(found.lines())
+    )
+    assert f"study run x --storage {tmp_path}` computes them." in " ".join(found.lines())

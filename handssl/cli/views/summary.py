@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from handssl.config import nearest
 from handssl.errors import InputError
@@ -35,9 +36,8 @@ class Summary:
     """A study's results in several output formats.
 
     Attributes:
-        table: Table for the terminal.
-        lines: Lines after the table: the headline, the order, the choices, the effects, the page,
-            the MLflow UI.
+        table: Table for the terminal, with the headline below it.
+        lines: Lines after it: the order, the choices, the effects, the page, the MLflow UI.
         document: The results as JSON values, for scripts.
         markdown: The results as Markdown: table, order, settings, hardware, versions, date.
     """
@@ -90,10 +90,8 @@ def _summarise(found: StudyReport) -> Summary:
     page, show = found.write_page(), ui_command(found.tracking_uri)
     lacking = found.missing.lines()
     return Summary(
-        table=terminal_table(found.rows),
+        table=Group(terminal_table(found.rows), "", Text("\n".join(summary(found.rows)))),
         lines=(
-            "",
-            *summary(found.rows),
             *(("", str(found.order)) if found.order else ()),
             *(("", "Chosen", *(f"  {one}" for one in found.choices)) if found.choices else ()),
             *(("", *_effect_lines(found.effects)) if found.effects else ()),
