@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     *("compositions", "demo", "demo-small", "demo-order", "demo-compositions"),
-    *("objectives", "paper", "published", "published-code", "smoke"),
+    *("objectives", "paper", "published", "published-code", "smoke", "validity"),
 )
 
 
@@ -55,7 +55,8 @@ def run_study(
 
     objectives is Sec. 4.2 of the paper, compositions 4.2 and 4.3, paper all of it, published its
     15 + 15 compositions, published-code the same as its code has it (with --init, from ImageNet);
-    demo, demo-order and demo-compositions are small, smoke takes seconds.
+    demo, demo-order and demo-compositions are small, validity has the rows of
+    benchmarks/validity.md, smoke takes seconds.
     Trials finished by an earlier run, of this or another study, are not run again.
 
     \b
