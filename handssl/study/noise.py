@@ -38,9 +38,9 @@ def noise_study(study: Study, labels: Sequence[str] = (), repeats: int = REPEATS
         InputError: The study has no such cell.
 
     Example:
-        >>> one = Study.parse({"name": "x", "cells": [{"composition": "rotate"}]})
+        >>> one = Study.parse({"name": "x", "references": False, "cells": [{}]})
         >>> [cell.label for cell in noise_study(one, repeats=2).cells]
-        ['contrastive rotate noise_repeat=1', 'contrastive rotate noise_repeat=2', ...]
+        ['contrastive none noise_repeat=1', 'contrastive none noise_repeat=2']
     """
     cells = [
         cell.model_copy(update={"settings": {**cell.settings, _KEY: repeat}, "exempt": True})
@@ -69,7 +69,7 @@ def _chosen(study: Study, labels: Sequence[str]) -> list[Cell]:
     if labels:
         return [known[label] for label in labels]
     # Rivals first: theirs are the comparisons that the study is made for.
-    by_rank = sorted(known.values(), key=lambda cell: not cell.exempt)
+    by_rank = sorted(known.values(), key=lambda c: (c.objective == "supervised", not c.exempt))
     first: dict[str, Cell] = {}
     for cell in by_rank:
         first.setdefault(cell.objective, cell)

@@ -89,8 +89,6 @@ class Trial:
             folder / "checkpoints", keep=keeping.keep, max_bytes=keeping.keep_bytes, fence=fence
         )
         self._done: list[EpochResult] = self._restore()
-        if rank() == 0 and len(self._done) < config.epochs:
-            note_machine(folder, fence)
 
     @property
     def steps_made(self) -> int:
@@ -150,6 +148,7 @@ class Trial:
     def _save(self) -> None:
         if rank() > 0:
             return
+        note_machine(self.folder, self._fence)
         if len(self._done) == self.config.epochs:
             # Before the checkpoint: a trial whose checkpoint is complete has its weights on disk.
             save_weights(self._pretraining.encoder, self._weights, fence=self._fence)

@@ -105,11 +105,11 @@ def test_a_repeat_trains_with_its_own_threads_and_says_so(blob_data, tmp_path):
 
 
 def test_threads_of_a_trial_are_those_of_its_execution(blob_data, tmp_path):
-    Trial(config(), blob_data, tmp_path / "two", execution=Execution(device="cpu", threads=2))
-    assert torch.get_num_threads() == 2
-    Trial(config(), blob_data, tmp_path / "one", execution=Execution(device="cpu", threads=1))
-    assert torch.get_num_threads() == 1
-    assert machine_of(tmp_path / "two")["machine.threads"] == "2"
+    for threads in (2, 1):
+        execution, folder = Execution(device="cpu", threads=threads), tmp_path / str(threads)
+        next(Trial(config(), blob_data, folder, execution=execution).epochs())
+        assert torch.get_num_threads() == threads
+        assert machine_of(folder)["machine.threads"] == str(threads)
 
 
 def test_a_trial_that_continues_elsewhere_has_both_machines(tmp_path):
