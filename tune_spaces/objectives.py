@@ -23,6 +23,7 @@ def study(
     pretrain: PretrainConfig | None = None,
     halving: Halving | None = None,
     name: str = "objectives",
+    without_cue: bool = False,
 ) -> Study:
     """Return the cells of Sec. 4.2 as a study.
 
@@ -33,6 +34,8 @@ def study(
         pretrain: Settings that all cells share; default: the paper's.
         halving: When cells without a rival may stop; default: a third continues at each rung.
         name: Name of the study.
+        without_cue: Whether a row without the trace of resampling stands beside relative rotate
+            and scale.
 
     Returns:
         The study, with its references: mean pose, true-angle oracle, ridges on RGB pixels and on
@@ -49,7 +52,13 @@ def study(
     return Study.parse(
         {
             "name": name,
-            "stages": [{"kind": "objectives", "transformations": tuple(transformations)}],
+            "stages": [
+                {
+                    "kind": "objectives",
+                    "transformations": tuple(transformations),
+                    "without_cue": without_cue,
+                }
+            ],
             "blocks": tuple(blocks),
             "data": data or ProceduralData(),
             "pretrain": pretrain or PretrainConfig(),

@@ -44,7 +44,7 @@ def study(
             "halving": HALVING,
             "stages": [
                 *([hyperparameters.stage(objectives=ARMS)] if search else []),
-                {"kind": "objectives"},
+                {"kind": "objectives", "without_cue": True},
                 {"kind": "compositions"},
                 *([cross_dataset.stage()] if across else []),
                 supervised.stage(),

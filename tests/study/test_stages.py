@@ -87,6 +87,40 @@ def test_a_block_that_lacks_an_arm_is_left_out_of_the_comparison():
     assert "no block has both arms" in stage.select(found[1:]).reasons[0]
 
 
+def test_a_row_without_the_cue_stands_beside_relative_rotate_and_scale():
+    stage = ObjectivesStage(transformations=("blur", "rotate", "scale", "translate"))
+    controls = stage.merged({"without_cue": True}).cells({})[len(stage.cells({})) :]
+    assert [cell.label for cell in controls] == [
+        "relative rotate augmentation.view_blur_px=1.25",
+        "relative scale augmentation.view_blur_px=1.25",
+    ]
+    assert all(cell.exempt for cell in controls)
+    study = Study.parse({"name": "x", "stages": [{"kind": "objectives", "without_cue": True}]})
+    found = [
+        study.config(cell, 1).augmentation.view_blur_px
+        for cell in study.all_stages[0].cells({})
+        if cell.composition == ("rotate",)
+    ]
+    assert found == [0.0, 0.0, 1.25]
+
+
+def test_a_row_without_the_cue_is_stated_and_chooses_nothing():
+    stage = ObjectivesStage(transformations=("rotate",), without_cue=True)
+    control = stage.cells({})[-1].merged({"settings": {"optimizer.lr_base": 1e-3}})
+    control = control.merged({"settings": stage.cells({})[-1].settings | control.settings})
+    found = [*arms((60.0, 70.0), (62.0, 72.0)), Finding(control, 1, "completed", 20, 50.0)]
+    selection = stage.select(found)
+    assert selection.objective_of == {"rotate": "contrastive"}
+    assert selection.best.label == "contrastive rotate"
+    assert selection.reasons == (
+        "rotate: contrastive (61.0 against 71.0 mm, 2 seeds)",
+        "rotate without the resampling cue: 50.0 against 70.0 mm, -20.0 mm (one seed); "
+        "not part of the choice",
+    )
+    without = stage.select(found[:-1]).reasons[-1]
+    assert without == "rotate without the resampling cue: no block has both rows complete"
+
+
 def test_a_transformation_without_parameters_is_contrastive():
     selection = ObjectivesStage(transformations=("blur",)).select([])
     assert selection.objective_of == {"blur": "contrastive"}

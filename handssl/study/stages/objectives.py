@@ -15,6 +15,10 @@ from handssl.study.stages.findings import Finding, best_cell
 from handssl.transforms import PAPER_SEVEN
 
 RIVALS: tuple[ObjectiveName, ObjectiveName] = ("contrastive", "relative")
+SHOW_THETA = ("rotate", "scale")
+"""Transformations of whose theta one resampling leaves a trace in a view."""
+WITHOUT_CUE: dict[str, float] = {"augmentation.view_blur_px": 1.25}
+"""Settings that remove the trace of the angle, see benchmarks/leak.md."""
 
 
 class ObjectivesStage(StageBase):
@@ -24,9 +28,14 @@ class ObjectivesStage(StageBase):
     stopped early. The objective with the smaller mean of the primary measure over the blocks is
     selected for the transformation; one without parameters is contrastive.
 
+    With `without_cue` a row stands beside each relative rotate and scale: the same with its views
+    blurred, which removes the trace that resampling leaves of theta. These rows choose nothing;
+    their difference from the row with the trace is stated.
+
     Attributes:
         kind: `objectives`.
         transformations: Transformations to compare; the paper's seven give ten cells.
+        without_cue: Whether to add the rows without the trace of resampling.
 
     Example:
         >>> len(ObjectivesStage().cells({}))
@@ -41,18 +50,26 @@ class ObjectivesStage(StageBase):
     kind: Literal["objectives"] = "objectives"
     name: Slug = "objectives"
     transformations: Names = tuple(PAPER_SEVEN)
+    without_cue: bool = False
 
     def cells(self, before: Selections) -> tuple[Cell, ...]:
-        """Return the contrastive cells, then the relative ones."""
+        """Return the contrastive cells, then the relative ones, then those without the cue."""
         rivals = [name for name in self.transformations if name in self.regressable]
         alone = [Cell(composition=(name,), exempt=name in rivals) for name in self.transformations]
         relative = [Cell(composition=(n,), objective="relative", exempt=True) for n in rivals]
-        return (*alone, *relative)
+        controls = [
+            cell.merged({"settings": WITHOUT_CUE})
+            for cell in relative
+            if self._has_control(cell.composition[0])
+        ]
+        return (*alone, *relative, *controls)
 
     def select(self, findings: Sequence[Finding]) -> Selection:
         """Select the objective of every transformation, and the best cell."""
         rivals = [name for name in self.transformations if name in self.regressable]
         alone = [name for name in self.transformations if name not in rivals]
+        controls = [one for one in findings if self._is_control(one.cell)]
+        findings = [one for one in findings if not self._is_control(one.cell)]
         compared = {name: _better(name, findings) for name in rivals}
         chosen = {name: objective for name, (objective, _) in compared.items()}
         best = best_cell(findings)
@@ -60,8 +77,19 @@ class ObjectivesStage(StageBase):
             stage=self.name,
             objective_of={n: chosen.get(n, "contrastive") for n in self.transformations},
             best=best[0] if best else None,
-            reasons=(*(reason for _, reason in compared.values()), *_without_rival(alone)),
+            reasons=(
+                *(reason for _, reason in compared.values()),
+                *_without_rival(alone),
+                *(_cue(name, findings, controls) for name in rivals if self._has_control(name)),
+            ),
         )
+
+    def _has_control(self, name: str) -> bool:
+        return self.without_cue and name in SHOW_THETA
+
+    def _is_control(self, cell: Cell) -> bool:
+        """Return whether a cell is a row without the cue, whatever searches have added to it."""
+        return self.without_cue and WITHOUT_CUE.items() <= cell.settings.items()
 
 
 def _without_rival(names: Sequence[str]) -> tuple[str, ...]:
@@ -81,6 +109,22 @@ def _better(name: str, findings: Sequence[Finding]) -> tuple[ObjectiveName, str]
     values = f"{_mm(means[better])} against {_mm(means[1 - better])}{unit}"
     verdict = judge(arms[better], arms[1 - better])
     return RIVALS[better], f"{name}: {RIVALS[better]} ({values}; {verdict})"
+
+
+def _cue(name: str, findings: Sequence[Finding], controls: Sequence[Finding]) -> str:
+    """State the difference between the row of a transformation without the cue and that with it."""
+    arms = [_by_block(found, name, "relative") for found in (controls, findings)]
+    blocks = sorted(set(arms[0]) & set(arms[1]))
+    if not blocks:
+        return f"{name} without the resampling cue: no block has both rows complete"
+    without, with_it = (fmean(arm[block] for block in blocks) for arm in arms)
+    both = math.isfinite(without) and math.isfinite(with_it)
+    values = f"{_mm(without)} against {_mm(with_it)}" + (" mm" if math.isfinite(with_it) else "")
+    difference = f", {without - with_it:+.1f} mm" if both else ""
+    return (
+        f"{name} without the resampling cue: {values}{difference} ({seeds(len(blocks))}); "
+        "not part of the choice"
+    )
 
 
 def _by_block(findings: Sequence[Finding], name: str, objective: str) -> dict[int, float]:
