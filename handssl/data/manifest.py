@@ -17,6 +17,8 @@ FORMAT_VERSION = 2
 RESAMPLING_VERSION = 2
 """Increment it when the same image and box start to give other pixels."""
 FILE = "manifest.json"
+READERS = ("freihand", "interhand", "npz", "folder")
+"""Datasets on disk that handssl reads itself."""
 PARTIAL, REPLACED = ".partial", ".replaced"
 """Suffixes of folders that are not stores yet, or no longer."""
 
@@ -33,6 +35,22 @@ class Cropping(NamedTuple):
     crop_px: int
     context: float
     rule: CropRule
+
+
+def packing_call(dataset: str, cropping: Cropping) -> str:
+    """Return how a dataset is packed with some crops: a command, or a call for custom ones.
+
+    Example:
+        >>> packing_call("freihand", Cropping(224, 1.75, "published"))
+        '`handssl data pack freihand --root ROOT --crop-px 224 --context 1.75 --crop published`'
+        >>> packing_call("mine", Cropping(224, 1.75, "extent"))
+        "`handssl.add_dataset(reader, crop_px=224, context=1.75, crop='extent')`"
+    """
+    crop_px, context, rule = cropping
+    if dataset in READERS:
+        size = f"--crop-px {crop_px} --context {context:g} --crop {rule}"
+        return f"`handssl data pack {dataset} --root ROOT {size}`"
+    return f"`handssl.add_dataset(reader, {crop_px=}, context={context:g}, crop={rule!r})`"
 
 
 class Manifest(Config):

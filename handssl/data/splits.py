@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from handssl.data.manifest import FILE, Manifest, digest
+from handssl.data.manifest import FILE, Manifest, digest, packing_call
 from handssl.data.sample import SPLITS, Split
 from handssl.data.store import PackedSplit, PackedStore
 from handssl.errors import DataError, InputError
@@ -80,8 +80,7 @@ def combine(folder: Path, *, labelled: Path, pretrain: Path) -> Path:
     if _sizes(ours, theirs) != _sizes(theirs, ours):
         raise InputError(
             f"data: expected stores of the same crops, got {_words(ours)} and {_words(theirs)}; "
-            f"pack one of them again, e.g. `handssl data pack {theirs.dataset} --root ROOT "
-            f"--crop-px {ours.crop_px} --context {ours.context:g} --crop {ours.rule}`"
+            f"pack one of them again, e.g. {packing_call(theirs.dataset, ours.cropping)}"
         )
     folder.mkdir(parents=True, exist_ok=True)
     for name, target in ((LABELLED_LINK, labelled), (PRETRAIN_LINK, pretrain)):

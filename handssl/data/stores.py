@@ -8,15 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from handssl.config import nearest
-from handssl.data.manifest import FILE, PARTIAL, REPLACED, Cropping, Manifest, recipes_of
+from handssl.data.manifest import FILE, PARTIAL, READERS, REPLACED, Cropping, Manifest, recipes_of
 from handssl.data.sample import Reader
 from handssl.data.store import PackedStore
 from handssl.errors import DataError, InputError
 from handssl.runtime.shell_commands import command, default_storage
 
 VARIABLE = "HANDSSL_STORES"
-
-_READERS = ("freihand", "interhand", "npz", "folder")
 
 
 def packing_place(reader: Reader, storage: Path, cropping: Cropping) -> Path:
@@ -83,11 +81,11 @@ def _advice(name: str, fingerprint: str | None, storage: Path) -> str:
     for folder, manifest in known_stores(default_storage()):
         if manifest.dataset == name and manifest.fingerprint.startswith(fingerprint or ""):
             return f"The default storage has one; use it with: {search_command(folder)}"
-    if name in _READERS:
+    if name in READERS:
         pack = command("data", "pack", name, "--root", "ROOT", storage=storage)
         return f"Create it with: {pack}"
     return (
-        f"handssl reads some datasets itself{nearest(name, _READERS)}\n"
+        f"handssl reads some datasets itself{nearest(name, READERS)}\n"
         "A custom dataset is packed in Python: handssl.add_dataset(reader)"
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from handssl.data.assembly import content_fingerprint
 from handssl.data.crops import Row, crop_sample
-from handssl.data.manifest import recipes_of
+from handssl.data.manifest import packing_call, recipes_of
 from handssl.data.sample import Reader
 from handssl.data.shards import POSES, SHARD_ROWS, checksum, digest_labels
 from handssl.data.store import PackedStore
@@ -99,10 +99,10 @@ def _other_source(store: PackedStore, source: Reader) -> list[str]:
     if manifest.recipe in recipes_of(source, manifest.cropping):
         return []
     if manifest.crop is None:
-        again = f"handssl data pack {manifest.dataset} --root ROOT --crop-px {manifest.crop_px}"
+        again = packing_call(manifest.dataset, manifest.cropping)
         return [
             f"{store.folder}: packed by an earlier version, whose crops this one cuts with another "
-            f"filter: verify it without --root, or pack it again with `{again} --crop extent`"
+            f"filter: verify it without --root, or pack it again with {again}"
         ]
     return [
         f"{store.folder}: expected the dataset it was packed from, of {manifest.rows:,} samples, "

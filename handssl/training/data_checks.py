@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from handssl.data.manifest import Manifest
+from handssl.data.manifest import Manifest, packing_call
 from handssl.data.store import PackedSplit
 from handssl.errors import InputError
 from handssl.training.config import PretrainConfig
@@ -58,10 +58,8 @@ def _require_pixels(input_px: int, manifest: Manifest) -> None:
     if manifest.dataset == "procedural":
         advice = f"set data.crop_px: {enough} and data.image_px: {enough}"
     else:
-        advice = (
-            f"pack it again with `handssl data pack {manifest.dataset} --root ROOT --crop-px "
-            f"{enough} --context {context:g} --crop {manifest.rule}`"
-        )
+        wanted = manifest.cropping._replace(crop_px=enough)
+        advice = f"pack it again with {packing_call(manifest.dataset, wanted)}"
     raise InputError(
         f"expected a store with at least the {input_px} pixels per box that the network takes "
         f"(encoder.input_px), found {held} ({manifest.crop_px} px for {context:g} box sides) in "

@@ -72,7 +72,7 @@ def test_the_probe_says_what_the_trial_recorded(run, storage):
     assert errors["test"]["root_gtroot_20_boxpub/mean_mm"] == pytest.approx(
         recorded["test_mpje_mm"]
     )
-    assert errors["evaluation"]["freihand_pa_21/auc_50mm"] > 0
+    assert errors["evaluation"]["freihand_pa_21_boxpub/auc_50mm"] > 0
 
 
 def test_the_table_names_protocols_and_what_cannot_be_known(run):

@@ -196,7 +196,7 @@ def test_a_store_packed_before_there_was_a_rule_has_boxes_of_the_extent(tmp_path
     assert (early.manifest.rule, early.manifest.boxes) == ("extent", "extent")
     assert verify(early) == []
     (found,) = verify(early, source=blob_dataset(**SMALL))
-    assert "earlier version" in found and "--crop extent" in found
+    assert "earlier version" in found and "crop='extent'" in found
 
 
 def as_early(store):
@@ -218,7 +218,7 @@ def test_stores_of_different_rules_are_not_combined_if_joints_define_both(
     tmp_path, store, blob_dataset
 ):
     packed = pack(blob_dataset(pretrain=9), tmp_path / "o", crop_px=56, context=1.75, crop="extent")
-    with pytest.raises(InputError, match=r"published boxes and .* extent boxes.*--crop published"):
+    with pytest.raises(InputError, match=r"published boxes and .* extent boxes.*crop='published'"):
         combine(tmp_path / "both", labelled=store.folder, pretrain=packed.folder)
 
 

@@ -63,5 +63,7 @@ def test_other_bits_are_a_failure_on_a_processor_alone(monkeypatch, device, verd
 def test_a_loss_that_is_not_finite_fails(monkeypatch, blob_data):
     values = {"train/loss": float("nan"), "train/views_per_s": 1.0}
     monkeypatch.setattr(short_training.Pretraining, "train_epoch", lambda self, epoch: values)
+    config = short_training._config().merged({"encoder.input_px": 32})  # what the blobs have
+    monkeypatch.setattr(short_training, "_config", lambda: config)
     with pytest.raises(DivergedError, match="gave the loss nan"):
         short_training._round(blob_data)

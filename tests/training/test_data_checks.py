@@ -19,10 +19,12 @@ def test_a_view_of_as_many_pixels_as_the_store_has_per_box_is_taken(blob_data):
     require_reach(config(32), StudyData(blob_data).store("pretrain"))
 
 
-def test_a_view_of_more_pixels_than_the_store_has_is_refused_with_the_command_to_pack(blob_data):
+def test_a_view_of_more_pixels_than_the_store_has_is_refused_with_the_call_that_packs_enough(
+    blob_data,
+):
     store = StudyData(blob_data).store("pretrain")
-    command = f"handssl data pack {store.manifest.dataset} --root ROOT --crop-px 58 --context 1.75"
     with pytest.raises(InputError, match=r"33 pixels per box.*found 32 \(56 px for 1.75") as told:
         require_reach(config(33), store)
-    assert f"`{command} --crop published`" in str(told.value)
+    call = "`handssl.add_dataset(reader, crop_px=58, context=1.75, crop='published')`"
+    assert call in str(told.value)
     assert "or set encoder.input_px: 32" in str(told.value)

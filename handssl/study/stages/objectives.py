@@ -118,12 +118,9 @@ def _cue(name: str, findings: Sequence[Finding], controls: Sequence[Finding]) ->
     if not blocks:
         return f"{name} without the resampling cue: no block has both rows complete"
     without, with_it = (fmean(arm[block] for block in blocks) for arm in arms)
-    both = math.isfinite(without) and math.isfinite(with_it)
     values = f"{_mm(without)} against {_mm(with_it)}" + (" mm" if math.isfinite(with_it) else "")
-    difference = f", {without - with_it:+.1f} mm" if both else ""
     return (
-        f"{name} without the resampling cue: {values}{difference} ({seeds(len(blocks))}); "
-        "not part of the choice"
+        f"{name} without the resampling cue: {values} ({judge(*arms)}); not part of the choice"
     )
 
 
