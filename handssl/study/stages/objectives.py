@@ -119,9 +119,7 @@ def _cue(name: str, findings: Sequence[Finding], controls: Sequence[Finding]) ->
         return f"{name} without the resampling cue: no block has both rows complete"
     without, with_it = (fmean(arm[block] for block in blocks) for arm in arms)
     values = f"{_mm(without)} against {_mm(with_it)}" + (" mm" if math.isfinite(with_it) else "")
-    return (
-        f"{name} without the resampling cue: {values} ({judge(*arms)}); not part of the choice"
-    )
+    return f"{name} without the resampling cue: {values} ({judge(*arms)}); not part of the choice"
 
 
 def _by_block(findings: Sequence[Finding], name: str, objective: str) -> dict[int, float]:
