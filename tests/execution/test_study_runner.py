@@ -103,7 +103,7 @@ def test_a_larger_study_runs_only_what_is_new(
 ) -> None:
     result, events = runs[1]
     assert [event.trial.cell for event in of_kind(events, Started)] == ["contrastive none"]
-    assert len(result.records) == result.planned == 4 + len(UNTRAINED)
+    assert len(result.records) == result.planned == 3 + 1 + len(UNTRAINED)
     assert not result.interrupted
 
 
