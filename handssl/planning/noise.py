@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from handssl.evaluation.metric_names import PRIMARY_METRIC
+from handssl.evaluation.metric_names import ALIGNED_METRIC, PRIMARY_METRIC
 from handssl.ledger.record import TrialRecord
 from handssl.stats.spread import Spread, spread_within
 from handssl.study.noise import noise_name
 
-PROCRUSTES_METRIC = "ridge/pa_21/median_mm"
 _KEY = "noise_repeat"
 
 
@@ -50,7 +49,7 @@ def noise_floors(records: Iterable[TrialRecord], study: str) -> tuple[NoiseFloor
     others = [r for r in completed if r.study == study and not r.config.get(_KEY)]
     return tuple(
         floor
-        for metric in (PRIMARY_METRIC, PROCRUSTES_METRIC)
+        for metric in (PRIMARY_METRIC, ALIGNED_METRIC)
         for objective in dict.fromkeys(record.objective for record in repeats)
         if (floor := _floor(repeats, others, objective, metric))
     )

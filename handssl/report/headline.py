@@ -10,7 +10,7 @@ from handssl.ledger.references import RANDOM_ENCODER
 from handssl.report.ranking import CellRow, Ranking
 from handssl.report.rows import Row
 from handssl.report.sections import main_sections
-from handssl.report.verdicts import comparisons, errors_of
+from handssl.report.verdicts import comparisons, errors_of, noise_between
 from handssl.stats.verdict import Verdict, judge
 
 Said = tuple[str, Verdict | None]
@@ -80,7 +80,7 @@ def _named(cell: CellRow) -> str:
 
 
 def _against(cell: CellRow, other: CellRow) -> Verdict:
-    return judge(errors_of(cell), errors_of(other))
+    return judge(errors_of(cell), errors_of(other), noise_mm=noise_between(cell, other))
 
 
 def _over(cell: CellRow) -> str:

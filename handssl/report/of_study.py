@@ -7,7 +7,7 @@ of the stage. Trials that the study ran under earlier plans follow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -155,7 +155,7 @@ def study_report(
         storage,
         tracking_uri,
         tuple(found.values()),
-        rows=tuple(_rows(known, planned, found, histories)),
+        rows=tuple(_with_noise(_rows(known, planned, found, histories), ledger, study)),
         selections=tuple(one.selection for one in known.stages if one.selection) if known else (),
         planned=planned,
         plan=plan,
@@ -163,6 +163,18 @@ def study_report(
         stages=known.stages if known else (),
         unread=unread,
     )
+
+
+def _with_noise(rows: Iterable[Row], ledger: Ledger, study: str) -> Iterator[Row]:
+    """Give trained rows the noise floor of their objective, where `study noise` measured it."""
+    from handssl.planning.noise import floor_of, noise_floors
+    from handssl.study.noise import noise_name
+
+    repeats = ledger.all(noise_name(study))
+    floors = noise_floors((*repeats, *ledger.all(study)), study) if repeats else ()
+    for row in rows:
+        trained = floors and row.objective != "reference"
+        yield replace(row, noise_mm=floor_of(floors, row.objective)) if trained else row
 
 
 def write_report(result: StudyResult, path: Path | str | None = None) -> Path:

@@ -40,6 +40,7 @@ class Row:
         data: Name of its data in tables, if it differs from the study's data.
         planned: Whether it belongs to the current plan, not only to an earlier one.
         relative_on: `mixed`: the transformations of the relative term.
+        noise_mm: Standard deviation of repeats that differ in rounding alone, in mm; 0 if unknown.
     """
 
     label: str
@@ -62,6 +63,7 @@ class Row:
     data: str = ""
     planned: bool = True
     relative_on: str = ""
+    noise_mm: float = 0.0
 
     @property
     def settings(self) -> str:

@@ -99,7 +99,8 @@ def comparisons(rows: Iterable[Row]) -> tuple[Comparison, ...]:
 def _compare(reference: Reference, row: CellRow, cells: Sequence[CellRow]) -> Comparison:
     by_label = {cell.first.label: cell for cell in reversed(cells)}
     errors = {cell.first.label: errors_of(cell) for cell in cells}
-    name, verdict = judge_best(errors, errors_of(row))
+    noise = {name: noise_between(cell, row) for name, cell in by_label.items()}
+    name, verdict = judge_best(errors, errors_of(row), noise_mm=noise)
     cell_mm = by_label[name].means["median_mm"]
     return Comparison(reference, row.means["median_mm"], name, cell_mm, verdict)
 
@@ -108,6 +109,16 @@ def errors_of(cell: CellRow) -> Errors:
     """Return the error of a cell in mm by block, infinite where it diverged."""
     values = {row.block: row.median_mm for row in cell.done if row.median_mm is not None}
     return values | {row.block: math.inf for row in cell.rows if row.outcome == "diverged"}
+
+
+def noise_between(cell: CellRow, other: CellRow) -> float:
+    """Return the mean difference of two cells in mm that rounding alone makes; 0 if unknown."""
+    blocks = len(errors_of(cell).keys() & errors_of(other).keys())
+    if not blocks or not (cell.first.noise_mm or other.first.noise_mm):
+        return 0.0
+    from handssl.stats.spread import undecided_below  # imports scipy, which takes a second
+
+    return undecided_below(cell.first.noise_mm, other.first.noise_mm, blocks)
 
 
 def unmeasured(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ class Verdict:
         high: Upper end of its interval in mm, NaN without one.
         seeds: Number of seeds that have both.
         diverged: Number of those in which one of the two diverged.
+        noise_mm: Difference that repeats of both reach by rounding alone, in mm; 0 if unknown.
     """
 
     word: Word
@@ -36,6 +37,7 @@ class Verdict:
     high: float = math.nan
     seeds: int = 1
     diverged: int = 0
+    noise_mm: float = 0.0
 
     @property
     def reason(self) -> str:
@@ -47,22 +49,26 @@ class Verdict:
         if self.diverged:
             return f"diverged in {self.diverged} of {self.seeds} seeds"
         interval = f"{100 * LEVEL:.0f} % interval {self.low:+.1f} to {self.high:+.1f}"
-        return f"difference {self.mm:+.1f} mm, {interval}, {self.seeds} seeds"
+        within = abs(self.mm) < self.noise_mm
+        noise = f", within the noise of rounding ({self.noise_mm:.1f} mm)" if within else ""
+        return f"difference {self.mm:+.1f} mm, {interval}, {self.seeds} seeds{noise}"
 
     def __str__(self) -> str:
         """Return the reason, with the word before it if nothing is decided."""
         return f"undecided: {self.reason}" if self.word == "undecided" else self.reason
 
 
-def judge(values: Errors, others: Errors) -> Verdict:
+def judge(values: Errors, others: Errors, *, noise_mm: float = 0.0) -> Verdict:
     """Compare two cells by the mean of their paired differences over seeds.
 
     The interval is Student's t for the mean of the differences, for seeds in general, so one seed
-    decides nothing. Neither does a pair in which a trial diverged: it has no difference.
+    decides nothing. Neither does a pair in which a trial diverged, which has no difference, nor a
+    mean difference that repeats of the same trials reach by rounding alone.
 
     Args:
         values: Errors of a cell.
         others: Errors of the one that it is compared with.
+        noise_mm: Difference that rounding alone makes, see `handssl.stats.spread.undecided_below`.
 
     Example:
         >>> str(judge({1: 60.0, 2: 61.0, 3: 60.5}, {1: 64.0, 2: 65.5, 3: 64.0}))
@@ -77,10 +83,14 @@ def judge(values: Errors, others: Errors) -> Verdict:
         return Verdict("undecided", mm, seeds=len(shared), diverged=lost)
     found = mean_effect("difference", [values[seed] - others[seed] for seed in shared])
     word: Word = "better" if found.high < 0 else "not better" if found.low > 0 else "undecided"
-    return Verdict(word, found.mm, found.low, found.high, len(shared))
+    if abs(found.mm) < noise_mm:
+        word = "undecided"
+    return Verdict(word, found.mm, found.low, found.high, len(shared), noise_mm=noise_mm)
 
 
-def judge_best(cells: Mapping[str, Errors], others: Errors) -> tuple[str, Verdict]:
+def judge_best(
+    cells: Mapping[str, Errors], others: Errors, *, noise_mm: Mapping[str, float] | None = None
+) -> tuple[str, Verdict]:
     """Return the cell that decides whether any cell is better than a reference, and its verdict.
 
     It is the first that is better, else the first of all. The interval is not corrected for the
@@ -89,13 +99,17 @@ def judge_best(cells: Mapping[str, Errors], others: Errors) -> tuple[str, Verdic
     Args:
         cells: Errors of at least one cell by name, the best cell first.
         others: Errors of the reference.
+        noise_mm: Difference that rounding alone makes by cell, where it is known.
 
     Example:
         >>> cells = {"a": {1: 60.0, 2: 50.0}, "b": {1: 57.0, 2: 56.9}}
         >>> judge_best(cells, {1: 58.0, 2: 58.0})[0]
         'b'
     """
-    found = {name: judge(values, others) for name, values in cells.items()}
+    noise = noise_mm or {}
+    found = {
+        name: judge(values, others, noise_mm=noise.get(name, 0.0)) for name, values in cells.items()
+    }
     better = [name for name, verdict in found.items() if verdict.word == "better"]
     name = next(iter([*better, *found]))
     return name, found[name]

@@ -43,7 +43,7 @@ def place(tmp_path, monkeypatch):
                     block=trial.block,
                     outcome="completed",
                     epochs=trial.epochs,
-                    metrics={"median_mm": mm, "ridge/pa_21/median_mm": 30.0},
+                    metrics={"median_mm": mm, "aligned_median_mm": 30.0},
                     config=trial.config.model_dump(mode="json"),
                 )
             )
@@ -67,8 +67,8 @@ def test_it_prints_the_spread_of_each_objective_with_its_interval(place, capsys)
     assert [(one["metric"], one["objective"]) for one in found] == [
         ("median_mm", "contrastive"),
         ("median_mm", "relative"),
-        ("ridge/pa_21/median_mm", "contrastive"),
-        ("ridge/pa_21/median_mm", "relative"),
+        ("aligned_median_mm", "contrastive"),
+        ("aligned_median_mm", "relative"),
     ]
     # 61, 62, 63: standard deviation 1; chi-square with 2 degrees: 7.378 and 0.0506.
     assert first["repeats"]["sd"] == pytest.approx(1.0)

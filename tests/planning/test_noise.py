@@ -29,7 +29,7 @@ STUDY = Study.parse(
         ],
     }
 )
-PA = "ridge/pa_21/median_mm"
+PA = "aligned_median_mm"
 
 
 def records(study, values):

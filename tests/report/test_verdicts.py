@@ -119,3 +119,15 @@ def test_rows_of_an_earlier_version_are_named_as_not_measured(rows):
     lacking = set(unmeasured([*earlier, *cell("rotate", 62.3)]))
     assert lacking == {*REFERENCES} - {"mean pose", "random encoder", "supervised"}
     assert unmeasured(cell("rotate", 62.3)) == ()  # a study without references
+
+
+def test_what_rounding_alone_reaches_is_undecided():
+    rows = [
+        *cell("rotate", 60.0, 60.2, 60.1),
+        *(replace(reference(HOG, 61.0), block=b) for b in (1, 2, 3)),
+    ]
+    assert comparisons(rows)[0].verdict.word == "better"
+    noisy = [replace(row, noise_mm=2.0) if row.kind == "trial" else row for row in rows]
+    # 1.96 x 2 mm / sqrt(3) = 2.3 mm.
+    assert "undecided" in str(comparisons(noisy)[0])
+    assert "within the noise of rounding (2.3 mm)" in str(comparisons(noisy)[0])

@@ -64,3 +64,12 @@ def test_without_a_better_cell_the_first_decides():
     cells = {"best": by_seed(62.0, 62.1, 61.9), "next": by_seed(65.0, 80.0, 63.0)}
     name, verdict = judge_best(cells, by_seed(60.0, 60.0, 60.0))
     assert (name, verdict.word) == ("best", "not better")
+
+
+def test_a_difference_that_rounding_alone_makes_is_undecided_whatever_the_seeds_say():
+    values, others = {1: 60.0, 2: 60.1, 3: 60.0}, {1: 61.0, 2: 61.1, 3: 61.05}
+    assert judge(values, others).word == "better"
+    verdict = judge(values, others, noise_mm=1.5)
+    assert verdict.word == "undecided"
+    assert "within the noise of rounding (1.5 mm)" in str(verdict)
+    assert judge(values, others, noise_mm=0.9).word == "better"
