@@ -9,6 +9,7 @@ from typing import Any
 
 from handssl.evaluation.metric_names import ALIGNED_METRIC, PRIMARY_METRIC
 from handssl.ledger.record import TrialRecord
+from handssl.objectives import OBJECTIVES
 from handssl.stats.spread import Spread, spread_within
 from handssl.study.noise import noise_name
 
@@ -50,7 +51,7 @@ def noise_floors(records: Iterable[TrialRecord], study: str) -> tuple[NoiseFloor
     return tuple(
         floor
         for metric in (PRIMARY_METRIC, ALIGNED_METRIC)
-        for objective in dict.fromkeys(record.objective for record in repeats)
+        for objective in OBJECTIVES
         if (floor := _floor(repeats, others, objective, metric))
     )
 
