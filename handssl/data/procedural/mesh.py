@@ -73,8 +73,8 @@ class HandMesh:
     tip_vertices: Ints
     arm_m: Floats
     volar: Floats
-    crease: Floats
-    nail: Floats
+    crease: NDArray[np.float32]
+    nail: NDArray[np.float32]
 
 
 @lru_cache(maxsize=1)
@@ -101,9 +101,9 @@ def load_mesh() -> HandMesh:
         local=np.stack([_to_parent(rest, joint) for joint in range(26)]),
         tip_vertices=np.array([_tip_vertex(hand, rest, weights, tip) for tip in TIPS]),
         arm_m=arm_m,
-        volar=_smooth_step(-vertex_normals(vertices, faces)[:, 0], -0.35, 0.35),
-        crease=_creases(vertices, faces, rest, share),
-        nail=_nails(faces, to_joint, share),
+        volar=_volar(vertices, faces, rest, share),
+        crease=_creases(vertices, faces, rest, share).astype(np.float32),
+        nail=_nails(faces, to_joint, share).astype(np.float32),
     )
 
 
@@ -120,6 +120,13 @@ def vertex_normals(vertices: Floats, faces: Ints) -> Floats:
 def _smooth_step(values: Floats, low: float, high: float) -> Floats:
     part = ((values - low) / (high - low)).clip(0.0, 1.0)
     return np.asarray(part * part * (3.0 - 2.0 * part))
+
+
+def _volar(vertices: Floats, faces: Ints, rest: Floats, share: Floats) -> Floats:
+    """Return 1 where the skin faces the palm's side of its bones, 0 on their back."""
+    back = share @ rest[:, :3, 1]
+    facing = np.einsum("vk,vk->v", vertex_normals(vertices, faces), back)
+    return _smooth_step(-facing, -0.35, 0.35)
 
 
 def _creases(vertices: Floats, faces: Ints, rest: Floats, share: Floats) -> Floats:

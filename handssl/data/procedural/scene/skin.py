@@ -49,7 +49,7 @@ def skin(subject: Subject, faces: Ints, rest: Image, volar: Image) -> tuple[Imag
         Linear RGB (N, 3) and gloss (N,), float32.
     """
     melanin, blood, fold = _fields(subject, rest)
-    crease = load_mesh().crease.astype(np.float32)[faces]
+    crease = load_mesh().crease[faces]
     distance = np.abs(np.einsum("nk,nk->n", crease[:, :3], rest) - crease[:, 3])
     fold = fold + _bump(distance + 0.0004 * fold, 0.0011) + _bump(distance, 0.004) * 0.3
     blood = blood + 0.22 * _bump(distance, 0.007) + 0.18 * volar
@@ -107,7 +107,7 @@ def _palm_lines(rest: Image) -> Image:
 
 def _paint_nails(albedo: Image, gloss: Image, colour: Image, faces: Ints, rest: Image) -> None:
     """Paint the nails on the backs of the fingertips, in place."""
-    frames = load_mesh().nail.astype(np.float32)
+    frames = load_mesh().nail
     at = np.flatnonzero(frames[faces, 2, 2] != 0)
     frame = frames[faces[at]]
     x, y, z = np.einsum("nij,nj->in", frame[..., :3], rest[at]) + frame[..., 3].T
