@@ -26,7 +26,7 @@ from handssl.errors import InputError
 from handssl.randomness import numpy_generator
 
 # Increment it when the same spec starts to produce other images or labels.
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 

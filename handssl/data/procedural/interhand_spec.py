@@ -11,7 +11,7 @@ from handssl.config import Config
 from handssl.data.readers.interhand.layout import Released
 
 # Increment it when the same spec starts to produce other images or labels.
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 Few = Annotated[int, Field(ge=0, le=100)]
 Side = Annotated[int, Field(ge=48, le=1024)]
 
