@@ -7,7 +7,7 @@ from io import StringIO
 
 import click
 
-from handssl.cli.commands import bench_sweeps, jobs_head
+from handssl.cli.commands import bench_resampling, bench_sweeps, jobs_head
 from handssl.cli.commands.bench import bench
 from handssl.cli.commands.data import data
 from handssl.cli.commands.demo import demo
@@ -83,7 +83,7 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "handssl", "_HANDSSL_COMPLETE").source())
 
 
-_ADDED = (bench_sweeps, bench_sweeps, bench_sweeps, jobs_head)  # to `bench` and to `jobs`
+_ADDED = (bench_resampling, bench_sweeps, jobs_head)  # to `bench` and to `jobs`
 for verb in (demo, data, pretrain, study, report, probe, submit, jobs, serve, token, bench, doctor):
     cli.add_command(verb)
 
