@@ -19,7 +19,8 @@ def test_the_table_says_which_targets_two_views_leave_unknown(tmp_path, capfd):
     path = tmp_path / "sheet.png"
     words = ["data", "show", "--transformations", "--composition", "rotate+translate"]
     assert invoke([*words, "--out", str(path)]) == 0
-    printed, *table = capfd.readouterr().out.splitlines()
+    printed, outside, *table = capfd.readouterr().out.splitlines()
+    assert outside.startswith("Hands with a joint outside of their view: translate ")
     assert printed == str(path)
     rows = {line[:34].strip(): line[34:].split() for line in table}
     assert rows["rotate, angle"] == ["0.00", "0.00", "0.00"]

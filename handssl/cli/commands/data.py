@@ -233,14 +233,14 @@ def write_imitation(layout: str, root: Path, changes: tuple[str, ...], quiet: bo
 def _show_transformations(
     store: Path | None, split: str, seed: int, out: Path | None, storage: Path | None
 ) -> list[str]:
-    """Draw the sheet; return the lines to print, last the path."""
+    """Draw the sheet; return the lines to print, first the path."""
     from handssl.cli.views.transformations import draw_transformations, outside_words
 
     opened = None if store is None else _open(store, storage)
     named = "" if opened is None else f"{opened.folder.name}-"
     path = out or Path(f"{named}transformations.png")
     draw_transformations(opened, split, seed, path)
-    return [*filter(None, [outside_words(opened, split, seed)]), str(path)]
+    return [str(path), *filter(None, [outside_words(opened, split, seed)])]
 
 
 def _open(store: Path, storage: Path | None) -> Any:
