@@ -112,14 +112,26 @@ def as_recorded(
 ) -> tuple[PlannedTrial, ...]:
     """Return planned trials with the ids of their records, for results of other numerics.
 
+    References are those that were recorded: another version may have had fewer, or one per block.
+
     Args:
         trials: Trials of a stage, with the ids of this version.
         records: Records of the study; one belongs to the trial of its stage, cell and block.
     """
+    planned = tuple(trials)
     known = {(one.stage, one.cell, one.block): one.trial_id for one in records}
-    return tuple(
-        replace(one, trial_id=known.get((one.stage, one.cell, one.block), one.trial_id))
-        for one in trials
+    of_reference = {(one.stage, one.cell): one for one in planned if one.kind != "trial"}
+    return (
+        *(
+            replace(one, trial_id=known.get((one.stage, one.cell, one.block), one.trial_id))
+            for one in planned
+            if one.kind == "trial"
+        ),
+        *(
+            replace(of_reference[stage, cell], block=block, trial_id=name)
+            for (stage, cell, block), name in known.items()
+            if (stage, cell) in of_reference
+        ),
     )
 
 

@@ -28,7 +28,10 @@ class Hands:
     def __init__(self, xyz):
         centre = (SIDE_PX - 1) / 2
         self.xyz = np.asarray(xyz, dtype=np.float64)
-        self.box_px, self.manifest = SIDE_PX, SimpleNamespace(crop_px=SIDE_PX, context=1.0)
+        self.box_px, self.manifest = (
+            SIDE_PX,
+            SimpleNamespace(crop_px=SIDE_PX, context=1.0, boxes="extent"),
+        )
         self.camera = np.array([[250.0, 0.0, centre], [0.0, 250.0, centre], [0.0, 0.0, 1.0]])
         self.valid = np.ones(self.xyz.shape[:2], dtype=bool)
 
