@@ -16,6 +16,7 @@ from handssl.objectives.config import EquivariantConfig, Inversion
 from handssl.objectives.contrastive import nt_xent
 from handssl.objectives.interface import Encoded, Losses, PoseTarget
 from handssl.transforms import Draw, composition_name
+from handssl.transforms.device_constants import as_floating
 
 # Transformations that leave something to invert in the plane of the projected points; scale alone
 # is removed by the normalisation.
@@ -59,7 +60,7 @@ def undo(z: torch.Tensor, view: Encoded, inversion: Inversion = "exact") -> torc
     if inversion == "published":
         points = _published(F.normalize(z, dim=1).reshape(len(z), -1, 2), view)
     else:
-        matrix = view.matrix.to(z.dtype)
+        z, matrix = as_floating(z, view.matrix)
         points = z.reshape(len(z), -1, 2) @ matrix[:, :, :2].mT + matrix[:, None, :, 2]
     return F.normalize(points.flatten(1), dim=1)
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the customary name
 
 from handssl.transforms.config import AugmentConfig, Border
+from handssl.transforms.device_constants import as_floating
 from handssl.transforms.sampling import Theta
 
 _PADDING = {"reflect": "reflection", "disc": "reflection", "black": "zeros"}
@@ -28,6 +29,7 @@ def view_matrix(theta: Theta, like: torch.Tensor) -> torch.Tensor:
     Returns:
         (B, 2, 3): p = matrix @ (q, 1).
     """
+    theta = {name: as_floating(drawn)[0] for name, drawn in theta.items()}
     angle = theta["rotate"][:, 1] if "rotate" in theta else like.new_zeros(len(like))
     offset = theta["translate"][:, 1:] if "translate" in theta else like.new_zeros(len(like), 2)
     cos, sin = torch.cos(angle), torch.sin(angle)
@@ -77,6 +79,7 @@ def move_points(points: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
     Returns:
         (B, J, 2), box sides from the view's centre.
     """
+    points, matrix = as_floating(points, matrix)
     moved = (points - matrix[:, None, :, 2]) @ matrix[:, :, :2]
     # The inverse of R(-angle) / f is its transpose over its determinant.
     (a, b), (c, d) = (row.unbind(-1) for row in matrix[:, :, :2].unbind(1))
@@ -119,10 +122,11 @@ def move_camera(
         (B, 3, 3), K' = A K with A the map from crop pixels to view pixels. For a rotated view K'
         is not upper triangular: points keep the axes of the source camera.
     """
+    camera, matrix = as_floating(camera, matrix)
     to_boxes = _pixels_to_boxes(crop_px, context / crop_px, camera)
     to_view = torch.linalg.inv(_pixels_to_boxes(view_px, 1.0 / view_px, camera))
     last = camera.new_tensor([0.0, 0.0, 1.0]).expand(len(matrix), 1, 3)
-    back = torch.cat((matrix.to(camera.dtype), last), dim=1)
+    back = torch.cat((matrix, last), dim=1)
     seen: torch.Tensor = to_view @ torch.linalg.inv(back) @ to_boxes @ camera
     return seen
 
@@ -140,6 +144,7 @@ def outside_share(matrix: torch.Tensor, *, context: float) -> torch.Tensor:
 
     Sampled on 32 x 32 points, accurate to about one percent of the area.
     """
+    (matrix,) = as_floating(matrix)
     axis = (torch.arange(32, dtype=matrix.dtype, device=matrix.device) + 0.5) / 32 - 0.5
     points = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).reshape(-1, 2)
     source = points @ matrix[:, :, :2].transpose(1, 2) + matrix[:, None, :, 2]

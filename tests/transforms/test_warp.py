@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from handssl.transforms import AugmentConfig, draw_theta, move_points, reach_boxes, view_matrix
-from handssl.transforms.warp import outside_share, warp
+from handssl.transforms.warp import move_camera, outside_share, warp
 from tests.reference import augment as naive
 
 CASES = [((0.0, 0.0), 0.0), ((0.1, -0.05), 0.0), ((0.0, 0.0), 0.6), ((-0.12, 0.15), -0.7)]
@@ -76,3 +76,17 @@ def test_no_view_leaves_a_crop_of_the_stated_reach(composition):
 def test_the_outside_share_counts_what_a_too_small_crop_misses():
     matrix = view_matrix({"translate": torch.tensor([[1.0, 0.25, 0.0]])}, torch.zeros(1))
     assert float(outside_share(matrix, context=1.0)) == pytest.approx(0.25, abs=0.02)
+
+
+def test_whole_numbers_are_parameters_points_and_cameras_too():
+    ones = torch.tensor([[1, 1]], dtype=torch.uint8)
+    theta = {"rotate": ones, "scale": ones, "translate": torch.tensor([[1, 0, 1]])}
+    matrix = view_matrix(theta, torch.zeros(1))
+    floats = {name: drawn.float() for name, drawn in theta.items()}
+    assert torch.equal(matrix, view_matrix(floats, torch.zeros(1)))
+    points, camera = torch.tensor([[[1, 2]]]), torch.eye(3, dtype=torch.int64)[None]
+    assert torch.equal(move_points(points, matrix), move_points(points.float(), matrix))
+    still = torch.tensor([[[1, 0, 0], [0, 1, 0]]])
+    given = {"view_px": 8, "crop_px": 8, "context": 1.0}
+    assert torch.allclose(move_camera(camera, still, **given), torch.eye(3)[None], atol=1e-6)
+    assert float(outside_share(still, context=1.0)) == 0.0
