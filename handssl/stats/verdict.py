@@ -29,6 +29,8 @@ class Verdict:
         seeds: Number of seeds that have both.
         diverged: Number of those in which one of the two diverged.
         noise_mm: Difference that repeats of both reach by rounding alone, in mm; 0 if unknown.
+        cells: Number of cells among which the first was chosen; the interval holds for all of them
+            together.
     """
 
     word: Word
@@ -38,6 +40,7 @@ class Verdict:
     seeds: int = 1
     diverged: int = 0
     noise_mm: float = 0.0
+    cells: int = 1
 
     @property
     def reason(self) -> str:
@@ -48,7 +51,8 @@ class Verdict:
             return "one seed"
         if self.diverged:
             return f"diverged in {self.diverged} of {self.seeds} seeds"
-        interval = f"{100 * LEVEL:.0f} % interval {self.low:+.1f} to {self.high:+.1f}"
+        together = f" for {self.cells} cells together" if self.cells > 1 else ""
+        interval = f"{100 * LEVEL:.0f} % interval{together} {self.low:+.1f} to {self.high:+.1f}"
         within = abs(self.mm) < self.noise_mm
         noise = f", within the noise of rounding ({self.noise_mm:.1f} mm)" if within else ""
         return f"difference {self.mm:+.1f} mm, {interval}, {self.seeds} seeds{noise}"
@@ -58,7 +62,7 @@ class Verdict:
         return f"undecided: {self.reason}" if self.word == "undecided" else self.reason
 
 
-def judge(values: Errors, others: Errors, *, noise_mm: float = 0.0) -> Verdict:
+def judge(values: Errors, others: Errors, *, noise_mm: float = 0.0, cells: int = 1) -> Verdict:
     """Compare two cells by the mean of their paired differences over seeds.
 
     The interval is Student's t for the mean of the differences, for seeds in general, so one seed
@@ -69,6 +73,8 @@ def judge(values: Errors, others: Errors, *, noise_mm: float = 0.0) -> Verdict:
         values: Errors of a cell.
         others: Errors of the one that it is compared with.
         noise_mm: Difference that rounding alone makes, see `handssl.stats.spread.undecided_below`.
+        cells: Number of cells among which this one was chosen; intervals of all of them hold
+            together at the level of 95 % (Bonferroni).
 
     Example:
         >>> str(judge({1: 60.0, 2: 61.0, 3: 60.5}, {1: 64.0, 2: 65.5, 3: 64.0}))
@@ -81,11 +87,14 @@ def judge(values: Errors, others: Errors, *, noise_mm: float = 0.0) -> Verdict:
     if not shared or lost:
         mm = _mean(values, shared) - _mean(others, shared)
         return Verdict("undecided", mm, seeds=len(shared), diverged=lost)
-    found = mean_effect("difference", [values[seed] - others[seed] for seed in shared])
+    differences = [values[seed] - others[seed] for seed in shared]
+    found = mean_effect("difference", differences, 1.0 - (1.0 - LEVEL) / cells)
     word: Word = "better" if found.high < 0 else "not better" if found.low > 0 else "undecided"
     if abs(found.mm) < noise_mm:
         word = "undecided"
-    return Verdict(word, found.mm, found.low, found.high, len(shared), noise_mm=noise_mm)
+    return Verdict(
+        word, found.mm, found.low, found.high, len(shared), noise_mm=noise_mm, cells=cells
+    )
 
 
 def judge_best(
@@ -93,8 +102,8 @@ def judge_best(
 ) -> tuple[str, Verdict]:
     """Return the cell that decides whether any cell is better than a reference, and its verdict.
 
-    It is the first that is better, else the first of all. The interval is not corrected for the
-    choice among cells.
+    It is the first that is better, else the first of all. The intervals hold for all cells
+    together, since the one that decides is chosen among them.
 
     Args:
         cells: Errors of at least one cell by name, the best cell first.
@@ -102,13 +111,14 @@ def judge_best(
         noise_mm: Difference that rounding alone makes by cell, where it is known.
 
     Example:
-        >>> cells = {"a": {1: 60.0, 2: 50.0}, "b": {1: 57.0, 2: 56.9}}
+        >>> cells = {"a": {1: 60.0, 2: 50.0}, "b": {1: 57.0, 2: 57.01}}
         >>> judge_best(cells, {1: 58.0, 2: 58.0})[0]
         'b'
     """
     noise = noise_mm or {}
     found = {
-        name: judge(values, others, noise_mm=noise.get(name, 0.0)) for name, values in cells.items()
+        name: judge(values, others, noise_mm=noise.get(name, 0.0), cells=len(cells))
+        for name, values in cells.items()
     }
     better = [name for name, verdict in found.items() if verdict.word == "better"]
     name = next(iter([*better, *found]))

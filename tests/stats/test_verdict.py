@@ -66,6 +66,16 @@ def test_without_a_better_cell_the_first_decides():
     assert (name, verdict.word) == ("best", "not better")
 
 
+def test_among_many_equal_cells_one_is_rarely_said_to_be_better():
+    random, wrong = np.random.default_rng(0), 0
+    for _ in range(400):
+        others = by_seed(*random.normal(60.0, 1.0, 3))
+        cells = {str(i): by_seed(*random.normal(60.0, 1.0, 3)) for i in range(10)}
+        wrong += judge_best(cells, others)[1].word == "better"
+    # At most 2.5 % of 400 below 0 by chance, and three standard errors.
+    assert wrong / 400 <= 0.025 + 3 * (0.025 * 0.975 / 400) ** 0.5
+
+
 def test_a_difference_that_rounding_alone_makes_is_undecided_whatever_the_seeds_say():
     values, others = {1: 60.0, 2: 60.1, 3: 60.0}, {1: 61.0, 2: 61.1, 3: 61.05}
     assert judge(values, others).word == "better"
