@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from handssl.runtime.yaml_text import load_yaml
@@ -32,6 +34,16 @@ def test_a_key_that_is_merged_may_be_replaced_and_equal_keys_stand_in_different_
     assert load_yaml(text, is_shallow=is_shallow) == found
 
 
+@pytest.fixture
+def no_collection():
+    """No garbage of other tests is collected at the limit of the recursion, where it can't be."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collection")
 def test_a_nesting_without_end_ends_nothing():
     with pytest.raises(ValueError, match="nested too deep"):
         load_yaml("[" * 100_000)
