@@ -2,8 +2,7 @@
 
 An epoch is one pass over the pretraining images in an order drawn from (seed, epoch). Each step
 makes the views of a batch, encodes them in one pass, computes the objective's loss and updates the
-weights. With several ranks each makes the views of its own rows of the global batch, and the
-results equal those of one rank. The loop is independent of Ray and MLflow and writes no files.
+weights. Ranks make views of their own rows of the global batch; results equal those of one rank.
 """
 
 from __future__ import annotations
@@ -110,10 +109,8 @@ class Pretraining:
             must_stop: Called between steps on every rank; one that returns true stops all ranks.
 
         Returns:
-            Means over the epoch: train/loss, train/loss/<term>, train/gradient_norm, and
-            train/sigma/<term>, train/slack, train/lr, train/views_per_step, train/encoder_views (of
-            all epochs so far), train/views_per_s, train/data_s (for reading crops and making
-            views); train/trust/<statistic> of the last step, if the optimizer has trust ratios.
+            The metrics `train/...` of `handssl.evaluation.metric_names`: losses, gradient norm and
+            slack are means over the epoch, train/encoder_views counts all epochs so far.
 
         Raises:
             DivergedError: A loss or gradient is not finite; the message names the first such step.
@@ -158,7 +155,7 @@ class Pretraining:
         return int(self.schedule.last_epoch)
 
     def state(self) -> dict[str, Any]:
-        """Return the state that the next epoch depends on besides configuration and data."""
+        """Return what the next epoch depends on besides configuration and data."""
         return {
             "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
