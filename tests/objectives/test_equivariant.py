@@ -1,12 +1,16 @@
 """Undoing geometry on projected points."""
 
+import numpy as np
 import pytest
 import torch
 
+from handssl.data.procedural import ProceduralSpec
+from handssl.data.procedural.dataset import make_hand
 from handssl.errors import InputError
 from handssl.models import HeadConfig
 from handssl.objectives import Encoded, build_objective, nt_xent, undo
 from handssl.objectives.equivariant import RADIUS_BOXES, fix_radius
+from handssl.pose import crop_box
 from handssl.transforms import AugmentConfig, draw_theta, move_points, view_matrix
 from tests.reference import objectives as naive
 
@@ -64,6 +68,18 @@ def test_the_published_order_is_exact_for_a_pure_rotation_about_the_mean_alone()
     ]
     assert torch.allclose(published[0], source, atol=1e-12)
     assert (published[1] * source).sum(1).max() < 0.999
+
+
+def test_the_radius_is_about_that_of_the_joints_of_hands_in_their_published_boxes():
+    squares = []
+    for index in range(40):
+        hand = make_hand(ProceduralSpec(pretrain=40), "pretrain", index)
+        uv = hand.xyz @ hand.camera.T
+        centre, side_px = crop_box(uv[:, :2] / uv[:, 2:])
+        squares.append((((uv[:, :2] / uv[:, 2:] - centre) / side_px) ** 2).sum(1))
+    radius = float(np.sqrt(np.mean(squares)))
+    assert radius == pytest.approx(0.19, abs=0.01)
+    assert radius == pytest.approx(RADIUS_BOXES, rel=0.1)
 
 
 def test_points_have_the_radius_of_joints_whatever_the_scale_of_the_projection():
