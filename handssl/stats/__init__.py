@@ -1,1 +1,1 @@
-"""Statistics: designs, contrasts, effect estimators and power; numpy and scipy alone."""
+"""Statistics: designs, contrasts, effect estimators and power; numpy, scipy and statsmodels alone."""
