@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from decimal import Decimal
 from itertools import permutations
 
 import pytest
@@ -233,6 +234,35 @@ def test_without_rules_nobody_is_stopped():
         state.reported("1-00", epoch, 90.0 + epoch)
     assert state.status("1-00") == "done"
     assert state.target("1-01") == 3
+
+
+FACTORS = ("1.1", "1.2", "1.5", "2", "2.2", "2.5", "2.7", "3", "4", "4.4", "8.8", "9.3")
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_as_many_are_kept_as_fit_when_each_takes_the_factor_as_written(factor):
+    rules = Rules(epochs=9, grace_epochs=1, reduction_factor=float(factor))
+    for count in range(1, 400):
+        places = 0
+        while (places + 1) * Decimal(factor) <= count:
+            places += 1
+        assert rules.kept(count) == max(1, places)
+
+
+@pytest.mark.parametrize("factor", ["1.1", "2.3", "3", "4.1"])
+def test_a_rung_is_the_epoch_nearest_to_the_product_as_written_ties_to_even(factor):
+    for grace in range(1, 60):
+        rules = Rules(epochs=100, grace_epochs=grace, reduction_factor=float(factor))
+        exact = [grace * Decimal(factor) ** power for power in range(60)]
+        expected = dict.fromkeys(int(one.to_integral_value()) for one in exact)
+        assert rules.rungs == tuple(epoch for epoch in expected if epoch < 100)
+
+
+def test_whole_factors_keep_what_they_always_kept():
+    for factor in (2.0, 3.0, 4.0):
+        rules = Rules(epochs=9, grace_epochs=1, reduction_factor=factor)
+        counts = range(1, 1000)
+        assert [rules.kept(n) for n in counts] == [max(1, int(n / factor)) for n in counts]
 
 
 def test_rungs_and_places_are_what_the_factor_says():

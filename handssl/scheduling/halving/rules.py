@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
 from typing import Literal
 
 from handssl.randomness import permutation
@@ -60,12 +62,12 @@ class Rules:
             (11, 33, 99)
         """
         found: list[int] = []
-        epoch = float(self.grace_epochs)
+        epoch = Fraction(self.grace_epochs)
         while round(epoch) < self.epochs:
             # A factor near one could give the same epoch twice.
             if not found or round(epoch) > found[-1]:
                 found.append(round(epoch))
-            epoch *= self.reduction_factor
+            epoch *= _decimal(self.reduction_factor)
         return tuple(found)
 
     def kept(self, count: int) -> int:
@@ -74,8 +76,16 @@ class Rules:
         Example:
             >>> [Rules(9, 1, 3.0).kept(count) for count in (1, 3, 5, 9)]
             [1, 1, 1, 3]
+            >>> Rules(9, 1, 1.1).kept(33)
+            30
         """
-        return max(1, int(count / self.reduction_factor))
+        return max(1, count // _decimal(self.reduction_factor))
+
+
+@lru_cache(maxsize=64)
+def _decimal(factor: float) -> Fraction:
+    """Return a factor exactly as written: 33 / 1.1 is 30, in floating point just below 30."""
+    return Fraction(str(factor))
 
 
 def cohorts_of(arms: Iterable[Arm], rules: Rules) -> list[tuple[str, ...]]:
