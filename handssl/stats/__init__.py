@@ -1,1 +1,1 @@
-"""Statistics: designs, contrasts, effect estimators and power; numpy, scipy and statsmodels alone."""
+"""Statistics: designs, contrasts, estimators and power; numpy, scipy and statsmodels alone."""
