@@ -39,7 +39,7 @@ def judged(study: Study, stage: str, trials: Sequence[PlannedTrial], ledger: Led
 def compared_means(
     study: Study, stage: str, trials: Sequence[PlannedTrial], records: Records
 ) -> dict[str, float]:
-    """Return the means that a stage compares: of its own cells, adjusted for missing blocks.
+    """Return the means that a stage compares: of its own connected cells, adjusted for blocks.
 
     A hyperparameter search selects per objective, so means are adjusted per objective.
 

@@ -9,6 +9,8 @@ from typing import Any, Literal
 Kind = Literal["mean_pose", "mean_pose_true_angle", "rgb_ridge", "hog_ridge", "random_encoder"]
 SUPERVISED = "supervised"
 """Label of the reference that is trained, an ordinary trial."""
+REFERENCE_OBJECTIVES = ("reference", "supervised")
+"""Objectives of what is compared with; every other objective is self-supervised."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from handssl.ledger.record import TrialRecord
+from handssl.ledger.references import REFERENCE_OBJECTIVES
 from handssl.pose.protocol_ids import protocol_words, protocols_of
-from handssl.report.rows import REFERENCE_OBJECTIVES
 from handssl.runtime.installation import git_state
 from handssl.runtime.provenance import library_versions
 from handssl.tracking.conventions import flatten

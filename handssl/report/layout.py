@@ -21,6 +21,10 @@ MACHINE = (
     "processor change rounding, and training amplifies it. Only the same machine with as many "
     "threads repeats them to the bit."
 )
+NOT_CONNECTED = (
+    "Cells that no chain of common blocks connects with the ranked ones are not ranked either: "
+    "what separates them may be the blocks."
+)
 _NUMBERS = ("median", "PA", "MPJE", "test median", "test PA", "test MPJE")
 NUMERIC = ("#", "epoch", *_NUMBERS)
 WIDE_ONLY = ("MPJE", "test MPJE")
@@ -184,6 +188,8 @@ def _note(ranking: Ranking) -> str:
         parts.append("Cells completed in too few blocks for that, or in none, are not ranked.")
     elif ranking.early:
         parts.append("Cells that ended early were measured at another epoch and are not ranked.")
+    if ranking.apart:
+        parts.append(NOT_CONNECTED)
     if any(row.outcome == "stopped" and row.epoch == row.epochs for row in _rows(ranking)):
         parts.append("Another stage or study may have completed trials that were stopped here.")
     if count > 1 and (adjusted or ranking.early) and count <= _LISTED_BLOCKS:

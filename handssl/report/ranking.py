@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from handssl.report.rows import MEASURES, Measure, Row
+from handssl.stats.cell_means import adjusted_means, connected_sets
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,14 @@ class Ranking:
         finished: Ranked cells by mean of the primary metric, including references.
         early: Cells that finished in too few blocks or none; the longest trained first.
         blocks: Blocks of the section, ascending.
+        apart: Labels of the cells of `early` that are completed in enough blocks, but that no
+            chain of common blocks connects with the ranked ones.
     """
 
     finished: tuple[CellRow, ...]
     early: tuple[CellRow, ...]
     blocks: tuple[int, ...]
+    apart: tuple[str, ...] = ()
 
     @property
     def trials(self) -> tuple[CellRow, ...]:
@@ -119,6 +123,7 @@ def rank(rows: Iterable[Row]) -> Ranking:
         tuple(sorted(finished, key=lambda cell: (cell.means["median_mm"], cell.first.label))),
         tuple(sorted(early, key=_farthest_first)),
         cells[0].blocks if cells else (),
+        _apart(cells),
     )
 
 
@@ -146,21 +151,21 @@ def _with_means(cells: Sequence[CellRow]) -> list[CellRow]:
 
 
 def _adjusted(cells: Mapping[int, CellRow], measure: Measure) -> dict[int, float]:
-    # Imported here, because stages import torch, which a page does not need.
-    from handssl.stats.cell_means import adjusted_means
-
     # In order of label, like the stages: the same sums, to the last digit.
     names = {f"{cell.first.label} {n:06d}": n for n, cell in cells.items()}
-    values = {
-        name: {
-            row.block: value
-            for row in cells[n].done
-            if (value := getattr(row, measure)) is not None
-        }
-        for name, n in names.items()
-    }
-    found = adjusted_means({name: own for name, own in values.items() if own})
+    found = adjusted_means({name: _values(cells[n], measure) for name, n in names.items()})
     return {names[name]: mm for name, mm in found.items()}
+
+
+def _apart(cells: Sequence[CellRow]) -> tuple[str, ...]:
+    trials = [cell for cell in cells if cell.first.kind == "trial"]
+    values = {f"{n:06d}": _values(cell, "median_mm") for n, cell in enumerate(trials)}
+    return tuple(trials[int(n)].first.label for one in connected_sets(values)[1:] for n in one)
+
+
+def _values(cell: CellRow, measure: Measure) -> dict[int, float]:
+    known = ((row.block, getattr(row, measure)) for row in cell.done)
+    return {block: mm for block, mm in known if mm is not None}
 
 
 def _plain(cell: CellRow) -> dict[Measure, float]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from handssl.ledger.record import EpochMetrics, Outcome, TrialRecord
+from handssl.ledger.references import REFERENCE_OBJECTIVES
 
 Measure = Literal[
     "median_mm", "aligned_mm", "mpje_mm", "test_median_mm", "test_aligned_mm", "test_mpje_mm"
 ]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
-REFERENCE_OBJECTIVES = ("reference", "supervised")
 
 
 @dataclass(frozen=True)

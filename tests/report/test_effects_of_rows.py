@@ -34,6 +34,8 @@ def row(composition, block, *, completed=True, label=None, objective="mixed"):
         2,
         median_mm=curve[-1][1],
         curve=curve,
+        stage="compositions",
+        stage_kind="compositions",
     )
 
 
@@ -96,3 +98,17 @@ def test_an_interval_says_whether_it_is_for_these_seeds_or_for_seeds_in_general(
     found = study_effects(rows, PLANNED)
     assert found.holds_for == "these seeds"
     assert "95 % interval for these seeds" in page(rows, title="x", facts={}, effects=found)
+
+
+def test_cells_trained_with_any_self_supervised_objective_count():
+    rows = [row(c, block, objective="equivariant") for block in (1, 2) for c in subsets(NAMES)]
+    assert study_effects(rows, PLANNED).effects == study_effects(grid(1, 2), PLANNED).effects
+
+
+def test_the_skeleton_of_another_stage_whose_name_ends_alike_does_not_count():
+    rows = []
+    for position, block in enumerate((1, 2)):
+        whole = {tuple(sorted(c)) for c in skeleton(NAMES, 16, position)}
+        rows += [row(c, block, completed=tuple(sorted(c)) in whole) for c in subsets(NAMES)]
+    planned = {"stages.my-compositions.skeleton": "8", **PLANNED}
+    assert study_effects(rows, planned) == study_effects(rows, PLANNED)

@@ -138,7 +138,8 @@ def test_a_block_whose_skeleton_was_not_run_whole_is_a_gap():
     assert (second.block, {why for _, why in second.cells}) == (2, {"not begun"})
     assert effects.effect_gaps(grid(1, 2), PLANNED) == ()
     assert effects.effect_gaps([], PLANNED) == ()
-    assert effects.effect_gaps([row(("blur",), 1), row(("cutout",), 1)], {}) == ()
+    alone = [replace(row((name,), 1), stage_kind="cells") for name in ("blur", "cutout")]
+    assert effects.effect_gaps(alone, {}) == ()
 
 
 def test_effects_of_one_block_say_that_they_have_no_interval():

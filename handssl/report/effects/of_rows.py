@@ -14,7 +14,6 @@ from handssl.stats.contrasts import Composition, Effect, full_effects
 from handssl.stats.difference import BlockSample, difference_effects
 from handssl.stats.skeleton import skeleton
 
-_TRAINED = ("contrastive", "relative", "mixed")
 _USABLE = ("completed", "stopped", "running")
 Grid = dict[Composition, Row]
 
@@ -76,7 +75,7 @@ def _able(rows: Iterable[Row]) -> list[Section]:
 
 
 def _gaps(section: Section, planned: Mapping[str, str]) -> Iterator[BlockGap]:
-    rows = [row for row in section.rows if row.objective in _TRAINED]
+    rows = [row for row in section.rows if row.kind == "trial"]
     labels = _chosen(rows)
     wanted = all_compositions(sorted({name for composition in labels for name in composition}))
     # Cells that are not compositions of a few transformations have no effects in this sense.
@@ -112,7 +111,7 @@ def _skeleton_gap(
 
 
 def _of_stage(rows: Sequence[Row], stage: str, planned: Mapping[str, str]) -> StudyEffects | None:
-    grids = _grids(tuple(row for row in rows if row.objective in _TRAINED))
+    grids = _grids(tuple(row for row in rows if row.kind == "trial"))
     if not grids:
         return None
     if all(row.finished for grid in grids.values() for row in grid.values()):
@@ -184,8 +183,8 @@ def _sample(grid: Grid, size: int, position: int | None) -> BlockSample | None:
 
 
 def _skeleton_size(planned: Mapping[str, str], stage: str) -> int:
-    sizes = [text for name, text in planned.items() if name.endswith(f"{stage}.skeleton")]
-    return int(sizes[0]) if sizes and sizes[0].isdecimal() else 0
+    size = planned.get(f"stages.{stage}.skeleton", "")
+    return int(size) if size.isdecimal() else 0
 
 
 def _position(block: int, planned: Mapping[str, str]) -> int | None:

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from handssl.errors import DataError
+from handssl.ledger.references import REFERENCE_OBJECTIVES
 from handssl.randomness import numpy_generator
 from handssl.stats.skeleton import subsets
 from handssl.transforms import composition_name
 
 Composition = tuple[str, ...]
 _COLUMNS = ("block", "cell", "composition", "objective", "epoch", "median_mm")
-_TRAINED = ("contrastive", "relative", "mixed")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def read_curves(path: Path) -> Curves:
     found: dict[tuple[int, str, Composition], dict[int, float]] = {}
     test: dict[tuple[int, str, Composition], float] = {}
     for number, row in enumerate(_rows(path), start=2):
-        if row["objective"] not in _TRAINED:
+        if row["objective"] in REFERENCE_OBJECTIVES:
             continue
         try:
             key = (int(row["block"]), row["cell"], _composition(row["composition"]))

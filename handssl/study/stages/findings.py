@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from handssl.stats.cell_means import adjusted_means
+from handssl.stats.cell_means import adjusted_means, connected_sets
 from handssl.stats.verdict import Errors, judge, seeds_in_words
 from handssl.study.cell import Cell
 
@@ -40,8 +40,8 @@ class Finding:
 def best_cell(findings: Sequence[Finding]) -> tuple[Cell, str] | None:
     """Return the cell with the smallest mean over blocks, with a sentence of explanation.
 
-    Means are adjusted for blocks in which a cell was stopped, see `adjusted_means`. Ties go to the
-    first label.
+    Means are adjusted for blocks in which a cell was stopped, see `adjusted_means`; the sentence
+    names cells that no chain of common blocks connects with it. Ties go to the first label.
 
     Returns:
         Cell and sentence; None if nothing completed.
@@ -59,10 +59,16 @@ def best_cell(findings: Sequence[Finding]) -> tuple[Cell, str] | None:
     most, completed = max(map(len, values.values())), len(values[label])
     partly = f", of which it was completed in {completed}" if completed < most else ""
     found = f"{means[label]:.1f} mm, least of {len(means)} over {seeds_in_words(most)}{partly}"
-    return cells[label], f"{label}: {found}{_lead(label, means, values)}"
+    return cells[label], f"{label}: {found}{_lead(label, means, values)}{_apart(values)}"
 
 
 def _lead(best: str, means: Mapping[str, float], values: Mapping[str, Errors]) -> str:
     """Compare the best cell with the next one, if there is one."""
     others = sorted(means.keys() - {best}, key=lambda one: (means[one], one))
     return f"; against {others[0]}: {judge(values[best], values[others[0]])}" if others else ""
+
+
+def _apart(values: Mapping[str, Errors]) -> str:
+    """Name the cells that cannot be compared with the best one."""
+    apart = [label for one in connected_sets(values)[1:] for label in one]
+    return f"; not compared, without a common block: {', '.join(apart)}" if apart else ""
