@@ -18,7 +18,7 @@ import yaml
 from handssl.service.dispatch.managed_subprocess import free_port
 from tests.printed import NAME, Shell
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.long]
 
 RUN = {
     "name": "one",

@@ -274,6 +274,7 @@ def test_a_machine_without_a_finished_run_gets_its_weights_from_the_copies(here,
     assert (here.trial / weights).read_bytes() == (finished.trial / weights).read_bytes()
 
 
+@pytest.mark.faults
 def test_killed_in_the_middle_of_a_copy_it_goes_on_from_the_one_before(here, finished) -> None:
     elsewhere = here.folder / "elsewhere"
     words = ["pretrain", str(here.config), "--checkpoints", str(elsewhere), "--quiet"]
@@ -299,6 +300,7 @@ def test_killed_in_the_middle_of_a_copy_it_goes_on_from_the_one_before(here, fin
     assert not any(".tmp-" in name for name in kept)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("options", [["--json"], []], ids=["json", "text"])
 def test_a_reader_that_goes_away_ends_nothing(here, options) -> None:
     words = [str(here.config), *options, "--storage", str(here.storage)]

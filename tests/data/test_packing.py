@@ -109,6 +109,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_a_packing_in_processes_that_is_ended_leaves_none_and_goes_on(tmp_path, ending):
     script, folder = tmp_path / "script.py", tmp_path / "store"

@@ -90,6 +90,7 @@ def killed_at(number: int, storage: Path, planned: Study, monkeypatch: Any) -> b
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("order", ["cohort", "arrival"])
 def test_a_sweep_killed_at_every_event_is_ended_by_the_next_driver(tmp_path, order, monkeypatch):
     planned = small(order)

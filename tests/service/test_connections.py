@@ -80,6 +80,7 @@ def is_closed(client: socket.socket) -> bool:
         return True
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(250)
 def test_half_open_connections_keep_no_client_out_and_stop_no_job(tmp_path):
     with served(tmp_path) as url, contextlib.ExitStack() as stack:

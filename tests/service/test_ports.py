@@ -17,6 +17,7 @@ RAY_CLIENT = 10001
 
 
 @pytest.mark.faults
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_service_and_its_ray_and_mlflow_listen_on_this_machine_alone_and_say_so(tmp_path):
     far, near = set[tuple[str, int]](), dict[int, str]()

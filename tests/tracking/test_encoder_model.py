@@ -65,6 +65,7 @@ def uri(tmp_path):
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
+@pytest.mark.faults
 def test_a_fresh_process_that_unpickles_nothing_gets_our_numbers(store, uri, tmp_path):
     record, encoder = completed(store, 1, 60.0)
     tracker = tracker_module.MlflowTracker(uri, "encoders", store, models="all")

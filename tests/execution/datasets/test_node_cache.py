@@ -206,6 +206,7 @@ def test_a_trial_does_not_train_on_data_that_were_packed_again_meanwhile(tmp_pat
 
 
 @pytest.mark.faults
+@pytest.mark.long
 def test_each_node_of_a_cluster_copies_once_and_the_numbers_stay_the_same(tmp_path, blob_data):
     study = {
         "name": "cached",
