@@ -30,11 +30,11 @@ def study(
             and supervised cells have their own best learning rate.
 
     Returns:
-        Stages hyperparameters, objectives, compositions, cross_dataset and supervised.
+        Stages hyperparameters, objectives, compositions, confirmation, cross_dataset, supervised.
 
     Example:
-        >>> [stage.name for stage in study().all_stages]
-        ['hyperparameters', 'objectives', 'compositions', 'cross_dataset', 'supervised']
+        >>> [stage.name for stage in study().all_stages][:4]
+        ['hyperparameters', 'objectives', 'compositions', 'confirmation']
     """
     return Study.parse(
         {
@@ -46,6 +46,7 @@ def study(
                 *([hyperparameters.stage(objectives=ARMS)] if search else []),
                 {"kind": "objectives", "without_cue": True},
                 {"kind": "compositions"},
+                {"kind": "confirmation"},
                 *([cross_dataset.stage()] if across else []),
                 supervised.stage(),
             ],

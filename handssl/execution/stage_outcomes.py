@@ -98,4 +98,4 @@ def choose(
         if record := records.get(trial.trial_id):
             value, outcome = record.metrics.get(PRIMARY_METRIC, math.nan), scheduler.outcome(record)
             found.append(Finding(cells[trial.cell], trial.block, outcome, record.epoch, value))
-    return stage.select(found)
+    return stage.decide(found, before)

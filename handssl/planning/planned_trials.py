@@ -71,7 +71,7 @@ def plan_stages(
         found.append(PlannedStage(stage, trials, known, known or stage.kind != "supervised"))
         findings = _findings(study, stage, trials, chosen, records)
         if known and findings is not None:
-            chosen[stage.name] = stage.select(findings)
+            chosen[stage.name] = stage.decide(findings, chosen)
             made.add(stage.name)
         else:
             chosen[stage.name] = placeholder_selection(

@@ -13,8 +13,9 @@ from handssl.report.ranking import Ranking, rank
 from handssl.report.rows import Row
 
 SEARCH = "hyperparameters"
+CONFIRMATION = "confirmation"
 # Their cells are points of a search, or the best cells of an earlier stage again.
-_NO_CHOICE_OF_CELLS = (SEARCH, "cross_dataset", "supervised")
+_NO_CHOICE_OF_CELLS = (SEARCH, CONFIRMATION, "cross_dataset", "supervised")
 
 
 class _Key(NamedTuple):
@@ -131,7 +132,8 @@ def _references(shared: Sequence[Row], key: _Key, blocks: Sequence[int]) -> list
     if key.data or key.kind == SEARCH:
         return []
     fit = (0, key.epochs) if key.epochs else {row.epochs for row in shared}
-    found = [r for r in shared if r.epochs in fit and (r.planned or not key.planned)]
+    may = [r for r in shared if r.epochs in fit and (r.planned or not key.planned)]
+    found = [r for r in may if not _per_block(r) or _confirms(r) == (key.kind == CONFIRMATION)]
     return _in_all_blocks(found, blocks) if blocks else found
 
 
@@ -140,8 +142,7 @@ def _in_all_blocks(rows: Sequence[Row], blocks: Sequence[int]) -> list[Row]:
     found: list[Row] = []
     shared: dict[str, dict[int, Row]] = {}
     for row in rows:
-        known = reference_of(row.label)
-        if known is None or known.per_block:
+        if _per_block(row):
             found.append(row)
         else:
             shared.setdefault(row.label, {})[row.block] = row
@@ -149,6 +150,16 @@ def _in_all_blocks(rows: Sequence[Row], blocks: Sequence[int]) -> list[Row]:
         first = next(iter(own.values()))
         found += [own.get(block, replace(first, block=block)) for block in blocks]
     return found
+
+
+def _per_block(row: Row) -> bool:
+    known = reference_of(row.label)
+    return known is None or known.per_block
+
+
+def _confirms(row: Row) -> bool:
+    """Whether it was measured on the seeds of a confirmation."""
+    return row.stage_kind == CONFIRMATION
 
 
 def _once(rows: Sequence[Row]) -> tuple[Row, ...]:

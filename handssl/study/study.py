@@ -41,6 +41,10 @@ _STAGES = {
         }
     }
 }
+_USED = {
+    "hyperparameters": "blocks that are reported",
+    "confirmation": "blocks of an earlier stage, which have selected",
+}
 _LISTS_CUSTOM = {"required": ["custom"]}
 # An editor doesn't know names of custom transformations; without any it can mark a wrong name.
 NAMES: dict[str, Any] = {
@@ -186,12 +190,16 @@ class Study(Config):
         return self
 
     def _seeds_shared(self) -> list[Mistake]:
-        """Return mistakes of searches on seeds that are reported."""
+        """Return mistakes of searches on seeds that are reported, and of confirmations on others.
+
+        A search must not see the seeds of the blocks, a confirmation none that selected anything.
+        """
         found: list[Mistake] = []
         for number, stage in enumerate(self.stages):
-            shared = set(stage.blocks(self.blocks)) & set(self.blocks)
-            if stage.kind == "hyperparameters" and shared:
-                message = f"seeds {sorted(shared)} are blocks that are reported, choose others"
+            others = {seed for one in self.stages[:number] for seed in one.blocks(self.blocks)}
+            used = {"hyperparameters": set(self.blocks), "confirmation": others}.get(stage.kind)
+            if shared := set(stage.blocks(self.blocks)) & (used or set()):
+                message = f"seeds {sorted(shared)} are {_USED[stage.kind]}, choose others"
                 found.append((("stages", number, "seeds"), message))
         return found
 

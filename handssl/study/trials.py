@@ -147,7 +147,8 @@ class _Planner:
         cells = sorted(self.cells, key=lambda cell: cell.label not in exempt)
         untrained: list[Reference] = []
         if self._has_references:
-            untrained = [one for one in UNTRAINED if one.per_block or position == 0]
+            once = position == 0 and not self._confirms
+            untrained = [one for one in UNTRAINED if one.per_block or once]
             cells = [SUPERVISED, *(cell for cell in cells if cell.label != SUPERVISED.label)]
             exempt |= {SUPERVISED.label}
         return [
@@ -157,9 +158,16 @@ class _Planner:
 
     @property
     def _has_references(self) -> bool:
-        """Whether the stage includes the references: the first one that isn't a search does."""
+        """Whether it includes the references: the first stage that isn't a search, confirmations.
+
+        A confirmation has blocks of its own, so it needs those references that differ by block.
+        """
         named = [s.name for s in self.study.all_stages if s.kind != "hyperparameters"]
-        return self.study.references and self.stage.name in named[:1]
+        return self.study.references and (self._confirms or self.stage.name in named[:1])
+
+    @property
+    def _confirms(self) -> bool:
+        return self.stage.kind == "confirmation"
 
     def _reference(self, one: Reference, block: int) -> PlannedTrial:
         values = self.study.pretrain.model_dump(mode="json") | {"seed": block}

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from handssl.study.stages.base import Selection, Selections, StageBase, with_settings
 from handssl.study.stages.compositions import CompositionsStage
+from handssl.study.stages.confirmation import ConfirmationStage
 from handssl.study.stages.cross_dataset import CrossDatasetStage, DataSet
 from handssl.study.stages.explicit import CellsStage
 from handssl.study.stages.findings import Finding, best_cell
@@ -17,6 +18,7 @@ Stage = Annotated[
     CellsStage
     | ObjectivesStage
     | CompositionsStage
+    | ConfirmationStage
     | CrossDatasetStage
     | SupervisedStage
     | HyperparametersStage,
@@ -26,6 +28,7 @@ Stage = Annotated[
 __all__ = [
     "CellsStage",
     "CompositionsStage",
+    "ConfirmationStage",
     "CrossDatasetStage",
     "DataSet",
     "Finding",

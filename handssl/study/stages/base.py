@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, PrivateAttr
 from handssl.config import Config, nearest
 from handssl.objectives import ObjectiveName
 from handssl.study.cell import Cell, Slug
-from handssl.study.stages.findings import Finding, best_cell
+from handssl.study.stages.findings import Finding, best_cell, contenders
 from handssl.training.config import PretrainConfig, is_read
 from handssl.transforms import AugmentConfig, CustomTransformConfig
 from handssl.transforms.names import Composition
@@ -25,7 +25,14 @@ def _named_once(value: tuple[str, ...]) -> tuple[str, ...]:
 Names = Annotated[Composition, AfterValidator(_named_once)]
 """Transformations, each once."""
 # Kinds of stages that select a best cell.
-CHOOSE_A_CELL = ("cells", "objectives", "compositions", "cross_dataset", "supervised")
+CHOOSE_A_CELL = (
+    "cells",
+    "objectives",
+    "compositions",
+    "confirmation",
+    "cross_dataset",
+    "supervised",
+)
 Location = tuple[str | int, ...]
 Mistake = tuple[Location, str]
 """(location in the stage as in YAML, what was expected)."""
@@ -38,6 +45,8 @@ class Selection(Config):
         stage: Name of the stage.
         objective_of: The better objective of each transformation.
         best: The best cell; None if no cell was completed.
+        contenders: The best cell and the next ones by mean, for a confirmation: those that cannot
+            be told from the best, at least one.
         settings: Selected values by dotted key of the pretraining, by objective; those of `mixed`
             also apply to every cell of a `compositions` stage with `searched: shared`.
         reasons: One sentence for each choice, with its numbers.
@@ -46,6 +55,7 @@ class Selection(Config):
     stage: Slug
     objective_of: dict[str, ObjectiveName] = Field(default_factory=dict)
     best: Cell | None = None
+    contenders: tuple[Cell, ...] = ()
     settings: dict[ObjectiveName, dict[str, Any]] = Field(default_factory=dict)
     reasons: tuple[str, ...] = ()
 
@@ -136,7 +146,12 @@ class StageBase(Config):
         best = best_cell(findings)
         if best is None:
             return Selection(stage=self.name, reasons=("no cell completed",))
-        return Selection(stage=self.name, best=best[0], reasons=(best[1],))
+        found = contenders(findings, best[0])
+        return Selection(stage=self.name, best=best[0], contenders=found, reasons=(best[1],))
+
+    def decide(self, findings: Sequence[Finding], before: Selections) -> Selection:
+        """Return the selection, given those of earlier stages; by default it needs none."""
+        return self.select(findings)
 
 
 def with_settings(cell: Cell, before: Selections, objective: ObjectiveName | None = None) -> Cell:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from handssl.stats.cell_means import adjusted_means, connected_sets
 from handssl.stats.verdict import Errors, judge, seeds_in_words
@@ -46,12 +47,8 @@ def best_cell(findings: Sequence[Finding]) -> tuple[Cell, str] | None:
     Returns:
         Cell and sentence; None if nothing completed.
     """
-    values: dict[str, dict[int, float]] = {}
-    cells: dict[str, Cell] = {}
-    for finding in findings:
-        if math.isfinite(finding.final_mm):
-            values.setdefault(finding.cell.label, {})[finding.block] = finding.final_mm
-            cells[finding.cell.label] = finding.cell
+    values = _finite(final_errors(findings))
+    cells = {finding.cell.label: finding.cell for finding in findings}
     means = adjusted_means(values)
     if not means:
         return None
@@ -60,6 +57,39 @@ def best_cell(findings: Sequence[Finding]) -> tuple[Cell, str] | None:
     partly = f", of which it was completed in {completed}" if completed < most else ""
     found = f"{means[label]:.1f} mm, least of {len(means)} over {seeds_in_words(most)}{partly}"
     return cells[label], f"{label}: {found}{_lead(label, means, values)}{_apart(values)}"
+
+
+def contenders(findings: Sequence[Finding], best: Cell) -> tuple[Cell, ...]:
+    """Return the best cell and its runners-up: cells completed in as many blocks, by their mean.
+
+    Args:
+        findings: Findings of a stage.
+        best: Its best cell.
+    """
+    cells = {finding.cell.label: finding.cell for finding in findings}
+    values = _finite(final_errors(findings))
+    most = max(map(len, values.values()))
+    means = {label: fmean(own.values()) for label, own in values.items() if len(own) == most}
+    ranked = sorted(means.keys() - {best.label}, key=lambda one: (means[one], one))
+    return (best, *(cells[label] for label in ranked))
+
+
+def final_errors(findings: Iterable[Finding]) -> dict[str, dict[int, float]]:
+    """Return the errors of completed and diverged trials in mm, by label and block."""
+    values: dict[str, dict[int, float]] = {}
+    for finding in findings:
+        if not math.isnan(finding.final_mm):
+            values.setdefault(finding.cell.label, {})[finding.block] = finding.final_mm
+    return values
+
+
+def _finite(errors: Mapping[str, Errors]) -> dict[str, dict[int, float]]:
+    """Return the errors of completed trials, without cells that have none."""
+    finite = {
+        label: {block: mm for block, mm in own.items() if math.isfinite(mm)}
+        for label, own in errors.items()
+    }
+    return {label: own for label, own in finite.items() if own}
 
 
 def _lead(best: str, means: Mapping[str, float], values: Mapping[str, Errors]) -> str:

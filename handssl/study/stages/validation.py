@@ -82,7 +82,7 @@ def placeholder_selection(
     """Return a placeholder selection that leads to the maximum number of cells in later stages.
 
     Transformations with parameters are on the relative objective, the largest composition is the
-    best cell.
+    best cell, and every cell is its runner-up.
 
     Args:
         stage: The stage without selection.
@@ -93,9 +93,11 @@ def placeholder_selection(
     # A composition that a supervised stage lists anyway would not add a cell to it.
     listed = {c for later in stages for c in getattr(later, "compositions", ())}
     free = [cell for cell in cells if cell.composition not in listed] or list(cells)
+    best = max(free, key=lambda cell: len(cell.composition), default=None)
     return Selection(
         stage=stage.name,
         objective_of={n: "relative" if n in stage.regressable else "contrastive" for n in names},
-        best=max(free, key=lambda cell: len(cell.composition), default=None),
+        best=best,
+        contenders=(best, *(cell for cell in cells if cell != best)) if best else (),
         reasons=("placeholder for a selection that has not been made yet",),
     )

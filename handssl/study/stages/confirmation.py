@@ -1,0 +1,101 @@
+"""Confirmation stage: the winner of an earlier stage on seeds that have selected nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from handssl.stats.contrasts import mean_effect
+from handssl.stats.verdict import Errors, Verdict, judge
+from handssl.study.cell import Cell, Seed, Slug
+from handssl.study.stages.base import CHOOSE_A_CELL, Selection, Selections, StageBase
+from handssl.study.stages.findings import Finding, final_errors
+
+LEAST_SEEDS = 3
+
+
+class ConfirmationStage(StageBase):
+    """The winner, its runners-up and the references on fresh seeds; none is ever stopped.
+
+    The error of a cell that was selected for its error is too low, on `test` as on `select`: cell
+    and seed were selected together. Here the winner is named before the first trial, so its error
+    on these seeds is the one to report, and the runners-up tell whether it is the best.
+
+    Attributes:
+        kind: `confirmation`.
+        after: Name of the stage whose winner is confirmed.
+        seeds: Seeds of its blocks, at least three; blocks of no other stage.
+        most: Greatest number of cells: the winner and those that cannot be told from it, at least
+            one of them.
+
+    Reference:
+        S. Zöllner, J. Pritchard, "Overcoming the winner's curse: estimating penetrance parameters
+        from case-control data", American Journal of Human Genetics 2007.
+    """
+
+    kind: Literal["confirmation"] = "confirmation"
+    name: Slug = "confirmation"
+    after: Slug = "compositions"
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=LEAST_SEEDS)] = (2001, 2002, 2003)
+    most: Annotated[int, Field(ge=2)] = 5
+    _follows: ClassVar[tuple[str, ...]] = CHOOSE_A_CELL
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("a seed is listed twice")
+        return value
+
+    def blocks(self, common: tuple[int, ...]) -> tuple[int, ...]:
+        """Return its own seeds."""
+        return self.seeds
+
+    def cells(self, before: Selections) -> tuple[Cell, ...]:
+        """Return the winner and its runners-up, by their mean in the earlier stage."""
+        chosen = before[self.after]
+        cells = chosen.contenders or ((chosen.best,) if chosen.best else ())
+        return tuple(cell.merged({"exempt": True}) for cell in cells[: self.most])
+
+    def decide(self, findings: Sequence[Finding], before: Selections) -> Selection:
+        """Return the winner as named before, with its error here and whether it is confirmed."""
+        cells = self.resolved(before)
+        if not cells:
+            return Selection(stage=self.name, reasons=("no winner was selected",))
+        winner, *others = cells
+        errors = final_errors(findings)
+        verdicts = {
+            one.label: judge(
+                errors.get(winner.label, {}), errors.get(one.label, {}), cells=len(others)
+            )
+            for one in others
+        }
+        reason = f"{_error(winner, errors.get(winner.label, {}))}; {_outcome(verdicts)}"
+        return Selection(stage=self.name, best=winner, contenders=cells, reasons=(reason,))
+
+
+def _error(winner: Cell, errors: Errors) -> str:
+    """Return the error of the winner with its interval for seeds in general."""
+    known = [mm for mm in errors.values() if math.isfinite(mm)]
+    if len(known) < len(errors) or not known:
+        return f"{winner.label}: completed with {len(known)} of {len(errors)} fresh seeds"
+    found = mean_effect(winner.label, known)
+    interval = f" (95 % interval {found.low:.1f} to {found.high:.1f})" if len(known) > 1 else ""
+    return f"{winner.label}: {found.mm:.1f} mm{interval} with {len(known)} fresh seeds"
+
+
+def _outcome(verdicts: Mapping[str, Verdict]) -> str:
+    """Return whether the winner is confirmed: better than every runner-up, all together."""
+    if not verdicts:
+        return "undecided: no runner-up"
+    worse = [name for name, one in verdicts.items() if one.word == "not better"]
+    open_ = [name for name, one in verdicts.items() if one.word == "undecided"]
+    if worse:
+        return f"not confirmed: {worse[0]} is better, {verdicts[worse[0]].reason}"
+    if open_:
+        return f"undecided against {open_[0]}: {verdicts[open_[0]].reason}"
+    (name, closest) = max(verdicts.items(), key=lambda one: one[1].mm)
+    return f"confirmed: better than all {len(verdicts)}, closest {name}: {closest.reason}"

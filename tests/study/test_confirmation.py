@@ -1,0 +1,154 @@
+"""Confirmation: the winner named before, on seeds that have selected nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from handssl.errors import InputError
+from handssl.report.rows import Row
+from handssl.report.sections import sections
+from handssl.study.stages import ConfirmationStage, Finding, Selection
+from handssl.study.study import Cell, Study
+from handssl.study.trials import plan_stage
+
+NAMES = ("blur", "cutout", "noise", "sobel")
+FRESH = (11, 12, 13)
+
+
+def cell(name: str) -> Cell:
+    return Cell.parse({"objective": "contrastive", "composition": name})
+
+
+def findings(errors: dict[str, list[float]], blocks=FRESH) -> list[Finding]:
+    return [
+        Finding(cell(name), block, "completed" if np.isfinite(mm) else "diverged", 20, mm)
+        for name, own in errors.items()
+        for block, mm in zip(blocks, own, strict=True)
+    ]
+
+
+def study(**stage: object) -> Study:
+    return Study.parse(
+        {
+            "name": "x",
+            "blocks": [1, 2, 3],
+            "stages": [
+                {"kind": "cells", "name": "first", "all": [{"composition": n} for n in NAMES]},
+                {"kind": "confirmation", "after": "first", **stage},
+            ],
+        }
+    )
+
+
+def chosen(errors: dict[str, list[float]]) -> Selection:
+    return study().all_stages[0].select(findings(errors, (1, 2, 3)))
+
+
+def confirmed(errors: dict[str, list[float]]) -> str:
+    """Confirm blur, with these errors on the fresh seeds."""
+    before = {"first": Selection(stage="first", best=cell("blur"), contenders=map(cell, errors))}
+    stage = ConfirmationStage(after="first", seeds=FRESH)
+    found = stage.decide(findings(errors), before)
+    assert found.best is not None
+    assert found.best.composition == ("blur",)  # the winner was named before
+    return found.reasons[0]
+
+
+def test_the_winner_and_the_next_ones_by_mean_are_confirmed_without_halving():
+    before = {"first": chosen({"noise": [60, 61, 62], "blur": [50, 51, 52], "sobel": [55, 56, 57]})}
+    cells = ConfirmationStage(after="first", most=2).cells(before)
+    assert [one.label for one in cells] == ["contrastive blur", "contrastive sobel"]
+    assert all(one.exempt for one in cells)
+
+
+def test_a_cell_that_was_stopped_in_a_block_is_no_runner_up():
+    before = chosen({"blur": [50, 51, 52], "noise": [60, 61, 62]})
+    stopped = Finding(cell("sobel"), 1, "completed", 20, 49.0)
+    again = (
+        study()
+        .all_stages[0]
+        .select([*findings({"blur": [50, 51, 52], "noise": [60, 61, 62]}, (1, 2, 3)), stopped])
+    )
+    assert before.contenders == again.contenders or again.best == cell("sobel")
+    assert cell("sobel") not in again.contenders[1:]
+
+
+@pytest.mark.parametrize(
+    ("other", "outcome"),
+    [
+        ([60.0, 60.5, 61.5], "confirmed: better than all 1, closest contrastive noise"),
+        ([40.0, 40.5, 41.5], "not confirmed: contrastive noise is better"),
+        ([50.1, 51.5, 51.3], "undecided against contrastive noise: difference +0.0 mm"),
+    ],
+)
+def test_it_says_whether_the_winner_is_the_best_with_an_interval(other, outcome):
+    reason = confirmed({"blur": [50.0, 51.0, 52.0], "noise": other})
+    # t(0.975, 2) = 4.303 standard errors of 1 / sqrt(3).
+    assert reason.startswith("contrastive blur: 51.0 mm (95 % interval 48.5 to 53.5) with 3 fresh")
+    assert outcome in reason
+    assert "interval" in reason.split(";")[1]
+
+
+def test_a_winner_that_diverges_is_not_given_the_mean_of_what_is_left():
+    reason = confirmed({"blur": [50.0, np.inf, 52.0], "noise": [60.0, 61.0, 62.0]})
+    assert "completed with 2 of 3 fresh seeds; undecided" in reason
+
+
+@pytest.mark.parametrize("seeds", [[1, 12, 13], [11, 11, 12], [11, 12]])
+def test_seeds_that_selected_repeat_or_are_too_few_are_refused(seeds):
+    with pytest.raises(InputError, match=r"stages\.1\S*\.seeds"):
+        study(seeds=seeds)
+
+
+def test_its_plan_has_the_references_of_its_seeds_and_the_winner_with_two_cells_on_three_seeds():
+    one = study(seeds=FRESH)
+    before = {"first": chosen({"blur": [50, 51, 52], "noise": [60, 61, 62], "sobel": [70, 71, 72]})}
+    trials = plan_stage(one, one.all_stages[1], before, lambda data: "data")
+    assert {trial.block for trial in trials} == set(FRESH)
+    per_block = [trial.cell for trial in trials if trial.block == 12]
+    assert per_block[:3] == ["supervised", "contrastive blur", "contrastive noise"]
+    assert "random encoder" in per_block
+    assert not any(trial.cell == "mean pose" for trial in trials)  # it has no seed
+    assert all(trial.exempt for trial in trials)
+
+
+def test_references_on_fresh_seeds_stand_beside_the_cells_of_these_seeds_alone():
+    def row(label, block, stage):
+        kind = "reference" if label == "random encoder" else "trial"
+        objective = "reference" if kind == "reference" else "contrastive"
+        made = Row(label, "blur", objective, block, "completed", 20 * (kind == "trial"), 20, 50.0)
+        return made.__class__(**{**made.__dict__, "stage": stage, "stage_kind": stage})
+
+    rows = [
+        row(label, block, stage)
+        for stage, blocks in {"compositions": (1, 2), "confirmation": FRESH}.items()
+        for block in blocks
+        for label in ("random encoder", "contrastive blur")
+    ]
+    found = {one.stage: {r.block for r in one.rows} for one in sections(rows)}
+    assert found == {"compositions": {1, 2}, "confirmation": set(FRESH)}
+
+
+def test_the_error_on_fresh_seeds_has_no_bias_where_that_of_the_selection_has_one():
+    """The best of 12 equal cells has a mean that is too low by 1.63 standard errors."""
+    rng = np.random.default_rng(3)
+    names = [f"{a}+{b}" for a in NAMES for b in ("rotate", "scale", "translate")]
+    bias = np.array([_one_study(rng, names) for _ in range(60)]).mean(axis=0)
+    error = 1.0 / np.sqrt(3 * 60)
+    assert bias[0] < -10 * error
+    assert abs(bias[1]) < 3 * error
+
+
+def _one_study(rng: np.random.Generator, names: list[str]) -> tuple[float, float]:
+    def measured(own: list[str]) -> dict[str, list[float]]:
+        return {name: list(50.0 + rng.normal(size=3)) for name in own}
+
+    first = measured(names)
+    before = chosen(first)
+    stage = ConfirmationStage(after="first", seeds=FRESH)
+    cells = ["+".join(one.composition) for one in stage.cells({"first": before})]
+    found = stage.decide(findings(measured(cells)), {"first": before})
+    assert found.best == before.best.merged({"exempt": True})
+    reported = float(found.reasons[0].partition(": ")[2].partition(" mm")[0])
+    return min(map(np.mean, first.values())) - 50.0, reported - 50.0
