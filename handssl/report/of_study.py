@@ -9,120 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from handssl.errors import DataError, InputError
 from handssl.ledger import Ledger
 from handssl.ledger.record import EpochMetrics, Outcome, TrialRecord
-from handssl.report.conclusions import choices
-from handssl.report.effects import StudyEffects, effect_gaps, study_effects
-from handssl.report.facts import study_facts
-from handssl.report.html import write_html
-from handssl.report.missing import Missing, missing
-from handssl.report.order import OrderCheck, order_check
+from handssl.report.formats.writing import FormatName, write
 from handssl.report.rows import Row, row_of
-from handssl.tracking.conventions import ui_command
+from handssl.report.study_report import StudyReport
 from handssl.tracking.outbox import UnavailableError
 from handssl.tracking.relocation import relocate
 
 if TYPE_CHECKING:
     from handssl.execution.result import StudyResult
     from handssl.execution.status import StageStatus, StudyStatus, TrialStatus
-    from handssl.study.stages import Selection
-
-
-@dataclass(frozen=True)
-class StudyReport:
-    """Report of a study.
-
-    Attributes:
-        study: Name of the study.
-        storage: Storage of its results.
-        tracking_uri: URI of its MLflow store.
-        records: Records of its trials, each once.
-        rows: Rows of its stages: a trial shared by two stages is in both.
-        selections: Choices of its finished stages.
-        planned: The current plan, dotted names to text.
-        plan: The stored plan with its hash; None for a single pretraining.
-        plan_facts: Hash of the plan and deviations of later plans, in words.
-        stages: Status of the stages; empty if they cannot be planned again.
-        unread: Reason why they cannot be planned again; empty if they can, or without a plan.
-    """
-
-    study: str
-    storage: Path
-    tracking_uri: str
-    records: tuple[TrialRecord, ...]
-    rows: tuple[Row, ...]
-    selections: tuple[Selection, ...]
-    planned: Mapping[str, str]
-    plan: dict[str, Any] | None
-    plan_facts: Mapping[str, str]
-    stages: tuple[StageStatus, ...] = ()
-    unread: str = ""
-
-    @cached_property
-    def missing(self) -> Missing:
-        """Missing results and their reasons."""
-        return missing(
-            self.rows,
-            self.stages,
-            effects=self.effects,
-            gaps=effect_gaps(self.rows, self.planned),
-            unread=self.unread,
-            study=self.study,
-            storage=self.storage,
-        )
-
-    @cached_property
-    def effects(self) -> StudyEffects | None:
-        """Effects of the transformations, if they can be estimated."""
-        return study_effects(self.rows, self.planned)
-
-    @cached_property
-    def order(self) -> OrderCheck | None:
-        """The order check; None without references."""
-        known = any(row.kind == "reference" for row in self.rows)
-        return order_check(self.rows) if known else None
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """Choices of the stages, in sentences."""
-        return tuple(sentence for selection in self.selections for sentence in choices(selection))
-
-    @property
-    def facts(self) -> dict[str, str]:
-        """Facts: the plan, settings shared by all trials, the machine that writes the report."""
-        stages = dict.fromkeys(row.stage for row in self.rows)
-        found = study_facts(self.records, self.storage) | {"stage": ", ".join(stages)}
-        return {**self.plan_facts, **found}
-
-    def write_page(self, path: Path | None = None) -> Path:
-        """Write the page.
-
-        Args:
-            path: Path of the file; default `<study>.html` in the storage.
-
-        Returns:
-            Path of the page.
-
-        Raises:
-            InputError: The page cannot be written.
-        """
-        page = path or self.storage / f"{self.study}.html"
-        write_html(
-            self.rows,
-            page,
-            title=f"Study {self.study}",
-            facts={"MLflow UI": ui_command(self.tracking_uri)} | self.facts,
-            effects=self.effects,
-            choices=self.choices,
-            missing=self.missing.lines(),
-        )
-        return page
 
 
 def study_report(
@@ -177,21 +79,28 @@ def _with_noise(rows: Iterable[Row], ledger: Ledger, study: str) -> Iterator[Row
         yield replace(row, noise_mm=floor_of(floors, row.objective)) if trained else row
 
 
-def write_report(result: StudyResult, path: Path | str | None = None) -> Path:
-    """Write the page of a study.
+def write_report(
+    result: StudyResult,
+    path: Path | str | None = None,
+    *,
+    format: FormatName = "html",  # noqa: A002  (the name of the option of `handssl report`)
+) -> Path:
+    """Write the report of a study.
 
     Args:
         result: Result of `handssl.run`.
-        path: Path of the page; default `<study>.html` in the result's storage.
+        path: Path of the file; default `<study>.html` in the result's storage, with the suffix of
+            the format.
+        format: `html` or `markdown`.
 
     Returns:
-        Path of the page.
+        Path of the file.
 
     Raises:
-        InputError: The page cannot be written.
+        InputError: The format is unknown, or the file cannot be written.
     """
     found = study_report(result.study.name, result.storage, result.tracking_uri, result.records)
-    return found.write_page(Path(path) if path is not None else None)
+    return write(found, Path(path) if path is not None else None, format)
 
 
 def _status(plan: Mapping[str, Any] | None, storage: Path) -> tuple[StudyStatus | None, str]:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from handssl.report.conclusions import choices
-from handssl.report.html import page
 from handssl.study.cell import Cell
 from handssl.study.stages import ObjectivesStage, Selection
+from tests.report.made_up import page_of
 
 REASONS = (
     "rotate: relative (71.9 against 83.5 mm; undecided: one seed)",
@@ -32,7 +32,8 @@ def test_a_stage_that_could_not_choose_says_so():
 
 
 def test_the_page_lists_the_choices(rows):
-    assert "Choices of the stages" not in page(rows, title="x", facts={})
-    shown = page(rows, title="x", facts={}, choices=("rotate: <b>",))
+    assert "Choices of the stages" not in page_of(rows)
+    chosen = Selection(stage="x", objective_of={"rotate": "relative"}, reasons=("rotate: <b>",))
+    shown = page_of(rows, selections=(chosen,))
     assert "Choices of the stages" in shown
     assert "<li>rotate: &lt;b&gt;</li>" in shown

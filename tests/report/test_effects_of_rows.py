@@ -5,10 +5,10 @@ import math
 import pytest
 
 from handssl.report.effects import study_effects
-from handssl.report.html import page
 from handssl.report.rows import Row
 from handssl.stats.contrasts import full_effects
 from handssl.stats.skeleton import skeleton, subsets
+from tests.report.made_up import page_of
 
 NAMES = ("blur", "cutout", "noise", "rotate", "sobel")
 GAIN = {"blur": 1.0, "cutout": -0.5, "noise": 0.2, "rotate": -3.0, "sobel": 0.0}
@@ -84,10 +84,10 @@ def test_of_two_objectives_of_a_transformation_the_better_one_stands_for_it():
 
 def test_the_page_shows_them():
     found = study_effects(grid(1, 2), PLANNED)
-    shown = page(grid(1, 2), title="x", facts={}, effects=found)
+    shown = page_of(grid(1, 2), planned=PLANNED)
     assert "Effects of the transformations" in shown
     assert f"{found.effects['rotate'].mm:+.2f}" in shown
-    assert "Effects of the transformations" not in page(grid(1, 2), title="x", facts={})
+    assert "Effects of the transformations" not in page_of()
 
 
 def test_an_interval_says_whether_it_is_for_these_seeds_or_for_seeds_in_general():
@@ -97,7 +97,7 @@ def test_an_interval_says_whether_it_is_for_these_seeds_or_for_seeds_in_general(
     rows = [row(c, 1, completed=tuple(sorted(c)) in whole) for c in subsets(NAMES)]
     found = study_effects(rows, PLANNED)
     assert found.holds_for == "these seeds"
-    assert "95 % interval for these seeds" in page(rows, title="x", facts={}, effects=found)
+    assert "95 % interval for these seeds" in page_of(rows, planned=PLANNED)
 
 
 def test_cells_trained_with_any_self_supervised_objective_count():

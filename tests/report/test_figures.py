@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from handssl.report.curves import learning_curves, mean_curve
-from handssl.report.dot_plot import WIDTH, dot_plot
+from handssl.report.figures.curves import learning_curves, mean_curve
+from handssl.report.figures.dot_plot import WIDTH, dot_plot
+from handssl.report.figures.svg import Scale, padded_scale, spread
 from handssl.report.ranking import rank
 from handssl.report.rows import Row
-from handssl.report.svg import Scale, padded_scale, spread
 
 
 def test_labels_that_would_overlap_are_moved_apart_and_stay_in_order():

@@ -16,9 +16,9 @@ from handssl.ledger import Ledger
 from handssl.ledger.references import MEAN_POSE, RANDOM_ENCODER, UNTRAINED
 from handssl.report import effects
 from handssl.report.effects import study_effects
-from handssl.report.html import page
 from handssl.report.missing import missing
 from handssl.stats.skeleton import subsets
+from tests.report.made_up import page_of
 from tests.report.test_effects_of_rows import NAMES, PLANNED, grid, row
 from tests.report.test_of_study import cells, run, study
 
@@ -143,8 +143,7 @@ def test_a_block_whose_skeleton_was_not_run_whole_is_a_gap():
 
 
 def test_effects_of_one_block_say_that_they_have_no_interval():
-    found = study_effects(grid(1), {"blocks": "1"})
-    assert "one block gives no interval" in page(grid(1), title="x", facts={}, effects=found)
+    assert "one block gives no interval" in page_of(grid(1), planned={"blocks": "1"})
 
 
 def test_results_without_the_newer_references_are_reported_with_the_command_that_adds_them(

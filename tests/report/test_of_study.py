@@ -188,7 +188,7 @@ def test_a_trial_that_this_study_stopped_is_stopped_though_another_ran_it_to_the
 
 def test_the_function_and_the_command_write_the_same_page(tmp_path, data, monkeypatch):
     run(study(), tmp_path, data)
-    monkeypatch.setattr("handssl.report.of_study.study_facts", lambda *_: {})
+    monkeypatch.setattr("handssl.report.study_report.study_facts", lambda *_: {})
     uri = summarise_storage(tmp_path, None).document["tracking_uri"]
     page = (tmp_path / "mine.html").read_text()
     result = SimpleNamespace(study=study(), storage=tmp_path, tracking_uri=uri, records=())

@@ -71,7 +71,7 @@ def test_facts_of_no_records_are_still_facts(tmp_path):
 
 def test_importing_the_report_loads_neither_ray_nor_mlflow():
     code = (
-        "import sys, handssl.report.html, handssl.report.facts;"
+        "import sys, handssl.report.page, handssl.report.facts;"
         "sys.exit(bool({'ray', 'mlflow', 'torch'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

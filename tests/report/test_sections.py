@@ -10,12 +10,12 @@ from rich.console import Console
 
 from handssl.report.effects import study_effects
 from handssl.report.headline import headline
-from handssl.report.html import page
 from handssl.report.order import order_check
 from handssl.report.rows import Row
 from handssl.report.sections import sections
 from handssl.report.table import markdown_table, terminal_table
 from handssl.stats.skeleton import subsets
+from tests.report.made_up import page_of
 
 NAMES = ("blur", "rotate", "translate")
 PLANNED = {"blocks": "1,2,3"}
@@ -199,7 +199,7 @@ def test_several_sections_stand_under_their_titles_everywhere_and_search_points_
     console.print(terminal_table(rows))
     shown = console.file.getvalue()
     assert max(map(len, shown.splitlines())) <= 80
-    for text in (shown, markdown_table(rows), page(rows, title="x", facts={})):
+    for text in (shown, markdown_table(rows), page_of(rows)):
         places = [text.index(section.title) for section in sections(rows)]
         assert places == sorted(places)
         assert text.count("lr_base=1") == 1
@@ -207,9 +207,7 @@ def test_several_sections_stand_under_their_titles_everywhere_and_search_points_
 
 
 def test_long_names_of_cells_may_be_broken_on_the_page():
-    assert '<td class="cell">blur+<wbr>rotate (relative: rotate)</td>' in page(
-        grid(1), title="x", facts={}
-    )
+    assert '<td class="cell">blur+<wbr>rotate (relative: rotate)</td>' in page_of(grid(1))
 
 
 def test_references_alone_are_one_section():

@@ -9,11 +9,11 @@ from rich.console import Console
 
 from handssl.ledger.record import Outcome
 from handssl.report.headline import headline
-from handssl.report.html import page
 from handssl.report.layout import lay_out
 from handssl.report.rows import Row
 from handssl.report.sections import sections
 from handssl.report.table import markdown_table, terminal_table
+from tests.report.made_up import page_of
 
 BEST = "relative rotate"
 
@@ -121,12 +121,12 @@ def test_many_blocks_are_summed_up_by_their_range():
 
 @pytest.mark.parametrize("outcome", get_args(Outcome))
 def test_every_outcome_is_named_wherever_the_table_is_shown(outcome):
-    row = Row("contrastive blur", "blur", "contrastive", 1, outcome, 6, 6, 80.0)
+    row = Row("contrastive blur", "blur", "contrastive", 1, outcome, 6, 6, 80.0, curve=((6, 80.0),))
     lines = layout_of([row])
     assert (lines.finished or lines.early)[0].cells[-1] == outcome
     assert outcome in shown([row])
     assert f"| {outcome} |" in markdown_table([row])
-    assert f"<td>{outcome}</td>" in page([row], title="x", facts={})
+    assert f"<td>{outcome}</td>" in page_of([row])
 
 
 def test_a_trial_stopped_here_at_its_last_epoch_was_trained_by_another_stage(rows):

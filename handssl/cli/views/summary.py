@@ -19,13 +19,17 @@ from handssl.execution.result import StudyResult
 from handssl.execution.storage import default_tracking_uri
 from handssl.ledger import Ledger, has_results
 from handssl.report.effects import StudyEffects
+from handssl.report.formats.markdown import markdown
+from handssl.report.formats.writing import write
 from handssl.report.headline import headline, summary
 from handssl.report.layout import outcome_of
-from handssl.report.of_study import StudyReport, study_report
+from handssl.report.of_study import study_report
 from handssl.report.ranking import CellRow
 from handssl.report.rows import MEASURES
 from handssl.report.sections import Section, sections
-from handssl.report.table import markdown_table, terminal_table
+from handssl.report.study_report import StudyReport
+from handssl.report.table import terminal_table
+from handssl.report.text_parts import text_parts
 from handssl.report.verdicts import comparisons
 from handssl.runtime.secrets import masked
 from handssl.tracking.conventions import ui_command
@@ -87,22 +91,25 @@ def _choose(studies: list[str], name: str | None, storage: Path) -> str:
 
 
 def _summarise(found: StudyReport) -> Summary:
-    page, show = found.write_page(), ui_command(found.tracking_uri)
-    lacking = found.missing.lines()
+    page, show = write(found), ui_command(found.tracking_uri)
     return Summary(
         table=Group(terminal_table(found.rows), "", Text("\n".join(summary(found.rows)))),
         lines=(
-            *(("", str(found.order)) if found.order else ()),
-            *(("", "Chosen", *(f"  {one}" for one in found.choices)) if found.choices else ()),
-            *(("", *_effect_lines(found.effects)) if found.effects else ()),
-            *(("", "Missing", *(f"  {one}" for one in lacking)) if lacking else ()),
+            *(line for title, lines in text_parts(found) for line in _block(title, lines)),
             "",
             f"Page:      {page}",
             f"MLflow UI: {show}",
         ),
         document=_document(found, page),
-        markdown=_markdown(found),
+        markdown=markdown(found, masked(shlex.join(["handssl", *sys.argv[1:]]))),
     )
+
+
+def _block(title: str, lines: Sequence[str]) -> list[str]:
+    """Return a part with its title; those of order and effects state their subject themselves."""
+    if title in ("Order", "Effects"):
+        return ["", *lines]
+    return ["", title, *(f"  {line}" for line in lines)]
 
 
 def _document(found: StudyReport, page: Path) -> dict[str, Any]:
@@ -149,45 +156,12 @@ def _cell(cell: CellRow) -> dict[str, Any]:
     }
 
 
-def _effect_lines(effects: StudyEffects) -> tuple[str, ...]:
-    holds_for = effects.holds_for
-    interval = (
-        f", 95 % interval for {holds_for}"
-        if holds_for
-        else ", undecided: one block gives no interval"
-    )
-    title = f"Effect on the median error on select{interval}; below 0 it helps"
-    return (f"{title} ({effects.method})", *(f"  {line}" for line in effects.lines()))
-
-
 def _effect_values(effects: StudyEffects) -> dict[str, Any]:
     values = {
         name: {"mm": one.mm, "interval": [one.low, one.high] if math.isfinite(one.low) else None}
         for name, one in effects.effects.items()
     }
     return {"method": effects.method, "interval_for": effects.holds_for or None, "main": values}
-
-
-def _markdown(found: StudyReport) -> str:
-    listed = [f"- {name}: {value}" for name, value in found.facts.items() if name != "storage"]
-    command = masked(f"`{shlex.join(['handssl', *sys.argv[1:]])}`")
-    parts = [
-        f"# Study {found.study}",
-        headline(found.rows),
-        f"Written by {command}.",
-        markdown_table(found.rows).strip(),
-        *(_text("Order", [str(found.order)]) if found.order else ()),
-        *(_text("Chosen", found.choices) if found.choices else ()),
-        *(_text("Effects", _effect_lines(found.effects)) if found.effects else ()),
-        *(_text("Missing", lacking) if (lacking := found.missing.lines()) else ()),
-        "## Settings and environment",
-        "\n".join(listed),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _text(title: str, lines: Sequence[str]) -> tuple[str, str]:
-    return f"## {title}", "```text\n" + "\n".join(lines) + "\n```"
 
 
 def write_markdown(summary: Summary, path: Path) -> None:

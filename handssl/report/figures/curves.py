@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from handssl.report.ranking import CellRow, Ranking
-from handssl.report.rows import Row
-from handssl.report.svg import (
+from handssl.report.figures.svg import (
     OBJECTIVE_CLASSES,
     Scale,
     element,
@@ -19,6 +17,8 @@ from handssl.report.svg import (
     spread,
     text,
 )
+from handssl.report.ranking import CellRow, Ranking
+from handssl.report.rows import Row
 
 WIDTH, _PANEL_HEIGHT, _HEAD, _GAP = 480, 220, 28, 15
 _LEFT, _RIGHT = 34, 326

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean
 
+from handssl.report.figures.svg import Scale, element, figure, line, marker, padded_scale, text
 from handssl.report.layout import format_mm, outcome_of
 from handssl.report.ranking import CellRow, Ranking
-from handssl.report.svg import Scale, element, figure, line, marker, padded_scale, text
 
 WIDTH = 480
 _LINE_HEIGHT, _LABEL_HEIGHT, _CHARACTER_WIDTH = 36, 16, 7.4

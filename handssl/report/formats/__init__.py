@@ -1,0 +1,1 @@
+"""Formats in which a report is written."""

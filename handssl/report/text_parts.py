@@ -1,0 +1,45 @@
+"""Conclusions of a report as plain text, for the terminal and for Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from handssl.report.effects import StudyEffects
+
+if TYPE_CHECKING:
+    from handssl.report.study_report import StudyReport
+
+
+class TextPart(NamedTuple):
+    """Lines of text below a title; without lines the part is left out."""
+
+    title: str
+    lines: Callable[[StudyReport], Sequence[str]]
+
+
+def effect_lines(effects: StudyEffects) -> tuple[str, ...]:
+    """Return the effects with their intervals, one transformation per line, below a title."""
+    holds_for = effects.holds_for
+    interval = (
+        f", 95 % interval for {holds_for}"
+        if holds_for
+        else ", undecided: one block gives no interval"
+    )
+    title = f"Effect on the median error on select{interval}; below 0 it helps"
+    return (f"{title} ({effects.method})", *(f"  {line}" for line in effects.lines()))
+
+
+TEXT_PARTS: tuple[TextPart, ...] = (
+    TextPart("Order", lambda found: str(found.order).splitlines() if found.order else ()),
+    TextPart("Chosen", lambda found: found.choices),
+    TextPart("Effects", lambda found: effect_lines(found.effects) if found.effects else ()),
+    TextPart("Missing", lambda found: found.missing.lines()),
+)
+"""All parts in their order; a new one is added here."""
+
+
+def text_parts(found: StudyReport) -> list[tuple[str, list[str]]]:
+    """Return the title and the lines of each part that has lines."""
+    shown = [(part.title, list(part.lines(found))) for part in TEXT_PARTS]
+    return [(title, lines) for title, lines in shown if lines]
