@@ -14,6 +14,7 @@ from handssl.data.store import PackedSplit
 from handssl.evaluation.config import ProbeConfig
 from handssl.evaluation.features import extract_features
 from handssl.evaluation.fitting_views import moved_features
+from handssl.evaluation.predictions import OnPredictions
 from handssl.evaluation.ridge import LinearProbe, choose_probe, ridge_path
 from handssl.evaluation.sgd import sgd_probes
 from handssl.evaluation.targets import as_columns, complete_hands, from_columns, pose_targets
@@ -37,7 +38,12 @@ class FeaturesOf(Protocol):
 
 
 def evaluate_encoder(
-    encoder: nn.Module, data: StudyData, *, view_px: int, test: bool
+    encoder: nn.Module,
+    data: StudyData,
+    *,
+    view_px: int,
+    test: bool,
+    keep: OnPredictions | None = None,
 ) -> dict[str, float]:
     """Fit the ridge probe on `probe`, choose lambda on `select`, and report.
 
@@ -46,12 +52,13 @@ def evaluate_encoder(
         data: The packed splits.
         view_px: Side of the encoder's input in pixels.
         test: Whether to evaluate on `test`, which is only allowed at the end of a trial.
+        keep: Called with the predictions once they have been evaluated.
 
     Returns:
         Result of `evaluate_predictions` with prefix `ridge`, and `ridge/lambda_exponent`.
     """
     probe, selected = fit_probe(encoder, data, view_px=view_px)
-    return evaluate_probe(probe, selected, encoder, data, view_px=view_px, test=test)
+    return evaluate_probe(probe, selected, encoder, data, view_px=view_px, test=test, keep=keep)
 
 
 def evaluate_probe(
@@ -62,6 +69,7 @@ def evaluate_probe(
     *,
     view_px: int,
     test: bool,
+    keep: OnPredictions | None = None,
 ) -> dict[str, float]:
     """Report a ridge probe from `fit_probe`, like `evaluate_encoder`.
 
@@ -72,13 +80,39 @@ def evaluate_probe(
         data: The packed splits.
         view_px: Side of the encoder's input in pixels.
         test: Whether to evaluate on `test`.
+        keep: Called with the predictions once they have been evaluated.
+    """
+    predictions = predict_splits(probe, selected, encoder, data, view_px=view_px, test=test)
+    metrics = evaluate_predictions(predictions, data, prefix="ridge")
+    if keep is not None:
+        keep(predictions)
+    return metrics | probe.chosen()
+
+
+def predict_splits(
+    probe: LinearProbe,
+    selected: torch.Tensor,
+    encoder: nn.Module,
+    data: StudyData,
+    *,
+    view_px: int,
+    test: bool,
+) -> dict[Split, torch.Tensor]:
+    """Return the predicted columns (N, 63) of `select`, and of `test` if requested.
+
+    Args:
+        probe: The probe.
+        selected: Features of `select`.
+        encoder: Encoder, used only for the features of `test`.
+        data: The packed splits.
+        view_px: Side of the encoder's input in pixels.
+        test: Whether to predict `test`.
     """
     predictions: dict[Split, torch.Tensor] = {"select": probe.predict(selected)}
     if test:
         features = extract_features(encoder, data.store("test"), view_px=view_px)
         predictions["test"] = probe.predict(features)
-    metrics = evaluate_predictions(predictions, data, prefix="ridge")
-    return metrics | probe.chosen()
+    return predictions
 
 
 def fit_probe(

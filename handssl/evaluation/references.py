@@ -19,6 +19,7 @@ from handssl.data.splits import StudyData
 from handssl.evaluation.diagnostics import diagnose
 from handssl.evaluation.features import settle_batch_norm
 from handssl.evaluation.fixed_features import HogFeatures, RgbFeatures
+from handssl.evaluation.predictions import Columns, OnPredictions
 from handssl.evaluation.probe import (
     evaluate_encoder,
     evaluate_predictions,
@@ -35,11 +36,12 @@ from handssl.transforms import AugmentConfig
 _SPLITS: tuple[Split, ...] = ("select", "test")
 
 
-def mean_pose(data: StudyData) -> dict[str, float]:
+def mean_pose(data: StudyData, *, keep: OnPredictions | None = None) -> dict[str, float]:
     """Return the metrics of the mean pose of `probe`, on `select` and `test`.
 
     Args:
         data: The packed splits.
+        keep: Called with the predictions once they have been evaluated.
 
     Returns:
         median_mm, mpje_mm and aligned_median_mm on `select`, the same with `test_` on `test`, and
@@ -48,10 +50,10 @@ def mean_pose(data: StudyData) -> dict[str, float]:
     target = pose_targets(data.store("probe"))
     mean = as_columns(target)[complete_hands(target)].mean(0, keepdim=True)
     predictions = {split: mean.expand(len(data.store(split)), -1) for split in _SPLITS}
-    return evaluate_predictions(predictions, data, prefix="mean")
+    return _evaluated(predictions, data, keep, prefix="mean")
 
 
-def mean_pose_true_angle(data: StudyData) -> dict[str, float]:
+def mean_pose_true_angle(data: StudyData, *, keep: OnPredictions | None = None) -> dict[str, float]:
     """Return the metrics of the mean pose turned to the true in-plane angle of every hand.
 
     With R(a) the rotation of an image by a about the centre of its box, and a_i the angle of the
@@ -62,6 +64,7 @@ def mean_pose_true_angle(data: StudyData) -> dict[str, float]:
 
     Args:
         data: The packed splits.
+        keep: Called with the predictions once they have been evaluated.
 
     Returns:
         The metrics of `mean_pose`, with every protocol under `oracle/`.
@@ -77,7 +80,16 @@ def mean_pose_true_angle(data: StudyData) -> dict[str, float]:
         angle_known = hands.valid[:, list(BONE)].all(dim=1, keepdim=True)
         turned = _turned(upright.expand(len(hands.uv), -1), _angles(hands))
         predictions[split] = torch.where(angle_known, turned, mean)
-    return evaluate_predictions(predictions, data, prefix="oracle")
+    return _evaluated(predictions, data, keep, prefix="oracle")
+
+
+def _evaluated(
+    predictions: Columns, data: StudyData, keep: OnPredictions | None, *, prefix: str
+) -> dict[str, float]:
+    metrics = evaluate_predictions(predictions, data, prefix=prefix)
+    if keep is not None:
+        keep(predictions)
+    return metrics
 
 
 def _angles(target: PoseTarget) -> torch.Tensor:
@@ -95,25 +107,32 @@ def _turned(columns: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     return torch.cat(((uv @ rotations.mT).flatten(1), z), dim=1)
 
 
-def rgb_ridge(config: EncoderConfig, data: StudyData) -> dict[str, float]:
+def rgb_ridge(
+    config: EncoderConfig, data: StudyData, *, keep: OnPredictions | None = None
+) -> dict[str, float]:
     """Return the metrics of the ridge probe on images of 16 x 16 RGB pixels.
 
     Args:
         config: `input_px` is the side of the view that is averaged.
         data: The packed splits.
+        keep: Called with the predictions once they have been evaluated.
 
     Returns:
         The metrics of `mean_pose`, with every protocol under `ridge/`.
     """
-    return evaluate_encoder(RgbFeatures(config), data, view_px=config.input_px, test=True)
+    encoder = RgbFeatures(config)
+    return evaluate_encoder(encoder, data, view_px=config.input_px, test=True, keep=keep)
 
 
-def hog_ridge(config: EncoderConfig, data: StudyData) -> dict[str, float]:
+def hog_ridge(
+    config: EncoderConfig, data: StudyData, *, keep: OnPredictions | None = None
+) -> dict[str, float]:
     """Return the metrics of the ridge probe on histograms of oriented gradients.
 
     Args:
         config: `input_px` is the side of the view.
         data: The packed splits.
+        keep: Called with the predictions once they have been evaluated.
 
     Returns:
         The metrics of `mean_pose`, with every protocol under `ridge/`.
@@ -121,7 +140,8 @@ def hog_ridge(config: EncoderConfig, data: StudyData) -> dict[str, float]:
     Raises:
         InputError: scikit-image is not installed.
     """
-    return evaluate_encoder(HogFeatures(config), data, view_px=config.input_px, test=True)
+    encoder = HogFeatures(config)
+    return evaluate_encoder(encoder, data, view_px=config.input_px, test=True, keep=keep)
 
 
 def random_encoder(
@@ -132,6 +152,7 @@ def random_encoder(
     augmentation: AugmentConfig | None = None,
     init: InitConfig | None = None,
     storage: Path | None = None,
+    keep: OnPredictions | None = None,
 ) -> dict[str, float]:
     """Return the metrics of the ridge probe on the block's initial network, and its diagnostics.
 
@@ -143,6 +164,7 @@ def random_encoder(
         init: Initial weights of the arms; default: random.
         storage: Root of all results, with the weights whose digest `init` names; None: their file
             is read.
+        keep: Called with the predictions once they have been evaluated.
 
     Returns:
         The metrics of `mean_pose`, every protocol under `ridge/`, and
@@ -156,7 +178,7 @@ def random_encoder(
         settle_batch_norm(encoder, data.store("pretrain"), view_px=config.input_px)
     view_px = config.input_px
     probe, selected = fit_probe(encoder, data, view_px=view_px)
-    metrics = evaluate_probe(probe, selected, encoder, data, view_px=view_px, test=True)
+    metrics = evaluate_probe(probe, selected, encoder, data, view_px=view_px, test=True, keep=keep)
     return metrics | diagnose(
         encoder,
         data,
@@ -176,6 +198,7 @@ def measure_reference(
     augmentation: AugmentConfig | None = None,
     init: InitConfig | None = None,
     storage: Path | None = None,
+    keep: OnPredictions | None = None,
 ) -> dict[str, float]:
     """Return the metrics of a reference that is not trained.
 
@@ -187,14 +210,21 @@ def measure_reference(
         augmentation: Ranges for the diagnostics of the random encoder.
         init: Initial weights of the arms.
         storage: Root of all results, with the weights that `init` names.
+        keep: Called with the predictions once they have been evaluated.
     """
     measures = {
-        "mean_pose": lambda: mean_pose(data),
-        "mean_pose_true_angle": lambda: mean_pose_true_angle(data),
-        "rgb_ridge": lambda: rgb_ridge(config, data),
-        "hog_ridge": lambda: hog_ridge(config, data),
+        "mean_pose": lambda: mean_pose(data, keep=keep),
+        "mean_pose_true_angle": lambda: mean_pose_true_angle(data, keep=keep),
+        "rgb_ridge": lambda: rgb_ridge(config, data, keep=keep),
+        "hog_ridge": lambda: hog_ridge(config, data, keep=keep),
         "random_encoder": lambda: random_encoder(
-            config, data, seed=seed, augmentation=augmentation, init=init, storage=storage
+            config,
+            data,
+            seed=seed,
+            augmentation=augmentation,
+            init=init,
+            storage=storage,
+            keep=keep,
         ),
     }
     return measures[kind]()

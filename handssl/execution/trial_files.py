@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 from handssl.config import Config
 from handssl.errors import DataError
+from handssl.evaluation.predictions import FILE as PREDICTIONS
 from handssl.execution.storage import default_tracking_uri
 from handssl.runtime.fencing import Fence, held
+from handssl.runtime.shell_commands import command
 from handssl.study.run_config import RunConfig
 from handssl.training.checkpoints.writing import write_whole
 
@@ -82,6 +84,25 @@ def encoder_file(folder: Path) -> Path:
         raise DataError(
             f"{path}: expected the encoder of a finished trial, found none; references and stopped "
             "trials have none"
+        )
+    return path
+
+
+def predictions_file(folder: Path) -> Path:
+    """Return the file with the last predictions of a finished trial or a reference.
+
+    Args:
+        folder: The trial's folder.
+
+    Raises:
+        DataError: There is none: it is not completed, or an earlier version completed it.
+    """
+    path = folder / PREDICTIONS
+    if not path.is_file():
+        make = command("predictions", "make", folder.name, storage=folder.parent.parent)
+        raise DataError(
+            f"{path}: expected the predictions of a completed trial, found none; if an earlier "
+            f"version completed it, make them with `{make}`"
         )
     return path
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from handssl.evaluation.predictions import HAND_BYTES
 from handssl.planning.data import DataFacts
 from handssl.planning.trial_size import trial_size
 from handssl.study.trials import PlannedTrial
@@ -24,6 +25,7 @@ class Disk:
         checkpoints: Checkpoints of all trials that are kept.
         writing: One more checkpoint of each running trial, while it is written.
         encoders: Encoders of the completed trials.
+        predictions: Predictions of the completed trials and references.
         data: Data still to be prepared.
         records: Records in the ledger and in MLflow.
         free: Free space of the disk that holds the storage.
@@ -32,6 +34,7 @@ class Disk:
     checkpoints: int
     writing: int
     encoders: int
+    predictions: int
     data: int
     records: int
     free: int
@@ -39,7 +42,8 @@ class Disk:
     @property
     def peak(self) -> int:
         """Sum of all purposes."""
-        return self.checkpoints + self.writing + self.encoders + self.data + self.records
+        made = self.checkpoints + self.writing + self.encoders + self.predictions
+        return made + self.data + self.records
 
     @property
     def fits(self) -> bool:
@@ -53,6 +57,7 @@ def disk_peak(
     storage: Path,
     *,
     slots: int,
+    hands: float = 0.0,
 ) -> Disk:
     """Return the disk space that missing trials will add.
 
@@ -61,6 +66,7 @@ def disk_peak(
         data: Facts about the data that the trials read.
         storage: Folder of the results; it need not exist yet.
         slots: Number of trials that run at once.
+        hands: Expected number of hands whose predictions are kept, over all trials.
     """
     kept = Execution().keep
     checkpoints = encoders = records = 0.0
@@ -73,7 +79,15 @@ def disk_peak(
         largest = max(largest, weight.checkpoint_bytes)
     to_make = sum(facts.bytes_to_make for facts in data)
     free = shutil.disk_usage(_there(storage)).free
-    return Disk(round(checkpoints), largest * slots, round(encoders), to_make, round(records), free)
+    return Disk(
+        checkpoints=round(checkpoints),
+        writing=largest * slots,
+        encoders=round(encoders),
+        predictions=round(hands * HAND_BYTES),
+        data=to_make,
+        records=round(records),
+        free=free,
+    )
 
 
 def _there(folder: Path) -> Path:

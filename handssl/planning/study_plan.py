@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from handssl.data.config import DataConfig, ProceduralData
+from handssl.evaluation.predictions import SPLITS
 from handssl.ledger import Ledger, has_results
 from handssl.ledger.record import TrialRecord
 from handssl.planning.data import DataFacts, inspect_dataset
@@ -180,7 +181,10 @@ class StudyPlan:
             for trial, epochs in work.left
             if epochs
         ]
-        return disk_peak(missing, self._looked.values(), self.storage, slots=self.slots.trials)
+        hands = math.fsum(chance * self._hands(trial) for trial, _, chance in missing)
+        hands += math.fsum(map(self._hands, self._references_left()))
+        slots = self.slots.trials
+        return disk_peak(missing, self._looked.values(), self.storage, slots=slots, hands=hands)
 
     @property
     def effects(self) -> list[Detectable]:
@@ -210,6 +214,22 @@ class StudyPlan:
     def images(self, trial: PlannedTrial) -> Mapping[str, int]:
         """Return the number of images per split of a trial's data, assumed if not known."""
         return self.facts(trial.data or self.study.data).images or _SUPPOSED
+
+    def _hands(self, trial: PlannedTrial) -> int:
+        """Return the number of hands whose predictions a trial keeps."""
+        images = self.images(trial)
+        return sum(images.get(name, 0) for name in SPLITS)
+
+    def _references_left(self) -> list[PlannedTrial]:
+        """Return the references without training that are not computed yet."""
+        over = {record.trial_id for record in self._earlier if record.outcome == "completed"}
+        untrained = {
+            trial.trial_id: trial
+            for stage in self.stages
+            for trial in stage.trials
+            if trial.kind != "trial" and trial.trial_id not in over
+        }
+        return list(untrained.values())
 
     def _fingerprint(self, data: DataConfig) -> str:
         facts = self.facts(data)

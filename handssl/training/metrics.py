@@ -10,6 +10,7 @@ from handssl.data.splits import StudyData
 from handssl.data.store import PackedSplit
 from handssl.evaluation import evaluate_probe, fit_probe
 from handssl.evaluation.diagnostics import diagnose, encoded_views
+from handssl.evaluation.predictions import OnPredictions
 from handssl.evaluation.targets import pose_targets
 from handssl.objectives import Mixed, Relative
 from handssl.training.config import PretrainConfig
@@ -28,6 +29,7 @@ def measure(
     last: bool,
     diagnosed: bool,
     objective: nn.Module | None = None,
+    keep: OnPredictions | None = None,
 ) -> dict[str, float]:
     """Fit and report the ridge probe, and compute the diagnostics if they are due.
 
@@ -38,6 +40,7 @@ def measure(
         last: Whether this is the last epoch, the only one evaluated on `test`.
         diagnosed: Whether diagnostics are due.
         objective: The trained objective, whose relative heads are diagnosed if it has any.
+        keep: Called with the predictions of the last epoch, on `select` and `test`.
 
     Returns:
         `ridge/...`, the aliases of the primary metric and `diag/...`, at the end also
@@ -46,7 +49,9 @@ def measure(
     """
     view_px = config.encoder.input_px
     probe, selected = fit_probe(encoder, data, view_px=view_px)
-    metrics = evaluate_probe(probe, selected, encoder, data, view_px=view_px, test=last)
+    metrics = evaluate_probe(
+        probe, selected, encoder, data, view_px=view_px, test=last, keep=keep if last else None
+    )
     if last:
         metrics |= _joints_outside(data.store("probe"), config)
     if diagnosed:

@@ -12,6 +12,7 @@ import torch
 from handssl.data.splits import StudyData
 from handssl.distributed import rank
 from handssl.errors import DataError, InterruptedStudyError
+from handssl.evaluation.predictions import FILE
 from handssl.models import Encoder
 from handssl.runtime.fencing import Fence
 from handssl.training.branch import branch_state, constant_steps, keep_constant
@@ -21,6 +22,7 @@ from handssl.training.checkpoints.writing import remove_orphans
 from handssl.training.config import PretrainConfig, same_content
 from handssl.training.contrastive_slack import warn_if_trivial
 from handssl.training.execution import Execution
+from handssl.training.kept_predictions import keep_in, predict_again
 from handssl.training.loop import MustStop, OnStep, Pretraining
 from handssl.training.machine_file import note_machine
 from handssl.training.metrics import diagnosis_stride, measure
@@ -46,8 +48,8 @@ class Trial:
     """One resolved configuration with one seed.
 
     The folder contains `checkpoints/`, the newest `execution.keep` of those saved after every epoch
-    or at a stop, and when the trial is complete `encoder.safetensors`. A trial opened on such a
-    folder resumes from the newest intact checkpoint.
+    or at a stop, and when the trial is complete `encoder.safetensors` and the last predictions,
+    `predictions.npz`. A trial opened on such a folder resumes from the newest intact checkpoint.
 
     Args:
         config: The resolved configuration.
@@ -114,7 +116,7 @@ class Trial:
             InterruptedStudyError: It was stopped; the completed steps are saved.
             TakenOverError: Another process has claimed the folder; nothing more is written.
         """
-        self._complete_weights()
+        self._complete_files()
         yield from list(self._done)
         for epoch in range(len(self._done) + 1, self.config.epochs + 1):
             try:
@@ -143,6 +145,7 @@ class Trial:
             last=last,
             diagnosed=last or epoch % self._stride == 0,
             objective=self._pretraining.objective,
+            keep=keep_in(self.folder, self._data, self._fence),
         )
 
     def _save(self) -> None:
@@ -174,11 +177,17 @@ class Trial:
     def _weights(self) -> Path:
         return self.folder / "encoder.safetensors"
 
-    def _complete_weights(self) -> None:
-        """Write the missing weights of a complete trial whose last checkpoint was copied here."""
-        complete = len(self._done) == self.config.epochs and rank() == 0
-        if complete and not self._weights.exists():
-            save_weights(self._pretraining.encoder, self._weights, fence=self._fence)
+    def _complete_files(self) -> None:
+        """Write the missing files of a complete trial whose last checkpoint was copied here."""
+        if len(self._done) < self.config.epochs or rank() > 0:
+            return
+        encoder = self._pretraining.encoder
+        if not self._weights.exists():
+            save_weights(encoder, self._weights, fence=self._fence)
+        if not (self.folder / FILE).exists():
+            keep = keep_in(self.folder, self._data, self._fence)
+            view_px = self.config.encoder.input_px
+            predict_again(_measurable(encoder), self._data, view_px=view_px, keep=keep)
 
     def _restore(self) -> list[EpochResult]:
         state = self._checkpoints.latest()

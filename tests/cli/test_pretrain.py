@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from handssl.cli.app import invoke
+from handssl.execution.checkpoint_mirror.mirror import FINAL_FILES
 from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
 
@@ -255,23 +256,24 @@ def test_a_machine_without_the_run_goes_on_from_the_copies(here, finished) -> No
     assert names == [f"epoch-{epoch:05d}.ckpt" for epoch in (2, 3, 4)]
     for name in names[1:]:
         (copied / "checkpoints" / name).unlink()
-    (copied / "encoder.safetensors").unlink()
+    for name in FINAL_FILES:
+        (copied / name).unlink()
     code, out, err = here.run(here.config, "--checkpoints", elsewhere, "--json")
     assert code == 0, err
     events = parsed(out)
     made = [e["epoch"] for e in events if e["event"] == "epoch" and e["seconds"] is not None]
     assert made == [3, 4]
     assert here.numbers() == finished.numbers()
-    weights = "encoder.safetensors"
-    assert (copied / weights).read_bytes() == (finished.trial / weights).read_bytes()
+    for name in FINAL_FILES:
+        assert (copied / name).read_bytes() == (finished.trial / name).read_bytes()
 
 
 def test_a_machine_without_a_finished_run_gets_its_weights_from_the_copies(here, finished) -> None:
     there = finished.folder / "elsewhere"
     assert here.run(here.config, "--checkpoints", there, "--quiet")[0] == 0
     assert here.numbers() == finished.numbers()
-    weights = "encoder.safetensors"
-    assert (here.trial / weights).read_bytes() == (finished.trial / weights).read_bytes()
+    for name in FINAL_FILES:
+        assert (here.trial / name).read_bytes() == (finished.trial / name).read_bytes()
 
 
 @pytest.mark.faults

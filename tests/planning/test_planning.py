@@ -174,6 +174,23 @@ def test_a_checkpoint_weighs_what_was_estimated(blob_data, tmp_path):
     assert StudyData(blob_data).fingerprint
 
 
+def test_the_predictions_of_trials_and_references_are_counted(tmp_path):
+    study = Study.parse(
+        {
+            "name": "small",
+            "data": {"select": 24, "test": 12},
+            "cells": [{"composition": "rotate"}, {"composition": "blur"}],
+            "blocks": [1, 2],
+            "halving": None,
+            "pretrain": {"epochs": 2, "optimizer": {"warmup_epochs": 1}},
+        }
+    )
+    disk = StudyPlan(study, tmp_path / "none").disk
+    # Two cells, supervised and the random encoder in two blocks; mean pose, oracle, two ridges.
+    assert disk.predictions == (24 + 12) * (21 * 3 * 2 + 8) * (2 * (2 + 1 + 1) + 4)
+    assert disk.peak > disk.predictions + disk.checkpoints
+
+
 def test_stages_that_follow_from_choices_are_counted(tmp_path):
     plan = StudyPlan(compositions.study(), tmp_path / "none")
     assert [len(work.cells) for work in plan.work] == [11, 128]

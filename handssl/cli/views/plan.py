@@ -135,6 +135,7 @@ def _disk(plan: StudyPlan, bounded: str) -> list[str]:
     parts = {
         "checkpoints": disk.checkpoints + disk.writing,
         "encoders": disk.encoders,
+        "predictions": disk.predictions,
         "data to prepare": disk.data,
         "records": disk.records,
     }

@@ -13,7 +13,7 @@ from typing import Self
 
 from handssl.execution.checkpoint_mirror.mirror import (
     CHECKPOINTS,
-    WEIGHTS,
+    FINAL_FILES,
     CheckpointMirror,
     OnNote,
     reason_of,
@@ -70,7 +70,7 @@ class BackgroundCopies:
             self._turn.notify_all()
 
     def finish(self, on_tick: Callable[[], None], timeout_s: float = _TIMEOUT_S) -> None:
-        """Copy the newest checkpoint and the weights, and wait for them.
+        """Copy the newest checkpoint and the final files, and wait for them.
 
         Args:
             on_tick: Called several times a second while waiting.
@@ -78,7 +78,7 @@ class BackgroundCopies:
         """
         self.offer()
         with self._turn:
-            self._offered = [*self._offered, self._folder / WEIGHTS]
+            self._offered += [self._folder / name for name in FINAL_FILES]
             self._turn.notify_all()
         left_s = timeout_s
         while (late := self._is_underway()) and left_s > 0:
@@ -125,7 +125,7 @@ class BackgroundCopies:
     def _copy(self, path: Path) -> None:
         try:
             file = path.open("rb")
-        except FileNotFoundError:  # a newer one has replaced it, or there are no weights yet
+        except FileNotFoundError:  # a newer one has replaced it, or there are no final files yet
             return
         with file:
             status = os.fstat(file.fileno())

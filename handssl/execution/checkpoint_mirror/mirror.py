@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from handssl.errors import DataError, HandsslError
+from handssl.evaluation.predictions import FILE
 from handssl.execution.checkpoint_mirror.remote_folder import RemoteFile, Target, is_partial
 from handssl.runtime.fencing import Fence, held
 from handssl.training.checkpoints import CheckpointFolder
 from handssl.training.checkpoints.reading import DamagedError, read
 from handssl.training.checkpoints.writing import flush_folder, remove_orphans
 
-CHECKPOINTS, WEIGHTS = "checkpoints", "encoder.safetensors"
+CHECKPOINTS = "checkpoints"
+FINAL_FILES = ("encoder.safetensors", FILE)
+"""Files of a completed trial beside its checkpoints."""
+
 _PREFIX, _SUFFIX, _DAMAGED = "epoch-", ".ckpt", ".damaged"
 OnNote = Callable[[str], None]
 
@@ -56,7 +60,7 @@ class CheckpointMirror:
         return self._root.url
 
     def put(self, file: BinaryIO, name: str) -> None:
-        """Copy a checkpoint or the weights, and remove checkpoints no longer kept.
+        """Copy a checkpoint or a final file, and remove checkpoints no longer kept.
 
         Args:
             file: Open file, positioned at its start.
@@ -68,7 +72,7 @@ class CheckpointMirror:
         """
         if self._fence is not None:
             self._fence.require()  # not held during the copy, which may take minutes
-        if name == WEIGHTS:
+        if name in FINAL_FILES:
             self._root.put(file, name)
             return
         self._checkpoints.put(file, name)

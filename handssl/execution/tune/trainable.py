@@ -188,7 +188,7 @@ def trial_results(
     taken = [] if notices is None else notices
     if trial.kind != "trial":
         here = folder_here(data, lambda text: taken.append((text, 0)))
-        yield 0, _reference(trial, here, folder.absolute().parent.parent)
+        yield 0, _reference(trial, here, folder.absolute(), fence)
     elif options.workers == 1:
         from handssl.training import Trial
 
@@ -256,19 +256,23 @@ def loss_of(fence: Fence | None) -> Callable[[], bool]:
     return is_lost
 
 
-def _reference(trial: PlannedTrial, data: Path, storage: Path) -> dict[str, float]:
+def _reference(
+    trial: PlannedTrial, data: Path, folder: Path, fence: Fence | None
+) -> dict[str, float]:
     from handssl.data.splits import StudyData
     from handssl.evaluation.references import measure_reference
+    from handssl.training.kept_predictions import keep_in
 
-    config = trial.config
+    config, splits = trial.config, StudyData(data)
     return measure_reference(
         trial.kind,
         config.encoder,
-        StudyData(data),
+        splits,
         seed=trial.block,
         augmentation=config.augmentation,
         init=config.init,
-        storage=storage,
+        storage=folder.parent.parent,
+        keep=keep_in(folder, splits, fence),
     )
 
 

@@ -93,15 +93,17 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, flaky: type[Flaky]) -> s
     ]
 
 
-def test_every_kind_of_target_gets_the_newest_checkpoints_and_the_weights(url, folder) -> None:
+def test_every_kind_of_target_gets_the_newest_checkpoints_and_the_final_files(url, folder) -> None:
     notes: list[str] = []
-    (folder / "encoder.safetensors").write_bytes(b"weights")
+    for name in ("encoder.safetensors", "predictions.npz"):
+        (folder / name).write_bytes(b"final")
     with BackgroundCopies(remote(url, folder, notes), folder, notes.append) as copies:
         for epoch in (1, 2, 3):
             save(folder, epoch)
             copies.finish(lambda: None)
     assert names(url, folder) == ["epoch-00002.ckpt", "epoch-00003.ckpt"]
-    assert [file.name for file in Target(url, folder.name).names()] == ["encoder.safetensors"]
+    final = sorted(file.name for file in Target(url, folder.name).names())
+    assert final == ["encoder.safetensors", "predictions.npz"]
     assert notes == []
 
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from handssl.evaluation.predictions import FILE, decode
 from handssl.execution import study_runner
 from handssl.execution.datasets import resolver
 from handssl.ledger import Ledger
@@ -56,6 +57,17 @@ def test_several_workers_a_trial_give_the_numbers_of_one(both):
         for alone, together in zip(*rows, strict=True):
             value = alone.metrics["train/loss"]
             assert math.isclose(value, together.metrics["train/loss"], rel_tol=1e-9)
+
+
+def test_the_predictions_of_every_trial_are_in_the_drivers_storage(both):
+    for record in both[0].records:
+        one, two = (
+            decode((result.storage / "trials" / record.trial_id / FILE).read_bytes()).splits
+            for result in both
+        )
+        for split in ("select", "test"):
+            assert (one[split].ids == two[split].ids).all()
+            assert abs(one[split].columns - two[split].columns).max() < 0.01
 
 
 def test_no_folder_of_the_workers_is_left(both):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from handssl.errors import DivergedError, TakenOverError
+from handssl.evaluation.predictions import decode
 from handssl.execution.cluster.version_check import versions
 from handssl.execution.tune import trainable
 from handssl.execution.tune.trainable import PretrainTrainable, trial_results
@@ -138,6 +139,8 @@ def test_a_reference_is_one_result_with_the_measures_of_a_trial(
     results = list(trial_results(TRIALS[cell], blob_data, tmp_path))
     assert [epoch for epoch, _ in results] == [0]
     assert {"median_mm", "mpje_mm", "test_median_mm", "test_mpje_mm"} <= results[0][1].keys()
+    kept = decode((tmp_path / "predictions.npz").read_bytes()).splits
+    assert {name: len(one) for name, one in kept.items()} == {"select": 24, "test": 24}
 
 
 def claimed_segment(storage: Path, cell: str = "contrastive blur") -> dict[str, Any]:

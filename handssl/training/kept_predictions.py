@@ -1,0 +1,52 @@
+"""Keep the last predictions of a trial in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from torch import nn
+
+from handssl.data.splits import StudyData
+from handssl.evaluation.predictions import FILE, Columns, OnPredictions, TrialPredictions
+from handssl.evaluation.probe import fit_probe, predict_splits
+from handssl.runtime.fencing import Fence
+from handssl.training.checkpoints.writing import write_whole
+
+
+def keep_in(folder: Path, data: StudyData, fence: Fence | None = None) -> OnPredictions:
+    """Return a function that writes predictions into a trial's folder, atomically.
+
+    Args:
+        folder: The trial's folder, created if missing.
+        data: The packed splits.
+        fence: Fence of the folder. The function raises TakenOverError if another process has
+            claimed it, and DataError if the file cannot be written.
+    """
+
+    def keep(columns: Columns) -> None:
+        content = TrialPredictions.of(columns, data).encode()
+
+        def write(file: BinaryIO) -> None:
+            file.write(content)
+
+        write_whole(folder / FILE, write, size_bytes=len(content), fence=fence)
+
+    return keep
+
+
+def predict_again(
+    encoder: nn.Module, data: StudyData, *, view_px: int, keep: OnPredictions
+) -> None:
+    """Fit the ridge probe on a trained encoder once more, and keep its predictions.
+
+    On the machine that trained it, they equal those of the last epoch to the bit.
+
+    Args:
+        encoder: Encoder of a completed trial, in float32.
+        data: The packed splits.
+        view_px: Side of the encoder's input in pixels.
+        keep: Function that keeps them, see `keep_in`.
+    """
+    probe, selected = fit_probe(encoder, data, view_px=view_px)
+    keep(predict_splits(probe, selected, encoder, data, view_px=view_px, test=True))
