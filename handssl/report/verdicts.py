@@ -11,7 +11,8 @@ from handssl.ledger.references import HOG_RIDGE, TRUE_ANGLE, UNTRAINED, Referenc
 from handssl.report.ranking import CellRow
 from handssl.report.rows import Row
 from handssl.report.sections import main_sections
-from handssl.stats.verdict import Errors, Verdict, judge_best
+from handssl.stats.paired import Errors
+from handssl.stats.verdict import Verdict, judge_best
 
 _NAMES = {
     HOG_RIDGE: "a ridge on HOG features",

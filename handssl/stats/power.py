@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from functools import cache
 
+import numpy as np
+import numpy.typing as npt
 from scipy import optimize, stats
 
 ALPHA, POWER = 0.05, 0.8
+MOST_SEEDS = 1000
 
 
 def t_power(effect: float, df: int, alpha: float = ALPHA) -> float:
@@ -67,6 +72,89 @@ def paired_mm(sd_mm: float, blocks: int) -> float:
         1.0
     """
     return detectable(sd_mm / math.sqrt(blocks), blocks - 1)
+
+
+def equivalence_power(effect: float, margin: float, df: int, alpha: float = ALPHA) -> float:
+    """Return the power of two one-sided t-tests to show that a difference is within a margin.
+
+    Both tests reject where |difference| < margin - t s with the critical value t and the estimated
+    standard error s; the probability of that is averaged over the distribution of s.
+
+    Args:
+        effect: True difference in units of its standard error.
+        margin: Margin of equivalence in the same units.
+        df: Degrees of freedom, at least 1.
+        alpha: Significance level of each test.
+
+    Example:
+        >>> [round(equivalence_power(effect, 4.0, 5), 2) for effect in (0.0, 4.0)]
+        [0.92, 0.05]
+
+    Reference:
+        D. Schuirmann, "A comparison of the two one-sided tests procedure and the power approach",
+        Journal of Pharmacokinetics and Biopharmaceutics 1987.
+    """
+    spread, weight = chi_nodes(df)
+    free = margin - stats.t.ppf(1 - alpha, df) * spread
+    inside = stats.norm.cdf(free - effect) - stats.norm.cdf(-free - effect)
+    return float(np.sum(weight * np.maximum(inside, 0.0)))
+
+
+@cache
+def chi_nodes(df: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return nodes and weights of integrals over an estimated standard deviation.
+
+    Args:
+        df: Degrees of freedom of s; s^2 df has a chi-square distribution.
+
+    Returns:
+        Values of s, the true one being 1, and their weights; both have the shape (96,).
+
+    Example:
+        >>> spread, weight = chi_nodes(4)
+        >>> round(float(np.sum(weight * spread**2)), 6)
+        1.0
+    """
+    low, high = np.sqrt(stats.chi2.ppf([1e-12, 1 - 1e-12], df) / df)
+    nodes, weights = _legendre()
+    spread = low + (high - low) * (nodes + 1) / 2
+    density = 2 * df * spread * stats.chi2.pdf(df * spread**2, df)
+    return spread, weights * (high - low) / 2 * density
+
+
+@cache
+def _legendre() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    return np.polynomial.legendre.leggauss(96)
+
+
+def seeds_to_settle(
+    mm: float, sd_mm: float, *, margin_mm: float = 0.0, alpha: float = ALPHA, power: float = POWER
+) -> int:
+    """Return the number of seeds with which two paired cells are told apart, or found equivalent.
+
+    Args:
+        mm: Their true difference in mm.
+        sd_mm: Standard deviation of the paired differences over seeds in mm.
+        margin_mm: Margin of equivalence in mm; 0: only a difference is sought.
+        alpha: Significance level of each test.
+        power: Required power of one of the two tests.
+
+    Returns:
+        At least 2, at most `MOST_SEEDS`, which may be too few.
+
+    Example:
+        >>> seeds_to_settle(1.0, 1.0), seeds_to_settle(0.0, 1.0, margin_mm=1.0)
+        (10, 11)
+    """
+    sd_mm = max(sd_mm, 1e-9)
+
+    def reached(seeds: int) -> float:
+        unit, df = sd_mm / math.sqrt(seeds), seeds - 1
+        told = t_power(mm / unit, df, alpha) if mm else 0.0
+        return max(told, equivalence_power(mm / unit, margin_mm / unit, df, alpha))
+
+    able = range(2, MOST_SEEDS)
+    return able.start + bisect_left(able, power, key=reached)
 
 
 def main_effect_mm(sd_mm: float, cells: int, blocks: int) -> float:

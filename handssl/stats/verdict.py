@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Literal
 
-from handssl.stats.contrasts import LEVEL, mean_effect
+from handssl.stats.contrasts import LEVEL
+from handssl.stats.paired import Errors, paired_difference
 
 Word = Literal["better", "not better", "undecided"]
-Errors = Mapping[int, float]
-"""Error in mm by seed; infinite where the trial diverged."""
 
 
 @dataclass(frozen=True)
@@ -82,19 +80,12 @@ def judge(values: Errors, others: Errors, *, noise_mm: float = 0.0, cells: int =
         >>> str(judge({1: 60.0}, {1: 64.0}))
         'undecided: one seed'
     """
-    shared = sorted(values.keys() & others.keys())
-    lost = sum(not math.isfinite(values[seed] - others[seed]) for seed in shared)
-    if not shared or lost:
-        mm = _mean(values, shared) - _mean(others, shared)
-        return Verdict("undecided", mm, seeds=len(shared), diverged=lost)
-    differences = [values[seed] - others[seed] for seed in shared]
-    found = mean_effect("difference", differences, 1.0 - (1.0 - LEVEL) / cells)
+    found = paired_difference(values, others, level=1.0 - (1.0 - LEVEL) / cells)
     word: Word = "better" if found.high < 0 else "not better" if found.low > 0 else "undecided"
     if abs(found.mm) < noise_mm:
         word = "undecided"
-    return Verdict(
-        word, found.mm, found.low, found.high, len(shared), noise_mm=noise_mm, cells=cells
-    )
+    numbers = (found.mm, found.low, found.high, found.seeds, found.diverged)
+    return Verdict(word, *numbers, noise_mm=noise_mm, cells=cells)
 
 
 def judge_best(
@@ -133,7 +124,3 @@ def seeds_in_words(count: int) -> str:
         ('one seed', '3 seeds')
     """
     return "one seed" if count == 1 else f"{count} seeds"
-
-
-def _mean(values: Errors, seeds: list[int]) -> float:
-    return fmean(values[seed] for seed in seeds) if seeds else math.nan

@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from handssl.stats.contrasts import mean_effect
-from handssl.stats.verdict import Errors, Verdict, judge
+from handssl.stats.paired import Errors
+from handssl.stats.verdict import Verdict, judge
 from handssl.study.cell import Cell, Seed, Slug
 from handssl.study.stages.base import CHOOSE_A_CELL, Selection, Selections, StageBase
 from handssl.study.stages.findings import Finding, final_errors

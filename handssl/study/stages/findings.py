@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from handssl.stats.cell_means import adjusted_means, connected_sets
-from handssl.stats.verdict import Errors, judge, seeds_in_words
+from handssl.stats.paired import Errors
+from handssl.stats.verdict import judge, seeds_in_words
 from handssl.study.cell import Cell
 
 
