@@ -5,18 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from handssl.report.layout import EARLY_TITLE, NUMERIC, UNITS, Layout, Line
+from handssl.report.layout import EARLY_TITLE, NUMERIC, UNITS, Layout, Line, folded
 
 
 def html_table(layout: Layout, note: str) -> str:
-    """Return a table with its note below.
+    """Return a table with its note below; of many cells the worse ones are folded away.
 
     Args:
         layout: Layout of a section.
         note: HTML id of the note, unique on the page.
     """
+    shown, rest = folded(layout)
+    more = "" if rest is None else _folded(rest, note)
+    return (
+        f"{_table(shown, note)}\n{more}"
+        f'<p class="muted note" id="{note}">{escape(f"{UNITS} {layout.note}".strip())}</p>'
+    )
+
+
+def _folded(layout: Layout, note: str) -> str:
+    count = len(layout.finished) + len(layout.early)
+    return f"<details><summary>{count} more cells</summary>\n{_table(layout, note)}</details>\n"
+
+
+def _table(layout: Layout, note: str) -> str:
     head = "".join(f"<th{_numeric(name)} scope=col>{name}</th>" for name in layout.columns)
-    leader = next((line for line in layout.finished if line.kind == "trial"), None)
+    leader = next((line for line in layout.finished if line.cells[0] == "1"), None)
     body = [_line(line, layout.columns, first=line is leader) for line in layout.finished]
     if layout.early:
         title = f'<td class="number"></td><td colspan={len(layout.columns) - 1}>{EARLY_TITLE}</td>'
@@ -24,8 +38,7 @@ def html_table(layout: Layout, note: str) -> str:
         body += [_line(line, layout.columns) for line in layout.early]
     return (
         f'<div class="wide"><table class="cells" aria-describedby="{note}">'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>" + "\n".join(body) + "</tbody></table></div>\n"
-        f'<p class="muted note" id="{note}">{escape(f"{UNITS} {layout.note}".strip())}</p>'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>" + "\n".join(body) + "</tbody></table></div>"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from handssl.ledger.references import TRUE_ANGLE
 from handssl.report.ranking import CellRow, Ranking
@@ -29,6 +29,8 @@ _NUMBERS = ("median", "PA", "MPJE", "test median", "test PA", "test MPJE")
 NUMERIC = ("#", "epoch", *_NUMBERS)
 WIDE_ONLY = ("MPJE", "test MPJE")
 """Columns that the terminal has no room for."""
+BEST = 20
+"""Number of cells that pages and publications show of a longer table, besides references."""
 _LISTED_BLOCKS = 5
 # From the least to the most important for a cell.
 _OUTCOMES = ("running", "stopped", "cancelled", "diverged", "failed")
@@ -94,6 +96,32 @@ def lay_out(section: Section) -> Layout:
         note=_note(ranking),
         per_block=per_block,
     )
+
+
+def folded(layout: Layout) -> tuple[Layout, Layout | None]:
+    """Divide a long table: the best cells with all references, and the rest.
+
+    Args:
+        layout: Layout of a section.
+
+    Returns:
+        The part to show, and the part to fold away; None if everything is shown. A rest of less
+        than five cells is shown.
+    """
+    trials = [line for line in (*layout.finished, *layout.early) if line.kind == "trial"]
+    rest = trials[BEST:]
+    if len(rest) < 5:
+        return layout, None
+    hidden = {id(line) for line in rest}
+
+    def part(lines: Sequence[Line], away: bool) -> tuple[Line, ...]:
+        return tuple(line for line in lines if (id(line) in hidden) == away)
+
+    shown, others = (
+        replace(layout, finished=part(layout.finished, away), early=part(layout.early, away))
+        for away in (False, True)
+    )
+    return shown, others
 
 
 def format_mm(value: float | None) -> str:

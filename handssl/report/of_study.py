@@ -91,7 +91,7 @@ def write_report(
         result: Result of `handssl.run`.
         path: Path of the file; default `<study>.html` in the result's storage, with the suffix of
             the format.
-        format: `html` or `markdown`.
+        format: `html`, `markdown`, `latex` or `csv`.
 
     Returns:
         Path of the file.

@@ -41,6 +41,7 @@ class Row:
         planned: Whether it belongs to the current plan, not only to an earlier one.
         relative_on: `mixed`: the transformations of the relative term.
         noise_mm: Standard deviation of repeats that differ in rounding alone, in mm; 0 if unknown.
+        trial_id: Id of the trial; empty if unknown.
     """
 
     label: str
@@ -64,6 +65,7 @@ class Row:
     planned: bool = True
     relative_on: str = ""
     noise_mm: float = 0.0
+    trial_id: str = ""
 
     @property
     def settings(self) -> str:
@@ -118,4 +120,5 @@ def row_of(record: TrialRecord, history: Sequence[EpochMetrics] = ()) -> Row:
         stage=record.stage,
         data=record.cell.partition(" on ")[2],
         relative_on="+".join(record.config.get("relative_on", ())),
+        trial_id=record.trial_id,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from handssl.report.figures.curves import learning_curves
 from handssl.report.figures.dot_plot import dot_plot
 from handssl.report.figures.svg import element, figure, marker
+from handssl.report.files import files_part
 from handssl.report.html_table import html_table
 from handssl.report.layout import MACHINE, lay_out
 from handssl.report.ranking import Ranking
@@ -26,7 +27,8 @@ def tables_part(found: StudyReport) -> str:
     if not found.rows:
         return ""
     tables = [
-        f"<h2>{escape(section.title or 'Cells')}</h2>\n{html_table(lay_out(section), f'note-{n}')}"
+        f"<h2>{escape(section.title or 'Cells')}</h2>\n"
+        f"{html_table(lay_out(section), f'note-{n}')}\n{files_part(found, section)}"
         for n, section in enumerate(sections(found.rows))
     ]
     return "\n".join([*tables, f'<p class="muted note">{MACHINE}</p>'])

@@ -69,5 +69,18 @@ dd{margin:0;overflow-wrap:anywhere}
 @media (max-width:560px){body{padding:18px 14px 36px}dl{grid-template-columns:1fr}
 dd{margin-bottom:.4rem}figcaption{min-height:0}
 table.cells{font-size:.86rem}th,td{padding-right:.55rem}}
-@media print{body{max-width:none}}
+code{font:.92em ui-monospace,SFMono-Regular,Consolas,monospace;overflow-wrap:anywhere}
+.next{margin:.2rem 0 .6rem;padding-left:1.1rem;font-size:.86rem}
+details{margin:.5rem 0}
+summary{cursor:pointer;color:var(--muted);font-size:.9rem}
+@page{margin:14mm}
+@media print{:root{color-scheme:light;--page:#fff;--ink:#000;--muted:#444;--rule:#bbb;
+--raised:#f3f4f6;--contrastive:#2a78d6;--relative:#d9541e;--mixed:#16865c;--equivariant:#6a4bd0;
+--good:#1a7f4b;--bad:#b3261e}
+body{max-width:none;padding:0;font-size:10pt;print-color-adjust:exact}
+.wide{overflow:visible}table.cells{font-size:7.5pt}th,td{padding-right:.35rem}
+td.cell{min-width:0}thead{display:table-header-group}
+tr,figure,li{break-inside:avoid}h2,h3,figcaption{break-after:avoid}
+a[href]::after{content:" (" attr(href) ")";overflow-wrap:anywhere}
+.figures{display:block}figure{margin-bottom:8mm}svg{max-width:150mm;max-height:230mm}}
 """

@@ -19,6 +19,7 @@ from handssl.execution.result import StudyResult
 from handssl.execution.storage import default_tracking_uri
 from handssl.ledger import Ledger, has_results
 from handssl.report.effects import StudyEffects
+from handssl.report.files import best_cell, files_of, next_steps
 from handssl.report.formats.markdown import markdown
 from handssl.report.formats.writing import write
 from handssl.report.headline import headline, summary
@@ -55,11 +56,16 @@ class Summary:
 def summarise(result: StudyResult) -> Summary:
     """Summarise a finished run and write its page, `<study>.html` in the storage."""
     name, uri = result.study.name, result.tracking_uri
-    return _summarise(study_report(name, result.storage, uri, result.records))
+    return summarise_report(study_report(name, result.storage, uri, result.records))
 
 
 def summarise_storage(storage: Path, name: str | None) -> Summary:
-    """Summarise the results of one study in a storage and write its page.
+    """Summarise the results of one study in a storage and write its page; see `read_report`."""
+    return summarise_report(read_report(storage, name))
+
+
+def read_report(storage: Path, name: str | None) -> StudyReport:
+    """Read the report of one study in a storage.
 
     Args:
         storage: Folder of the results.
@@ -69,7 +75,7 @@ def summarise_storage(storage: Path, name: str | None) -> Summary:
         InputError: There is no such study, or several to choose from.
     """
     study = _choose(_studies(storage), name, storage)
-    return _summarise(study_report(study, storage, default_tracking_uri(storage)))
+    return study_report(study, storage, default_tracking_uri(storage))
 
 
 def _studies(storage: Path) -> list[str]:
@@ -90,12 +96,14 @@ def _choose(studies: list[str], name: str | None, storage: Path) -> str:
     return name or studies[0]
 
 
-def _summarise(found: StudyReport) -> Summary:
+def summarise_report(found: StudyReport) -> Summary:
+    """Summarise a report and write its page, `<study>.html` in the storage."""
     page, show = write(found), ui_command(found.tracking_uri)
     return Summary(
         table=Group(terminal_table(found.rows), "", Text("\n".join(summary(found.rows)))),
         lines=(
             *(line for title, lines in text_parts(found) for line in _block(title, lines)),
+            *_best_lines(found),
             "",
             f"Page:      {page}",
             f"MLflow UI: {show}",
@@ -110,6 +118,22 @@ def _block(title: str, lines: Sequence[str]) -> list[str]:
     if title in ("Order", "Effects"):
         return ["", *lines]
     return ["", title, *(f"  {line}" for line in lines)]
+
+
+def _best_lines(found: StudyReport) -> list[str]:
+    """Return the trials and weights of the best cell, with the commands that continue with it."""
+    best = best_cell(found)
+    if best is None:
+        return []
+    files = [files_of(row, found.storage) for row in best.done]
+    weights = next((str(one.weights) for one in files if one.weights), "not in this storage")
+    return [
+        "",
+        f"Best:      {best.first.label}",
+        f"Trials:    {', '.join(f'{one.trial_id} (block {one.block})' for one in files)}",
+        f"Weights:   {weights}",
+        *(f"Continue:  {one.command}  # {one.purpose}" for one in next_steps(found, best)),
+    ]
 
 
 def _document(found: StudyReport, page: Path) -> dict[str, Any]:
@@ -127,12 +151,12 @@ def _document(found: StudyReport, page: Path) -> dict[str, Any]:
         **({"effects": _effect_values(effects)} if effects else {}),
         "missing": found.missing.values(),
         "selections": [one.model_dump(mode="json") for one in found.selections],
-        "sections": [_section(section) for section in sections(found.rows)],
+        "sections": [_section(section, found.storage) for section in sections(found.rows)],
         "trials": [record.model_dump(mode="json") for record in found.records],
     }
 
 
-def _section(section: Section) -> dict[str, Any]:
+def _section(section: Section, storage: Path) -> dict[str, Any]:
     first, ranking = section.first, section.ranking
     return {
         "stage": section.stage,
@@ -140,12 +164,12 @@ def _section(section: Section) -> dict[str, Any]:
         "data": first.data or None,
         "epochs": first.epochs,
         "planned": first.planned,
-        "ranked": [_cell(cell) for cell in ranking.finished],
-        "ended_early": [_cell(cell) for cell in ranking.early],
+        "ranked": [_cell(cell, storage) for cell in ranking.finished],
+        "ended_early": [_cell(cell, storage) for cell in ranking.early],
     }
 
 
-def _cell(cell: CellRow) -> dict[str, Any]:
+def _cell(cell: CellRow, storage: Path) -> dict[str, Any]:
     return {
         "cell": cell.first.label,
         "kind": cell.first.kind,
@@ -153,6 +177,7 @@ def _cell(cell: CellRow) -> dict[str, Any]:
         "adjusted_for_blocks": cell.finished and not cell.whole,
         "outcome": outcome_of(cell),
         "outcome_by_block": {row.block: row.outcome for row in cell.rows},
+        "trials": [files_of(row, storage).values() for row in cell.rows],
     }
 
 

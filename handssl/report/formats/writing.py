@@ -10,13 +10,15 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Literal
 
 from handssl.errors import InputError
+from handssl.report.formats.latex import latex
 from handssl.report.formats.markdown import markdown
+from handssl.report.formats.trials_csv import trials_csv
 from handssl.report.page import page
 
 if TYPE_CHECKING:
     from handssl.report.study_report import StudyReport
 
-FormatName = Literal["html", "markdown"]
+FormatName = Literal["html", "markdown", "latex", "csv"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Format:
 FORMATS: dict[FormatName, Format] = {
     "html": Format(".html", page),
     "markdown": Format(".md", markdown),
+    "latex": Format(".tex", latex),
+    "csv": Format(".csv", trials_csv),
 }
 
 
