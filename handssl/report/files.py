@@ -52,10 +52,11 @@ def files_of(row: Row, storage: Path) -> TrialFiles:
         storage: Storage of the results.
     """
     # Imported here, because it imports torch, which a page does not need.
-    from handssl.execution.checkpoint_mirror.mirror import CHECKPOINTS, WEIGHTS
+    from handssl.execution.checkpoint_mirror.mirror import CHECKPOINTS
+    from handssl.tracking.encoder_code import WEIGHTS_FILE
 
     folder = storage / "trials" / (row.trial_id or "unknown")
-    weights, checkpoints = folder / WEIGHTS, folder / CHECKPOINTS
+    weights, checkpoints = folder / WEIGHTS_FILE, folder / CHECKPOINTS
     return TrialFiles(
         row.trial_id,
         row.block,
@@ -125,7 +126,7 @@ def _row(cell: CellRow, row: Row, storage: Path) -> str:
     weights = files_of(row, storage).weights
     path = f"<code>{row.trial_id}/{weights.name}</code>" if weights else "–"
     return (
-        f'<tr class="{row.kind}"><td class="cell">{escape(cell.title)}</td>'
+        f'<tr><td class="cell">{escape(cell.title)}</td>'
         f'<td class="number">{row.block}</td><td><code>{row.trial_id or "–"}</code></td>'
         f"<td>{path}</td></tr>"
     )

@@ -141,7 +141,7 @@ def test_a_real_browser_shows_the_table_and_both_figures(rows, chromium, tmp_pat
     ).stdout
     elements = Elements(shown)
     assert "<h1>Study &lt;demo&gt;</h1>" in shown
-    assert elements.count("table") == 1
+    assert elements.count("table") == 2  # cells, files
     assert elements.count("tr", "trial") == 10
     assert elements.count("figure") == 2
     marks = elements.count("circle", "dot") + elements.count("path", "dot")
