@@ -11,14 +11,14 @@ import numpy as np
 
 from handssl.bench.environment import describe
 from handssl.bench.rates import OnProgress
-from handssl.randomness import numpy_generator
+from handssl.randomness import derive_key
 from handssl.scheduling.halving import Arm, Rules
 from handssl.scheduling.simulation import Curves, Simulated, simulate
 from handssl.scheduling.simulation.curves import Composition
+from handssl.scheduling.skeletons import deal
 from handssl.stats.cell_means import adjusted_means
 from handssl.stats.contrasts import Effect, finisher_effects, full_effects, last_value_effects
 from handssl.stats.difference import BlockSample, difference_effects
-from handssl.stats.skeleton import skeleton
 
 Found = dict[str, Effect]
 
@@ -155,15 +155,11 @@ class _Study:
         return _Tried(epochs / whole, *self._regret(done), self._effects(done, exempt))
 
     def _skeleton(self, position: int) -> frozenset[Composition]:
-        """Draw the column of the fraction for each transformation, and the coset."""
+        """Return the skeleton of a block, dealt anew in each repetition."""
         if not self.plan.cells:
             return frozenset()
-        names, generator = self.curves.names, numpy_generator("skeleton", *self.draw)
-        columns = dict(zip(names, generator.permutation(list(names)).tolist(), strict=True))
-        cosets = generator.permutation(2 ** len(names) // self.plan.cells)
-        coset = int(cosets[position % len(cosets)])
-        cells = skeleton(names, self.plan.cells, coset)
-        return frozenset(tuple(sorted(columns[name] for name in cell)) for cell in cells)
+        seed = derive_key("study", *self.draw)
+        return deal(self.curves.names, self.plan.cells, seed).of(position)
 
     def _simulated(self, block: int, exempt: frozenset[Composition]) -> Simulated:
         own = {"+".join(one) or "none": one for one in self.curves.values[block]}

@@ -21,7 +21,7 @@ from handssl.ledger import Ledger
 from handssl.ledger.claims import study_key
 from handssl.ledger.record import EpochMetrics, TrialRecord
 from handssl.planning.preregistration import numerics_of
-from handssl.study.extension import extended
+from handssl.study.extension import as_first_planned, extended
 from handssl.study.identity import NUMERICS_VERSION
 from handssl.study.stages import Selection, Stage
 from handssl.study.study import Study
@@ -148,6 +148,7 @@ def status(study: Study, storage: Path) -> StudyStatus:
     ledger = Ledger.existing(storage)
     study = with_initial_weights(study, storage, keep=False)
     asked = ledger.asked(study.name)
+    study = as_first_planned(study, ledger.studies.plan(study.name))
     viewer = _Viewer(extended(study, asked), storage, ledger)
     stages = tuple(viewer.stages())
     driver = viewer.holders.get(study_key(study.name), "")

@@ -31,7 +31,7 @@ from handssl.runtime.retry import RetryPolicy
 from handssl.runtime.secrets import require_no_secret
 from handssl.runtime.shell_commands import command
 from handssl.study.events import Event, OnEvent, Planned, Selected, Stopping, StudyMessage, Tick
-from handssl.study.extension import describe_extension, extended
+from handssl.study.extension import as_first_planned, describe_extension, extended
 from handssl.study.stages import Selection, Stage
 from handssl.study.study import Study
 from handssl.study.trials import PlannedTrial, StudyScheduler, plan_stage, stage_scheduler
@@ -92,8 +92,9 @@ class Sweep:
         if asked.paused:
             go_on = command("study", "resume", self.study.name, storage=self.storage)
             raise PausedStudyError(f"study {self.study.name} is paused; resume it with `{go_on}`")
-        study = extended(self.study, asked)
-        if study != self.study:
+        known = as_first_planned(self.study, self.store.studies.plan(self.study.name))
+        study = extended(known, asked)
+        if study != known:
             on_event(StudyMessage(f"extended: {describe_extension(asked)}"))
         self.study = study
 

@@ -5,31 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from handssl.stats.skeleton import confounded, skeleton
+from handssl.stats.skeleton import Skeletons, confounded
 
 
-def within_a_block(names: Sequence[str], cells: int) -> list[tuple[str, ...]]:
+def within_a_block(skeletons: Skeletons) -> list[tuple[str, ...]]:
     """Return the groups of main effects and pairs confounded in one block; none if it is full."""
-    return [] if cells >= 2 ** len(names) else confounded(names, cells)
+    return [] if skeletons.whole else confounded(skeletons.columns, skeletons.cells)
 
 
-def over_blocks(names: Sequence[str], cells: int, blocks: int) -> list[tuple[str, ...]]:
+def over_blocks(skeletons: Skeletons, blocks: int) -> list[tuple[str, ...]]:
     """Return the groups that the cosets of several blocks together still confound.
 
     Two effects can be distinguished if the product of their signs is +1 in one coset and -1 in
     another; within a block it is constant.
 
     Args:
-        names: The transformations.
-        cells: Number of cells of the skeleton.
+        skeletons: Skeletons of all blocks.
         blocks: Number of blocks, each with a different coset.
 
     Example:
-        >>> over_blocks(["blur", "rotate", "translate"], 4, 2)
+        >>> over_blocks(Skeletons(("blur", "rotate", "translate"), 4, (0, 1)), 2)
         []
     """
-    ordered = sorted(names)
-    rows = [set(one) for coset in range(blocks) for one in skeleton(ordered, cells, coset)]
+    ordered = sorted(skeletons.columns)
+    rows = [set(one) for position in range(blocks) for one in sorted(skeletons.of(position))]
     groups: dict[tuple[bool, ...], list[str]] = {}
     for size in (1, 2):
         for members in combinations(ordered, size):

@@ -10,6 +10,7 @@ from handssl.planning.confounding import in_words, over_blocks, within_a_block
 from handssl.planning.planned_trials import PlannedStage, transformations_of
 from handssl.planning.variation import Variation
 from handssl.stats.power import main_effect_mm, paired_mm, skeleton_effect_mm
+from handssl.study.stages import CompositionsStage
 from handssl.study.study import Study
 
 
@@ -67,12 +68,14 @@ def confounding(study: Study, stage: PlannedStage) -> list[str]:
         study: The study.
         stage: Planned stage of any kind.
     """
-    size = int(getattr(stage.stage, "skeleton", 0))
-    names = transformations_of(stage)
-    if not size or size >= 2 ** len(names):
+    own = stage.stage
+    if not isinstance(own, CompositionsStage) or not own.skeleton:
         return []
-    blocks = len(stage.stage.blocks(study.blocks))
-    alone, together = within_a_block(names, size), over_blocks(names, size, blocks)
+    skeletons = own.skeletons(transformations_of(stage))
+    if skeletons.whole:
+        return []
+    blocks = len(own.blocks(study.blocks))
+    alone, together = within_a_block(skeletons), over_blocks(skeletons, blocks)
     lines = [f"in one block {line}" for line in in_words(alone)]
     if alone and together != alone:
         rest = in_words(together)

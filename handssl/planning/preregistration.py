@@ -16,6 +16,7 @@ from handssl.pose.protocols import PRIMARY_PROTOCOL
 from handssl.runtime.shell_commands import command
 from handssl.study.events import OnEvent, StudyMessage
 from handssl.study.identity import NUMERICS_VERSION
+from handssl.study.stages import StageBase
 from handssl.study.study import Study
 from handssl.training.config import same_content
 
@@ -30,6 +31,9 @@ def preregistration(study: Study, storage: Path) -> Preregistration:
         storage: Folder in which its data are searched.
     """
     values = study.model_dump(mode="json", exclude={"name"})
+    values["stages"] = [
+        _without_added(*one) for one in zip(study.stages, values["stages"], strict=True)
+    ]
     for key in ("stages", "cells"):
         values[key] = {_key(one, number): one for number, one in enumerate(values[key])}
     facts = inspect_dataset(study.data, storage)
@@ -40,6 +44,11 @@ def preregistration(study: Study, storage: Path) -> Preregistration:
     values["numerics"] = NUMERICS_VERSION
     values["pretrain"] = same_content(values["pretrain"])
     return _flat(values)
+
+
+def _without_added(stage: StageBase, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out later options at the value of plans without them: those keep their hash."""
+    return {k: v for k, v in values.items() if k not in stage.added or v != stage.added[k]}
 
 
 def _protocol(facts: DataFacts) -> str:

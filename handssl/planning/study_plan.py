@@ -27,6 +27,7 @@ from handssl.planning.resources import available_cpus, divided, fitting, largest
 from handssl.planning.timing import Measured, OnProgress, measure_steps
 from handssl.planning.trial_size import trial_size
 from handssl.planning.variation import Variation, at_least, variation
+from handssl.study.extension import as_first_planned
 from handssl.study.study import Study
 from handssl.study.trials import PlannedTrial
 
@@ -87,6 +88,7 @@ class StudyPlan:
             ledger = Ledger(storage)
             self._earlier, self._first = ledger.all(), ledger.studies.plan(study.name)
             ledger.close()
+        study = self.study = as_first_planned(study, self._first)
         self.records = {record.trial_id: record for record in self._earlier}
         self.stages: tuple[PlannedStage, ...] = plan_stages(study, self._fingerprint, self.records)
         self.work: tuple[StageWork, ...] = work_of(study, self.stages, self.records)

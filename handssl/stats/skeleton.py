@@ -11,6 +11,7 @@ A. Fries, W. G. Hunter, "Minimum aberration 2^(k-p) designs", Technometrics 1980
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 
@@ -39,16 +40,56 @@ def check_fraction(k: int, cells: int) -> None:
         )
 
 
-def skeleton(names: Iterable[str], cells: int, coset: int = 0) -> tuple[tuple[str, ...], ...]:
+@dataclass(frozen=True)
+class Skeletons:
+    """Skeletons of the blocks of a stage: one fraction, with a different coset in each block.
+
+    Attributes:
+        columns: The transformations, in the order of the fraction's columns.
+        cells: Size of the fraction, a power of two.
+        cosets: Every coset once, in the order of blocks; further blocks start again.
+    """
+
+    columns: tuple[str, ...]
+    cells: int
+    cosets: tuple[int, ...]
+
+    def of(self, position: int) -> frozenset[tuple[str, ...]]:
+        """Return the compositions of a block's skeleton, each in alphabetical order.
+
+        Args:
+            position: Position of the block among those of the study, from 0.
+        """
+        coset = self.cosets[position % len(self.cosets)]
+        chosen = skeleton(self.columns, self.cells, coset)
+        return frozenset(tuple(sorted(one)) for one in chosen)
+
+    @property
+    def whole(self) -> bool:
+        """Whether a skeleton is all compositions."""
+        return bool(self.cells >= 2 ** len(self.columns))
+
+
+def count_cosets(k: int, cells: int) -> int:
+    """Return the number of cosets that partition the 2^k compositions.
+
+    Example:
+        >>> count_cosets(7, 16), count_cosets(3, 8)
+        (8, 1)
+    """
+    return int(max(1, 2**k // cells))
+
+
+def skeleton(columns: Sequence[str], cells: int, coset: int = 0) -> tuple[tuple[str, ...], ...]:
     """Return the compositions of a fraction.
 
     Args:
-        names: The transformations, at most ten.
+        columns: The transformations, at most ten, in the order of the fraction's columns.
         cells: Size of the fraction, a power of two; 2^k or more gives all compositions.
         coset: Index of one of the 2^p cosets, which partition all compositions.
 
     Returns:
-        Compositions in canonical order.
+        Compositions by size, the names of each in the order of columns.
 
     Raises:
         ValueError: `cells` is not a power of two, or too small for the transformations.
@@ -57,17 +98,16 @@ def skeleton(names: Iterable[str], cells: int, coset: int = 0) -> tuple[tuple[st
         >>> skeleton(["blur", "rotate", "translate"], 4)
         ((), ('blur', 'rotate'), ('blur', 'translate'), ('rotate', 'translate'))
     """
-    ordered = sorted(names)
-    check_fraction(len(ordered), cells)
-    base = _base(len(ordered), cells)
-    words = generators(len(ordered), cells)
+    check_fraction(len(columns), cells)
+    base = _base(len(columns), cells)
+    words = generators(len(columns), cells)
     found = []
     for row in range(2**base):
         chosen = [bool(row >> i & 1) for i in range(base)]
         for number, word in enumerate(words):
             parity = sum(chosen[i] for i in range(base) if word >> i & 1) + (coset >> number)
             chosen.append(bool(parity & 1))
-        found.append(tuple(name for name, on in zip(ordered, chosen, strict=True) if on))
+        found.append(tuple(name for name, on in zip(columns, chosen, strict=True) if on))
     return tuple(sorted(found, key=lambda one: (len(one), one)))
 
 
@@ -95,11 +135,11 @@ def defining_words(k: int, cells: int) -> tuple[int, ...]:
     return tuple(sorted(_span(single)))
 
 
-def confounded(names: Sequence[str], cells: int) -> list[tuple[str, ...]]:
+def confounded(columns: Sequence[str], cells: int) -> list[tuple[str, ...]]:
     """Return the groups of main effects and pairs that the fraction confounds.
 
     Args:
-        names: The transformations.
+        columns: The transformations, in the order of the fraction's columns.
         cells: Size of the fraction.
 
     Returns:
@@ -109,14 +149,13 @@ def confounded(names: Sequence[str], cells: int) -> list[tuple[str, ...]]:
         >>> confounded(["blur", "rotate", "translate"], 4)[0]
         ('blur', 'rotate:translate')
     """
-    ordered = sorted(names)
-    words = (0, *defining_words(len(ordered), cells))
+    words = (0, *defining_words(len(columns), cells))
     groups: dict[int, list[str]] = {}
     for size in (1, 2):
-        for members in combinations(range(len(ordered)), size):
-            effect = sum(1 << i for i in members)
+        for members in combinations(sorted(columns), size):
+            effect = sum(1 << columns.index(name) for name in members)
             key = min(effect ^ word for word in words)
-            groups.setdefault(key, []).append(":".join(ordered[i] for i in members))
+            groups.setdefault(key, []).append(":".join(members))
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 

@@ -1,10 +1,12 @@
-"""Extension of a study by seeds and epochs that were added later."""
+"""A study as it continues: with seeds and epochs added later, and options as first planned."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from handssl.ledger.log import Asked
+from handssl.study.stages import StageBase
 from handssl.study.study import Study
 
 
@@ -30,6 +32,34 @@ def extended(study: Study, asked: Asked) -> Study:
     if asked.epochs is not None and asked.epochs > study.pretrain.epochs:
         changes["pretrain.epochs"] = asked.epochs
     return study.merged(changes) if changes else study
+
+
+def as_first_planned(study: Study, plan: Mapping[str, Any] | None) -> Study:
+    """Return a study with the options of its stages that its first plan could not have yet.
+
+    An option that was added to a stage after the plan was stored has the value that stands for its
+    absence, unless the study states another one than the default.
+
+    Args:
+        study: The study as written in its file.
+        plan: Plan of the study from the ledger; None before its first run.
+    """
+    registered: Mapping[str, str] = (plan or {}).get("registered", {})
+    stages = [dict(_older(stage, registered)) for stage in study.stages]
+    if not any(stages):
+        return study
+    written = [stage.model_dump(mode="json") for stage in study.stages]
+    merged = [{**one, **older} for one, older in zip(written, stages, strict=True)]
+    return study.merged({"stages": merged})
+
+
+def _older(stage: StageBase, registered: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    for name, absent in stage.added.items():
+        was_planned = f"stages.{stage.name}.kind" in registered
+        lacks_it = f"stages.{stage.name}.{name}" not in registered
+        is_default = getattr(stage, name) == type(stage).model_fields[name].default
+        if was_planned and lacks_it and is_default and getattr(stage, name) != absent:
+            yield name, absent
 
 
 def describe_extension(asked: Asked) -> str:

@@ -144,7 +144,8 @@ class _Planner:
 
     def block(self, position: int, block: int) -> list[PlannedTrial]:
         exempt = self.stage.exempt(self.cells, position)
-        cells = sorted(self.cells, key=lambda cell: cell.label not in exempt)
+        trained = self.stage.trained(self.cells, position)
+        cells = sorted(trained, key=lambda cell: cell.label not in exempt)
         untrained: list[Reference] = []
         if self._has_references:
             once = position == 0 and not self._confirms

@@ -29,6 +29,7 @@ from handssl.planning.study_plan import StudyPlan
 from handssl.planning.trial_size import trial_size
 from handssl.planning.variation import variation
 from handssl.scheduling.halving import Arm, HalvingState, Rules
+from handssl.scheduling.skeletons import deal
 from handssl.stats.contrasts import contrast, full_effects
 from handssl.stats.difference import BlockSample, difference_effects
 from handssl.stats.power import main_effect_mm, paired_mm, skeleton_effect_mm, t_power
@@ -144,12 +145,13 @@ def test_under_arrival_the_mean_over_orders_is_expected():
 
 
 def test_what_one_coset_confounds_two_cosets_tell_apart():
-    names = ("blur", "rotate", "translate")
-    assert in_words(within_a_block(names, 4))[0].startswith(
-        "main effect blur cannot be distinguished"
-    )
-    assert over_blocks(names, 4, 1) == within_a_block(names, 4)
-    assert over_blocks(names, 4, 2) == [] and within_a_block(names, 8) == []
+    for seed in (None, 0, 1):
+        half, whole = (deal(("blur", "rotate", "translate"), size, seed) for size in (4, 8))
+        assert in_words(within_a_block(half))[0].startswith(
+            "main effect blur cannot be distinguished"
+        )
+        assert over_blocks(half, 1) == within_a_block(half)
+        assert over_blocks(half, 2) == [] and within_a_block(whole) == []
 
 
 def test_a_checkpoint_weighs_what_was_estimated(blob_data, tmp_path):

@@ -10,9 +10,9 @@ from statistics import fmean
 from handssl.report.effects.gaps import BlockGap, all_compositions, lacking
 from handssl.report.rows import Row
 from handssl.report.sections import Section, main_sections
+from handssl.scheduling.skeletons import planned_skeletons
 from handssl.stats.contrasts import Composition, Effect, full_effects
 from handssl.stats.difference import BlockSample, difference_effects
-from handssl.stats.skeleton import skeleton
 
 _USABLE = ("completed", "stopped", "running")
 Grid = dict[Composition, Row]
@@ -101,13 +101,9 @@ def _skeleton_gap(
     planned: Mapping[str, str],
 ) -> BlockGap | None:
     """Return the unfinished trials of the skeleton, if other trials were stopped early."""
-    size, position = _skeleton_size(planned, stage), _position(block, planned)
     finished = {c: row for c, row in grid.items() if row.finished}
-    if not size or position is None:
-        return lacking(block, sorted(grid), finished, rows, labels)
-    names = sorted({name for composition in grid for name in composition})
-    chosen = [tuple(sorted(one)) for one in skeleton(names, size, position)]
-    return lacking(block, chosen, finished, rows, labels)
+    chosen = _skeleton(grid, block, stage, planned)
+    return lacking(block, sorted(chosen or grid), finished, rows, labels)
 
 
 def _of_stage(rows: Sequence[Row], stage: str, planned: Mapping[str, str]) -> StudyEffects | None:
@@ -118,8 +114,8 @@ def _of_stage(rows: Sequence[Row], stage: str, planned: Mapping[str, str]) -> St
         values = [{c: _last(row) for c, row in grid.items()} for grid in grids.values()]
         method = f"all compositions in {_blocks(len(grids))}"
         return _sorted(full_effects(values), method, "seeds in general" if len(grids) > 1 else "")
-    size = _skeleton_size(planned, stage)
-    samples = [_sample(grid, size, _position(block, planned)) for block, grid in grids.items()]
+    chosen = {block: _skeleton(grid, block, stage, planned) for block, grid in grids.items()}
+    samples = [_sample(grid, chosen[block]) for block, grid in grids.items()]
     known = [sample for sample in samples if sample is not None]
     if not known:
         return None
@@ -127,6 +123,7 @@ def _of_stage(rows: Sequence[Row], stage: str, planned: Mapping[str, str]) -> St
         found = difference_effects(known)
     except ValueError:
         return None
+    size = len(known[0].final)
     method = f"difference estimator, skeleton of {size} in {_blocks(len(known))}"
     return _sorted(found, method, "these seeds")
 
@@ -170,21 +167,23 @@ def _chosen(rows: Sequence[Row]) -> dict[Composition, str]:
     return {c: min(cells, key=lambda one: fmean(cells[one])) for c, cells in last.items()}
 
 
-def _sample(grid: Grid, size: int, position: int | None) -> BlockSample | None:
-    if not size or position is None:
+def _sample(grid: Grid, chosen: frozenset[Composition]) -> BlockSample | None:
+    if not chosen:
         return None
     common = min(row.curve[-1][0] for row in grid.values())
     early = {c: [dict(row.curve)[common]] for c, row in grid.items() if common in dict(row.curve)}
-    names = sorted({name for composition in grid for name in composition})
-    chosen = skeleton(names, size, position)
-    if len(early) < len(grid) or not all(grid[tuple(sorted(c))].finished for c in chosen):
+    if len(early) < len(grid) or not all(grid[c].finished for c in chosen):
         return None
-    return BlockSample(early, {tuple(sorted(c)): _last(grid[tuple(sorted(c))]) for c in chosen})
+    return BlockSample(early, {c: _last(grid[c]) for c in sorted(chosen)})
 
 
-def _skeleton_size(planned: Mapping[str, str], stage: str) -> int:
-    size = planned.get(f"stages.{stage}.skeleton", "")
-    return int(size) if size.isdecimal() else 0
+def _skeleton(
+    grid: Grid, block: int, stage: str, planned: Mapping[str, str]
+) -> frozenset[Composition]:
+    """Return the skeleton of a block by the plan; empty without one."""
+    names = {name for composition in grid for name in composition}
+    skeletons, position = planned_skeletons(planned, stage, names), _position(block, planned)
+    return frozenset() if skeletons is None or position is None else skeletons.of(position)
 
 
 def _position(block: int, planned: Mapping[str, str]) -> int | None:

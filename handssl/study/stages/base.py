@@ -74,6 +74,8 @@ class StageBase(Config):
     _own: tuple[CustomTransformConfig, ...] = PrivateAttr(())
     # Kinds of stages on whose selection its cells can depend.
     _follows: ClassVar[tuple[str, ...]] = ()
+    # Options added after plans were stored, with the value that a plan without the option has.
+    added: ClassVar[Mapping[str, Any]] = {}
 
     def knowing(self, own: tuple[CustomTransformConfig, ...]) -> Self:
         """Return the stage as part of a study with these custom transformations."""
@@ -136,6 +138,10 @@ class StageBase(Config):
     def blocks(self, common: tuple[int, ...]) -> tuple[int, ...]:
         """Return the seeds of its blocks, given those of the study."""
         return common
+
+    def trained(self, cells: Sequence[Cell], position: int) -> tuple[Cell, ...]:
+        """Return the cells that are trained in the block at this position; by default all."""
+        return tuple(cells)
 
     def exempt(self, cells: Sequence[Cell], position: int) -> frozenset[str]:
         """Return the labels of the cells that are never stopped in the block at this position."""

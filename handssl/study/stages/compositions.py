@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from handssl.objectives import ObjectiveName
-from handssl.stats.skeleton import check_fraction, skeleton, subsets
-from handssl.study.cell import Cell, Slug
+from handssl.scheduling.skeletons import deal
+from handssl.stats.skeleton import Skeletons, check_fraction, subsets
+from handssl.study.cell import Cell, Seed, Slug
 from handssl.study.stages.base import Mistake, Names, Selection, Selections, StageBase
 from handssl.study.stages.objectives import ObjectivesStage
 
@@ -27,6 +28,9 @@ class CompositionsStage(StageBase):
             cells.
         skeleton: Number of cells in the orthogonal fraction that is never stopped early, a power of
             two, so that effects can be estimated; each block has a different coset. 0: none.
+        seed: Seed that deals the transformations to the columns of the fraction and the cosets to
+            the blocks; None: columns in alphabetical order, cosets 0, 1, 2 and so on, as in plans
+            stored before there was this option.
         searched: Settings that cells use after a search: those selected for their `own` objective,
             so that every composition is judged at its best and a composition of one transformation
             is the trial of Sec. 4.2; or those of `mixed` for all cells (`shared`), so that effects
@@ -41,8 +45,10 @@ class CompositionsStage(StageBase):
     after: Slug = "objectives"
     transformations: Names | None = None
     skeleton: Annotated[int, Field(ge=0, le=512)] = 16
+    seed: Seed | None = 0
     searched: Literal["own", "shared"] = "own"
     _follows: ClassVar[tuple[str, ...]] = ("objectives",)
+    added: ClassVar[Mapping[str, Any]] = {"seed": None}
 
     @field_validator("skeleton")
     @classmethod
@@ -77,8 +83,12 @@ class CompositionsStage(StageBase):
         if not self.skeleton:
             return frozenset()
         names = {name for cell in cells for name in cell.composition}
-        chosen = set(skeleton(names, self.skeleton, position))
-        return frozenset(cell.label for cell in cells if cell.composition in chosen)
+        chosen = self.skeletons(names).of(position)
+        return frozenset(c.label for c in cells if tuple(sorted(c.composition)) in chosen)
+
+    def skeletons(self, names: Iterable[str]) -> Skeletons:
+        """Return the skeletons of all blocks, given the transformations of the cells."""
+        return deal(names, self.skeleton, self.seed)
 
 
 def _not_compared(others: Sequence[str], before: ObjectivesStage) -> str:
