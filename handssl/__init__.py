@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from handssl.execution.api import run
     from handssl.execution.control import cancel, extend, pause, resume
     from handssl.execution.datasets.custom_dataset import add_dataset
+    from handssl.execution.kept_predictions import read_predictions
     from handssl.execution.result import StudyResult
     from handssl.execution.search import SearchResult, search
     from handssl.execution.status import status
@@ -53,6 +54,7 @@ _HOME = {
     "cancel": "handssl.execution.control",
     "extend": "handssl.execution.control",
     "pause": "handssl.execution.control",
+    "read_predictions": "handssl.execution.kept_predictions",
     "resume": "handssl.execution.control",
     "run": "handssl.execution.api",
     "search": "handssl.execution.search",
@@ -82,6 +84,7 @@ __all__ = [
     "cancel",
     "extend",
     "pause",
+    "read_predictions",
     "resume",
     "run",
     "search",

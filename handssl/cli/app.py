@@ -13,6 +13,7 @@ from handssl.cli.commands.data import data
 from handssl.cli.commands.demo import demo
 from handssl.cli.commands.doctor import doctor
 from handssl.cli.commands.jobs import jobs
+from handssl.cli.commands.predictions import predictions
 from handssl.cli.commands.pretrain import pretrain
 from handssl.cli.commands.probe import probe
 from handssl.cli.commands.report import report
@@ -84,7 +85,8 @@ def completion(shell: str) -> None:
 
 
 _ADDED = (bench_resampling, bench_sweeps, jobs_head)  # to `bench` and to `jobs`
-for verb in (demo, data, pretrain, study, report, probe, submit, jobs, serve, token, bench, doctor):
+_RESEARCH = (demo, data, pretrain, study, report, probe, predictions)
+for verb in (*_RESEARCH, submit, jobs, serve, token, bench, doctor):
     cli.add_command(verb)
 
 

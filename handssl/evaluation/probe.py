@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import torch
 from torch import nn
@@ -25,11 +25,13 @@ from handssl.pose import (
     PRIMARY_PROTOCOL,
     PROTOCOLS,
     PoseLabels,
+    Protocol,
     pose_metrics,
 )
+from handssl.pose.hand_errors import HandErrors, hand_errors
 
 
-class FeaturesOf(Protocol):
+class FeaturesOf(typing.Protocol):
     """Function that computes the features of a split, like `extract_features`."""
 
     def __call__(self, encoder: nn.Module, store: PackedSplit, *, view_px: int) -> torch.Tensor:
@@ -196,16 +198,41 @@ def protocol_metrics(
 ) -> dict[str, float]:
     """Return the statistics of predictions (N, 63) on a labelled split, by protocol."""
     uv, z = from_columns(columns.double())
-    labels = PoseLabels(
-        store.label("uv"),
-        store.label("xyz"),
-        store.label("camera"),
-        store.label("valid"),
-        left=store.label("mirrored"),
+    pixels, labels = crop_pixels(uv, store).numpy(), pose_labels(store)
+    return pose_metrics(pixels, z.numpy(), labels, box_px=store.box_px, protocols=protocols)
+
+
+def errors_of_hands(
+    columns: torch.Tensor, store: PackedSplit, protocol: Protocol | str = PRIMARY_PROTOCOL
+) -> HandErrors:
+    """Return the error of every hand and joint of predictions (N, 63) on a labelled split.
+
+    Args:
+        columns: Predictions, (N, 63).
+        store: The split.
+        protocol: A protocol, or the id of a known one.
+
+    Raises:
+        InputError: The protocol is unknown.
+    """
+    uv, z = from_columns(columns.double())
+    return hand_errors(
+        crop_pixels(uv, store).numpy(),
+        z.numpy(),
+        pose_labels(store),
+        box_px=store.box_px,
+        protocol=protocol,
+        ids=store.ids.numpy(),
+        groups=store.label("groups"),
     )
-    return pose_metrics(
-        crop_pixels(uv, store).numpy(), z.numpy(), labels, box_px=store.box_px, protocols=protocols
+
+
+def pose_labels(store: PackedSplit) -> PoseLabels:
+    """Return the labels of a split, in pixels of the stored crop."""
+    uv, xyz, camera, valid, mirrored = (
+        store.label(name) for name in ("uv", "xyz", "camera", "valid", "mirrored")
     )
+    return PoseLabels(uv, xyz, camera, valid, left=mirrored)
 
 
 def with_suffix(metrics: Mapping[str, float], suffix: str) -> dict[str, float]:

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import BinaryIO, Self
 from urllib.parse import urlsplit
 
-from handssl.config import Config
-from handssl.errors import DataError
+from handssl.config import Config, nearest
+from handssl.data.stores import find_store
+from handssl.errors import DataError, InputError
 from handssl.evaluation.predictions import FILE as PREDICTIONS
 from handssl.execution.storage import default_tracking_uri
+from handssl.ledger import Ledger
+from handssl.ledger.record import TrialRecord
 from handssl.runtime.fencing import Fence, held
 from handssl.runtime.shell_commands import command
 from handssl.study.run_config import RunConfig
@@ -68,6 +71,35 @@ class RunFile(Config):
 
 
 ERROR_FILE = "error.txt"
+
+
+def named_trial(name: str, ledger: Ledger) -> TrialRecord:
+    """Return the record of the trial whose id starts with a name.
+
+    Raises:
+        InputError: No trial, or more than one, has that name.
+    """
+    records = ledger.all()
+    found = [record for record in records if record.trial_id.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    known = [record.trial_id[:12] for record in records]
+    hint = nearest(name, known) if known else "; there are none"
+    raise InputError(
+        f"trial {name!r}: expected the start of one trial's id in {ledger.storage}, found "
+        f"{len(found)} matching ones{hint}"
+    )
+
+
+def labelled_store(record: TrialRecord, storage: Path) -> Path | None:
+    """Return the store of a trial's labels; None if its record does not name the data.
+
+    Raises:
+        InputError: The store is not there.
+        DataError: The store is not complete.
+    """
+    dataset, _, fingerprint = record.tags.get("data_labelled", "").partition(" ")
+    return find_store(dataset, fingerprint, storage) if fingerprint else None
 
 
 def encoder_file(folder: Path) -> Path:

@@ -180,7 +180,7 @@ def test_the_predictions_of_trials_and_references_are_counted(tmp_path):
     study = Study.parse(
         {
             "name": "small",
-            "data": {"select": 24, "test": 12},
+            "data": {"select": 24, "test": 16},
             "cells": [{"composition": "rotate"}, {"composition": "blur"}],
             "blocks": [1, 2],
             "halving": None,
@@ -189,7 +189,7 @@ def test_the_predictions_of_trials_and_references_are_counted(tmp_path):
     )
     disk = StudyPlan(study, tmp_path / "none").disk
     # Two cells, supervised and the random encoder in two blocks; mean pose, oracle, two ridges.
-    assert disk.predictions == (24 + 12) * (21 * 3 * 2 + 8) * (2 * (2 + 1 + 1) + 4)
+    assert disk.predictions == (24 + 16) * (21 * 3 * 2 + 8) * (2 * (2 + 1 + 1) + 4)
     assert disk.peak > disk.predictions + disk.checkpoints
 
 

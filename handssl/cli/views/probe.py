@@ -11,11 +11,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from handssl.config import nearest
 from handssl.data.sample import Split
 from handssl.data.splits import StudyData
 from handssl.data.store import PackedSplit
-from handssl.data.stores import find_store, named_store
+from handssl.data.stores import named_store
 from handssl.errors import InputError
 from handssl.evaluation.config import ProbeConfig, probe_id
 from handssl.evaluation.feature_cache import FeatureCache
@@ -26,7 +25,7 @@ from handssl.evaluation.freihand_export import (
 )
 from handssl.evaluation.probe import crop_pixels, fit_probe, protocol_metrics, with_suffix
 from handssl.evaluation.targets import from_columns
-from handssl.execution.trial_files import encoder_file
+from handssl.execution.trial_files import encoder_file, labelled_store, named_trial
 from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
 from handssl.models import build_encoder
@@ -74,7 +73,7 @@ def probe_trial(
         DataError: The trial has no encoder, or it is damaged.
     """
     ledger = Ledger.existing(storage)
-    record = _record(name, ledger)
+    record = named_trial(name, ledger)
     data = StudyData(
         _folder(record, storage) if store is None else named_store(store, storage).folder
     )
@@ -149,24 +148,12 @@ def print_errors(probed: Probed) -> None:
     Console(width=max(100, Console().width)).print(table)
 
 
-def _record(name: str, store: Ledger) -> TrialRecord:
-    found = [record for record in store.all() if record.trial_id.startswith(name)]
-    if len(found) == 1:
-        return found[0]
-    known = [record.trial_id[:12] for record in store.all()]
-    hint = nearest(name, known) if known else "; there are none"
-    raise InputError(
-        f"trial {name!r}: expected the start of one trial's id in {store.storage}, found "
-        f"{len(found)} matching ones{hint}"
-    )
-
-
 def _folder(record: TrialRecord, storage: Path) -> Path:
     """Return the store of a trial's labels."""
-    dataset, _, fingerprint = record.tags.get("data_labelled", "").partition(" ")
-    if not fingerprint:
+    found = labelled_store(record, storage)
+    if found is None:
         raise InputError(f"trial {record.trial_id}: name the packed data to probe on with --store")
-    return find_store(dataset, fingerprint, storage)
+    return found
 
 
 def _median_depth(split: PackedSplit) -> float:
