@@ -14,11 +14,10 @@ from handssl.data.splits import StudyData, combine
 from handssl.data.store import PackedSplit, PackedStore
 from handssl.data.stores import find_store, named_store
 from handssl.errors import DataError, InputError
-from handssl.evaluation.predictions import SPLITS, Predictions, TrialPredictions, decode
+from handssl.evaluation.predictions import FILE, Predictions, TrialPredictions, decode
 from handssl.evaluation.probe import errors_of_hands
 from handssl.execution.storage import resolve_storage
 from handssl.execution.trial_files import (
-    PREDICTIONS,
     encoder_file,
     labelled_store,
     named_trial,
@@ -142,7 +141,7 @@ def make_predictions(trials: Sequence[str], storage: Path) -> Iterator[tuple[Tri
     ]
     for record in records:
         folder = ledger.folder(record.trial_id)
-        if (folder / PREDICTIONS).is_file():
+        if (folder / FILE).is_file():
             if trials:
                 yield record, "has them already"
             continue
@@ -199,6 +198,3 @@ def _folder(record: TrialRecord, storage: Path, store: Path | str | None) -> Pat
             "with --store"
         )
     return found
-
-
-__all__ = ["SPLITS", "KeptPredictions", "make_predictions", "of_record", "read_predictions"]

@@ -61,7 +61,7 @@ class HandErrors:
             return of(self.errors, self.counted)
         if of not in STATISTICS:
             raise InputError(f"statistic: unknown name {of!r}{nearest(of, STATISTICS)}")
-        return STATISTICS[of](self.errors, self.counted)  # type: ignore[index]
+        return STATISTICS[of](self.errors, self.counted)
 
     def pck(self, thresholds: ArrayLike = AUC_THRESHOLDS_MM) -> Floats:
         """Return the share of correct keypoints at each threshold, the mean over joints.
