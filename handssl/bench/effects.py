@@ -29,9 +29,9 @@ class Plan:
 
     Attributes:
         name: Name of the row.
-        cells: Size of the skeleton, 0 for none.
+        cells: Size of the skeleton, or of the fraction that is trained alone; 0 for neither.
         rules: Rules of the halving, None for the full grid.
-        estimate: Estimator: `full`, `last`, `finishers`, or a value of `ESTIMATORS`.
+        estimate: Estimator: `full`, `last`, `finishers`, `fraction`, or a value of `ESTIMATORS`.
     """
 
     name: str
@@ -90,6 +90,7 @@ def plans(epochs: int, grace_epochs: int, reduction_factor: float) -> list[Plan]
             for cells in (16, 32)
             for name, estimate in ESTIMATORS.items()
         ),
+        *(Plan(f"fraction of {n}, no halving", n, None, "fraction") for n in (16, 32, 64)),
     ]
 
 
@@ -122,7 +123,7 @@ def bench_effects(
     rows = []
     everything = plans(curves.epochs, grace_epochs, reduction_factor)
     for done, plan in enumerate(everything, start=1):
-        count = repeats if plan.rules else 1
+        count = repeats if plan.cells or plan.rules else 1
         tried = [_Study(curves, plan, chosen, (seed, number)).run() for number in range(count)]
         rows.append(_summed(plan, tried, truth))
         if on_progress:
@@ -162,7 +163,8 @@ class _Study:
         return deal(self.curves.names, self.plan.cells, seed).of(position)
 
     def _simulated(self, block: int, exempt: frozenset[Composition]) -> Simulated:
-        own = {"+".join(one) or "none": one for one in self.curves.values[block]}
+        trained = exempt if self.plan.estimate == "fraction" else self.curves.values[block]
+        own = {"+".join(one) or "none": one for one in sorted(trained)}
         arms = [Arm(name, block, one in exempt) for name, one in own.items()]
         curves = {name: self.curves.values[block][one] for name, one in own.items()}
         return simulate(arms, self.plan.rules, curves, epochs=self.curves.epochs)
@@ -195,7 +197,7 @@ class _Study:
         return {
             one: value
             for one, value in final.items()
-            if simulated.trained["+".join(one) or "none"] == self.curves.epochs
+            if simulated.trained.get("+".join(one) or "none") == self.curves.epochs
             and math.isfinite(value)
         }
 
@@ -204,6 +206,7 @@ class _Study:
     ) -> Found:
         ways: dict[str, Callable[[], Found]] = {
             "full": lambda: full_effects([self.curves.final(block) for block in self.blocks]),
+            "fraction": lambda: full_effects([self._completed(b, one) for b, one in done.items()]),
             "last": lambda: last_value_effects([self._last(b, one) for b, one in done.items()]),
             "finishers": lambda: finisher_effects(
                 [self._completed(b, one) for b, one in done.items()], self.curves.names
@@ -233,7 +236,7 @@ def _summed(plan: Plan, tried: Sequence[_Tried], truth: Found) -> Row:
     pairs = [(one.effects[name], truth[name].mm) for one in able for name in truth]
     errors = [found.mm - true for found, true in pairs]
     covered = [found.covers(true) for found, true in pairs if math.isfinite(found.low)]
-    has_intervals = plan.estimate in _SLOPES
+    has_intervals = bool(covered) and plan.estimate in ("fraction", *_SLOPES)
     share = fmean(covered) if has_intervals else math.nan
     half = 1.96 * math.sqrt(share * (1 - share) / len(covered)) if has_intervals else math.nan
     return Row(

@@ -10,6 +10,7 @@ from handssl.planning.confounding import in_words, over_blocks, within_a_block
 from handssl.planning.planned_trials import PlannedStage, transformations_of
 from handssl.planning.variation import Variation
 from handssl.stats.power import main_effect_mm, paired_mm, skeleton_effect_mm
+from handssl.stats.skeleton import Skeletons, aliases
 from handssl.study.stages import CompositionsStage
 from handssl.study.study import Study
 
@@ -84,4 +85,11 @@ def confounding(study: Study, stage: PlannedStage) -> list[str]:
             if rest
             else f"the cosets of {blocks} blocks together separate all main effects and pairs"
         )
+    if own.design == "fraction":
+        lines += [_aliases(skeletons, name) for name in sorted(skeletons.columns)]
     return lines or ["no main effect or pair is confounded with another"]
+
+
+def _aliases(skeletons: Skeletons, name: str) -> str:
+    found = aliases(skeletons.columns, skeletons.cells, name)
+    return f"in one block the estimate of {name} includes {', '.join(found)}, with a sign or other"

@@ -159,6 +159,25 @@ def confounded(columns: Sequence[str], cells: int) -> list[tuple[str, ...]]:
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
+def aliases(columns: Sequence[str], cells: int, name: str) -> list[str]:
+    """Return the shortest effects that a fraction confounds with a main effect.
+
+    Args:
+        columns: The transformations, in the order of the fraction's columns.
+        cells: Size of the fraction.
+        name: The transformation.
+
+    Example:
+        >>> aliases(["a", "b", "c", "d"], 8, "a")
+        ['b:c:d']
+    """
+    own = 1 << columns.index(name)
+    found = [own ^ word for word in defining_words(len(columns), cells)]
+    least = min((one.bit_count() for one in found), default=0)
+    members = ([n for i, n in enumerate(columns) if one >> i & 1] for one in found)
+    return sorted(":".join(sorted(one)) for one in members if len(one) == least)
+
+
 def _base(k: int, cells: int) -> int:
     return min(k, cells.bit_length() - 1)
 

@@ -77,9 +77,13 @@ def _able(rows: Iterable[Row]) -> list[Section]:
 def _gaps(section: Section, planned: Mapping[str, str]) -> Iterator[BlockGap]:
     rows = [row for row in section.rows if row.kind == "trial"]
     labels = _chosen(rows)
-    wanted = all_compositions(sorted({name for composition in labels for name in composition}))
+    names = _names(labels)
+    wanted = all_compositions(names)
     # Cells that are not compositions of a few transformations have no effects in this sense.
     if len(wanted) < 4 or (section.stage_kind != "compositions" and len(labels) < len(wanted)):
+        return
+    if _is_fraction(section.stage, planned):
+        yield from _gaps_of_fraction(rows, labels, section.stage, planned)
         return
     grids = _partial_grids(rows, labels)
     whole = all(row.finished for g in grids.values() if len(g) == len(wanted) for row in g.values())
@@ -102,20 +106,57 @@ def _skeleton_gap(
 ) -> BlockGap | None:
     """Return the unfinished trials of the skeleton, if other trials were stopped early."""
     finished = {c: row for c, row in grid.items() if row.finished}
-    chosen = _skeleton(grid, block, stage, planned)
+    chosen = _skeleton(_names(grid), block, stage, planned)
     return lacking(block, sorted(chosen or grid), finished, rows, labels)
 
 
+def _gaps_of_fraction(
+    rows: Sequence[Row],
+    labels: Mapping[Composition, str],
+    stage: str,
+    planned: Mapping[str, str],
+) -> Iterator[BlockGap]:
+    """Return the blocks that lack a cell of their fraction."""
+    grids = _partial_grids(rows, labels)
+    for block in _planned_blocks(planned):
+        finished = {c: row for c, row in grids.get(block, {}).items() if row.finished}
+        chosen = _skeleton(_names(labels), block, stage, planned)
+        if gap := lacking(block, sorted(chosen), finished, rows, labels):
+            yield gap
+
+
+def _of_fraction(
+    rows: Sequence[Row], stage: str, planned: Mapping[str, str]
+) -> StudyEffects | None:
+    """Return the contrasts of the fraction's cells, of the blocks in which all were completed."""
+    labels = _chosen(rows)
+    values = []
+    for block, grid in sorted(_partial_grids(rows, labels).items()):
+        chosen = _skeleton(_names(labels), block, stage, planned)
+        if chosen and all(c in grid and grid[c].finished for c in chosen):
+            values.append({c: _last(grid[c]) for c in sorted(chosen)})
+    if not values:
+        return None
+    whole = 2 ** len(_names(labels))
+    method = f"fraction of {len(values[0])} of {whole} compositions in {_blocks(len(values))}"
+    several = ", another coset in each" if len(values) > 1 else ""
+    scope = "seeds in general" if len(values) > 1 else ""
+    return _sorted(full_effects(values), method + several, scope)
+
+
 def _of_stage(rows: Sequence[Row], stage: str, planned: Mapping[str, str]) -> StudyEffects | None:
-    grids = _grids(tuple(row for row in rows if row.kind == "trial"))
+    trials = tuple(row for row in rows if row.kind == "trial")
+    if _is_fraction(stage, planned):
+        return _of_fraction(trials, stage, planned)
+    grids = _grids(trials)
     if not grids:
         return None
     if all(row.finished for grid in grids.values() for row in grid.values()):
         values = [{c: _last(row) for c, row in grid.items()} for grid in grids.values()]
         method = f"all compositions in {_blocks(len(grids))}"
         return _sorted(full_effects(values), method, "seeds in general" if len(grids) > 1 else "")
-    chosen = {block: _skeleton(grid, block, stage, planned) for block, grid in grids.items()}
-    samples = [_sample(grid, chosen[block]) for block, grid in grids.items()]
+    chosen = [_skeleton(_names(grid), block, stage, planned) for block, grid in grids.items()]
+    samples = [_sample(grid, one) for grid, one in zip(grids.values(), chosen, strict=True)]
     known = [sample for sample in samples if sample is not None]
     if not known:
         return None
@@ -177,11 +218,18 @@ def _sample(grid: Grid, chosen: frozenset[Composition]) -> BlockSample | None:
     return BlockSample(early, {c: _last(grid[c]) for c in sorted(chosen)})
 
 
+def _names(compositions: Iterable[Composition]) -> list[str]:
+    return sorted({name for composition in compositions for name in composition})
+
+
+def _is_fraction(stage: str, planned: Mapping[str, str]) -> bool:
+    return planned.get(f"stages.{stage}.design") == "fraction"
+
+
 def _skeleton(
-    grid: Grid, block: int, stage: str, planned: Mapping[str, str]
+    names: Sequence[str], block: int, stage: str, planned: Mapping[str, str]
 ) -> frozenset[Composition]:
     """Return the skeleton of a block by the plan; empty without one."""
-    names = {name for composition in grid for name in composition}
     skeletons, position = planned_skeletons(planned, stage, names), _position(block, planned)
     return frozenset() if skeletons is None or position is None else skeletons.of(position)
 

@@ -12,6 +12,7 @@ from handssl.scheduling.skeletons import deal
 from handssl.stats.skeleton import Skeletons, check_fraction, subsets
 from handssl.study.cell import Cell, Seed, Slug
 from handssl.study.stages.base import Mistake, Names, Selection, Selections, StageBase
+from handssl.study.stages.findings import Finding
 from handssl.study.stages.objectives import ObjectivesStage
 
 
@@ -28,6 +29,11 @@ class CompositionsStage(StageBase):
             cells.
         skeleton: Number of cells in the orthogonal fraction that is never stopped early, a power of
             two, so that effects can be estimated; each block has a different coset. 0: none.
+        design: `halving` trains all compositions and may stop those outside the skeleton;
+            `fraction` trains the skeleton alone, to the end: better effects at equal cost, and a
+            worse winner, chosen among the trained cells. Each block has another coset, in which
+            the effects that a main effect is confounded with have other signs: over blocks they
+            cancel in part, and what remains is in the spread over blocks, so in the interval.
         seed: Seed that deals the transformations to the columns of the fraction and the cosets to
             the blocks; None: columns in alphabetical order, cosets 0, 1, 2 and so on, as in plans
             stored before there was this option.
@@ -45,10 +51,11 @@ class CompositionsStage(StageBase):
     after: Slug = "objectives"
     transformations: Names | None = None
     skeleton: Annotated[int, Field(ge=0, le=512)] = 16
+    design: Literal["halving", "fraction"] = "halving"
     seed: Seed | None = 0
     searched: Literal["own", "shared"] = "own"
     _follows: ClassVar[tuple[str, ...]] = ("objectives",)
-    added: ClassVar[Mapping[str, Any]] = {"seed": None}
+    added: ClassVar[Mapping[str, Any]] = {"seed": None, "design": "halving"}
 
     @field_validator("skeleton")
     @classmethod
@@ -76,7 +83,16 @@ class CompositionsStage(StageBase):
                 found.append((("transformations",), _not_compared(others, before)))
             if self.skeleton and (message := _cannot(len(names), self.skeleton)):
                 found.append((("skeleton",), f"{message}; 0: none"))
+        if self.design == "fraction" and not self.skeleton:
+            found.append((("skeleton",), "expected the cells of the fraction, got 0"))
         return found
+
+    def trained(self, cells: Sequence[Cell], position: int) -> tuple[Cell, ...]:
+        """Return the fraction's cells in the block at this position, or all cells."""
+        if self.design == "halving":
+            return tuple(cells)
+        chosen = self.exempt(cells, position)
+        return tuple(cell for cell in cells if cell.label in chosen)
 
     def exempt(self, cells: Sequence[Cell], position: int) -> frozenset[str]:
         """Return the labels of the skeleton's coset in the block at this position."""
@@ -86,9 +102,20 @@ class CompositionsStage(StageBase):
         chosen = self.skeletons(names).of(position)
         return frozenset(c.label for c in cells if tuple(sorted(c.composition)) in chosen)
 
+    def select(self, findings: Sequence[Finding]) -> Selection:
+        """Return the best of the trained cells; of a fraction, say how many there were."""
+        found = super().select(findings)
+        return _with_candidates(found, findings) if self.design == "fraction" else found
+
     def skeletons(self, names: Iterable[str]) -> Skeletons:
         """Return the skeletons of all blocks, given the transformations of the cells."""
         return deal(names, self.skeleton, self.seed)
+
+
+def _with_candidates(selection: Selection, findings: Sequence[Finding]) -> Selection:
+    count = len({finding.cell.label for finding in findings})
+    reason = f"design fraction: only the {count} compositions that were trained could be chosen"
+    return selection.model_copy(update={"reasons": (*selection.reasons, reason)})
 
 
 def _not_compared(others: Sequence[str], before: ObjectivesStage) -> str:
