@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
+from handssl.stats.best_set import best_set
 from handssl.stats.cell_means import adjusted_means, connected_sets
 from handssl.stats.paired import Errors
 from handssl.stats.verdict import judge, seeds_in_words
@@ -61,7 +61,10 @@ def best_cell(findings: Sequence[Finding]) -> tuple[Cell, str] | None:
 
 
 def contenders(findings: Sequence[Finding], best: Cell) -> tuple[Cell, ...]:
-    """Return the best cell and its runners-up: cells completed in as many blocks, by their mean.
+    """Return the best cell and its runners-up, by their adjusted mean.
+
+    Runners-up are the cells that cannot be told from the best (`best_set`), at least the next one.
+    With one seed no cell can be told from another.
 
     Args:
         findings: Findings of a stage.
@@ -69,10 +72,11 @@ def contenders(findings: Sequence[Finding], best: Cell) -> tuple[Cell, ...]:
     """
     cells = {finding.cell.label: finding.cell for finding in findings}
     values = _finite(final_errors(findings))
-    most = max(map(len, values.values()))
-    means = {label: fmean(own.values()) for label, own in values.items() if len(own) == most}
+    means = adjusted_means(values)
     ranked = sorted(means.keys() - {best.label}, key=lambda one: (means[one], one))
-    return (best, *(cells[label] for label in ranked))
+    found = best_set(values)
+    close = [label for label in ranked if found is None or label in found.cells]
+    return (best, *(cells[label] for label in close or ranked[:1]))
 
 
 def final_errors(findings: Iterable[Finding]) -> dict[str, dict[int, float]]:
