@@ -61,6 +61,12 @@ svg .curve{fill:none;stroke:var(--mark,var(--ink));stroke-width:2;stroke-linejoi
 svg .curve.early{opacity:.75}
 svg .thin{fill:none;stroke:var(--mark,var(--ink));stroke-width:1;opacity:.28}
 svg text.panel{fill:var(--mark,var(--ink))}
+.bone{stroke:var(--rule);stroke-width:6;stroke-linecap:round}
+svg .joint{fill:var(--mark,var(--muted));opacity:.5}
+svg text.joint-mm{font-size:11px;font-variant-numeric:tabular-nums}
+svg .hand{overflow:hidden}
+.skeleton{stroke-width:1.6;stroke-linecap:round}
+.skeleton.true{stroke:#fff}.skeleton.predicted{stroke:#ffb000;stroke-dasharray:4 3}
 .key{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;margin:0 0 .4rem;font-size:.86rem}
 .key svg{display:inline-block;width:14px;height:14px;margin-right:.3rem;vertical-align:-2px}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1.2rem;margin:0;font-size:.9rem}

@@ -52,6 +52,8 @@ MODEL = (
     'output_format="list")[0].model_uri'
 )
 FIRST = "$(head -1 job | cut -d: -f1)"
+KEPT = '"$(ls runs/rotate/trials/*/predictions.npz | head -1 | cut -d/ -f4)"'
+KEPT_PYTHON = 'next(Path("runs/rotate/trials").glob("*/predictions.npz")).parent.name'
 LOAD = """
 from pathlib import Path
 import handssl
@@ -98,6 +100,18 @@ WALKS = {
             ("dashboards/mlflow.md: study compare",),
             {"compositions --storage runs --open": "rotate-or-not.yaml --storage runs/rotate"},
             "rotate",
+        ),
+        Run(
+            ("docs/measures.md: predictions show",),
+            {"3f2a": KEPT, "handssl predictions": "HANDSSL_HOME=runs/rotate handssl predictions"},
+            r"little_tip[\s\S]*errors\.csv[\s\S]*has its predictions",
+        ),
+        Run(
+            ("docs/measures.md: read_predictions",),
+            {
+                'read_predictions("3f2a")': f'read_predictions({KEPT_PYTHON}, "runs/rotate")',
+                "import handssl\n": "from pathlib import Path\nimport handssl\n",
+            },
         ),
     ),
     "FreiHAND": (
