@@ -7,9 +7,11 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from handssl.execution.storage import default_tracking_uri
 from handssl.report.ranking import CellRow
 from handssl.report.rows import Row
 from handssl.report.sections import Section, main_sections
+from handssl.runtime.secrets import masked
 from handssl.runtime.shell_commands import command
 
 if TYPE_CHECKING:
@@ -78,10 +80,12 @@ def next_steps(found: StudyReport, cell: CellRow) -> tuple[NextStep, ...]:
         found: Report of the study.
         cell: A ranked cell of it.
     """
+    default = default_tracking_uri(found.storage)
     files = [files_of(row, found.storage) for row in cell.done]
     trained = next((one.trial_id for one in files if one.weights), None)
     probe = command("probe", trained, storage=found.storage) if trained else ""
-    compare = command("study", "compare", found.study, storage=found.storage)
+    at = () if found.tracking_uri == default else ("--tracking-uri", masked(found.tracking_uri))
+    compare = command("study", "compare", found.study, *at, storage=found.storage)
     return (
         *([NextStep(probe, "fit another probe on its encoder")] if probe else []),
         NextStep(compare, "compare the best cells in MLflow"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from handssl.report.figures.curves import learning_curves
 from handssl.report.figures.dot_plot import dot_plot
 from handssl.report.figures.svg import element, figure, marker
+from handssl.report.figures.upset import BEST, upset
 from handssl.report.files import files_part
 from handssl.report.html_table import html_table
 from handssl.report.layout import MACHINE, lay_out
@@ -52,7 +53,31 @@ def _figures(found: StudyReport, section: Section) -> str:
     return f'{title}{_key(section.ranking)}<div class="figures">\n{shown}\n</div>'
 
 
+def _compositions(found: StudyReport, section: Section) -> str:
+    if not _has_compositions(section.ranking):
+        return ""
+    shown, rest = min(BEST, len(section.ranking.trials)), len(section.ranking.trials) - BEST
+    several = len(section.ranking.blocks) > 1
+    words = " over the blocks, with the 95 % interval of each cell alone" if several else ""
+    left = f" {rest} more cells are in the table." if rest > 0 else ""
+    return captioned(
+        f"The {shown} best cells by mean{words}; below each, its transformations, a diamond of the "
+        "upper part and an orange dot stand for the relative objective. Dashed lines are "
+        f"references within the range.{left}",
+        upset(section.ranking),
+        wide=True,
+    )
+
+
+def _has_compositions(ranking: Ranking) -> bool:
+    """Return whether the cells are compared by what they are composed of."""
+    several = [cell for cell in ranking.trials if "+" in cell.first.composition]
+    return len(several) > 2
+
+
 def _dot_plot(found: StudyReport, section: Section) -> str:
+    if _has_compositions(section.ranking) and len(section.ranking.trials) > BEST:
+        return ""  # the figure of compositions shows the best
     several = " Small marks are the blocks." if len(section.ranking.blocks) > 1 else ""
     return captioned(
         "The last median of every cell, both objectives of a composition on one line; dashed "
@@ -62,19 +87,46 @@ def _dot_plot(found: StudyReport, section: Section) -> str:
 
 
 def _curves(found: StudyReport, section: Section) -> str:
-    thin = " Thin curves are the blocks." if len(section.ranking.blocks) > 1 else ""
+    several = len(section.ranking.blocks) > 1
+    band = " Bands are the range of the blocks of the best cells." if several else ""
+    rungs = rungs_of(found, section)
+    marked = f" Vertical lines are the rungs of halving: epochs {rungs[0]}" if rungs else ""
+    marked += "".join(f", {epoch}" for epoch in rungs[1:]) + ("." if rungs else "")
     return captioned(
-        f"Median after each epoch, on select. Curves of stopped trials end early.{thin}",
-        learning_curves(section.ranking),
+        f"Median after each epoch, on select. Curves of stopped trials end early.{band}{marked}",
+        learning_curves(section.ranking, rungs),
     )
 
 
-SECTION_FIGURES: tuple[SectionFigure, ...] = (_dot_plot, _curves)
+SECTION_FIGURES: tuple[SectionFigure, ...] = (_compositions, _dot_plot, _curves)
 
 
-def captioned(caption: str, content: str) -> str:
-    """Return a figure with its caption as plain text above the content."""
-    return f"<figure><figcaption>{escape(caption)}</figcaption>{content}</figure>"
+def rungs_of(found: StudyReport, section: Section) -> tuple[int, ...]:
+    """Return the epochs at which halving decides about trials of a section; empty without it."""
+    from handssl.scheduling.halving.rules import Rules
+
+    planned = found.planned
+    grace, factor = planned.get("halving.grace_epochs"), planned.get("halving.reduction_factor")
+    if not (grace and factor and grace.isdecimal()) or section.first.epochs < 1:
+        return ()
+    rules = Rules(
+        epochs=section.first.epochs, grace_epochs=int(grace), reduction_factor=float(factor)
+    )
+    return tuple(one for one in rules.rungs if one < section.first.epochs)
+
+
+def captioned(caption: str, content: str, *, wide: bool = False) -> str:
+    """Return a figure with its caption as plain text above the content.
+
+    Args:
+        caption: Caption as plain text.
+        content: Content as HTML.
+        wide: Whether the figure takes the whole width of the page; wider ones scroll in it.
+    """
+    if wide:
+        content = f'<div class="wide" tabindex="0">{content}</div>'
+    kind = " class=whole" if wide else ""
+    return f"<figure{kind}><figcaption>{escape(caption)}</figcaption>{content}</figure>"
 
 
 def _key(ranking: Ranking) -> str:

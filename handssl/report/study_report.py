@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ class StudyReport:
         plan_facts: Hash of the plan and deviations of later plans, in words.
         stages: Status of the stages; empty if they cannot be planned again.
         unread: Reason why they cannot be planned again; empty if they can, or without a plan.
+        not_held: What the source of the report lacks, in sentences.
     """
 
     study: str
@@ -51,11 +52,12 @@ class StudyReport:
     plan_facts: Mapping[str, str] = field(default_factory=dict)
     stages: tuple[StageStatus, ...] = ()
     unread: str = ""
+    not_held: tuple[str, ...] = ()
 
     @cached_property
     def missing(self) -> Missing:
         """Missing results and their reasons."""
-        return missing(
+        found = missing(
             self.rows,
             self.stages,
             effects=self.effects,
@@ -64,6 +66,7 @@ class StudyReport:
             study=self.study,
             storage=self.storage,
         )
+        return replace(found, notes=(*found.notes, *self.not_held))
 
     @cached_property
     def effects(self) -> StudyEffects | None:

@@ -60,6 +60,13 @@ svg .block{fill:var(--mark,var(--ink));opacity:.45}
 svg .curve{fill:none;stroke:var(--mark,var(--ink));stroke-width:2;stroke-linejoin:round}
 svg .curve.early{opacity:.75}
 svg .thin{fill:none;stroke:var(--mark,var(--ink));stroke-width:1;opacity:.28}
+svg .band{fill:var(--mark,var(--ink));opacity:.13;stroke:none}
+svg .rung{stroke:var(--muted);stroke-width:1;stroke-dasharray:2 4}
+svg .whisker{stroke:var(--mark,var(--ink));stroke-width:1.6;opacity:.6}
+svg .bond{stroke:var(--ink);stroke-width:1.6;opacity:.45}
+svg .set.off{fill:var(--rule)}svg .set.on{fill:var(--ink)}svg .set.relative{fill:var(--relative)}
+figure.whole{grid-column:1/-1;margin-bottom:1.4rem}figure.whole svg{max-width:none;min-width:640px;
+max-height:420px}
 svg text.panel{fill:var(--mark,var(--ink))}
 .bone{stroke:var(--rule);stroke-width:6;stroke-linecap:round}
 svg .joint{fill:var(--mark,var(--muted));opacity:.5}

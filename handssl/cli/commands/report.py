@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 @click.argument("storage", required=False, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--study", "name", help="Name of the study; needed if the storage holds several.")
 @click.option(
+    "--from-mlflow",
+    metavar="URI",
+    help="Read the study from this MLflow store alone, without a ledger; needs --study. STORAGE "
+    "is where the page is written.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["html", "markdown", "latex", "csv"]),
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
 def report(
     storage: Path | None,
     name: str | None,
+    from_mlflow: str | None,
     form: FormatName | None,
     output: Path | None,
     as_json: bool,
@@ -45,6 +52,7 @@ def report(
       handssl report runs/order --study demo-order
       handssl report runs/order --format latex --output table.tex
       handssl report runs/order --format csv --output - | head
+      handssl report --from-mlflow http://mlflow:5000 --study demo-order
     """  # noqa: D301  (click's mark for a block it must not wrap)
     import json
 
@@ -53,7 +61,8 @@ def report(
     from handssl.cli.views.summary import read_report, summarise_report
     from handssl.execution.storage import resolve_storage
 
-    found = read_report(resolve_storage(storage), name)
+    folder = resolve_storage(storage)
+    found = _from_mlflow(from_mlflow, name, folder) if from_mlflow else read_report(folder, name)
     if form or output:
         if as_json:
             raise InputError("--json prints all results; leave out --format and --output with it")
@@ -67,6 +76,14 @@ def report(
     for line in summary.lines:
         click.echo(line)
     return 0
+
+
+def _from_mlflow(uri: str, name: str | None, folder: Path) -> StudyReport:
+    from handssl.report.from_mlflow import report_from_mlflow
+
+    if name is None:
+        raise InputError("--from-mlflow: expected --study NAME, the name of the experiment")
+    return report_from_mlflow(uri, name, folder)
 
 
 def _form_of(output: Path | None) -> FormatName:

@@ -24,6 +24,7 @@ from handssl.report.formats.markdown import markdown
 from handssl.report.formats.writing import write
 from handssl.report.headline import headline, summary
 from handssl.report.layout import outcome_of
+from handssl.report.mlflow_report import log_report
 from handssl.report.of_study import study_report
 from handssl.report.ranking import CellRow
 from handssl.report.rows import MEASURES
@@ -54,9 +55,11 @@ class Summary:
 
 
 def summarise(result: StudyResult) -> Summary:
-    """Summarise a finished run and write its page, `<study>.html` in the storage."""
+    """Summarise a finished run, write its page, `<study>.html` in the storage, and log it."""
     name, uri = result.study.name, result.tracking_uri
-    return summarise_report(study_report(name, result.storage, uri, result.records))
+    found = study_report(name, result.storage, uri, result.records)
+    log_report(found)
+    return summarise_report(found)
 
 
 def summarise_storage(storage: Path, name: str | None) -> Summary:

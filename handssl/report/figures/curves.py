@@ -37,15 +37,16 @@ class _Tag:
     class_: str
 
 
-def learning_curves(ranking: Ranking) -> str:
+def learning_curves(ranking: Ranking, rungs: Sequence[int] = ()) -> str:
     """Return the figure as an svg element.
 
-    A curve is the mean over blocks, up to the last epoch that all blocks of the cell reached; thin
-    ones are the blocks. Curves of stopped trials end early, with a hollow mark. References that are
-    not trained are horizontal lines.
+    A curve is the mean over blocks, up to the last epoch that all blocks of the cell reached; the
+    bands of the named ones are the range of the blocks. Curves of stopped trials end early, with a
+    hollow mark. References that are not trained are horizontal lines.
 
     Args:
         ranking: Ranking of a section.
+        rungs: Epochs to mark, those at which halving decides.
     """
     cells = (*ranking.finished, *ranking.early)
     references = [cell for cell in cells if cell.first.kind == "reference"]
@@ -61,6 +62,7 @@ def learning_curves(ranking: Ranking) -> str:
         x = Scale(min(1, last - 1), last, _LEFT, _RIGHT)
         y = padded_scale(values, bottom, top + _HEAD)
         parts += [text(objective, 0, top + 16, class_=f"panel {objective}"), *_axes(x, y)]
+        parts += [line(x(rung), y.start, x(rung), y.end, "rung") for rung in rungs if rung <= last]
         parts += _panel(chosen, references, x, y)
         top = bottom + 24
     parts.append(text("epoch", (_LEFT + _RIGHT) / 2, top + 12, anchor="middle", class_="tick"))
@@ -97,7 +99,7 @@ def _panel(
         parts += _reference(cell, x, y)
         tags += _tag(cell, x, y, "muted")
     for rank, cell in enumerate(cells):
-        parts += _trial(cell, x, y)
+        parts += _trial(cell, x, y, named=rank < _NAMED_CURVES)
         tags += _tag(cell, x, y, "name") if rank < _NAMED_CURVES else []
     places = spread([tag.y for tag in tags], _GAP, y.end + 4, y.start)
     for tag, place in zip(tags, places, strict=True):
@@ -114,19 +116,32 @@ def _reference(cell: CellRow, x: Scale, y: Scale) -> list[str]:
     return [] if value is None else [line(_LEFT, y(value), _RIGHT, y(value), "reference")]
 
 
-def _trial(cell: CellRow, x: Scale, y: Scale) -> list[str]:
+def _trial(cell: CellRow, x: Scale, y: Scale, *, named: bool) -> list[str]:
     curve, objective = mean_curve(cell.rows), cell.first.objective
     if not curve:
         return []
-    thin = [_path(row.curve, x, y, f"thin {objective}") for row in cell.rows if row.curve]
+    if not named:  # of many cells the best alone can be told apart
+        return [_path(curve, x, y, f"thin {objective}")]
+    band = _band(cell.rows, curve, x, y)
     epoch, value = curve[-1]
     state = "" if cell.whole else " early"
     hint = f"{cell.first.label}: {value:.1f} mm after epoch {epoch}"
     return [
-        *(thin if len(cell.rows) > 1 else []),
+        *([element("polygon", points=band, class_=f"band {objective}")] if band else []),
         _path(curve, x, y, f"curve {objective}{state}"),
         marker(x(epoch), y(value), f"end {objective}{state}", hint, radius_px=3.5),
     ]
+
+
+def _band(rows: Sequence[Row], curve: Curve, x: Scale, y: Scale) -> str:
+    """Return the points around the range of the blocks; empty for a single block or epoch."""
+    if len(rows) < 2 or len(curve) < 2:
+        return ""
+    values = [[dict(row.curve)[epoch] for row in rows] for epoch, _ in curve]
+    edges = [(x(epoch), y(max(v)), y(min(v))) for (epoch, _), v in zip(curve, values, strict=True)]
+    upper = [f"{at:.2f},{top:.2f}" for at, top, _ in edges]
+    lower = [f"{at:.2f},{bottom:.2f}" for at, _, bottom in reversed(edges)]
+    return " ".join([*upper, *lower])
 
 
 def _tag(cell: CellRow, x: Scale, y: Scale, class_: str) -> list[_Tag]:
