@@ -68,6 +68,7 @@ svg .set.off{fill:var(--rule)}svg .set.on{fill:var(--ink)}svg .set.relative{fill
 figure.whole{grid-column:1/-1;margin-bottom:1.4rem}figure.whole svg{max-width:none;min-width:640px;
 max-height:420px}
 svg text.panel{fill:var(--mark,var(--ink))}
+.note+.figures{margin-top:1.4rem}
 .bone{stroke:var(--rule);stroke-width:6;stroke-linecap:round}
 svg .joint{fill:var(--mark,var(--muted));opacity:.5}
 svg text.joint-mm{font-size:11px;font-variant-numeric:tabular-nums}

@@ -15,7 +15,7 @@ from handssl.evaluation.targets import as_columns, pose_targets
 from handssl.ledger.record import TrialRecord
 from handssl.pose.skeleton import JOINT_NAMES
 from handssl.report.predictions.cells import predicted_cells
-from handssl.report.predictions.hands import chosen_hands, hands_figure
+from handssl.report.predictions.hands import chosen_hands, hands_figure, shown_part
 from handssl.report.predictions.intervals import cell_intervals
 from handssl.report.predictions.joint_errors import joint_figure, mean_per_joint
 from handssl.report.predictions.part import predictions_part
@@ -79,7 +79,7 @@ def cells(study):
 
 
 def test_cells_are_in_the_order_of_the_table_and_references_apart(cells):
-    assert [cell.name for cell in cells.cells] == ["rotate", "<b>"]
+    assert [cell.name for cell in cells.cells] == ["relative rotate", "contrastive <b>"]
     assert [cell.name for cell in cells.references] == ["random encoder"]
     assert cells.note == ""
 
@@ -152,6 +152,7 @@ def test_best_median_and_worst_hands_are_those_by_mean_error(cells):
     means = cell.errors[0].errors.mean(axis=1)
     order = np.argsort(means)
     chosen = chosen_hands(cell, of_each=2)
+    assert [kind for kind, _ in chosen] == ["best", "median", "worst"] * 2
     assert [row for kind, row in chosen if kind == "best"] == order[:2].tolist()
     assert [row for kind, row in chosen if kind == "worst"] == order[::-1][:2].tolist()
     assert [row for kind, row in chosen if kind == "median"] == order[11:13].tolist()
@@ -166,16 +167,19 @@ def test_hands_show_their_crop_and_both_skeletons(study, cells):
     _, row = chosen_hands(cell)[0]
     shown = cv2.imdecode(np.frombuffer(base64.b64decode(encoded[0]), np.uint8), cv2.IMREAD_COLOR)
     crop = cell.trials[0].labels("test").crops(np.array([row]))[0].permute(1, 2, 0).numpy()
-    expected = cv2.resize(crop, shown.shape[:2], interpolation=cv2.INTER_AREA)
+    low, side = shown_part(cell.trials[0].labels("test"))
+    part = crop[low : low + side, low : low + side]
+    expected = cv2.resize(part, shown.shape[:2], interpolation=cv2.INTER_CUBIC)
     assert np.abs(shown[..., ::-1].astype(int) - expected).mean() < 12
-    assert len(drawn) < 100_000
+    assert len(drawn) < 150_000
 
 
 def test_a_true_joint_is_drawn_where_its_label_is(cells):
     cell = cells.cells[0]
     _, row = chosen_hands(cell)[0]
     split = cell.trials[0].labels("test")
-    x, y = (split.label("uv")[row][0] + 0.5) * 150 / split.manifest.crop_px
+    low, side = shown_part(split)
+    x, y = (split.label("uv")[row][0] + 0.5 - low) * 200 / side
     first = re.search(
         r'<line x1="([\d.]+)" y1="([\d.]+)"[^>]*class="skeleton true"', hands_figure(cell)
     )
@@ -202,7 +206,7 @@ def test_cells_that_lack_some_are_left_out_and_counted(study, tmp_path):
     (storage / "trials" / study.records[3].trial_id / "predictions.npz").unlink()
     partly = StudyReport("s", storage, study.tracking_uri, study.records, study.rows)
     found = predicted_cells(partly)
-    assert [cell.name for cell in found.cells] == ["rotate"]
+    assert [cell.name for cell in found.cells] == ["relative rotate"]
     assert found.note.startswith("1 trial has no predictions")
     assert "1 trial has no predictions" in predictions_part(partly)
 

@@ -26,7 +26,7 @@ class PredictedCell:
     """A cell or reference whose trials keep their predictions.
 
     Attributes:
-        name: Title of the cell.
+        name: Label of the cell.
         objective: Its objective, or `reference`.
         blocks: Seeds of the trials, ascending.
         trials: Predictions in these blocks; a reference that is the same for all seeds has one.
@@ -108,7 +108,8 @@ class _Reader:
         if not trials or len(trials) < len(names):
             return None
         objective = "reference" if cell.first.kind == "reference" else cell.first.objective
-        return PredictedCell(cell.title, objective, tuple(row.block for row in cell.done), trials)
+        blocks = tuple(row.block for row in cell.done)
+        return PredictedCell(cell.first.label, objective, blocks, trials)
 
     def _trial(self, name: str) -> KeptPredictions | None:
         from handssl.evaluation.predictions import FILE

@@ -31,7 +31,7 @@ class CellInterval:
     """The error of a cell on `test`, and its difference to the best cell.
 
     Attributes:
-        name: Title of the cell.
+        name: Label of the cell.
         objective: Its objective, or `reference`.
         error: Median error in mm.
         difference: Its error minus that of the best cell, over the seeds of both; None for the

@@ -21,7 +21,7 @@ _FINGERS = (
     (14, (120, 168, 200, 225)),
     (31, (112, 147, 170, 190)),
 )
-_RADIUS_PX = 3.2  # of the mark of an error of 1 mm; areas are proportional to errors
+_RADIUS_PX = 2.6  # of the mark of an error of 1 mm; areas are proportional to errors
 
 
 def mean_per_joint(cell: PredictedCell) -> NDArray[np.float64]:
@@ -59,8 +59,8 @@ def _places() -> list[tuple[float, float]]:
 
 def _mark(joint: int, mm: float, x: float, y: float, objective: str) -> list[str]:
     hint = tooltip(f"{JOINT_NAMES[joint]}: {mm:.1f} mm")
-    radius = _RADIUS_PX * math.sqrt(max(mm, 0.0)) / 2
+    radius = _RADIUS_PX * math.sqrt(mm)
     return [
         element("circle", hint, cx=x, cy=y, r=radius, class_=f"joint {objective}"),
-        text(f"{mm:.0f}", x, y + 4, anchor="middle", class_="joint-mm halo"),
+        text(f"{mm:.0f}", x, y + 4, anchor="middle", class_="joint-mm"),
     ]

@@ -12,7 +12,8 @@ from handssl.report.figures.svg import Scale, element, figure, line, spread, tex
 from handssl.report.predictions.cells import PredictedCell, PredictedCells
 
 CELLS = 5
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _GAP = 480, 300, 40, 300, 16, 15
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _GAP = 480, 300, 40, 260, 16, 15
+_NAME = 26
 
 
 def pck_curve(cell: PredictedCell) -> NDArray[np.float64]:
@@ -44,9 +45,15 @@ def pck_figure(found: PredictedCells) -> str:
     ):
         kind = "muted" if cell.objective == "reference" else "name"
         parts.append(line(_RIGHT + 2, end, _RIGHT + 14, place, "leader"))
-        parts.append(text(f"{auc(cell):.3f} {cell.name}", _RIGHT + 18, place + 4, class_=kind))
+        parts.append(
+            text(f"{auc(cell):.3f} {_short(cell.name)}", _RIGHT + 18, place + 4, class_=kind)
+        )
     label = f"Share of joints within an error from 0 to 50 mm, for {len(shown)} rows"
     return figure(_WIDTH, height + 36, label, parts)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
 
 
 def _axes(x: Scale, y: Scale) -> list[str]:
