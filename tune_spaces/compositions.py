@@ -1,6 +1,6 @@
-"""Study of Sec. 4.3: the best composition, with each transformation on its better objective.
+"""Study of Sec. 4.3: the best composition, with each transformation on its decided objective.
 
-First Sec. 4.2, whose winners decide the objective of each transformation; then all 2^k subsets,
+First Sec. 4.2, which decides the objective of each transformation; then all 2^k subsets,
 mixed in one pretraining if a subset has transformations on both objectives.
 """
 

@@ -40,7 +40,7 @@ class Size:
         reduction_factor: At each rung, one in this many cells continues.
         transformations: Names of those compared.
         composes: Whether Sec. 4.3 follows: all subsets, each transformation on the objective
-            with which it was better.
+            that was decided, or on the default.
     """
 
     blocks: tuple[int, ...]

@@ -30,11 +30,12 @@ def study(
             and supervised cells have their own best learning rate.
 
     Returns:
-        Stages hyperparameters, objectives, compositions, confirmation, cross_dataset, supervised.
+        Stages hyperparameters, objectives, compositions, swapped, confirmation, cross_dataset,
+        supervised.
 
     Example:
-        >>> [stage.name for stage in study().all_stages][:4]
-        ['hyperparameters', 'objectives', 'compositions', 'confirmation']
+        >>> [stage.name for stage in study().all_stages][1:4]
+        ['objectives', 'compositions', 'swapped']
     """
     return Study.parse(
         {
@@ -46,6 +47,7 @@ def study(
                 *([hyperparameters.stage(objectives=ARMS)] if search else []),
                 {"kind": "objectives", "without_cue": True},
                 {"kind": "compositions"},
+                {"kind": "swapped"},
                 {"kind": "confirmation"},
                 *([cross_dataset.stage()] if across else []),
                 supervised.stage(),

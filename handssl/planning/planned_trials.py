@@ -16,6 +16,8 @@ from handssl.study.study import Study
 from handssl.study.trials import PlannedTrial, plan_stage
 
 Records = dict[str, TrialRecord]
+# Kinds of stages whose number of cells depends on a selection.
+_UP_TO = ("supervised", "swapped")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def plan_stages(
     for stage in study.all_stages:
         trials = plan_stage(study, stage, chosen, fingerprint_of)
         known = made >= {*study.needs(stage)}
-        found.append(PlannedStage(stage, trials, known, known or stage.kind != "supervised"))
+        found.append(PlannedStage(stage, trials, known, known or stage.kind not in _UP_TO))
         findings = _findings(study, stage, trials, chosen, records)
         if known and findings is not None:
             chosen[stage.name] = stage.decide(findings, chosen)

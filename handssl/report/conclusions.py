@@ -90,11 +90,11 @@ def choices(selection: Selection) -> tuple[str, ...]:
 
     Example:
         >>> from handssl.study.stages import Selection
-        >>> reason = "rotate: relative (71.9 against 83.5 mm; one seed)"
+        >>> reason = "rotate: undecided (relative -11.6 mm, one seed)"
         >>> choices(Selection(stage="x", objective_of={"rotate": "relative"}, reasons=(reason,)))
-        ('rotate: relative (71.9 against 83.5 mm; one seed)',)
+        ('rotate: undecided (relative -11.6 mm, one seed)',)
     """
-    if selection.objective_of:
+    if selection.compared:
         return selection.reasons
     chosen = "settings" if selection.settings else "best" if selection.best else "nothing chosen"
     return tuple(f"{selection.stage}, {chosen}: {reason}" for reason in selection.reasons)

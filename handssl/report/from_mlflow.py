@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handssl.ledger.record import TrialRecord
-from handssl.report.rows import Row, row_of
+from handssl.report.rows import Row, of_stage, row_of
 from handssl.report.study_report import StudyReport
 from handssl.runtime.secrets import masked
 
@@ -74,16 +74,16 @@ def _rows(logged: LoggedStudy, planned: Mapping[str, str]) -> Iterator[Row]:
     records = {record.trial_id: record for record in logged.records}
     seen: set[str] = set()
     for stage in logged.stages:
-        kind = planned.get(f"stages.{stage.name}.kind", "")
+        facts = of_stage(stage.name, planned)
         for trial in stage.trials:
             if record := records.get(trial["trial_id"]):
                 seen.add(record.trial_id)
                 row = _row(record, logged)
-                yield replace(row, label=trial["cell"], stage=stage.name, stage_kind=kind)
+                yield replace(row, label=trial["cell"], stage=stage.name, **facts)
     for record in logged.records:
         if record.trial_id not in seen:
-            kind = planned.get(f"stages.{record.stage}.kind", "")
-            yield replace(_row(record, logged), stage_kind=kind, planned=not seen)
+            facts = of_stage(record.stage, planned)
+            yield replace(_row(record, logged), **facts, planned=not seen)
 
 
 def _row(record: TrialRecord, logged: LoggedStudy) -> Row:

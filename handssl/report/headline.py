@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from statistics import fmean
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from handssl.ledger.references import RANDOM_ENCODER
+from handssl.report.decisions import ObjectiveDecision, decisions
 from handssl.report.ranking import CellRow, Ranking
 from handssl.report.rows import Row
 from handssl.report.sections import main_sections
 from handssl.report.verdicts import comparisons, errors_of, noise_between
 from handssl.stats.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    from handssl.stats.best_set import BestSet
 
 Said = tuple[str, Verdict | None]
 """A fact without full stop, and the verdict on it; None if it claims nothing."""
@@ -31,7 +35,7 @@ def headline(rows: Iterable[Row]) -> str:
 
 
 def summary(rows: Iterable[Row]) -> tuple[str, ...]:
-    """Name the best cell, whether it beats what nothing has learned, and the better objectives.
+    """Name the best cell, whether it beats what nothing has learned, and decide on objectives.
 
     The best cell is that of the last stage that compares cells on the study's own data, by the
     stage's own selection rule. What the seeds do not tell is undecided: with one seed everything.
@@ -43,20 +47,28 @@ def summary(rows: Iterable[Row]) -> tuple[str, ...]:
     done = [s.ranking for s in main_sections(everything) if s.ranking.trials]
     if not done:
         return ("No trial has finished yet.",)
-    return _sentences(
-        [
-            *_best(done[-1]),
-            *((one.fact, one.verdict) for one in comparisons(everything)),
-            *(one for ranking in done for one in _pairs(ranking)),
-        ]
-    )
+    said = [*_best(done[-1]), *((one.fact, one.verdict) for one in comparisons(everything))]
+    return _sentences(said, decisions(everything))
 
 
-def _sentences(said: Sequence[Said]) -> tuple[str, ...]:
-    verdicts = [verdict for _, verdict in said if verdict]
-    if verdicts and all(one.seeds == 1 for one in verdicts):
-        return (*(f"{fact}." for fact, _ in said), "All of this is undecided: one seed.")
-    return tuple(f"{fact}; {verdict}." if verdict else f"{fact}." for fact, verdict in said)
+def _sentences(said: Sequence[Said], decided: Sequence[ObjectiveDecision]) -> tuple[str, ...]:
+    seeds = [verdict.seeds for _, verdict in said if verdict]
+    seeds += [one.decision.seeds for one in decided]
+    if seeds and all(count == 1 for count in seeds):
+        facts = [*(fact for fact, _ in said), *_lower(decided)]
+        return (*(f"{fact}." for fact in facts), "All of this is undecided: one seed.")
+    facts = [f"{fact}; {verdict}." if verdict else f"{fact}." for fact, verdict in said]
+    return (*facts, *(f"{one}." for one in decided if one.decision.seeds))
+
+
+def _lower(decided: Sequence[ObjectiveDecision]) -> list[str]:
+    """Name the objectives with the lower error in one sentence, which decides nothing."""
+    won: dict[str, list[str]] = {}
+    for name, one in ((one.name, one.decision) for one in decided):
+        if one.mm is not None:
+            won.setdefault(one.first if one.mm < 0 else one.second, []).append(name)
+    parts = [f"{objective} for {', '.join(names)}" for objective, names in won.items()]
+    return [f"Lower error: {'; '.join(parts)}"] if parts else []
 
 
 def _best(ranking: Ranking) -> list[Said]:
@@ -72,7 +84,27 @@ def _best(ranking: Ranking) -> list[Said]:
         side = "below" if value < base else "above"
         fact = f"It is {share:.0f} % {side} the {_named(random[0])}"
         found.append((fact, _against(best, random[0])))
-    return found
+    return [*found, *((one, None) for one in _near(ranking))]
+
+
+def _near(ranking: Ranking) -> list[str]:
+    """Name the cells that cannot be told from the best, and say which are not compared."""
+    found = best_set_of(ranking)
+    if found is None or found.compared < 3:
+        return []
+    left = sum(c.first.kind == "trial" for c in (*ranking.finished, *ranking.early))
+    left -= found.compared
+    out = f"; not compared: {left} that were stopped early, diverged or failed" if left else ""
+    return [f"{found}{out}"]
+
+
+def best_set_of(ranking: Ranking) -> BestSet | None:
+    """Return the cells that cannot be told from the best one, by label; None with one block."""
+    if len(ranking.blocks) < 2:
+        return None
+    from handssl.stats.best_set import best_set
+
+    return best_set({cell.first.label: errors_of(cell) for cell in ranking.trials})
 
 
 def _named(cell: CellRow) -> str:
@@ -94,61 +126,12 @@ def _over(cell: CellRow) -> str:
     )
 
 
-def _pairs(ranking: Ranking) -> list[Said]:
-    """Name the objective with the lower error for every composition with several."""
-    found = []
-    for name, rivals in _rivals(ranking):
-        if ranked := _ranked(rivals):
-            first, second = ranked[:2]
-            found.append((first.first.objective, name, _against(first, second)))
-    return [*_grouped(found)]
-
-
-def _grouped(found: Sequence[tuple[str, str, Verdict]]) -> Iterable[Said]:
-    """Return one sentence for those that one seed leaves undecided, else one for each."""
-    if found and all(verdict.seeds == 1 for _, _, verdict in found):
-        won: dict[str, list[str]] = {}
-        for objective, name, _ in found:
-            won.setdefault(objective, []).append(name)
-        parts = [f"{objective} for {', '.join(names)}" for objective, names in won.items()]
-        yield f"Lower error: {'; '.join(parts)}", found[0][2]
-        return
-    for objective, name, verdict in found:
-        word = "has the lower error" if verdict.word == "undecided" else "is better"
-        yield f"For {name}, {objective} {word}", verdict
-
-
-def uncompared(rows: Iterable[Row]) -> list[str]:
-    """Return the compositions with several objectives that cannot be compared.
+def best_set_values(rows: Iterable[Row]) -> dict[str, Any] | None:
+    """Return the cells that cannot be told from the best one as JSON values.
 
     Args:
         rows: Rows of one study.
     """
-    names = []
-    for section in main_sections(rows):
-        for name, rivals in _rivals(section.ranking):
-            if len({cell.first.objective for cell in rivals}) == len(rivals) > 1:
-                names += [] if _ranked(rivals) else [name]
-    return list(dict.fromkeys(names))
-
-
-def _rivals(ranking: Ranking) -> list[tuple[str, list[CellRow]]]:
-    """Return the cells of each composition."""
-    cells = [c for c in (*ranking.finished, *ranking.early) if c.first.kind == "trial"]
-    names = dict.fromkeys(cell.name for cell in cells)
-    return [(name, [cell for cell in cells if cell.name == name]) for name in names]
-
-
-def _ranked(rivals: Sequence[CellRow]) -> list[CellRow]:
-    """Return rivals by their mean over the common blocks, ties by name; none if not comparable.
-
-    This is the rule of stage `objectives`: a diverged trial loses, incomplete blocks are left out.
-    """
-    arms = {cell.first.objective: cell for cell in rivals}
-    if len(arms) < 2 or len(arms) < len(rivals):
-        return []
-    errors = {name: errors_of(cell) for name, cell in arms.items()}
-    blocks = set.intersection(*map(set, errors.values()))
-    means = {name: fmean(one[block] for block in blocks) for name, one in errors.items() if blocks}
-    known = any(map(math.isfinite, means.values()))
-    return [arms[name] for name in sorted(means, key=lambda n: (means[n], n))] if known else []
+    done = [s.ranking for s in main_sections(rows) if s.ranking.trials]
+    found = best_set_of(done[-1]) if done else None
+    return asdict(found) if found else None

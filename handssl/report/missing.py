@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handssl.report.decisions import uncompared
 from handssl.report.effects import BlockGap, StudyEffects
-from handssl.report.headline import uncompared
 from handssl.report.rows import Row
 from handssl.report.verdicts import unmeasured
 from handssl.runtime.shell_commands import command

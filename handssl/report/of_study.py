@@ -17,7 +17,7 @@ from handssl.errors import DataError, InputError
 from handssl.ledger import Ledger
 from handssl.ledger.record import EpochMetrics, Outcome, TrialRecord
 from handssl.report.formats.writing import FormatName, write
-from handssl.report.rows import Row, row_of
+from handssl.report.rows import Row, of_stage, row_of
 from handssl.report.study_report import StudyReport
 from handssl.tracking.outbox import UnavailableError
 from handssl.tracking.relocation import relocate
@@ -141,7 +141,7 @@ def _rows(
         for one in stage.trials:
             if record := records.get(one.trial.trial_id):
                 row = _planned_row(one, record, histories.get(record.trial_id, []))
-                yield replace(row, stage=stage.name, stage_kind=_kind(stage.name, planned))
+                yield replace(row, stage=stage.name, **of_stage(stage.name, planned))
     yield from _others(stages, planned, records, histories)
 
 
@@ -179,8 +179,4 @@ def _others(
         if record.trial_id not in asked:
             row = row_of(record, histories.get(record.trial_id, []))
             may = not stages or row.stage in waiting
-            yield replace(row, stage_kind=_kind(row.stage, planned), planned=may)
-
-
-def _kind(stage: str, planned: Mapping[str, str]) -> str:
-    return planned.get(f"stages.{stage}.kind", "")
+            yield replace(row, **of_stage(row.stage, planned), planned=may)

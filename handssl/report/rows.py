@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from handssl.ledger.record import EpochMetrics, Outcome, TrialRecord
 from handssl.ledger.references import REFERENCE_OBJECTIVES
@@ -40,6 +40,7 @@ class Row:
         data: Name of its data in tables, if it differs from the study's data.
         planned: Whether it belongs to the current plan, not only to an earlier one.
         relative_on: `mixed`: the transformations of the relative term.
+        margin_mm: Margin of equivalence of its stage in mm; 0: none.
         noise_mm: Standard deviation of repeats that differ in rounding alone, in mm; 0 if unknown.
         trial_id: Id of the trial; empty if unknown.
     """
@@ -64,6 +65,7 @@ class Row:
     data: str = ""
     planned: bool = True
     relative_on: str = ""
+    margin_mm: float = 0.0
     noise_mm: float = 0.0
     trial_id: str = ""
 
@@ -122,3 +124,20 @@ def row_of(record: TrialRecord, history: Sequence[EpochMetrics] = ()) -> Row:
         relative_on="+".join(record.config.get("relative_on", ())),
         trial_id=record.trial_id,
     )
+
+
+def of_stage(stage: str, planned: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a plan says about the stage of a row: its kind and margin of equivalence.
+
+    Args:
+        stage: Name of the stage.
+        planned: The plan, dotted names to text.
+
+    Example:
+        >>> of_stage("objectives", {"stages.objectives.kind": "objectives"})
+        {'stage_kind': 'objectives', 'margin_mm': 0.0}
+    """
+    return {
+        "stage_kind": planned.get(f"stages.{stage}.kind", ""),
+        "margin_mm": float(planned.get(f"stages.{stage}.margin_mm", 0.0)),
+    }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from handssl.report.figures.curves import learning_curves
 from handssl.report.figures.dot_plot import dot_plot
+from handssl.report.figures.paired_differences import paired_differences
 from handssl.report.figures.svg import element, figure, marker
 from handssl.report.figures.upset import BEST, upset
 from handssl.report.files import files_part
@@ -98,7 +99,20 @@ def _curves(found: StudyReport, section: Section) -> str:
     )
 
 
-SECTION_FIGURES: tuple[SectionFigure, ...] = (_compositions, _dot_plot, _curves)
+def _differences(found: StudyReport, section: Section) -> str:
+    shown = [one for one in found.decisions if section.main and one.stage == section.stage]
+    if not (content := paired_differences(shown)):
+        return ""
+    first, second = shown[0].decision.first, shown[0].decision.second
+    return captioned(
+        f"Error with the {first} minus that with the {second} objective, paired over seeds, with "
+        "95 % intervals: below 0 the first has the lower error. Dashed: the margin of equivalence. "
+        "Hollow marks are not decided.",
+        content,
+    )
+
+
+SECTION_FIGURES: tuple[SectionFigure, ...] = (_differences, _compositions, _dot_plot, _curves)
 
 
 def rungs_of(found: StudyReport, section: Section) -> tuple[int, ...]:

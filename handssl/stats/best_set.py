@@ -14,6 +14,7 @@ from handssl.stats.cell_means import connected_sets
 from handssl.stats.contrasts import LEVEL
 from handssl.stats.paired import Errors
 
+NAMED = 5
 Array = npt.NDArray[np.float64]
 
 
@@ -35,6 +36,16 @@ class BestSet:
     seeds: int
     freedom: int
     critical: float
+
+    def __str__(self) -> str:
+        """Return how many cells remain, and the first of them by name."""
+        names = [*self.cells][:NAMED]
+        more = len(self.cells) - len(names)
+        listed = ", ".join(names) + (f" and {more} more" if more else "")
+        return (
+            f"{len(self.cells)} of {self.compared} cells cannot be told from the best "
+            f"({100 * LEVEL:.0f} % for all together, {self.seeds} seeds): {listed}"
+        )
 
 
 def best_set(values: Mapping[str, Errors], *, level: float = LEVEL) -> BestSet | None:

@@ -160,6 +160,18 @@ def decide(pairs: Mapping[str, Pair], *, margin_mm: float = 0.0) -> dict[str, De
     }
 
 
+def sensitivity(decisions: Mapping[str, Decision]) -> tuple[str, ...]:
+    """Return a sentence on what moderated variances would say, which decides nothing.
+
+    Args:
+        decisions: Decisions by transformation.
+    """
+    found = {n: d.p_moderated for n, d in decisions.items() if d.p_moderated is not None}
+    listed = ", ".join(f"{name} {p_in_words(p)}" for name, p in found.items())
+    text = f"sensitivity: Holm p with the variances moderated, {listed}; it decides nothing"
+    return (text,) if found else ()
+
+
 def p_in_words(p: float) -> str:
     """Return a p to two digits, without the zero before the point.
 

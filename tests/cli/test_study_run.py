@@ -110,7 +110,7 @@ def shown_by(selection: Selection, kind: type[LiveProgress] = LiveProgress) -> l
 
 def test_what_a_stage_has_chosen_is_reported_when_it_has_a_line_for_each_choice() -> None:
     reasons = (
-        "rotate: relative (71.9 against 83.5 mm; undecided: one seed)",
+        "rotate: undecided (relative -11.6 mm, one seed)",
         "blur: contrastive, it has no parameters to predict",
     )
     chosen = Selection(stage="objectives", objective_of={"rotate": "relative"}, reasons=reasons)

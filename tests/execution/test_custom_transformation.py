@@ -200,5 +200,5 @@ def test_a_study_with_it_in_both_objectives_runs_to_its_end(blob_data, tmp_path,
     }
     assert all(math.isfinite(r.metrics["test_median_mm"]) for r in result.records)
     assert cells["relative dim"].metrics["train/loss/dim"] > 0.0
-    assert set(result.selections[0].objective_of) == {"dim", "color_drop"}
+    assert set(result.selections[0].compared) == {"dim", "color_drop"}
     assert handssl.write_report(result).exists()

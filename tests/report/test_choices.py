@@ -6,7 +6,7 @@ from handssl.study.stages import ObjectivesStage, Selection
 from tests.report.made_up import page_of
 
 REASONS = (
-    "rotate: relative (71.9 against 83.5 mm; undecided: one seed)",
+    "rotate: undecided (relative -11.6 mm, one seed)",
     "blur: contrastive, without ...",
 )
 

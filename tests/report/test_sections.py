@@ -183,14 +183,15 @@ def test_the_better_objective_is_reported_blocks_that_have_both_and_a_diverged_o
         for name, three in values.items()
         for block, mm in enumerate(three, 1)
     ]
-    assert "For rotate, relative has the lower error; undecided: difference -12.7" in headline(rows)
+    said = headline(rows)
+    assert (
+        "rotate: undecided (relative -12.7 mm, -71.5 to +46.1, Holm p .45, 3 seeds; about" in said
+    )
     lacking = [r for r in rows if (r.objective, r.block) != ("contrastive", 3)]
-    assert "For rotate, contrastive is better; difference -1.0 mm" in headline(lacking)
+    assert "rotate: contrastive (relative +1.0 mm, " in headline(lacking)
     diverged = [replace(r, outcome="diverged") if r.block == 3 else r for r in rows[3:]]
     said = headline([*rows[:3], *diverged])
-    assert (
-        "For rotate, contrastive has the lower error; undecided: diverged in 1 of 3 seeds" in said
-    )
+    assert "rotate: undecided (diverged in 1 of 3 seeds)." in said
 
 
 def test_several_sections_stand_under_their_titles_everywhere_and_search_points_show_settings():

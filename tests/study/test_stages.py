@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from handssl.errors import InputError
+from handssl.stats.decision import Decision
 from handssl.study.stages import (
     CompositionsStage,
     CrossDatasetStage,
@@ -18,6 +19,8 @@ from handssl.study.stages import (
     SupervisedStage,
     best_cell,
 )
+from handssl.study.stages.base import arms_of
+from handssl.study.stages.validation import placeholder_selection
 from handssl.study.study import Cell, Study
 from handssl.transforms import TRANSFORMATIONS
 
@@ -51,40 +54,54 @@ def test_objectives_has_the_ten_cells_of_the_paper_with_rivals_exempt():
 
 
 @pytest.mark.parametrize(
-    ("values", "winner", "reason"),
+    ("values", "word", "reason"),
     [
         (
             [(70.0, 60.0), (71.0, 62.0)],
             "relative",
-            "(61.0 against 70.5 mm; difference -9.5 mm, 95 % interval -15.9 to -3.1, 2 seeds)",
+            "relative -9.5 mm, -15.9 to -3.1, Holm p .033, 2 seeds",
         ),
-        ([(60.0, 70.0)], "contrastive", "(60.0 against 70.0 mm; undecided: one seed)"),
-        ([(60.0, 60.0)], "contrastive", "(60.0 against 60.0 mm; undecided: one seed)"),
+        ([(60.0, 70.0)], "undecided", "relative +10.0 mm, one seed"),
+        ([(60.0, 60.0)], "undecided", "relative +0.0 mm, one seed"),
         (
             [(60.0, 50.0), (60.0, 80.0)],
-            "contrastive",
-            "(60.0 against 65.0 mm; undecided: difference -5.0 mm, 95 % interval -195.6 to "
-            "+185.6, 2 seeds)",
+            "undecided",
+            "relative +5.0 mm, -185.6 to +195.6, Holm p .80, 2 seeds; about 144 seeds would settle "
+            "it",
         ),
-        (
-            [(math.nan, 50.0), (60.0, 80.0)],
-            "relative",
-            "(65.0 against diverged; undecided: diverged in 1 of 2 seeds)",
-        ),
+        ([(60.0, 60.1), (61.0, 60.9), (62.0, 62.0)], "equivalent", None),
+        ([(math.nan, 50.0), (60.0, 80.0)], "undecided", "diverged in 1 of 2 seeds"),
     ],
 )
-def test_the_objective_with_the_lesser_mean_over_blocks_is_chosen(values, winner, reason):
+def test_each_transformation_is_decided_equivalent_or_undecided(values, word, reason):
     selection = ObjectivesStage(transformations=("rotate",)).select(arms(*values))
-    assert selection.objective_of == {"rotate": winner}
-    assert selection.reasons[0] == f"rotate: {winner} {reason}"
+    assert selection.objective_of == ({"rotate": word} if word == "relative" else {})
+    assert selection.undecided == (() if word == "relative" else ("rotate",))
+    assert selection.decisions["rotate"].word == word
+    if reason:
+        assert selection.reasons[0] == f"rotate: {word} ({reason})"
+
+
+def test_the_margin_is_an_option_of_the_stage_and_without_one_nothing_is_equivalent():
+    found = arms((60.0, 60.1), (61.0, 60.9), (62.0, 62.0))
+    words = [
+        ObjectivesStage(transformations=("rotate",), margin_mm=mm)
+        .select(found)
+        .decisions["rotate"]
+        .word
+        for mm in (0.0, 0.05, 1.0)
+    ]
+    assert words == ["undecided", "undecided", "equivalent"]
+    with pytest.raises(InputError, match="margin_mm"):
+        ObjectivesStage.parse({"margin_mm": -1})
 
 
 def test_a_block_that_lacks_an_arm_is_left_out_of_the_comparison():
     stage = ObjectivesStage(transformations=("rotate",))
     found = [*arms((60.0, 70.0)), finding("relative rotate", 2, 1.0)]
-    assert stage.select(found).objective_of == {"rotate": "contrastive"}
-    assert "one seed" in stage.select(found).reasons[0]
-    assert "no block has both arms" in stage.select(found[1:]).reasons[0]
+    assert stage.select(found).objective_of == {}
+    assert stage.select(found).reasons[0] == "rotate: undecided (relative +10.0 mm, one seed)"
+    assert stage.select(found[1:]).reasons[0] == "rotate: undecided (no seed has both arms)"
 
 
 def test_a_row_without_the_cue_stands_beside_relative_rotate_and_scale():
@@ -112,7 +129,7 @@ def test_a_row_without_the_cue_is_stated_and_chooses_nothing():
     selection = stage.select(found)
     assert selection.objective_of == {"rotate": "contrastive"}
     assert selection.best.label == "contrastive rotate"
-    assert selection.reasons[0].startswith("rotate: contrastive (61.0 against 71.0 mm;")
+    assert selection.reasons[0].startswith("rotate: contrastive (relative +10.0 mm,")
     assert selection.reasons[1] == (
         "rotate without the resampling cue: 50.0 against 70.0 mm (undecided: one seed); "
         "not part of the choice"
@@ -139,6 +156,106 @@ def test_compositions_are_all_subsets_each_transformation_on_its_objective():
         "relative rotate+translate",
         "mixed blur+rotate+translate (rotate+translate)",
     ]
+
+
+NAMES = ("blur", "rotate", "translate")
+
+
+def grid_study(**options):
+    """Return a study of Sec. 4.2, 4.3 and the rows with the other arm."""
+    stages = [
+        {"kind": "objectives", "transformations": NAMES},
+        {"kind": "compositions", "skeleton": 4, **options},
+        {"kind": "swapped"},
+    ]
+    return Study.parse({"name": "x", "stages": stages})
+
+
+def chosen_in_turn(study, mm):
+    """Return the selections of all stages, given the error of a cell in a block."""
+    before = {}
+    for stage in study.all_stages:
+        found = [
+            Finding(cell, block, "completed", 100, mm(cell) + block)
+            for cell in study.resolve(stage, before)
+            for block in (1, 2, 3)
+        ]
+        before[stage.name] = stage.decide(found, before)
+    return before
+
+
+@pytest.mark.parametrize("default", ["contrastive", "relative"])
+def test_undecided_and_equivalent_ones_are_composed_on_the_registered_default(default):
+    undecided = {"rotate": Decision("undecided", "relative", "contrastive")}
+    equivalent = {"translate": Decision("equivalent", "relative", "contrastive")}
+    before = Selection(
+        stage="objectives",
+        objective_of={"blur": "contrastive"},
+        decisions=undecided | equivalent,
+    )
+    cells = CompositionsStage(undecided=default).cells({"objectives": before})
+    whole = {
+        "contrastive": "contrastive blur+rotate+translate",
+        "relative": "mixed blur+rotate+translate (rotate+translate)",
+    }
+    assert (len(cells), cells[-1].label) == (8, whole[default])
+
+
+def errors(cell):
+    """Relative translate is far better; both arms of rotate are equal; rotate helps, blur not."""
+    arms = arms_of(cell)
+    gain = {"translate": 9.0 if arms.get("translate") == "relative" else 1.0, "rotate": 4.0}
+    return 80.0 - sum(gain.get(name, -2.0) for name in arms)
+
+
+def test_the_best_composition_stands_beside_it_with_each_undecided_arm_swapped():
+    study = grid_study()
+    before = chosen_in_turn(study, errors)
+    assert before["compositions"].best.label == "mixed rotate+translate (translate)"
+    cells = study.resolve(study.all_stages[2], before)
+    assert [cell.label for cell in cells] == [
+        "mixed rotate+translate (translate)",
+        "relative rotate+translate",
+    ]
+    assert all(cell.exempt for cell in cells)
+    reason = before["swapped"].reasons[0]
+    assert reason.startswith("rotate in mixed rotate+translate (translate): equivalent (relative ")
+    # The first row is the very trial of the grid.
+    assert study.config(cells[0], 1) == study.config(before["compositions"].best, 1)
+
+
+def test_an_undecided_transformation_that_the_best_composition_lacks_is_added_on_its_other_arm():
+    before = chosen_in_turn(
+        grid_study(), lambda cell: errors(cell) + 9 * ("rotate" in arms_of(cell))
+    )
+    assert before["compositions"].best.label == "relative translate"
+    assert {n: c.label for n, c in before["compositions"].swaps.items()} == {
+        "rotate": "relative rotate+translate"
+    }
+    decision = before["swapped"].decisions["rotate"]
+    assert (decision.first, decision.word) == ("relative", "without rotate")
+
+
+def test_where_everything_is_decided_the_best_composition_stands_alone():
+    before = chosen_in_turn(
+        grid_study(), lambda cell: errors(cell) - 3 * (arms_of(cell).get("rotate") == "relative")
+    )
+    assert before["compositions"].swaps == {}
+    assert before["swapped"].best == before["compositions"].best.merged({"exempt": True})
+
+
+def test_a_row_for_each_undecided_transformation_is_planned_before_anything_is_known():
+    study = grid_study()
+    cells = study.resolve(study.all_stages[2], placeholders(study))
+    assert len({cell.label for cell in cells}) == 3
+
+
+def placeholders(study):
+    before = {}
+    for stage in study.all_stages:
+        cells = study.resolve(stage, before)
+        before[stage.name] = placeholder_selection(stage, cells, study.all_stages)
+    return before
 
 
 def test_seven_transformations_have_128_compositions():

@@ -22,7 +22,7 @@ from handssl.report.effects import StudyEffects
 from handssl.report.files import best_cell, files_of, next_steps
 from handssl.report.formats.markdown import markdown
 from handssl.report.formats.writing import write
-from handssl.report.headline import headline, summary
+from handssl.report.headline import best_set_values, headline, summary
 from handssl.report.layout import outcome_of
 from handssl.report.mlflow_report import log_report
 from handssl.report.of_study import study_report
@@ -150,6 +150,8 @@ def _document(found: StudyReport, page: Path) -> dict[str, Any]:
         "headline": headline(found.rows),
         **({"plan": found.plan} if found.plan else {}),
         "comparisons": [one.values() for one in comparisons(found.rows)],
+        "decisions": [one.values() for one in found.decisions],
+        "best_set": best_set_values(found.rows),
         **({"order": str(order), "order_verdict": order.word} if order else {}),
         **({"effects": _effect_values(effects)} if effects else {}),
         "missing": found.missing.values(),

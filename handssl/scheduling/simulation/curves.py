@@ -52,7 +52,7 @@ def read_curves(path: Path) -> Curves:
     """Read curves written by `benchmarks/record_curves.py`.
 
     If a composition was run under several objectives, as in Sec. 4.2, the one with the smallest
-    mean over blocks counts, as in the study's own selection.
+    mean over blocks counts; a study that decides between them may compose the other.
 
     Args:
         path: CSV with the columns block, cell, composition, objective, epoch, median_mm and, if

@@ -13,11 +13,13 @@ from handssl.study.stages.findings import Finding, best_cell
 from handssl.study.stages.hyperparameters import HyperparametersStage
 from handssl.study.stages.objectives import ObjectivesStage
 from handssl.study.stages.supervised import SupervisedStage
+from handssl.study.stages.swapped import SwappedStage
 
 Stage = Annotated[
     CellsStage
     | ObjectivesStage
     | CompositionsStage
+    | SwappedStage
     | ConfirmationStage
     | CrossDatasetStage
     | SupervisedStage
@@ -39,6 +41,7 @@ __all__ = [
     "Stage",
     "StageBase",
     "SupervisedStage",
+    "SwappedStage",
     "best_cell",
     "with_settings",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr
 
 from handssl.config import Config, nearest
 from handssl.objectives import ObjectiveName
+from handssl.stats.decision import Decision
 from handssl.study.cell import Cell, Slug
 from handssl.study.stages.findings import Finding, best_cell, contenders
 from handssl.training.config import PretrainConfig, is_read
@@ -29,6 +30,7 @@ CHOOSE_A_CELL = (
     "cells",
     "objectives",
     "compositions",
+    "swapped",
     "confirmation",
     "cross_dataset",
     "supervised",
@@ -43,10 +45,15 @@ class Selection(Config):
 
     Attributes:
         stage: Name of the stage.
-        objective_of: The better objective of each transformation.
+        objective_of: Objective of each transformation that is decided: the better one, or
+            contrastive without parameters to predict.
+        decisions: Decision between both objectives, with its numbers, of each transformation with
+            parameters; those that are undecided or equivalent are not in `objective_of`.
         best: The best cell; None if no cell was completed.
         contenders: The best cell and the next ones by mean, for a confirmation: those that cannot
             be told from the best, at least one.
+        swaps: The best composition with one transformation on its other objective, for each
+            undecided transformation of a `compositions` stage.
         settings: Selected values by dotted key of the pretraining, by objective; those of `mixed`
             also apply to every cell of a `compositions` stage with `searched: shared`.
         reasons: One sentence for each choice, with its numbers.
@@ -54,10 +61,22 @@ class Selection(Config):
 
     stage: Slug
     objective_of: dict[str, ObjectiveName] = Field(default_factory=dict)
+    decisions: dict[str, Decision] = Field(default_factory=dict)
     best: Cell | None = None
     contenders: tuple[Cell, ...] = ()
+    swaps: dict[str, Cell] = Field(default_factory=dict)
     settings: dict[ObjectiveName, dict[str, Any]] = Field(default_factory=dict)
     reasons: tuple[str, ...] = ()
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Names of all transformations whose objective was asked for."""
+        return tuple(dict.fromkeys((*self.objective_of, *self.decisions)))
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """Names of the transformations of which neither objective is better."""
+        return tuple(name for name in self.decisions if name not in self.objective_of)
 
 
 Selections = Mapping[str, Selection]
@@ -158,6 +177,39 @@ class StageBase(Config):
     def decide(self, findings: Sequence[Finding], before: Selections) -> Selection:
         """Return the selection, given those of earlier stages; by default it needs none."""
         return self.select(findings)
+
+
+def composed(composition: Iterable[str], relative_on: Iterable[str]) -> Cell:
+    """Return the cell of a composition with these transformations on the relative objective.
+
+    Example:
+        >>> composed(("rotate", "blur"), ["rotate"]).label
+        'mixed blur+rotate (rotate)'
+    """
+    chosen = {"composition": tuple(composition), "relative_on": tuple(relative_on)}
+    return Cell.parse({"objective": "mixed", **chosen})
+
+
+def arms_of(cell: Cell) -> dict[str, ObjectiveName]:
+    """Return the objective of each transformation of a cell, `mixed` or on one objective.
+
+    Example:
+        >>> arms_of(composed(("rotate", "blur"), ["rotate"]))
+        {'blur': 'contrastive', 'rotate': 'relative'}
+    """
+    relative = cell.composition if cell.objective == "relative" else cell.relative_on
+    return {n: "relative" if n in relative else "contrastive" for n in cell.composition}
+
+
+def with_arm(cell: Cell, name: str, objective: ObjectiveName) -> Cell:
+    """Return a cell with a transformation on an objective, added if it lacks it; no settings.
+
+    Example:
+        >>> with_arm(composed(("rotate", "blur"), ["rotate"]), "rotate", "contrastive").label
+        'contrastive blur+rotate'
+    """
+    arms = arms_of(cell) | {name: objective}
+    return composed(arms, [one for one, arm in arms.items() if arm == "relative"])
 
 
 def with_settings(cell: Cell, before: Selections, objective: ObjectiveName | None = None) -> Cell:

@@ -1,4 +1,4 @@
-"""Stage of Sec. 4.3: all compositions, with each transformation on its better objective."""
+"""Stage of Sec. 4.3: all compositions, with each transformation on its decided objective."""
 
 from __future__ import annotations
 
@@ -11,13 +11,22 @@ from handssl.objectives import ObjectiveName
 from handssl.scheduling.skeletons import deal
 from handssl.stats.skeleton import Skeletons, check_fraction, subsets
 from handssl.study.cell import Cell, Seed, Slug
-from handssl.study.stages.base import Mistake, Names, Selection, Selections, StageBase
+from handssl.study.stages.base import (
+    Mistake,
+    Names,
+    Selection,
+    Selections,
+    StageBase,
+    composed,
+    with_arm,
+    with_settings,
+)
 from handssl.study.stages.findings import Finding
 from handssl.study.stages.objectives import ObjectivesStage
 
 
 class CompositionsStage(StageBase):
-    """Every subset of the transformations, each on the objective that its stage has selected.
+    """Every subset of the transformations, each on the objective that its stage has decided.
 
     The empty composition is a cell like any other. Transformations on both objectives are mixed
     in one pretraining. If hyperparameters were searched, each cell uses those of its objective.
@@ -41,6 +50,8 @@ class CompositionsStage(StageBase):
             so that every composition is judged at its best and a composition of one transformation
             is the trial of Sec. 4.2; or those of `mixed` for all cells (`shared`), so that effects
             of a transformation are not confounded with those of a learning rate.
+        undecided: Objective of the transformations whose arms are undecided or equivalent, fixed
+            before the first result. Stage `swapped` shows what depends on it.
 
     Reference:
         Paper, Sec. 4.3. Double sampling with a fractional factorial: docs/sweeps.md.
@@ -54,6 +65,7 @@ class CompositionsStage(StageBase):
     design: Literal["halving", "fraction"] = "halving"
     seed: Seed | None = 0
     searched: Literal["own", "shared"] = "own"
+    undecided: Literal["contrastive", "relative"] = "contrastive"
     _follows: ClassVar[tuple[str, ...]] = ("objectives",)
     added: ClassVar[Mapping[str, Any]] = {"seed": None, "design": "halving"}
 
@@ -67,8 +79,8 @@ class CompositionsStage(StageBase):
     def cells(self, before: Selections) -> tuple[Cell, ...]:
         """Return all subsets, the empty one first, by size and name."""
         chosen = before[self.after]
-        names: tuple[str, ...] = self.transformations or tuple(chosen.objective_of)
-        return tuple(_cell(subset, chosen) for subset in subsets(names))
+        names: tuple[str, ...] = self.transformations or chosen.compared
+        return tuple(_cell(subset, chosen, self.undecided) for subset in subsets(names))
 
     def tuned_as(self, cell: Cell) -> ObjectiveName:
         """Return a cell's own objective, or `mixed` if all cells share their settings."""
@@ -93,6 +105,21 @@ class CompositionsStage(StageBase):
             return tuple(cells)
         chosen = self.exempt(cells, position)
         return tuple(cell for cell in cells if cell.label in chosen)
+
+    def decide(self, findings: Sequence[Finding], before: Selections) -> Selection:
+        """Return the best cell, and the cells in which undecided transformations are swapped."""
+        selection, chosen = self.select(findings), before[self.after]
+        if selection.best is None:
+            return selection
+        names = self.transformations or chosen.compared
+        other: ObjectiveName = "contrastive" if self.undecided == "relative" else "relative"
+        swaps = {
+            name: with_arm(selection.best, name, other)
+            for name in chosen.undecided
+            if name in names
+        }
+        tuned = {name: with_settings(c, before, self.tuned_as(c)) for name, c in swaps.items()}
+        return selection.model_copy(update={"swaps": tuned})
 
     def exempt(self, cells: Sequence[Cell], position: int) -> frozenset[str]:
         """Return the labels of the skeleton's coset in the block at this position."""
@@ -131,6 +158,6 @@ def _cannot(transformations: int, cells: int) -> str:
     return ""
 
 
-def _cell(subset: tuple[str, ...], chosen: Selection) -> Cell:
-    relative = tuple(name for name in subset if chosen.objective_of[name] == "relative")
-    return Cell.parse({"composition": subset, "objective": "mixed", "relative_on": relative})
+def _cell(subset: tuple[str, ...], chosen: Selection, undecided: ObjectiveName) -> Cell:
+    relative = [n for n in subset if chosen.objective_of.get(n, undecided) == "relative"]
+    return composed(subset, relative)

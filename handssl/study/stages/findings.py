@@ -57,7 +57,8 @@ def best_cell(findings: Sequence[Finding]) -> tuple[Cell, str] | None:
     most, completed = max(map(len, values.values())), len(values[label])
     partly = f", of which it was completed in {completed}" if completed < most else ""
     found = f"{means[label]:.1f} mm, least of {len(means)} over {seeds_in_words(most)}{partly}"
-    return cells[label], f"{label}: {found}{_lead(label, means, values)}{_apart(values)}"
+    rest = f"{_lead(label, means, values)}{_near(findings)}{_apart(values)}"
+    return cells[label], f"{label}: {found}{rest}"
 
 
 def contenders(findings: Sequence[Finding], best: Cell) -> tuple[Cell, ...]:
@@ -101,6 +102,12 @@ def _lead(best: str, means: Mapping[str, float], values: Mapping[str, Errors]) -
     """Compare the best cell with the next one, if there is one."""
     others = sorted(means.keys() - {best}, key=lambda one: (means[one], one))
     return f"; against {others[0]}: {judge(values[best], values[others[0]])}" if others else ""
+
+
+def _near(findings: Sequence[Finding]) -> str:
+    """Name the cells that cannot be told from the best one, if the next is not the only other."""
+    found = best_set(final_errors(findings))
+    return f"; {found}" if found and found.compared > 2 else ""
 
 
 def _apart(values: Mapping[str, Errors]) -> str:

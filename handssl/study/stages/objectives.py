@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Literal
+from typing import Annotated, Literal, cast
+
+from pydantic import Field
 
 from handssl.objectives import ObjectiveName
+from handssl.stats.decision import Pair, decide, sensitivity
 from handssl.stats.verdict import judge
 from handssl.study.cell import Cell, Slug
 from handssl.study.stages.base import Names, Selection, Selections, StageBase
-from handssl.study.stages.findings import Finding, best_cell
+from handssl.study.stages.findings import Finding, best_cell, contenders
 from handssl.transforms import PAPER_SEVEN
 
-RIVALS: tuple[ObjectiveName, ObjectiveName] = ("contrastive", "relative")
+RIVALS: tuple[ObjectiveName, ObjectiveName] = ("relative", "contrastive")
 SHOW_THETA = ("rotate", "scale")
 """Transformations of whose theta one resampling leaves a trace in a view."""
 WITHOUT_CUE: dict[str, float] = {"augmentation.view_blur_px": 1.25}
@@ -25,8 +28,9 @@ class ObjectivesStage(StageBase):
     """Every transformation alone, under both objectives if it has parameters.
 
     The two arms of a transformation are compared at equal epochs in the same blocks, so neither is
-    stopped early. The objective with the smaller mean of the primary measure over the blocks is
-    selected for the transformation; one without parameters is contrastive.
+    stopped early. `handssl.stats.decision.decide` says which is better, that they are equivalent,
+    or that the seeds do not tell; what follows then is an option of stage `compositions`. A
+    transformation without parameters is contrastive.
 
     With `without_cue` a row stands beside each relative rotate and scale: the same with its views
     blurred, which removes the trace that resampling leaves of theta. These rows choose nothing;
@@ -36,6 +40,9 @@ class ObjectivesStage(StageBase):
         kind: `objectives`.
         transformations: Transformations to compare; the paper's seven give ten cells.
         without_cue: Whether to add the rows without the trace of resampling.
+        margin_mm: Margin of equivalence in mm: a smaller difference does not matter. Rounding alone
+            moves the error of most trials by 1 to 2 mm, and 1 mm is about 1 % of an error. 0: arms
+            are never equivalent.
 
     Example:
         >>> len(ObjectivesStage().cells({}))
@@ -51,6 +58,7 @@ class ObjectivesStage(StageBase):
     name: Slug = "objectives"
     transformations: Names = tuple(PAPER_SEVEN)
     without_cue: bool = False
+    margin_mm: Annotated[float, Field(ge=0, le=100)] = 1.0
 
     def cells(self, before: Selections) -> tuple[Cell, ...]:
         """Return the contrastive cells, then the relative ones, then those without the cue."""
@@ -70,15 +78,19 @@ class ObjectivesStage(StageBase):
         alone = [name for name in self.transformations if name not in rivals]
         controls = [one for one in findings if self._is_control(one.cell)]
         findings = [one for one in findings if not self._is_control(one.cell)]
-        compared = {name: _better(name, findings) for name in rivals}
-        chosen = {name: objective for name, (objective, _) in compared.items()}
+        pairs = {name: _pair(name, findings) for name in rivals}
+        decisions = decide(pairs, margin_mm=self.margin_mm)
+        better = {n: cast(ObjectiveName, d.word) for n, d in decisions.items() if d.is_decided}
         best = best_cell(findings)
         return Selection(
             stage=self.name,
-            objective_of={n: chosen.get(n, "contrastive") for n in self.transformations},
+            objective_of={**better, **dict.fromkeys(alone, "contrastive")},
+            decisions=decisions,
             best=best[0] if best else None,
+            contenders=contenders(findings, best[0]) if best else (),
             reasons=(
-                *(reason for _, reason in compared.values()),
+                *(f"{name}: {decision}" for name, decision in decisions.items()),
+                *sensitivity(decisions),
                 *_without_rival(alone),
                 *(_cue(name, findings, controls) for name in rivals if self._has_control(name)),
             ),
@@ -97,18 +109,10 @@ def _without_rival(names: Sequence[str]) -> tuple[str, ...]:
     return (text,) if names else ()
 
 
-def _better(name: str, findings: Sequence[Finding]) -> tuple[ObjectiveName, str]:
-    """Return the objective of a transformation, and the reason."""
-    arms = [_by_block(findings, name, objective) for objective in RIVALS]
-    blocks = sorted(set(arms[0]) & set(arms[1]))
-    if not blocks:
-        return "contrastive", f"{name}: contrastive, no block has both arms complete"
-    means = [fmean(arm[block] for block in blocks) for arm in arms]
-    better = int(means[1] < means[0])
-    unit = " mm" if math.isfinite(means[1 - better]) else ""
-    values = f"{_mm(means[better])} against {_mm(means[1 - better])}{unit}"
-    verdict = judge(arms[better], arms[1 - better])
-    return RIVALS[better], f"{name}: {RIVALS[better]} ({values}; {verdict})"
+def _pair(name: str, findings: Sequence[Finding]) -> Pair:
+    first, second = RIVALS
+    errors, others = (_by_block(findings, name, objective) for objective in RIVALS)
+    return Pair(first, second, errors, others)
 
 
 def _cue(name: str, findings: Sequence[Finding], controls: Sequence[Finding]) -> str:

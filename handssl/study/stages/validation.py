@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from handssl.errors import InputError
 from handssl.study.cell import Cell
-from handssl.study.stages.base import Mistake, Selection, StageBase
+from handssl.study.stages.base import Mistake, Selection, StageBase, with_arm
 from handssl.training.config import PretrainConfig
 
 Resolve = Callable[[Cell], PretrainConfig]
@@ -82,7 +82,7 @@ def placeholder_selection(
     """Return a placeholder selection that leads to the maximum number of cells in later stages.
 
     Transformations with parameters are on the relative objective, the largest composition is the
-    best cell, and every cell is its runner-up.
+    best cell, every cell is its runner-up, and all of those are undecided.
 
     Args:
         stage: The stage without selection.
@@ -94,10 +94,12 @@ def placeholder_selection(
     listed = {c for later in stages for c in getattr(later, "compositions", ())}
     free = [cell for cell in cells if cell.composition not in listed] or list(cells)
     best = max(free, key=lambda cell: len(cell.composition), default=None)
+    relative = [name for name in (best.composition if best else ()) if name in stage.regressable]
     return Selection(
         stage=stage.name,
         objective_of={n: "relative" if n in stage.regressable else "contrastive" for n in names},
         best=best,
         contenders=(best, *(cell for cell in cells if cell != best)) if best else (),
+        swaps={name: with_arm(best, name, "contrastive") for name in relative} if best else {},
         reasons=("placeholder for a selection that has not been made yet",),
     )
