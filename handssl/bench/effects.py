@@ -19,6 +19,7 @@ from handssl.scheduling.skeletons import deal
 from handssl.stats.cell_means import adjusted_means
 from handssl.stats.contrasts import Effect, finisher_effects, full_effects, last_value_effects
 from handssl.stats.difference import BlockSample, difference_effects
+from handssl.stats.fraction import fraction_effects
 
 Found = dict[str, Effect]
 
@@ -206,7 +207,9 @@ class _Study:
     ) -> Found:
         ways: dict[str, Callable[[], Found]] = {
             "full": lambda: full_effects([self.curves.final(block) for block in self.blocks]),
-            "fraction": lambda: full_effects([self._completed(b, one) for b, one in done.items()]),
+            "fraction": lambda: fraction_effects(
+                [self._completed(b, one) for b, one in done.items()]
+            ),
             "last": lambda: last_value_effects([self._last(b, one) for b, one in done.items()]),
             "finishers": lambda: finisher_effects(
                 [self._completed(b, one) for b, one in done.items()], self.curves.names

@@ -82,7 +82,7 @@ def test_effects_of_additive_transformations_are_exact_and_the_method_is_named()
     found = study_effects(everything, PLANNED)
     assert {n: e.mm for n, e in found.effects.items()} == pytest.approx(gain)
     assert found.method == "fraction of 8 of 32 compositions in 2 blocks, another coset in each"
-    assert found.holds_for == "seeds in general"
+    assert found.holds_for == "these seeds"
     assert effect_gaps(everything, PLANNED) == ()
 
 

@@ -13,6 +13,7 @@ from handssl.report.sections import Section, main_sections
 from handssl.scheduling.skeletons import planned_skeletons
 from handssl.stats.contrasts import Composition, Effect, full_effects
 from handssl.stats.difference import BlockSample, difference_effects
+from handssl.stats.fraction import fraction_effects
 
 _USABLE = ("completed", "stopped", "running")
 Grid = dict[Composition, Row]
@@ -140,8 +141,7 @@ def _of_fraction(
     whole = 2 ** len(_names(labels))
     method = f"fraction of {len(values[0])} of {whole} compositions in {_blocks(len(values))}"
     several = ", another coset in each" if len(values) > 1 else ""
-    scope = "seeds in general" if len(values) > 1 else ""
-    return _sorted(full_effects(values), method + several, scope)
+    return _sorted(fraction_effects(values), method + several, "these seeds")
 
 
 def _of_stage(rows: Sequence[Row], stage: str, planned: Mapping[str, str]) -> StudyEffects | None:
