@@ -46,18 +46,18 @@ def detectable_effects(
         mm = paired_mm(variation.sd_mm, blocks) if blocks > 1 else math.inf
         found.append(Detectable(one.stage.name, "two cells", mm))
         if one.stage.kind == "compositions":
-            found += _main_effects(one, blocks, variation.sd_mm)
+            found += _main_effects(one, blocks, variation)
     return found
 
 
-def _main_effects(one: PlannedStage, blocks: int, sd_mm: float) -> list[Detectable]:
+def _main_effects(one: PlannedStage, blocks: int, variation: Variation) -> list[Detectable]:
     cells, name = 2 ** len(transformations_of(one)), one.stage.name
-    whole = main_effect_mm(sd_mm, cells, blocks)
+    whole = main_effect_mm(variation.sd_mm, cells, blocks, variation.seeds.effect_mm)
     found = [Detectable(name, f"main effect, all {cells} cells trained to the end", whole)]
     size = int(getattr(one.stage, "skeleton", 0))
     if 0 < size < cells:
-        mm = skeleton_effect_mm(sd_mm, cells, size, blocks)
-        what = f"main effect, {size} cells trained to the end, others predicted from early values"
+        mm = skeleton_effect_mm(variation.sd_mm, cells, size, blocks)
+        what = f"main effect in these seeds, {size} cells trained to the end, at best"
         found.append(Detectable(name, what, mm))
     return found
 

@@ -33,6 +33,9 @@ def document(plan: StudyPlan) -> dict[str, Any]:
         "measured": _measured(plan),
         "disk_bytes": {**asdict(plan.disk), "peak": plan.disk.peak, "fits": plan.disk.fits},
         "variation": asdict(plan.variation),
+        "effect_mm": plan.effect_mm,
+        "paired_blocks": plan.paired_blocks,
+        "options": [asdict(one) for one in plan.options],
         "noise": [asdict(one) for one in plan.noise],
         "detectable": [
             {**asdict(one), "mm": one.mm if math.isfinite(one.mm) else None} for one in plan.effects

@@ -22,6 +22,7 @@ from handssl.planning.execution_options import ExecutionOptions
 from handssl.planning.noise import NoiseFloor, floor_of, noise_floors
 from handssl.planning.planned_trials import PlannedStage, plan_stages
 from handssl.planning.preregistration import Preregistration, deviations, plan_hash, preregistration
+from handssl.planning.recommendation import Option, blocks_for_paired, recommended
 from handssl.planning.remaining_work import StageWork, work_of
 from handssl.planning.resources import available_cpus, divided, fitting, largest_step, smallest_gpu
 from handssl.planning.timing import Measured, OnProgress, measure_steps
@@ -96,6 +97,8 @@ class StudyPlan:
         found = variation(self._earlier, study.name, sd_mm)
         self.variation: Variation = at_least(found, floor_of(self.noise, ""))
         self.measured: Measured | None = None
+        self.effect_mm: float | None = None
+        self.options: tuple[Option, ...] = ()
 
     def measure(self, *, budget_s: float, on_progress: OnProgress) -> None:
         """Run the steps from which durations are estimated.
@@ -112,6 +115,25 @@ class StudyPlan:
             self.measured = measure_steps(
                 representatives(configs), like, ready, budget_s=budget_s, on_progress=on_progress
             )
+
+    def recommend(self, effect_mm: float, *, on_progress: OnProgress) -> None:
+        """Simulate designs of the stage of compositions that detect a main effect of this size.
+
+        Args:
+            effect_mm: The main effect in mm.
+            on_progress: Called with (designs done, total).
+
+        Raises:
+            InputError: The study has no stage of compositions.
+        """
+        self.effect_mm = effect_mm
+        self.options = recommended(self.study, self.stages, effect_mm, self.variation, on_progress)
+
+    @property
+    def paired_blocks(self) -> int | None:
+        """Blocks that tell two cells apart that differ by `effect_mm`; None if it is not set."""
+        effect, sd = self.effect_mm, self.variation.sd_mm
+        return None if effect is None else blocks_for_paired(effect, sd)
 
     @property
     def data(self) -> DataFacts:

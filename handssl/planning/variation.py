@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import variance
 
 from handssl.evaluation.metric_names import PRIMARY_METRIC
 from handssl.ledger.record import TrialRecord
+from handssl.planning.recorded import recorded_variance
+from handssl.stats.contrasts import Composition
+from handssl.stats.seed_variance import SeedVariance, seed_variance
 
-ASSUMED_SD_MM = 0.5
 _GIVEN = "as given"
 
 
@@ -21,34 +23,77 @@ class Variation:
     Attributes:
         sd_mm: Standard deviation over blocks of the difference of two cells, in mm.
         source: Description of the source.
-        measured: Whether it was measured.
+        measured: Whether it was measured in this storage.
+        effects: Variances of the seeds, of which those of main effects come from earlier complete
+            grids in the storage, else in proportion from recorded curves; None: all from there.
+        effects_source: Description of the source of the variance of main effects.
     """
 
     sd_mm: float
     source: str
     measured: bool
+    effects: SeedVariance | None = None
+    effects_source: str = "recorded curves of 128 compositions, in proportion"
+
+    @property
+    def seeds(self) -> SeedVariance:
+        """All variances over seeds."""
+        return (self.effects or recorded_variance()).scaled(self.sd_mm)
 
 
 def variation(records: Iterable[TrialRecord], study: str, sd_mm: float | None) -> Variation:
-    """Return the variation to plan with: given by the user, else measured, else assumed.
+    """Return the variation to plan with: given by the user, else measured, else of recorded curves.
 
     Args:
         records: Records of the ledger.
         study: Name of the study whose results are preferred to those of others.
         sd_mm: Value given by the user in mm; None if there is none.
     """
-    if sd_mm is not None:
-        return Variation(sd_mm, f"{_GIVEN} with --sd-mm", measured=False)
     groups: dict[str, list[TrialRecord]] = {}
     for record in records:
         if record.outcome == "completed" and PRIMARY_METRIC in record.metrics and record.epochs:
             groups.setdefault(record.study, []).append(record)
-    for name in sorted(groups, key=lambda one: (one != study, -len(groups[one]))):
+    ordered = sorted(groups, key=lambda one: (one != study, -len(groups[one])))
+    return _with_effects(_paired(groups, ordered, sd_mm), groups, ordered)
+
+
+def _paired(
+    groups: Mapping[str, Sequence[TrialRecord]], ordered: Sequence[str], sd_mm: float | None
+) -> Variation:
+    if sd_mm is not None:
+        return Variation(sd_mm, f"{_GIVEN} with --sd-mm", measured=False)
+    for name in ordered:
         found = _pooled(groups[name])
         if found is not None:
             sd, pairs = found
             return Variation(sd, f"measured on {pairs} pairs of cells of study {name}", True)
-    return Variation(ASSUMED_SD_MM, "an assumption, nothing was measured yet", measured=False)
+    source = "of curves recorded on small procedural hands, nothing was measured here yet"
+    return Variation(recorded_variance().paired_mm, source, measured=False)
+
+
+def _with_effects(
+    found: Variation, groups: Mapping[str, Sequence[TrialRecord]], ordered: Sequence[str]
+) -> Variation:
+    """Add the variances of the first study with complete grids in two blocks or more."""
+    for name in ordered:
+        grids = _complete_grids(groups[name])
+        if len(grids) > 1:
+            source = f"complete grids of study {name} in {len(grids)} blocks"
+            return replace(found, effects=seed_variance(grids), effects_source=source)
+    return found
+
+
+def _complete_grids(records: Iterable[TrialRecord]) -> list[dict[Composition, float]]:
+    """Return the blocks of stages of compositions that have every composition."""
+    grids: dict[tuple[str, int, int], dict[Composition, float]] = {}
+    for record in records:
+        own = record.composition
+        composition = () if own == "none" else tuple(sorted(own.split("+")))
+        grid = grids.setdefault((record.stage, record.epochs, record.block), {})
+        if record.objective in ("contrastive", "relative", "mixed"):
+            grid[composition] = record.metrics[PRIMARY_METRIC]
+    names = {name for grid in grids.values() for composition in grid for name in composition}
+    return [grid for grid in grids.values() if len(grid) == 2 ** len(names) > 4]
 
 
 def at_least(found: Variation, noise_sd_mm: float) -> Variation:
@@ -66,7 +111,7 @@ def at_least(found: Variation, noise_sd_mm: float) -> Variation:
     if found.sd_mm >= least or found.source.startswith(_GIVEN):
         return found
     source = f"the noise of rounding, more than {found.sd_mm:.2g} mm ({found.source})"
-    return Variation(least, source, measured=True)
+    return replace(found, sd_mm=least, source=source, measured=True)
 
 
 def _pooled(records: Iterable[TrialRecord]) -> tuple[float, int] | None:

@@ -157,18 +157,19 @@ def seeds_to_settle(
     return able.start + bisect_left(able, power, key=reached)
 
 
-def main_effect_mm(sd_mm: float, cells: int, blocks: int) -> float:
+def main_effect_mm(sd_mm: float, cells: int, blocks: int, effect_sd_mm: float = 0.0) -> float:
     """Return the detectable main effect if all compositions run to the end.
 
     Same test as in the report: each block contrasts half of its cells with the other half, and
     Student's t with (blocks - 1) degrees of freedom tests the mean of these contrasts against their
     spread over blocks. The noise of a cell within its block has the variance sd^2 / 2, so the
-    effect has the standard error sd sqrt(2 / (cells blocks)).
+    effect has the standard error sqrt((2 sd^2 / cells + s^2) / blocks) with s of `effect_sd_mm`.
 
     Args:
         sd_mm: Standard deviation of paired differences of two cells in mm.
         cells: Cells of a block, all 2^k.
         blocks: Number of blocks (seeds); with one, nothing can be tested.
+        effect_sd_mm: Standard deviation over seeds of the effect itself in mm.
 
     Example:
         >>> round(main_effect_mm(1.0, 128, 3), 2)
@@ -177,7 +178,8 @@ def main_effect_mm(sd_mm: float, cells: int, blocks: int) -> float:
     Reference:
         G. Box, W. Hunter, J. Hunter, "Statistics for Experimenters", 2005, ch. 5.
     """
-    return detectable(sd_mm * math.sqrt(2.0 / (cells * blocks)), blocks - 1)
+    block = 2.0 * sd_mm**2 / cells + effect_sd_mm**2
+    return detectable(math.sqrt(block / blocks), blocks - 1)
 
 
 def skeleton_effect_mm(sd_mm: float, cells: int, skeleton: int, blocks: int) -> float:

@@ -25,6 +25,7 @@ from handssl.planning.preregistration import (
     plan_hash,
     preregistration,
 )
+from handssl.planning.recorded import recorded_variance
 from handssl.planning.study_plan import StudyPlan
 from handssl.planning.trial_size import trial_size
 from handssl.planning.variation import variation
@@ -370,7 +371,7 @@ def test_variation_is_that_of_differences_over_blocks():
     ]
     found = variation(records, "smoke", None)
     assert found.measured and found.sd_mm == pytest.approx(np.std([1, 2, 0], ddof=1))
-    assert variation([], "smoke", None).sd_mm == 0.5
+    assert variation([], "smoke", None).sd_mm == recorded_variance().paired_mm
     assert variation(records, "smoke", 0.9).sd_mm == 0.9
 
 

@@ -33,7 +33,12 @@ from handssl.cli.options import init_option, storage_option, study_command
 @click.option(
     "--sd-mm",
     type=click.FloatRange(min=0, min_open=True),
-    help="Standard deviation of paired differences; default: measured, else assumed 0.5.",
+    help="Standard deviation of paired differences; default: measured, else of recorded curves.",
+)
+@click.option(
+    "--effect-mm",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Recommend the cheapest design that detects a main effect of this size.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -45,6 +50,7 @@ def plan_study(
     no_measure: bool,
     measure_s: float,
     sd_mm: float | None,
+    effect_mm: float | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -58,6 +64,7 @@ def plan_study(
       handssl study plan smoke
       handssl study plan compositions --no-measure --cells
       handssl study plan mine.yaml --sd-mm 0.8 --json
+      handssl study plan compositions --no-measure --effect-mm 1.0
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.cli.commands.study import load_study
     from handssl.cli.options import parse_changes
@@ -75,6 +82,9 @@ def plan_study(
     if not no_measure:
         with progress_bar("measuring cells", quiet=quiet) as on_progress:
             plan.measure(budget_s=measure_s, on_progress=on_progress)
+    if effect_mm is not None:
+        with progress_bar("simulating designs", quiet=quiet) as on_progress:
+            plan.recommend(effect_mm, on_progress=on_progress)
     if as_json:
         click.echo(json.dumps(document(plan), indent=2))
     else:

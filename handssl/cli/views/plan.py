@@ -9,6 +9,7 @@ from rich.table import Table
 from handssl.cli.views.terminal import Terminal
 from handssl.evaluation.metric_names import PRIMARY_METRIC
 from handssl.planning.device_hours import Hours
+from handssl.planning.recommendation import Option
 from handssl.planning.remaining_work import StageWork
 from handssl.planning.study_plan import StudyPlan
 from handssl.runtime.shell_commands import command
@@ -39,6 +40,7 @@ def print_plan(plan: StudyPlan, bounded: str, *, cells: bool, measured: bool) ->
         _memory(plan),
         _disk(plan, bounded),
         _effects(plan),
+        _options(plan),
     )
     for section in sections:
         for part in section:
@@ -155,6 +157,31 @@ def _effects(plan: StudyPlan) -> list[str]:
         mm = f"{one.mm:.2f} mm" if math.isfinite(one.mm) else "nothing: too few blocks"
         lines.append(f"  {one.stage}, {one.what}: {mm}")
     return [*lines, *_noise(plan)]
+
+
+def _options(plan: StudyPlan) -> list[str]:
+    """List the designs that detect the requested effect, the cheapest first."""
+    if plan.effect_mm is None:
+        return []
+    own, asked = plan.variation, f"{plan.effect_mm:g} mm"
+    two = f"two cells {asked} apart need {plan.paired_blocks} blocks"
+    if not plan.options:
+        return [f"No design with up to 16 blocks detects a main effect of {asked}; {two}"]
+    return [
+        f"Main effect of {asked}, for seeds in general, with 80 % power; {two}.",
+        f"  Variance of effects over seeds: {own.effects_source}. Simulated with the estimators of "
+        "the report; in brackets the Monte-Carlo interval, then the power if the variance is only "
+        "as certain as it was measured.",
+        *(f"  {_option(one)}" for one in plan.options),
+        f"  Recommended for effects: {plan.options[0].settings}. For the best composition: halving "
+        "with a skeleton, since a fraction can choose among its own cells only.",
+    ]
+
+
+def _option(one: Option) -> str:
+    power = f"{one.power.share:.0%} ({one.power.low:.0%} to {one.power.high:.0%}; "
+    power += f"{one.learned[0]:.0%} to {one.learned[1]:.0%})"
+    return f"{one.settings}: cost of {one.cost:.2f} whole blocks, power {power}"
 
 
 def _noise(plan: StudyPlan) -> list[str]:

@@ -1,0 +1,163 @@
+"""Power that a plan promises is the power that studies have."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from handssl.cli.app import invoke
+from handssl.ledger.record import TrialRecord
+from handssl.planning.promise import Design, simulated_errors
+from handssl.planning.recommendation import blocks_for_paired, options
+from handssl.planning.recorded import FILE, recorded_variance
+from handssl.planning.variation import variation
+from handssl.scheduling.simulation import read_curves
+from handssl.scheduling.skeletons import deal
+from handssl.stats.contrasts import full_effects
+from handssl.stats.difference import BlockSample, difference_effects
+from handssl.stats.seed_variance import SeedVariance, seed_variance
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("a", "b", "c", "d")
+GIVEN = SeedVariance(1.0, 0.3, 1.0, 0.4, 14)
+CUBE = [
+    tuple(n for n, on in zip(NAMES, row, strict=True) if on)
+    for row in itertools.product((False, True), repeat=4)
+]
+
+
+def drawn(rng, gain, pair, blocks):
+    """Draw studies without the code under test: noise per cell, main effects over seeds, a pair."""
+    for _ in range(blocks):
+        own = {n: mm + rng.normal(0, 0.3) for n, mm in gain.items()}
+        level = rng.normal(0, 5)
+        yield {
+            c: level
+            + sum(mm * (0.5 if n in c else -0.5) for n, mm in own.items())
+            + pair * (1 if ("a" in c) == ("b" in c) else -1)
+            + rng.normal(0, 1.0)
+            for c in CUBE
+        }
+
+
+def estimated(kind, blocks, rng, number):
+    if kind == "grid":
+        return full_effects(blocks)
+    dealt = deal(NAMES, 8, 1000 + number)
+    chosen = [{c: own[c] for c in dealt.of(i)} for i, own in enumerate(blocks)]
+    if kind == "fraction":
+        early = [dict.fromkeys(CUBE, (0.0,)) for _ in blocks]
+        samples = [BlockSample(*one) for one in zip(early, chosen, strict=True)]
+        return difference_effects(samples, slope=0.0)
+    spread = [float(np.std(list(own.values()))) for own in blocks]
+    # An early value x = y + e has the correlation 0.8 with y if e has 0.75 times its spread.
+    early = [
+        {c: (mm + rng.normal(0, 0.75 * sd),) for c, mm in own.items()}
+        for own, sd in zip(blocks, spread, strict=True)
+    ]
+    return difference_effects([BlockSample(*one) for one in zip(early, chosen, strict=True)])
+
+
+@pytest.mark.parametrize("kind", ["grid", "halving", "fraction"])
+def test_a_study_finds_an_effect_as_often_as_promised_from_given_variances(kind):
+    rng, effect_mm, studies, blocks = np.random.default_rng(5), 1.4, 150, 4
+    found = []
+    for number in range(studies):
+        gain = {n: effect_mm * float(rng.choice([-1, 1])) for n in NAMES}
+        values = list(drawn(rng, gain, 0.4 * rng.choice([-1, 1]), blocks))
+        effects = estimated(kind, values, rng, number)
+        found.append(np.mean([not e.seeds_low <= 0 <= e.seeds_high for e in effects.values()]))
+    cells = 16 if kind == "grid" else 8
+    errors = simulated_errors(NAMES, Design(kind, cells, blocks, 0.8), GIVEN, studies=150)
+    promised = errors.power(effect_mm)
+    noise = math.hypot(np.std(found) / math.sqrt(studies), (promised.high - promised.low) / 3.92)
+    assert 0.15 < promised.share < 0.99
+    assert promised.share == pytest.approx(np.mean(found), abs=0.04 + 2 * noise)
+
+
+def test_variances_are_recovered_from_grids_that_were_drawn_with_them():
+    rng, found = np.random.default_rng(1), []
+    for _ in range(60):
+        gain = dict.fromkeys(NAMES, 1.0)
+        found.append(seed_variance(list(drawn(rng, gain, 0.4, 4))))
+    assert np.mean([one.noise_mm**2 for one in found]) == pytest.approx(1.0, abs=0.08)
+    assert np.mean([one.effect_mm**2 for one in found]) == pytest.approx(0.09, abs=0.08)
+    assert np.mean([one.interaction_mm**2 for one in found]) == pytest.approx(0.16, abs=0.12)
+    assert found[0].freedom == 4 * 3
+    with pytest.raises(ValueError, match="two blocks"):
+        seed_variance([dict.fromkeys(CUBE, 1.0)])
+
+
+def test_the_shipped_variances_are_those_of_the_recorded_curves():
+    name = "benchmarks/curves/compositions.csv"
+    script = runpy.run_path(str(ROOT / "benchmarks" / "seed_variance.py"))
+    written = script["recorded"](read_curves(ROOT / name), name)
+    assert json.loads(FILE.read_text()) == json.loads(json.dumps(written))
+
+
+def test_complete_grids_of_the_storage_give_the_variance_of_effects():
+    rng = np.random.default_rng(2)
+    grids = list(drawn(rng, dict.fromkeys(NAMES, 1.0), 0.4, 3))
+    records = [record(c, block, mm) for block, own in enumerate(grids) for c, mm in own.items()]
+    found = variation(records, "mine", None)
+    expected = seed_variance(grids)
+    assert found.effects == expected and "mine in 3 blocks" in found.effects_source
+    ratio = found.seeds.effect_mm / found.seeds.noise_mm
+    assert ratio == pytest.approx(expected.effect_mm / expected.noise_mm)
+    assert variation(records[:-1], "mine", None).effects == seed_variance(grids[:2])
+    assert variation([], "mine", 0.9).seeds == recorded_variance().scaled(0.9)
+
+
+def record(composition, block, mm):
+    name = "+".join(composition) or "none"
+    return TrialRecord(
+        trial_id=f"{CUBE.index(composition):06x}{block:02x}",
+        study="mine",
+        stage="compositions",
+        cell=f"mixed {name}",
+        composition=name,
+        objective="mixed",
+        block=block,
+        outcome="completed",
+        epoch=3,
+        epochs=3,
+        metrics={"median_mm": mm},
+    )
+
+
+def test_options_have_the_power_and_the_cheapest_comes_first():
+    found = options(NAMES, 2.0, GIVEN, epochs=9, grace_epochs=1, reduction_factor=3.0, studies=40)
+    assert {one.design.kind for one in found} == {"grid", "halving", "fraction"}
+    assert all(one.power.low <= one.power.share <= one.power.high for one in found)
+    assert all(one.power.share >= 0.8 for one in found)
+    assert [one.cost for one in found] == sorted(one.cost for one in found)
+    for one in found:
+        if one.design.kind != "halving":
+            assert one.cost == one.design.blocks * one.design.cells / 16
+        assert one.learned[0] <= one.power.share <= one.learned[1]
+
+
+def test_two_cells_need_as_many_blocks_as_a_paired_t_test():
+    rng, blocks = np.random.default_rng(0), blocks_for_paired(1.0, 1.0)
+    for count, enough in ((blocks, True), (blocks - 1, False)):
+        values = rng.normal(1.0, 1.0, (20_000, count))
+        t = values.mean(1) / values.std(1, ddof=1) * math.sqrt(count)
+        assert ((abs(t) > stats.t.ppf(0.975, count - 1)).mean() > 0.79) == enough
+
+
+def test_the_command_recommends_and_refuses_a_study_without_compositions(tmp_path, capfd):
+    words = ["study", "plan", "--no-measure", "-q", "--storage", str(tmp_path), "--effect-mm"]
+    assert invoke([*words, "20", "demo-compositions", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["effect_mm"] == 20 and found["options"][0]["power"]["share"] >= 0.8
+    assert invoke([*words, "20", "demo-compositions"]) == 0
+    assert "Recommended for effects" in capfd.readouterr().out
+    assert invoke([*words, "1", "smoke"]) == 2
+    assert "expected a study with a stage of kind compositions" in capfd.readouterr().err
