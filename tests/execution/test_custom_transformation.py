@@ -114,7 +114,7 @@ def test_a_stage_tries_both_objectives_where_it_can_be_predicted():
     ]
     reasons = STUDY.all_stages[0].select([]).reasons
     assert reasons[-1] == "posterise: contrastive, without parameters to predict"
-    assert "no block has both arms" in reasons[0]
+    assert "no seed has both arms" in reasons[0]
 
 
 def test_a_study_says_the_same_after_it_was_stored():
