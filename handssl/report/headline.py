@@ -10,7 +10,7 @@ from handssl.ledger.references import RANDOM_ENCODER
 from handssl.report.decisions import ObjectiveDecision, decisions
 from handssl.report.ranking import CellRow, Ranking
 from handssl.report.rows import Row
-from handssl.report.sections import main_sections
+from handssl.report.sections import CONFIRMATION, main_sections
 from handssl.report.verdicts import comparisons, errors_of, noise_between
 from handssl.stats.verdict import Verdict, judge
 
@@ -38,7 +38,8 @@ def summary(rows: Iterable[Row]) -> tuple[str, ...]:
     """Name the best cell, whether it beats what nothing has learned, and decide on objectives.
 
     The best cell is that of the last stage that compares cells on the study's own data, by the
-    stage's own selection rule. What the seeds do not tell is undecided: with one seed everything.
+    stage's own selection rule. A winner that was measured on fresh seeds comes first. What the
+    seeds do not tell is undecided: with one seed everything.
 
     Args:
         rows: Rows of one study.
@@ -47,7 +48,8 @@ def summary(rows: Iterable[Row]) -> tuple[str, ...]:
     done = [s.ranking for s in main_sections(everything) if s.ranking.trials]
     if not done:
         return ("No trial has finished yet.",)
-    said = [*_best(done[-1]), *((one.fact, one.verdict) for one in comparisons(everything))]
+    against = [(one.fact, one.verdict) for one in comparisons(everything)]
+    said = [*_confirmed(everything), *_best(done[-1]), *against]
     return _sentences(said, decisions(everything))
 
 
@@ -85,6 +87,21 @@ def _best(ranking: Ranking) -> list[Said]:
         fact = f"It is {share:.0f} % {side} the {_named(random[0])}"
         found.append((fact, _against(best, random[0])))
     return [*found, *((one, None) for one in _near(ranking))]
+
+
+def _confirmed(rows: Sequence[Row]) -> list[Said]:
+    """Return the error of the winner on fresh seeds; the winner is planned first."""
+    own = [row for row in rows if row.stage_kind == CONFIRMATION and row.planned]
+    cells: dict[str, list[Row]] = {}
+    for row in own:
+        if row.kind == "trial":
+            cells.setdefault(row.label, []).append(row)
+    errors = {label: errors_of(CellRow(tuple(found), ())) for label, found in cells.items()}
+    if not errors or not next(iter(errors.values())):
+        return []
+    from handssl.study.stages.confirmation import confirmation
+
+    return [(f"Error of the winner to report: {confirmation(errors)}", None)]
 
 
 def _near(ranking: Ranking) -> list[str]:

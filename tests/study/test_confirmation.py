@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from handssl.errors import InputError
+from handssl.report.headline import summary
 from handssl.report.rows import Row
 from handssl.report.sections import sections
 from handssl.study.stages import ConfirmationStage, Finding, Selection
@@ -122,7 +125,7 @@ def test_references_on_fresh_seeds_stand_beside_the_cells_of_these_seeds_alone()
         kind = "reference" if label == "random encoder" else "trial"
         objective = "reference" if kind == "reference" else "contrastive"
         made = Row(label, "blur", objective, block, "completed", 20 * (kind == "trial"), 20, 50.0)
-        return made.__class__(**{**made.__dict__, "stage": stage, "stage_kind": stage})
+        return replace(made, stage=stage, stage_kind=stage)
 
     rows = [
         row(label, block, stage)
@@ -132,6 +135,22 @@ def test_references_on_fresh_seeds_stand_beside_the_cells_of_these_seeds_alone()
     ]
     found = {one.stage: {r.block for r in one.rows} for one in sections(rows)}
     assert found == {"compositions": {1, 2}, "confirmation": set(FRESH)}
+
+
+def test_a_report_opens_with_the_error_of_the_winner_on_fresh_seeds():
+    def row(name, block, stage, mm):
+        made = Row(f"contrastive {name}", name, "contrastive", block, "completed", 20, 20, mm)
+        return replace(made, stage=stage, stage_kind=stage)
+
+    rows = [
+        *(row(name, b, "compositions", 50.0 + b / 9) for name in ("blur", "noise") for b in (1, 2)),
+        *(row("blur", b, "confirmation", 53.0 + b / 9) for b in FRESH),
+        *(row("noise", b, "confirmation", 52.0) for b in FRESH),
+    ]
+    first = summary(rows)[0]
+    assert first.startswith("Error of the winner to report: contrastive blur: 54.3 mm (95 %")
+    assert "not confirmed: contrastive noise is better" in first
+    assert "Error of the winner" not in " ".join(summary(rows[:4]))
 
 
 def test_the_error_on_fresh_seeds_has_no_bias_where_that_of_the_selection_has_one():

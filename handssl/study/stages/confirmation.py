@@ -66,26 +66,37 @@ class ConfirmationStage(StageBase):
         cells = self.resolved(before)
         if not cells:
             return Selection(stage=self.name, reasons=("no winner was selected",))
-        winner, *others = cells
-        errors = final_errors(findings)
-        verdicts = {
-            one.label: judge(
-                errors.get(winner.label, {}), errors.get(one.label, {}), cells=len(others)
-            )
-            for one in others
-        }
-        reason = f"{_error(winner, errors.get(winner.label, {}))}; {_outcome(verdicts)}"
-        return Selection(stage=self.name, best=winner, contenders=cells, reasons=(reason,))
+        found = final_errors(findings)
+        errors = {cell.label: found.get(cell.label, {}) for cell in cells}
+        reasons = (confirmation(errors),)
+        return Selection(stage=self.name, best=cells[0], contenders=cells, reasons=reasons)
 
 
-def _error(winner: Cell, errors: Errors) -> str:
+def confirmation(errors: Mapping[str, Errors]) -> str:
+    """Return the error of the winner on fresh seeds, and whether it is confirmed.
+
+    It is confirmed if it is better than every runner-up; intervals hold for all of them together.
+
+    Args:
+        errors: Errors in mm by cell, the winner first, infinite where a trial diverged.
+
+    Example:
+        >>> confirmation({"a": {11: 60.0, 12: 61.0, 13: 60.5}})
+        'a: 60.5 mm (95 % interval 59.3 to 61.7) with 3 fresh seeds; undecided: no runner-up'
+    """
+    winner, *others = errors
+    verdicts = {one: judge(errors[winner], errors[one], cells=len(others)) for one in others}
+    return f"{_error(winner, errors[winner])}; {_outcome(verdicts)}"
+
+
+def _error(winner: str, errors: Errors) -> str:
     """Return the error of the winner with its interval for seeds in general."""
     known = [mm for mm in errors.values() if math.isfinite(mm)]
     if len(known) < len(errors) or not known:
-        return f"{winner.label}: completed with {len(known)} of {len(errors)} fresh seeds"
-    found = mean_effect(winner.label, known)
+        return f"{winner}: completed with {len(known)} of {len(errors)} fresh seeds"
+    found = mean_effect(winner, known)
     interval = f" (95 % interval {found.low:.1f} to {found.high:.1f})" if len(known) > 1 else ""
-    return f"{winner.label}: {found.mm:.1f} mm{interval} with {len(known)} fresh seeds"
+    return f"{winner}: {found.mm:.1f} mm{interval} with {len(known)} fresh seeds"
 
 
 def _outcome(verdicts: Mapping[str, Verdict]) -> str:
