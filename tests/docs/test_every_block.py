@@ -205,6 +205,8 @@ _SERVICE = f"{_OPERATIONS}the_commands_of_a_service_on_sqlite"
 _WORDS = f"{_SLURM}every_command_is_one_that_handssl_parses"
 _SCRIPT = f"{_SLURM}a_job_hands_the_signal_on_and_goes_back_to_the_queue"
 _HERE = "tests/docs/test_every_block.py::test_"
+_DASHBOARDS = "tests/service/test_dashboards.py::test_"
+_PROVISIONED = f"{_DASHBOARDS}the_provisioning_finds_the_dashboards_and_prometheus"
 COVERED = {
     # The block: why it does not run here, and the test that covers it.
     "README.md: make demo": ("minutes of training", f"{_HERE}the_demo_of_make_ends_with_its_table"),
@@ -253,6 +255,16 @@ COVERED = {
     "docs/clusters.md: http://HEAD-SERVICE": (
         "Kubernetes",
         f"{_CLUSTERS}a_service_whose_drivers_are_elsewhere_is_reached_and_names_an_mlflow_they_reach",
+    ),
+    "dashboards/operators.md: prometheus --config": (
+        "a service and Ray",
+        f"{_DASHBOARDS}every_panel_shows_data_of_a_real_service_and_a_real_ray",
+    ),
+    "dashboards/operators.md: docker run": ("Grafana", _PROVISIONED),
+    "dashboards/operators.md: grafana server": ("Grafana", _PROVISIONED),
+    "dashboards/operators.md: handssl.service.grafana": (
+        "runs in make test",
+        f"{_DASHBOARDS}the_files_are_those_that_the_command_writes",
     ),
     "docs/operations.md: systemctl enable": ("systemd; runs in make test", _SERVICE),
     "docs/operations.md: [Unit]": (

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 from ray.util.metrics import Counter, Gauge
 
+from handssl.execution.operator_metrics import (
+    GPU_MEMORY,
+    PROCESS_VIEWS_PER_S,
+    TRIALS_ENDED,
+    OperatorMetric,
+)
 from handssl.study.trials import PlannedTrial
 
 RATE = "train/views_per_s"
-_TAGS = ("stage", "objective")
+_M = TypeVar("_M", Gauge, Counter)
 
 
 class Exporter:
     """Speed, memory and outcomes of the trials of one process.
 
-    Prometheus finds them at Ray's own endpoint: `ray_handssl_views_per_second`,
-    `ray_handssl_gpu_memory_bytes`, `ray_handssl_trials_ended_total` by outcome.
+    Prometheus finds them at Ray's own endpoint, with the prefix `ray_`.
     """
 
     def __init__(self) -> None:
-        self._rate = Gauge("handssl_views_per_second", "Views encoded by a trial.", _TAGS)
-        self._memory = Gauge("handssl_gpu_memory_bytes", "Peak of a trial on its GPU.", _TAGS)
-        self._ended = Counter(
-            "handssl_trials_ended", "Trials that have ended.", (*_TAGS, "outcome")
-        )
+        self._rate = _made(Gauge, PROCESS_VIEWS_PER_S)
+        self._memory = _made(Gauge, GPU_MEMORY)
+        self._ended = _made(Counter, TRIALS_ENDED)
 
     def epoch(self, trial: PlannedTrial, metrics: Mapping[str, float]) -> None:
         """Export the metrics of an epoch.
@@ -42,6 +46,10 @@ class Exporter:
         """Count a trial's outcome and reset its speed to zero."""
         self._rate.set(0.0, _tags(trial))
         self._ended.inc(1.0, {**_tags(trial), "outcome": outcome})
+
+
+def _made(kind: type[_M], metric: OperatorMetric) -> _M:
+    return kind(metric.name, metric.meaning, metric.labels)
 
 
 def _tags(trial: PlannedTrial) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Grafana dashboards of the metrics for operators, generated from their table."""
