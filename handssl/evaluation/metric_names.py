@@ -13,6 +13,9 @@ from handssl.pose import ALIGNED_PROTOCOL
 PRIMARY_METRIC = "median_mm"
 # The measure shown beside it: the same after Procrustes alignment, without orientation and size.
 ALIGNED_METRIC = "aligned_median_mm"
+# MLflow sorts charts by the part before the last slash, capitals first: this one is the first.
+ERROR_SECTION = "Error"
+_CHARTED_FIRST = (PRIMARY_METRIC, "mpje_mm", ALIGNED_METRIC)
 # A placeholder in a pattern, which stands for one part between slashes or a word.
 _PLACEHOLDER = re.compile(r"<[a-z ]+>")
 
@@ -44,6 +47,11 @@ METRICS: tuple[Name, ...] = (
     Name("test_mpje_mm", "mm", "mean of the same errors", "trial, cell"),
     Name(ALIGNED_METRIC, "mm", _ALIGNED, "trial, cell"),
     Name(f"test_{ALIGNED_METRIC}", "mm", "the same on `test`, once at the end", "trial, cell"),
+    Name(
+        f"{ERROR_SECTION}/<measure>",
+        "mm",
+        "`median_mm`, `mpje_mm` and `aligned_median_mm` again, for the first charts of the page",
+    ),
     Name("diverged", "", "1 at the epoch in which a loss or gradient was not finite"),
     Name("train/loss", "", "the minimised loss"),
     Name("train/loss/<term>", "", "its terms: a transformation, `contrastive`, `uv` or `z`"),
@@ -101,6 +109,19 @@ def aligned_mm(metrics: Mapping[str, float], *, test: bool = False) -> float | N
     parts = ["test"] * test + ["[^/]+", ALIGNED_PROTOCOL, "median_mm"]
     pattern = re.compile("/".join(parts))
     return next((value for one, value in metrics.items() if pattern.fullmatch(one)), None)
+
+
+def charted_first(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the errors under names with which MLflow's page shows them before all others.
+
+    Args:
+        metrics: Metrics of an epoch.
+
+    Example:
+        >>> charted_first({"median_mm": 21.5, "train/loss": 0.5})
+        {'Error/median_mm': 21.5}
+    """
+    return {f"{ERROR_SECTION}/{name}": metrics[name] for name in _CHARTED_FIRST if name in metrics}
 
 
 def markdown() -> str:

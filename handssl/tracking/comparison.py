@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,16 +13,10 @@ from mlflow.tracking import MlflowClient
 from handssl.errors import InputError
 from handssl.tracking import mlflow_client
 from handssl.tracking.mlflow_client import open_client
+from handssl.tracking.views import CELLS, COMPARED, TRIALS
 
-# Prefix of the tags in which MLflow's page keeps shared views, and the name of our view.
-_VIEW_TAG, VIEW = "mlflow.sharedViewState.", "handssl-compare"
 _SHOWN = "compare"
 REFERENCES = ("reference", "supervised")
-_METRICS = (
-    *("median_mm", "median_mm_sd", "aligned_median_mm", "mpje_mm"),
-    *("test_median_mm", "test_aligned_median_mm", "test_mpje_mm"),
-)
-_TAGS = ("objective", "composition", "blocks", "outcomes")
 
 
 @dataclass(frozen=True)
@@ -73,11 +66,10 @@ class Comparison:
             server: URL of the MLflow server, `http://host:port`.
 
         Example:
-            >>> Comparison("7", ()).url("http://127.0.0.1:5000/")
-            'http://127.0.0.1:5000/#/experiments/7/runs?viewStateShareKey=handssl-compare'
+            >>> Comparison("7", ()).url("http://127.0.0.1:5000/").partition("?")[0]
+            'http://127.0.0.1:5000/#/experiments/7/runs'
         """
-        page = f"#/experiments/{self.experiment}/runs?viewStateShareKey={VIEW}"
-        return f"{server.rstrip('/')}/{page}"
+        return f"{server.rstrip('/')}/{COMPARED.page(self.experiment)}"
 
 
 def compare(
@@ -106,8 +98,8 @@ def compare(
         cells = _cells(client, found.experiment_id)
         chosen = _chosen(study, cells, stage, best)
         _mark(client, cells, chosen)
-        view = json.dumps(_view())
-        client.set_experiment_tag(found.experiment_id, _VIEW_TAG + VIEW, view)
+        for tag, value in COMPARED.tag.items():
+            client.set_experiment_tag(found.experiment_id, tag, value)
     return Comparison(str(found.experiment_id), chosen, _without_result(cells, stage))
 
 
@@ -169,32 +161,24 @@ def _mark(
             client.delete_tag(cell.run_id, _SHOWN)
 
 
-def _view() -> dict[str, Any]:
-    """Return the view state of MLflow's page: filter, order, columns."""
-    columns = [f"metrics.`{name}`" for name in _METRICS] + [f"tags.`{name}`" for name in _TAGS]
-    return {
-        "searchFilter": f"tags.{_SHOWN} = 'yes'",
-        "orderByKey": "metrics.`median_mm`",
-        "orderByAsc": True,
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
-        "selectedColumns": columns,
-        "columnOrder": [],
-        "runsHiddenMode": "SHOWALL",
-    }
-
-
 def experiment_page(tracking_uri: str, study: str, server: str) -> str:
-    """Return the address of a study's experiment, or of the server if there is none yet.
+    """Return the address of a study's cells, best first, or of its trials while it has no cells.
 
     Args:
         tracking_uri: URI of the MLflow store with the runs.
         study: Name of the study.
         server: URL of MLflow's pages, `http://host:port`.
+
+    Returns:
+        The address; that of the server if the study has no experiment yet.
     """
-    try:
-        found = open_client(tracking_uri).get_experiment_by_name(study)
-    except MlflowException:
-        found = None
     root = server.rstrip("/")
-    return f"{root}/#/experiments/{found.experiment_id}" if found else root
+    try:
+        client = open_client(tracking_uri)
+        found = client.get_experiment_by_name(study)
+        if found is None:
+            return root
+        cells = client.search_runs([found.experiment_id], "tags.kind = 'cell'", max_results=1)
+    except MlflowException:
+        return root
+    return f"{root}/{(CELLS if cells else TRIALS).page(str(found.experiment_id))}"

@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from handssl.errors import InputError
-from handssl.evaluation.metric_names import PRIMARY_METRIC
+from handssl.evaluation.metric_names import ERROR_SECTION, PRIMARY_METRIC
 from handssl.ledger.record import EpochMetrics, TrialRecord
 from handssl.tracking.mlflow_client import open_client, sorted_errors
 from handssl.tracking.stage_view import FILE_TAG
@@ -26,6 +26,8 @@ from handssl.tracking.stage_view import FILE_TAG
 _RUNS, _POINTS, _POINTS_DIRECT = 100, 25_000, 50_000
 _BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
 _FILES = ("plan.json", "trials.csv", "selection.json")
+# Load of the machine, and errors that stand there a second time.
+_NOT_MEASURED = ("system/", f"{ERROR_SECTION}/")
 Histories = dict[str, list[EpochMetrics]]
 
 
@@ -100,7 +102,9 @@ def _runs(client: MlflowClient, experiment: str, kind: str) -> Iterator[Any]:
 
 def _record(run: Any) -> TrialRecord:
     tags, params = run.data.tags, dict(run.data.params)
-    points = [p for p in getattr(run.data, "_metric_objs", ()) if not p.key.startswith("system/")]
+    points = [
+        p for p in getattr(run.data, "_metric_objs", ()) if not p.key.startswith(_NOT_MEASURED)
+    ]
     last = max((int(point.step) for point in points), default=0)
     named = ("trial_id", "study", "stage", "cell", "composition", "objective")
     return TrialRecord(

@@ -26,6 +26,7 @@ from handssl.runtime.sqlite_url import sqlite_path, sqlite_url
 from handssl.tracking.conventions import artifact_location
 from handssl.tracking.outbox import UnavailableError
 from handssl.tracking.relocation import relocate
+from handssl.tracking.views import KIND, missing_tags
 
 # MLflow reads these at every request and has no argument for them; its own defaults wait for
 # minutes. Values that the user has set take precedence.
@@ -34,8 +35,6 @@ _BOUNDS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox retries, and first checks what arrived
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
 }
-# Has MLflow's page show its view for model training, not the one for language models.
-_KIND = {"mlflow.experimentKind": "custom_model_development"}
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")
 # Errors are raised as exceptions too, and then reported once, not at every attempt.
 for _noisy in ("alembic", "mlflow"):
@@ -61,10 +60,14 @@ def connect(tracking_uri: str, experiment: str) -> tuple[MlflowClient, str]:
     found = client.get_experiment_by_name(experiment)
     if found is None:
         place = artifact_location(tracking_uri)
-        return client, str(client.create_experiment(experiment, place, _KIND))
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return client, str(found.experiment_id)
+        name, tags = str(client.create_experiment(experiment, place, KIND)), KIND
+    else:
+        name, tags = str(found.experiment_id), found.tags
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(name)
+    for tag, value in missing_tags(name, tags).items():
+        client.set_experiment_tag(name, tag, value)
+    return client, name
 
 
 def open_client(tracking_uri: str) -> MlflowClient:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlflow.entities import Metric, Param, RunTag
 
+from handssl.evaluation.metric_names import PRIMARY_METRIC, charted_first
 from handssl.ledger.record import EpochMetrics, TrialRecord
 from handssl.pose.protocol_ids import protocols_of
 from handssl.runtime.provenance import provenance
@@ -54,7 +56,7 @@ def batches(
 
 def key_of(metrics: Iterable[str]) -> str:
     """Return the metric that indicates whether an entry has arrived: entries arrive as a whole."""
-    return "median_mm" if "median_mm" in metrics else min(metrics)
+    return PRIMARY_METRIC if PRIMARY_METRIC in metrics else min(metrics)
 
 
 def params_of(record: TrialRecord) -> dict[str, str]:
@@ -75,6 +77,25 @@ def tags_of(record: TrialRecord) -> dict[str, str]:
     return made | record.tags | tags
 
 
+def run_name(label: str, metrics: Mapping[str, float], block: int | None = None) -> str:
+    """Return the name of a run, which is all that MLflow's page shows of a result by default.
+
+    Args:
+        label: Label of the cell.
+        metrics: Its errors in mm; none while it has no result.
+        block: Seed of a trial; None for a cell.
+
+    Example:
+        >>> run_name("relative rotate", {"median_mm": 36.14, "mpje_mm": 43.3}, 1)
+        '36.1 / 43.3 mm · relative rotate · block 1'
+    """
+    name = label if block is None else f"{label} · block {block}"
+    errors = [metrics.get(one, math.nan) for one in (PRIMARY_METRIC, "mpje_mm")]
+    if not all(map(math.isfinite, errors)):
+        return name
+    return f"{' / '.join(f'{mm:.1f}' for mm in errors)} mm · {name}"
+
+
 def status_of(record: TrialRecord, *, running: bool, waiting: bool = False) -> str:
     """Return the status MLflow shows.
 
@@ -92,7 +113,8 @@ def _points(entries: Sequence[EpochMetrics]) -> Iterator[list[Metric]]:
     group: list[Metric] = []
     for entry in entries:
         time_ms = entry.time_ms or time.time_ns() // 1_000_000
-        points = [Metric(k, v, time_ms, entry.epoch) for k, v in entry.metrics.items()]
+        values = {**entry.metrics, **charted_first(entry.metrics)}
+        points = [Metric(k, v, time_ms, entry.epoch) for k, v in values.items()]
         if group and len(group) + len(points) > _METRICS:
             yield group
             group = []

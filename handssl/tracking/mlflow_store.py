@@ -1,4 +1,4 @@
-"""Runs of a study in MLflow: one experiment per study, a parent per stage, one run per trial.
+"""Runs of a study in MLflow: one experiment per study, one run per stage, cell and trial.
 
 A run is addressed by its id, never by an active run. What a run lacks is found by reading it, so
 that every point is stored once, even if the response to an earlier write was lost.
@@ -23,6 +23,7 @@ from handssl.tracking.mlflow_points import (
     batches,
     key_of,
     params_of,
+    run_name,
     status_of,
     tags_of,
 )
@@ -59,6 +60,7 @@ class _Known:
 
     run_id: str
     status: str
+    name: str
     params: set[str] = field(default_factory=set)
     tags: dict[str, str] = field(default_factory=dict)
     has_inputs: bool = False
@@ -67,7 +69,7 @@ class _Known:
 
 
 class MlflowRuns:
-    """Updates runs to match the local record; calls wait for the store, and raise if unreachable.
+    """Updates runs to match the local record; raises if the store is not reachable.
 
     Args:
         tracking_uri: `sqlite:///...` or a server's address.
@@ -154,6 +156,8 @@ class MlflowRuns:
 
     def _write_points(self, known: _Known, shown: Shown) -> bool:
         wanted = tags_of(shown.record) | self._write_files(known, shown)
+        if runs := self._stage_runs:
+            wanted |= runs.parent_of(shown.record.stage, shown.record.cell)
         tags = {k: v for k, v in wanted.items() if known.tags.get(k) != v}
         params = {k: v for k, v in params_of(shown.record).items() if k not in known.params}
         entries = [e for e in _entries(shown) if e.epoch not in self._steps(known, e)]
@@ -166,6 +170,7 @@ class MlflowRuns:
         return bool(entries or params or tags)
 
     def _write_status(self, known: _Known, shown: Shown) -> bool:
+        self._write_name(known, shown.record)
         status = status_of(shown.record, running=shown.running, waiting=shown.waiting)
         if not shown.running and shown.record.trial_id in self._doubtful:
             self._remove_twins(known.run_id, shown.record)
@@ -177,6 +182,13 @@ class MlflowRuns:
             self.client.set_terminated(known.run_id, status, _last_ms(shown))
         known.status = status
         return True
+
+    def _write_name(self, known: _Known, record: TrialRecord) -> None:
+        """Put the errors of a completed trial into its name."""
+        name = _name(record)
+        if name != known.name:
+            self.client.update_run(known.run_id, name=name)
+            known.name = name
 
     def _steps(self, known: _Known, entry: EpochMetrics) -> set[int]:
         """Return the steps that a run has of the metric that represents an entry."""
@@ -192,7 +204,8 @@ class MlflowRuns:
         if run is None:
             return None
         inputs = getattr(run.inputs, "dataset_inputs", None)
-        known = _Known(run.info.run_id, run.info.status, set(run.data.params), dict(run.data.tags))
+        info, data = run.info, run.data
+        known = _Known(info.run_id, info.status, info.run_name, set(data.params), dict(data.tags))
         known.has_inputs = bool(inputs)
         return known
 
@@ -207,16 +220,17 @@ class MlflowRuns:
 
     def _create(self, shown: Shown) -> _Known:
         record = shown.record
-        tags = tags_of(record) | {"mlflow.parentRunId": self.stage_run(record.stage)}
-        name = f"{record.cell} · block {record.block}"
-        started_ms = min((e.time_ms for e in shown.epochs if e.time_ms), default=_now_ms())
+        tags, name = tags_of(record), _name(record)
+        started_ms = min(
+            (e.time_ms for e in shown.epochs if e.time_ms), default=time.time_ns() // 1_000_000
+        )
         try:
             run = self.client.create_run(self.experiment, started_ms, tags, name)
         except Exception:
             self._doubtful.add(record.trial_id)  # it may still be created, besides the next one
             raise
         self._keep(run)
-        known = _Known(run.info.run_id, run.info.status, tags=tags, is_new=True)
+        known = _Known(run.info.run_id, run.info.status, name, tags=tags, is_new=True)
         known.steps = {key_of(e.metrics): set() for e in _entries(shown)}
         return known
 
@@ -253,16 +267,23 @@ class MlflowRuns:
             self._stage_runs = runs
 
     def stage_run(self, stage: str) -> str:
-        """Return the parent run of a stage; it is FINISHED, as it computes nothing itself."""
+        """Return the run with the files of a stage; FINISHED, as it computes nothing itself."""
         if stage not in self._stages:
             run = self._first(f"tags.stage = '{stage}' and tags.kind = 'stage'")
             if run is None:
                 tags = {"stage": stage, "study": self.study, "kind": "stage"}
-                run = self.client.create_run(self.experiment, tags=tags, run_name=stage)
+                run = self.client.create_run(
+                    self.experiment, tags=tags, run_name=f"{stage} · files"
+                )
                 self._keep(run)
                 self.client.set_terminated(run.info.run_id)
             self._stages[stage] = str(run.info.run_id)
         return self._stages[stage]
+
+
+def _name(record: TrialRecord) -> str:
+    result = record.metrics if record.outcome == "completed" else {}
+    return run_name(record.cell, result, record.block)
 
 
 def _entries(shown: Shown) -> list[EpochMetrics]:
@@ -277,7 +298,3 @@ def _entries(shown: Shown) -> list[EpochMetrics]:
 def _last_ms(shown: Shown) -> int | None:
     times = [entry.time_ms for entry in (*shown.epochs, *shown.system) if entry.time_ms]
     return max(times, default=None)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -16,7 +16,10 @@ from typing import Any
 from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
 
+from handssl.tracking.mlflow_points import run_name
+
 FILE_TAG, STEP = "file.", "updates"
+_PARENT = "mlflow.parentRunId"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class _CellRun:
     """Known content of a cell's run; each step is an update of its metrics."""
 
     run_id: str
+    name: str
     tags: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
 
@@ -69,7 +73,7 @@ class StageRuns:
         client: Client of the MLflow store.
         experiment: Id of the experiment.
         study: Name of the study.
-        parent: Returns the run id of a stage.
+        parent: Returns the id of the run that has a stage's files.
         keep: Called with each new run; if another driver has taken over, it deletes the run and
             raises.
     """
@@ -93,13 +97,18 @@ class StageRuns:
         Args:
             view: Content of the runs.
         """
-        parent = self._parent(view.stage)
-        self._attach(parent, view.files())
+        self._attach(self._parent(view.stage), view.files())
         known = self._cells.setdefault(view.stage, self._existing(view.stage))
         for row in view.cells():
             if row.label not in known:
-                known[row.label] = self._create(view.stage, parent, row)
-            self._write(known[row.label], row)
+                known[row.label] = self._create(view.stage, row)
+            if self._write(known[row.label], row):
+                self._adopt(known[row.label])
+
+    def parent_of(self, stage: str, cell: str) -> dict[str, str]:
+        """Return the tag that puts a trial below its cell; empty while the cell has no run."""
+        found = self._cells.get(stage, {}).get(cell)
+        return {} if found is None else {_PARENT: found.run_id}
 
     def _attach(self, run_id: str, files: Mapping[str, str]) -> None:
         if run_id not in self._files:
@@ -122,15 +131,15 @@ class StageRuns:
             if not token:
                 return found
 
-    def _create(self, stage: str, parent: str, row: CellRow) -> _CellRun:
+    def _create(self, stage: str, row: CellRow) -> _CellRun:
         tags = {"kind": "cell", "study": self._study, "stage": stage, "cell": row.label}
-        all_tags = tags | {"mlflow.parentRunId": parent}
-        run = self._client.create_run(self._experiment, tags=all_tags, run_name=row.label)
+        name = run_name(row.label, row.metrics)
+        run = self._client.create_run(self._experiment, tags=tags, run_name=name)
         self._keep(run)
         self._client.set_terminated(run.info.run_id)
-        return _CellRun(run.info.run_id, tags)
+        return _CellRun(run.info.run_id, name, tags)
 
-    def _write(self, known: _CellRun, row: CellRow) -> None:
+    def _write(self, known: _CellRun, row: CellRow) -> bool:
         tags = {name: value for name, value in row.tags.items() if known.tags.get(name) != value}
         metrics = _news(known, row)
         if metrics or tags:
@@ -138,8 +147,23 @@ class StageRuns:
             points = [Metric(name, value, now_ms, step) for name, value in metrics.items()]
             written = [RunTag(name, value) for name, value in tags.items()]
             self._client.log_batch(known.run_id, points, (), written)
+        name = run_name(row.label, row.metrics)
+        if name != known.name:
+            self._client.update_run(known.run_id, name=name)
+            known.name = name
         known.metrics |= metrics
         known.tags |= tags
+        return bool(metrics or tags or _PARENT in known.tags)
+
+    def _adopt(self, cell: _CellRun) -> None:
+        """Put the trials of a cell below it, and it below nothing: MLflow folds what is below."""
+        of = f"tags.stage = '{cell.tags['stage']}' and tags.cell = '{cell.tags['cell']}'"
+        for run in self._client.search_runs([self._experiment], f"tags.kind = 'trial' and {of}"):
+            if run.data.tags.get(_PARENT) != cell.run_id:
+                self._client.set_tag(run.info.run_id, _PARENT, cell.run_id)
+        if _PARENT in cell.tags:  # earlier versions put cells below their stage
+            self._client.delete_tag(cell.run_id, _PARENT)
+            del cell.tags[_PARENT]
 
 
 def _news(known: _CellRun, row: CellRow) -> dict[str, float]:
@@ -179,4 +203,5 @@ def attach(
 
 
 def _known(run: Any) -> _CellRun:
-    return _CellRun(run.info.run_id, dict(run.data.tags), dict(run.data.metrics))
+    tags, metrics = dict(run.data.tags), dict(run.data.metrics)
+    return _CellRun(run.info.run_id, run.info.run_name, tags, metrics)

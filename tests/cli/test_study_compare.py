@@ -11,8 +11,10 @@ from handssl.cli.app import invoke
 from handssl.cli.views.mlflow import mlflow_server
 from handssl.errors import InputError
 from handssl.ledger import Ledger
-from handssl.tracking.comparison import compare
+from handssl.tracking.comparison import compare, experiment_page
+from handssl.tracking.mlflow_client import connect
 from handssl.tracking.stage_view import CellRow, StageView
+from handssl.tracking.study_page import LOCAL, study_page
 from handssl.tracking.tracker import MlflowTracker
 
 
@@ -81,6 +83,29 @@ def test_the_command_prints_a_table_or_a_document_with_the_address(storage, caps
     assert document["without_result"] == ["stopped everywhere"]
 
 
+def test_the_address_of_a_study_opens_its_cells_in_the_pages_for_model_training(storage):
+    uri = f"sqlite:///{storage}/mlflow.db"
+    address = study_page(uri, "smoke")
+    assert address == experiment_page(uri, "smoke", LOCAL)
+    assert address.endswith("/runs?workflowType=machine_learning&viewStateShareKey=handssl-cells")
+    assert study_page(uri, "unknown") == study_page(f"sqlite:///{storage}/none.db", "smoke") == ""
+
+
+def test_an_experiment_has_views_with_the_errors_as_columns_and_keeps_the_users_description(
+    storage,
+):
+    uri = f"sqlite:///{storage}/mlflow.db"
+    client, experiment = connect(uri, "smoke")
+    tags = client.get_experiment(experiment).tags
+    view = json.loads(tags["mlflow.sharedViewState.handssl-cells"])
+    state = json.loads(view["state"])
+    assert {"metrics.`median_mm`", "metrics.`mpje_mm`"} <= {*state["selectedColumns"]}
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`median_mm`", True)
+    client.set_experiment_tag(experiment, "mlflow.note.content", "ours")
+    connect(uri, "smoke")
+    assert client.get_experiment(experiment).tags["mlflow.note.content"] == "ours"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -116,6 +141,7 @@ def test_the_page_shows_these_runs_in_this_order_in_a_real_browser(storage, chro
         name = re.search(r"/runs/\w+[^>]*>(.*?)</a>", part)
         if index and name:
             names[int(index[1])] = html.unescape(re.sub("<[^>]*>", "", name[1]))
-    assert [names[index] for index in sorted(names)] == [one.label for one in found.cells]
+    found_names = [names[index].rpartition(" mm · ")[2] for index in sorted(names)]
+    assert found_names == [one.label for one in found.cells]
     for column in ("median_mm", "test_median_mm", "mpje_mm", "objective"):
         assert f">{column}<" in shown

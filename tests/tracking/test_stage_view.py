@@ -49,16 +49,58 @@ def cells(client, runs):
     return [(run.data.tags["cell"], run.data.metrics["median_mm"]) for run in found]
 
 
-def test_each_cell_has_one_run_below_its_stage_with_its_last_means(uri, client, tmp_path):
+def test_each_cell_has_one_run_on_the_first_level_with_its_last_means(uri, client, tmp_path):
     first = view(row("relative rotate", 70.0), row("contrastive rotate", 75.0))
     later = view(row("relative rotate", 68.0), row("contrastive rotate", 75.0))
     runs = show(uri, "cells", tmp_path, first, later)
     assert cells(client, runs) == [("relative rotate", 68.0), ("contrastive rotate", 75.0)]
     (cell,) = client.search_runs([runs.experiment], "tags.cell = 'relative rotate'")
-    assert cell.data.tags["mlflow.parentRunId"] == runs.stage_run("objectives")
+    assert "mlflow.parentRunId" not in cell.data.tags
     assert cell.info.status == "FINISHED"
     points = client.get_metric_history(cell.info.run_id, "median_mm")
     assert [(point.step, point.value) for point in points] == [(1, 70.0), (2, 68.0)]
+
+
+def test_names_of_cells_and_completed_trials_begin_with_their_errors(uri, client, tmp_path):
+    trial, entry = Recorded(uri, "named", tmp_path), record(31, study="named")
+    errors = {"median_mm": 36.14, "mpje_mm": 43.26}
+    trial.start(entry)
+    trial.finish(entry, outcome="completed", metrics=errors)
+    run_id = trial.close(entry)
+    assert client.get_run(run_id).info.run_name == f"36.1 / 43.3 mm · {entry.cell} · block 1"
+    rows = [CellRow(entry.cell, {}, {**errors, "median_mm": mm}) for mm in (36.14, 30.0)]
+    runs = show(uri, "named", tmp_path, view(rows[0]), view(rows[1]))
+    (cell,) = client.search_runs([runs.experiment], "tags.kind = 'cell'")
+    assert cell.info.run_name == f"30.0 / 43.3 mm · {entry.cell}"
+
+
+def test_trials_are_below_their_cell_also_those_that_an_earlier_version_put_below_the_stage(
+    uri, client, tmp_path
+):
+    trial, entry = Recorded(uri, "below", tmp_path), record(32, study="below")
+    trial.start(entry)
+    trial.finish(entry, outcome="completed")
+    run_id = trial.close(entry)
+    one = view(row(entry.cell, 70.0))
+    runs = show(uri, "below", tmp_path, one)
+    (cell,) = client.search_runs([runs.experiment], "tags.kind = 'cell'")
+    parent = lambda run: client.get_run(run).data.tags.get("mlflow.parentRunId")  # noqa: E731
+    assert parent(run_id) == cell.info.run_id
+    for stored in (run_id, cell.info.run_id):
+        client.set_tag(stored, "mlflow.parentRunId", runs.stage_run("objectives"))
+    show(uri, "below", tmp_path, one)
+    assert (parent(run_id), parent(cell.info.run_id)) == (cell.info.run_id, None)
+
+
+def test_a_trial_that_starts_after_its_cell_is_below_it(uri, client, tmp_path):
+    entry = record(33, study="later")
+    trial = Recorded(uri, "later", tmp_path)
+    trial.tracker.show_stage(view(row(entry.cell, 70.0)))
+    trial.tracker._outbox.wait(30)
+    trial.start(entry)
+    trial.finish(entry, outcome="completed")
+    run = client.get_run(trial.close(entry))
+    assert client.get_run(run.data.tags["mlflow.parentRunId"]).data.tags["kind"] == "cell"
 
 
 def test_another_process_finds_the_runs_and_adds_no_point_twice(uri, client, tmp_path):

@@ -35,6 +35,7 @@ from handssl.report.text_parts import text_parts
 from handssl.report.verdicts import comparisons
 from handssl.runtime.secrets import masked
 from handssl.tracking.conventions import ui_command
+from handssl.tracking.study_page import study_page
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def _choose(studies: list[str], name: str | None, storage: Path) -> str:
 def summarise_report(found: StudyReport) -> Summary:
     """Summarise a report and write its page, `<study>.html` in the storage."""
     page, show = write(found), ui_command(found.tracking_uri)
+    compared = study_page(found.tracking_uri, found.study)
     return Summary(
         table=Group(terminal_table(found.rows), "", Text("\n".join(summary(found.rows)))),
         lines=(
@@ -110,6 +112,7 @@ def summarise_report(found: StudyReport) -> Summary:
             "",
             f"Page:      {page}",
             f"MLflow UI: {show}",
+            *((f"  compare: {compared}",) if compared else ()),
         ),
         document=_document(found, page),
         markdown=markdown(found, masked(shlex.join(["handssl", *sys.argv[1:]]))),
