@@ -26,7 +26,7 @@ from handssl.execution.operator_metrics import (
 from handssl.execution.status import State as TrialState
 from handssl.service.components import Service
 from handssl.service.dispatch.progress import Progress
-from handssl.service.queue.job import STATES, Cause, Job
+from handssl.service.queue.job import STATES, Cause, Job, State
 from handssl.service.queue.listing import Filter, page
 from handssl.service.queue.tables import events, jobs
 from handssl.service.web.auth import Here, Looks
@@ -75,7 +75,7 @@ class _Collector:
         running, _ = page(self._service.queue, Filter(("running",)), limit=500)
         yield from self._running(running)
 
-    def _depth(self, queues: list[str], depth: Mapping[tuple[str, str], int]) -> Metric:
+    def _depth(self, queues: list[str], depth: Mapping[tuple[str, State], int]) -> Metric:
         found = _gauge(JOBS)
         for queue in queues:
             for state in STATES:
