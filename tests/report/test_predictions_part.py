@@ -12,6 +12,7 @@ import torch
 from handssl.data.splits import StudyData
 from handssl.evaluation import evaluate_predictions
 from handssl.evaluation.targets import as_columns, pose_targets
+from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
 from handssl.pose.skeleton import JOINT_NAMES
 from handssl.report.predictions.cells import predicted_cells
@@ -42,6 +43,7 @@ def predictions_of(data, cell, seed):
 def study(blob_data, tmp_path_factory):
     """A report of two cells and a reference in three seeds, with predictions of known errors."""
     storage = tmp_path_factory.mktemp("storage")
+    Ledger(storage).all()
     (storage / "stores").mkdir()
     (storage / "stores" / "one").symlink_to(blob_data)
     data, records = StudyData(blob_data), []
@@ -194,6 +196,7 @@ def test_the_part_has_table_figures_and_no_markup_of_names(study):
 
 
 def test_a_study_without_any_predictions_says_so_in_one_sentence(study, tmp_path):
+    Ledger(tmp_path).all()
     elsewhere = StudyReport("s", tmp_path, study.tracking_uri, study.records, study.rows)
     part = predictions_part(elsewhere)
     assert part.count("<p") == 1 and "<figure" not in part and "<table" not in part
@@ -212,9 +215,17 @@ def test_cells_that_lack_some_are_left_out_and_counted(study, tmp_path):
 
 
 def test_without_the_store_of_the_labels_the_part_names_what_is_missing(study, tmp_path):
+    Ledger(tmp_path).all()
     shutil.copytree(study.storage / "trials", tmp_path / "trials")
     alone = StudyReport("s", tmp_path, study.tracking_uri, study.records, study.rows)
     assert "blobs" in predictions_part(alone)
+
+
+def test_a_report_away_from_the_storage_gives_no_advice_to_make_them(study, tmp_path):
+    away = StudyReport("s", tmp_path, study.tracking_uri, study.records, study.rows)
+    part = predictions_part(away)
+    assert "does not hold the predictions" in part
+    assert "predictions make" not in part
 
 
 def test_a_study_in_which_nothing_has_finished_has_no_such_part(tmp_path):

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from handssl.errors import HandsslError
+from handssl.ledger import has_results
 from handssl.report.sections import main_sections
 from handssl.runtime.shell_commands import command
 
@@ -70,6 +71,8 @@ def predicted_cells(found: StudyReport, most: int = MOST) -> PredictedCells:
         return PredictedCells()
     chosen = done[-1].trials[:most]
     references = [cell for cell in done[-1].finished if cell.first.kind == "reference"]
+    if found.records and not has_results(found.storage):  # read from MLflow alone
+        return PredictedCells(note=f"{found.storage} does not hold the predictions of the trials")
     reader = _Reader(found)
     cells, others = reader.read(chosen), reader.read(references)
     return PredictedCells(cells, others, reader.note)
