@@ -37,7 +37,8 @@ def effects_part(found: StudyEffects) -> str:
     about = f" for {found.holds_for}" if found.holds_for else ""
     return (
         "<h2>Effects of the transformations</h2>\n"
-        '<div class="wide"><table class="cells" aria-describedby="effects-note"><thead><tr>'
+        '<div class="wide" tabindex="0"><table class="cells" aria-describedby="effects-note">'
+        "<thead><tr>"
         '<th scope=col>transformation</th><th class="number" scope=col>effect, mm</th>'
         f'<th class="number" scope=col>95 % interval{escape(about)}</th>'
         f"</tr></thead>\n<tbody>{body}</tbody>"

@@ -97,7 +97,7 @@ def files_part(found: StudyReport, section: Section) -> str:
     cells = (*section.ranking.finished, *section.ranking.early)
     rows = "\n".join(_row(cell, row, found.storage) for cell in cells for row in cell.rows)
     table = (
-        '<div class="wide"><table class="cells"><thead><tr><th scope=col>cell</th>'
+        '<div class="wide" tabindex="0"><table class="cells"><thead><tr><th scope=col>cell</th>'
         '<th class="number" scope=col>block</th><th scope=col>trial</th>'
         f"<th scope=col>weights</th></tr></thead>\n<tbody>{rows}</tbody></table></div>"
     )

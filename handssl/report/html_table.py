@@ -37,7 +37,7 @@ def _table(layout: Layout, note: str) -> str:
         body.append(f'<tr class="section">{title}</tr>')
         body += [_line(line, layout.columns) for line in layout.early]
     return (
-        f'<div class="wide"><table class="cells" aria-describedby="{note}">'
+        f'<div class="wide" tabindex="0"><table class="cells" aria-describedby="{note}">'
         f"<thead><tr>{head}</tr></thead>\n<tbody>" + "\n".join(body) + "</tbody></table></div>"
     )
 

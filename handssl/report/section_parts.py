@@ -62,9 +62,9 @@ def _compositions(found: StudyReport, section: Section) -> str:
     words = " over the blocks, with the 95 % interval of each cell alone" if several else ""
     left = f" {rest} more cells are in the table." if rest > 0 else ""
     return captioned(
-        f"The {shown} best cells by mean{words}; below each, its transformations, a diamond of the "
-        "upper part and an orange dot stand for the relative objective. Dashed lines are "
-        f"references within the range.{left}",
+        f"The {shown} best cells by mean{words}; below each, the dots of its transformations; "
+        "orange stands for the relative objective. Dashed lines are references within the range."
+        f"{left}",
         upset(section.ranking),
         wide=True,
     )

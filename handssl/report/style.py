@@ -13,6 +13,7 @@ font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 h1{font-size:1.55rem;line-height:1.2;margin:0 0 .4rem}
 h2{font-size:1.05rem;margin:2.2rem 0 .5rem}
 h3{font-size:.95rem;margin:1.4rem 0 .4rem}
+.headline,.note,li,figcaption{overflow-wrap:anywhere}
 .headline{font-size:1.08rem;max-width:60rem;margin:.2rem 0 0}
 .muted,figcaption{color:var(--muted)}
 .note{font-size:.86rem;margin:.5rem 0 0;max-width:60rem}
@@ -40,7 +41,7 @@ td.equivariant::before{background:var(--equivariant)}
 .failed{color:var(--bad);font-weight:600}
 .undecided{font-weight:600}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:0 44px}
-figure{margin:0}
+figure{margin:0;min-width:0}
 figcaption{font-size:.86rem;margin-bottom:.6rem;min-height:3em}
 svg{display:block;width:100%;max-width:620px;height:auto;overflow:visible}
 svg text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(--ink)}

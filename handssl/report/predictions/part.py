@@ -49,7 +49,8 @@ def _table(found: StudyReport, cells: PredictedCells) -> str:
         "its error is optimistic, and a difference to it is not corrected for the choice."
     )
     return (
-        f'<div class="wide"><table class="cells"><thead><tr>{head}</tr></thead>\n<tbody>{body}'
+        f'<div class="wide" tabindex="0"><table class="cells"><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>{body}"
         f'</tbody></table></div>\n<p class="muted note">{said}</p>'
     )
 
