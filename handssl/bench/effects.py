@@ -16,10 +16,13 @@ from handssl.scheduling.halving import Arm, Rules
 from handssl.scheduling.simulation import Curves, Simulated, simulate
 from handssl.scheduling.simulation.curves import Composition
 from handssl.scheduling.skeletons import deal
+from handssl.stats.biased import finisher_effects, last_value_effects
 from handssl.stats.cell_means import adjusted_means
-from handssl.stats.contrasts import Effect, finisher_effects, full_effects, last_value_effects
-from handssl.stats.difference import BlockSample, difference_effects
+from handssl.stats.contrasts import Effect
+from handssl.stats.difference import difference_effects
 from handssl.stats.fraction import fraction_effects
+from handssl.stats.full_grid import full_effects
+from handssl.stats.imputation import BlockSample
 
 Found = dict[str, Effect]
 

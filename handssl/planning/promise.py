@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from handssl.randomness import numpy_generator
 from handssl.scheduling.skeletons import deal
-from handssl.stats.contrasts import Composition, Effect, full_effects
-from handssl.stats.difference import BlockSample, difference_effects
+from handssl.stats.contrasts import Composition, Effect
+from handssl.stats.difference import difference_effects
 from handssl.stats.fraction import fraction_effects
+from handssl.stats.full_grid import full_effects
+from handssl.stats.imputation import BlockSample
 from handssl.stats.seed_variance import SeedVariance, sign_columns
 from handssl.stats.skeleton import subsets
 

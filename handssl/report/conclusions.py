@@ -1,17 +1,16 @@
-"""Conclusions on the page of a study: choices, missing results, effects and the order."""
+"""Conclusions on the page of a study: choices, missing results and the order."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from handssl.report.effects import StudyEffects
+from handssl.report.causes import CAUSES
 from handssl.report.order import BlockOrder, OrderCheck
-from handssl.stats.contrasts import Effect
 
 if TYPE_CHECKING:
+    from handssl.report.missing import Missing
     from handssl.study.stages import Selection
 
 
@@ -21,39 +20,30 @@ def choices_part(choices: Sequence[str]) -> str:
     return f'<h2>Choices of the stages</h2>\n<ul class="order">{items}</ul>'
 
 
-def missing_part(lines: Sequence[str]) -> str:
-    """Return the section on missing results and their reasons, one line per sentence."""
+def missing_part(found: Missing) -> str:
+    """Return the section on missing results: counts by stage and cause, then one line each."""
+    lines = found.lines()
+    if not lines and not found.counts:
+        return ""
     items = "".join(f"<li>{escape(one)}</li>" for one in lines)
-    return f'<h2>What is missing</h2>\n<ul class="order">{items}</ul>'
+    listed = f'<ul class="order">{items}</ul>' if items else ""
+    return f"<h2>What is missing</h2>\n{_counts(found)}{listed}"
 
 
-def effects_part(found: StudyEffects) -> str:
-    """Return the section with the table of the transformations' effects."""
-    body = "".join(
-        f'<tr class="trial"><td>{escape(one.name)}</td><td class="number">{one.mm:+.2f}</td>'
-        f'<td class="number">{_interval(one)}</td></tr>'
-        for one in found.effects.values()
+def _counts(found: Missing) -> str:
+    if not found.counts:
+        return ""
+    head = "".join(f'<th class="number" scope=col>{one}</th>' for one in ("trials", *CAUSES))
+    rows = "\n".join(
+        f"<tr><td>{escape(one.stage)}</td>"
+        + "".join(f'<td class="number">{n}</td>' for n in (one.trials, *one.by_cause))
+        + "</tr>"
+        for one in found.counts
     )
-    about = f" for {found.holds_for}" if found.holds_for else ""
     return (
-        "<h2>Effects of the transformations</h2>\n"
-        '<div class="wide" tabindex="0"><table class="cells" aria-describedby="effects-note">'
-        "<thead><tr>"
-        '<th scope=col>transformation</th><th class="number" scope=col>effect, mm</th>'
-        f'<th class="number" scope=col>95 % interval{escape(about)}</th>'
-        f"</tr></thead>\n<tbody>{body}</tbody>"
-        '</table></div>\n<p class="muted note" id="effects-note">Mean change of the median error '
-        "on select when a transformation is switched on, over all compositions of the others; "
-        f"below 0 it helps. Estimate: {escape(found.method)}{_without(found)}.</p>"
+        '<div class="wide" tabindex="0"><table class="cells"><thead><tr><th scope=col>stage</th>'
+        f"{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n"
     )
-
-
-def _without(found: StudyEffects) -> str:
-    return "" if found.holds_for else "; one block gives no interval"
-
-
-def _interval(one: Effect) -> str:
-    return f"{one.low:+.2f} to {one.high:+.2f}" if math.isfinite(one.low) else "undecided: one seed"
 
 
 def summary_part(sentences: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handssl.report.causes import CAUSES, StageCount, counts
 from handssl.report.decisions import uncompared
 from handssl.report.effects import BlockGap, StudyEffects
 from handssl.report.rows import Row
@@ -51,19 +52,34 @@ class Missing:
 
     Attributes:
         cells: Trials without a result.
+        counts: Trials without a last value by stage and cause, also those stopped early.
         notes: Absent or incomplete sections with reasons, and commands that complete them.
     """
 
     cells: tuple[MissingCell, ...]
     notes: tuple[str, ...]
+    counts: tuple[StageCount, ...] = ()
 
     def lines(self) -> tuple[str, ...]:
         """Return sentences; empty if nothing is missing."""
-        return (*_listed(self.cells), *self.notes)
+        return (*map(str, self._told), *_listed(self.cells), *self.notes)
 
     def values(self) -> dict[str, Any]:
         """Return the content as JSON values."""
-        return {"cells": [vars(cell) for cell in self.cells], "notes": list(self.notes)}
+        return {
+            "cells": [vars(cell) for cell in self.cells],
+            "counts": [
+                {"stage": one.stage, "trials": one.trials}
+                | dict(zip(CAUSES, one.by_cause, strict=True))
+                for one in self.counts
+            ],
+            "notes": list(self.notes),
+        }
+
+    @property
+    def _told(self) -> tuple[StageCount, ...]:
+        """Counts beside a list of trials; stopped ones alone are no lack."""
+        return self.counts if self.cells else ()
 
 
 def missing(
@@ -97,7 +113,7 @@ def missing(
         *_references(rows, cells, study, storage),
         *_commands(reasons, study, storage),
     ]
-    return Missing(cells, tuple(notes))
+    return Missing(cells, tuple(notes), counts(stages))
 
 
 def _cells(stages: Iterable[StageStatus]) -> Iterable[MissingCell]:
@@ -119,14 +135,26 @@ def _listed(cells: Sequence[MissingCell]) -> list[str]:
 
 
 def _effects(effects: StudyEffects | None, gaps: Sequence[BlockGap]) -> list[str]:
-    if not gaps:
-        return []
-    text = "; ".join(
+    if effects is None:
+        text = _in_words(gaps)
+        return [f"No effects are estimated, too many last values are missing: {text}."] * bool(gaps)
+    left_out = [gap for gap in gaps if not gap.used]
+    fitted = [gap for gap in gaps if gap.used]
+    lines = []
+    if fitted:
+        lines.append(f"Effects are fitted without: {_in_words(fitted)}; see their bounds.")
+    if left_out:
+        lines.append(
+            f"Effects leave out {_blocks([gap.block for gap in left_out])}, with fewer than half "
+            f"of the last values: {_in_words(left_out)}."
+        )
+    return lines
+
+
+def _in_words(gaps: Sequence[BlockGap]) -> str:
+    return "; ".join(
         f"block {gap.block}: {_some([f'{c} {why}' for c, why in gap.cells])}" for gap in gaps
     )
-    if effects is None:
-        return [f"No effects are estimated, since every block lacks a composition: {text}."]
-    return [f"Effects leave out {_blocks([gap.block for gap in gaps])}, as a whole: {text}."]
 
 
 def _comparisons(rows: Sequence[Row]) -> list[str]:

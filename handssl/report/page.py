@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from handssl.report.conclusions import (
     choices_part,
-    effects_part,
     missing_part,
     order_part,
     summary_part,
 )
+from handssl.report.effects.section import effects_part
 from handssl.report.headline import summary
 from handssl.report.predictions.part import predictions_part
 from handssl.report.section_parts import figures_part, tables_part
@@ -29,7 +29,7 @@ ANSWERS: tuple[Part, ...] = (
     lambda found: choices_part(found.choices) if found.choices else "",
     lambda found: effects_part(found.effects) if found.effects else "",
     lambda found: order_part(found.order) if found.order else "",
-    lambda found: missing_part(found.missing.lines()) if found.missing.lines() else "",
+    lambda found: missing_part(found.missing),
 )
 """Sentences, each with a number and an interval."""
 TABLES: tuple[Part, ...] = (tables_part,)

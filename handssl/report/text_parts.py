@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from handssl.report.effects import StudyEffects
+from handssl.report.effects.words import lines
 
 if TYPE_CHECKING:
     from handssl.report.study_report import StudyReport
@@ -18,22 +18,10 @@ class TextPart(NamedTuple):
     lines: Callable[[StudyReport], Sequence[str]]
 
 
-def effect_lines(effects: StudyEffects) -> tuple[str, ...]:
-    """Return the effects with their intervals, one transformation per line, below a title."""
-    holds_for = effects.holds_for
-    interval = (
-        f", 95 % interval for {holds_for}"
-        if holds_for
-        else ", undecided: one block gives no interval"
-    )
-    title = f"Effect on the median error on select{interval}; below 0 it helps"
-    return (f"{title} ({effects.method})", *(f"  {line}" for line in effects.lines()))
-
-
 TEXT_PARTS: tuple[TextPart, ...] = (
     TextPart("Order", lambda found: str(found.order).splitlines() if found.order else ()),
     TextPart("Chosen", lambda found: found.choices),
-    TextPart("Effects", lambda found: effect_lines(found.effects) if found.effects else ()),
+    TextPart("Effects", lambda found: lines(found.effects) if found.effects else ()),
     TextPart("Missing", lambda found: found.missing.lines()),
 )
 """All parts in their order; a new one is added here."""

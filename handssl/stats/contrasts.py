@@ -23,12 +23,19 @@ class Effect:
     Attributes:
         name: A transformation, or two as `a:b`: half of the change that b makes to the effect of a.
         mm: Change of the error in mm; below 0 it helps.
-        low: Lower end of the interval in mm, NaN without one.
-        high: Upper end of the interval in mm, NaN without one.
-        freedom: Degrees of freedom of the interval, 0 without one.
-        seeds_low: Lower end of the interval for seeds in general in mm, NaN without one; `low` and
-            `high` are for the seeds of the study where cells were stopped.
-        seeds_high: Its upper end in mm, NaN without one.
+        low: Lower end of the interval for these seeds in mm: for the effect that complete runs of
+            all compositions would have had in these blocks. It is `mm` if all were completed, NaN
+            without an interval.
+        high: Its upper end in mm.
+        freedom: Degrees of freedom of that interval, 0 without one.
+        seeds_low: Lower end of the interval for seeds in general in mm, NaN with one block.
+        seeds_high: Its upper end in mm.
+        p: P-value of no effect for seeds in general, NaN without that interval.
+        holm: The same adjusted by Holm for the family: all main effects, or all pairs.
+        together: Simultaneous interval of the family for seeds in general, in mm; NaN without one.
+        bounds: Estimates in mm if all missing values were the extreme observed ones.
+        aliases: Effects that the skeletons do not separate from this one; a pair with aliases has
+            no value.
     """
 
     name: str
@@ -38,9 +45,19 @@ class Effect:
     freedom: float = 0.0
     seeds_low: float = math.nan
     seeds_high: float = math.nan
+    p: float = math.nan
+    holm: float = math.nan
+    together: tuple[float, float] = (math.nan, math.nan)
+    bounds: tuple[float, float] = (math.nan, math.nan)
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def order(self) -> int:
+        """Number of its transformations."""
+        return self.name.count(":") + 1
 
     def covers(self, mm: float) -> bool:
-        """Return whether a value lies in the interval."""
+        """Return whether a value lies in the interval for these seeds."""
         return self.low <= mm <= self.high
 
 
@@ -81,47 +98,6 @@ def contrast(values: Values, name: str) -> float:
     return float(2.0 * np.mean(signs(compositions, name) * mm))
 
 
-def full_effects(
-    blocks: Sequence[Values], *, pairs: bool = False, level: float = LEVEL
-) -> dict[str, Effect]:
-    """Return effects from complete runs of all compositions.
-
-    The mean over blocks of (2 / 2^k) sum of sign x value; with two or more blocks also an interval
-    for seeds in general, from the variance between blocks: Student's t with (blocks - 1) degrees of
-    freedom.
-
-    Args:
-        blocks: All 2^k values of each block, in mm.
-        pairs: Whether to include interactions of two.
-        level: Confidence level of the intervals.
-
-    Returns:
-        Effects by name.
-
-    Example:
-        >>> values = {(): 80.0, ("a",): 76.0, ("b",): 82.0, ("a", "b"): 78.0}
-        >>> {name: effect.mm for name, effect in full_effects([values]).items()}
-        {'a': -4.0, 'b': 2.0}
-    """
-    names = {name for composition in blocks[0] for name in composition}
-    return {
-        name: mean_effect(name, [contrast(values, name) for values in blocks], level)
-        for name in effect_names(names, pairs=pairs)
-    }
-
-
-def last_value_effects(blocks: Sequence[Values], *, pairs: bool = False) -> dict[str, Effect]:
-    """Return effects from last values, in which stopped trials count with their last epoch.
-
-    Biased, because stopping depends on the quantity to be estimated; included for comparison.
-
-    Args:
-        blocks: The last value of every composition in mm, at any epoch.
-        pairs: Whether to include interactions of two.
-    """
-    return full_effects(blocks, pairs=pairs)
-
-
 def mean_effect(name: str, values: Sequence[float], level: float = LEVEL) -> Effect:
     """Return the mean over blocks, with two or more also its interval by Student's t.
 
@@ -143,29 +119,3 @@ def mean_effect(name: str, values: Sequence[float], level: float = LEVEL) -> Eff
     half = float(stats.t.ppf((1 + level) / 2, count - 1)) * stdev(values) / math.sqrt(count)
     ends = (mean - half, mean + half)
     return Effect(name, mean, *ends, count - 1, *ends)
-
-
-def finisher_effects(blocks: Sequence[Values], names: Sequence[str]) -> dict[str, Effect]:
-    """Return main effects by least squares on the trials that were completed.
-
-    Biased, and often not determined at all; included for comparison.
-
-    Args:
-        blocks: Values of the completed compositions of each block, in mm.
-        names: The transformations.
-
-    Returns:
-        Effects by name; NaN if the completed trials do not determine them.
-    """
-    rows, wanted = [], []
-    for number, values in enumerate(blocks):
-        compositions = sorted(values)
-        main = [signs(compositions, name) / 2 for name in effect_names(names)]
-        means = [np.full(len(compositions), float(i == number)) for i in range(len(blocks))]
-        rows.append(np.stack([*means, *main], axis=1))
-        wanted += [values[one] for one in compositions]
-    design = np.concatenate(rows)
-    if np.linalg.matrix_rank(design) < design.shape[1]:
-        return {name: Effect(name, math.nan) for name in effect_names(names)}
-    found = np.linalg.lstsq(design, np.array(wanted), rcond=None)[0][len(blocks) :]
-    return {n: Effect(n, float(mm)) for n, mm in zip(effect_names(names), found, strict=True)}

@@ -6,6 +6,9 @@ contrast of the imputed values, over all compositions, plus the contrast of obse
 values, over the skeleton. The second part corrects errors of the line: the skeleton is one of the
 cosets that partition all compositions, and averaged over cosets its contrast is the contrast of
 all. Imputation alone would have the errors of the line; the skeleton alone is the slope 0.
+
+A missing value of the skeleton is replaced by its least squares prediction from the main effects on
+observed minus imputed values and the means of blocks, over the skeletons of all blocks.
 """
 
 from __future__ import annotations
@@ -13,32 +16,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
+from statistics import fmean, stdev
 
 import numpy as np
-import numpy.typing as npt
-from scipy import stats
+from scipy.special import stdtrit
 
-from handssl.stats.contrasts import LEVEL, Composition, Effect, effect_names, mean_effect, signs
-
-Array = npt.NDArray[np.float64]
-LEAST_FOR_SLOPE = 8
-"""Cells of a block's skeleton below which the slope is 0: fewer don't determine one."""
-_LEAST = 4
-_SHRINKAGES = tuple(step / 10 for step in range(11))
-
-
-@dataclass(frozen=True)
-class BlockSample:
-    """Observations of one block.
-
-    Attributes:
-        early: Values of every composition at epochs that all have reached, in mm.
-        final: Last values of the skeleton, in mm.
-    """
-
-    early: Mapping[Composition, Sequence[float]]
-    final: Mapping[Composition, float]
+from handssl.stats.aliases import aliases
+from handssl.stats.contrasts import LEVEL, Effect, effect_names, signs
+from handssl.stats.families import for_seeds
+from handssl.stats.imputation import Array, BlockSample, Line, Sample, fit_line
 
 
 def difference_effects(
@@ -62,8 +48,8 @@ def difference_effects(
 
     Args:
         blocks: One or more blocks, each with its own skeleton.
-        pairs: Whether to include interactions of two; those confounded by a skeleton cannot be
-            separated.
+        pairs: Whether to include interactions of two. Those that the skeletons do not separate from
+            other effects have no value (NaN), but name the others.
         level: Confidence level of the intervals.
         slope: Factor on the least squares slope, instead of the one chosen: 0 is the skeleton
             alone, 1 the plain regression estimator.
@@ -73,115 +59,125 @@ def difference_effects(
         Student's t over the estimates of the blocks.
 
     Raises:
-        ValueError: A skeleton has fewer than four compositions.
+        ValueError: A skeleton has fewer than four compositions with a last value, or those of all
+            blocks do not determine the main effects.
 
     Reference:
         C.-E. Saerndal, B. Swensson, J. Wretman, "Model Assisted Survey Sampling", 1992, chapter 6.
     """
-    samples = [_Sample.of(block) for block in blocks]
-    line = _line(samples, slope)
-    names = {name for one in blocks[0].early for name in one}
-    return {name: _effect(name, samples, line, level) for name in effect_names(names, pairs=pairs)}
+    samples = [Sample.of(block) for block in blocks]
+    names = effect_names({name for one in blocks[0].early for name in one})
+    found = _Estimates.of(samples, names, fit_line(samples, slope), level)
+    if not pairs:
+        return {effect.name: effect for effect in found.family(names)}
+    mixed = aliases([sample.chosen for sample in samples], names)
+    own = [replace(effect, aliases=mixed[effect.name]) for effect in found.family(names)]
+    both = effect_names(names, pairs=True)[len(names) :]
+    clear = {one.name: one for one in found.family([name for name in both if not mixed[name]])}
+    nothing = {name: Effect(name, math.nan, aliases=mixed[name]) for name in both}
+    return {effect.name: effect for effect in own} | nothing | clear
 
 
 @dataclass(frozen=True)
-class _Sample:
-    """One block as arrays: early values of all, early and last ones of the skeleton."""
-
-    everything: list[Composition]
-    chosen: list[Composition]
-    all_early: Array
-    early: Array
-    final: Array
-
-    @classmethod
-    def of(cls, block: BlockSample) -> _Sample:
-        everything, chosen = sorted(block.early), sorted(block.final)
-        if len(chosen) < _LEAST:
-            raise ValueError(
-                f"expected a skeleton of {_LEAST} compositions or more, got {len(chosen)}"
-            )
-        all_early, early = (
-            np.array([block.early[one][-1] for one in part]) for part in (everything, chosen)
-        )
-        return cls(
-            everything, chosen, all_early, early, np.array([block.final[one] for one in chosen])
-        )
-
-    def effect(self, name: str, slope: float) -> float:
-        """Return the contrast of the imputed values plus that of the errors."""
-        imputed = 2.0 * np.mean(signs(self.everything, name) * slope * self.all_early)
-        errors = self.final - slope * self.early
-        return float(imputed + 2.0 * np.mean(signs(self.chosen, name) * errors))
-
-
-@dataclass(frozen=True)
-class _Line:
-    """The line of all blocks.
+class _Estimates:
+    """Estimates of effects in all blocks.
 
     Attributes:
-        slope: Its slope.
-        errors: Leave-one-out errors of each block's skeleton, (n,) each.
+        samples: The blocks.
+        line: The line of all blocks.
+        errors: Observed minus imputed values of each block's skeleton, completed.
+        excess: Variance of an effect over that with whole skeletons, by name of a main effect.
+        level: Confidence level of the intervals.
     """
 
-    slope: float
+    samples: Sequence[Sample]
+    line: Line
     errors: list[Array]
+    excess: Mapping[str, float]
+    level: float
 
-    def variance(self, number: int, sample: _Sample) -> float:
-        """Return the variance of an effect in a block."""
-        cells, share = len(sample.chosen), len(sample.chosen) / len(sample.everything)
-        errors = self.errors[number]
-        square = float(np.sum((errors - errors.mean()) ** 2)) / (cells - 1)
-        return 4 * square * (1 - share) / cells
+    @classmethod
+    def of(
+        cls, samples: Sequence[Sample], names: Sequence[str], line: Line, level: float
+    ) -> _Estimates:
+        errors = [sample.final - line.slope * sample.early for sample in samples]
+        if all(sample.done.all() for sample in samples):
+            return cls(samples, line, errors, {}, level)
+        return cls(samples, line, *_fitted(samples, names, errors), level)
 
-    def freedom(self, sample: _Sample) -> int:
-        """Return the degrees of freedom of a block's variance."""
-        return len(sample.chosen) - (2 if self.slope else 1)
+    def family(self, names: Sequence[str]) -> list[Effect]:
+        """Return the effects of one family."""
+        found = [self._of_blocks(name) for name in names]
+        effects = [self._effect(name, own) for name, own in zip(names, found, strict=True)]
+        count = len(self.samples)
+        if count < 2 or not names:
+            return effects
+        over_seeds = [
+            self._excess(name) * stdev(own) ** 2 / count
+            for name, own in zip(names, found, strict=True)
+        ]
+        return for_seeds(effects, over_seeds, count - 1, self.level)
+
+    def _excess(self, name: str) -> float:
+        return self.excess.get(name, max(self.excess.values(), default=1.0))
+
+    def _of_blocks(self, name: str) -> list[float]:
+        return [
+            sample.effect(name, self.line.slope, errors)
+            for sample, errors in zip(self.samples, self.errors, strict=True)
+        ]
+
+    def _effect(self, name: str, found: Sequence[float]) -> Effect:
+        """Return an effect with its interval for these seeds."""
+        count, excess = len(self.samples), self._excess(name)
+        variances = [
+            self.line.variance(i, sample, excess) / count**2
+            for i, sample in enumerate(self.samples)
+        ]
+        total = sum(variances)
+        weights = sum(v**2 / self.line.freedom(i) for i, v in enumerate(variances))
+        freedom = total**2 / weights if weights > 0 else math.inf
+        half = float(stdtrit(freedom, (1 + self.level) / 2)) * math.sqrt(total)
+        mm = fmean(found)
+        return Effect(name, mm, mm - half, mm + half, freedom, bounds=self._bounds(name))
+
+    def _bounds(self, name: str) -> tuple[float, float]:
+        """Return the estimates with the missing last values at either end of their block's."""
+        middle, half = [], []
+        for sample in self.samples:
+            low, high = float(np.nanmin(sample.final)), float(np.nanmax(sample.final))
+            final = np.where(sample.done, sample.final, (low + high) / 2)
+            errors = final - self.line.slope * sample.early
+            middle.append(sample.effect(name, self.line.slope, errors))
+            half.append(float((~sample.done).mean()) * (high - low))
+        return fmean(middle) - fmean(half), fmean(middle) + fmean(half)
 
 
-def _line(samples: Sequence[_Sample], factor: float | None) -> _Line:
-    """Return the line with the smallest leave-one-out error over all blocks."""
-    few = min(len(sample.chosen) for sample in samples) < LEAST_FOR_SLOPE
-    factors = (0.0,) if few else _SHRINKAGES if factor is None else (factor,)
-    return min(
-        (_with_factor(samples, one) for one in factors),
-        key=lambda line: sum(float(np.sum(errors**2)) for errors in line.errors),
-    )
-
-
-def _with_factor(samples: Sequence[_Sample], factor: float) -> _Line:
-    """Return the line whose least squares slope is multiplied by a factor.
-
-    Without cell i of a block of n, sums of products about its mean lose n / (n - 1) times the
-    product of the deviations of i.
-    """
-    x = [sample.early - sample.early.mean() for sample in samples]
-    y = [sample.final - sample.final.mean() for sample in samples]
-    xy = sum(float(a @ b) for a, b in zip(x, y, strict=True))
-    xx = sum(float(a @ a) for a in x)
-    errors = []
-    for a, b in zip(x, y, strict=True):
-        lost = len(a) / (len(a) - 1)
-        without = _ratio(xy - lost * a * b, xx - lost * a * a)
-        errors.append(lost * (b - factor * without * a))
-    return _Line(factor * float(_ratio(np.array(xy), np.array(xx))), errors)
-
-
-def _ratio(over: Array, under: Array) -> Array:
-    """Return a slope; 0 where early values do not differ."""
-    return np.where(under > 1e-12, over / np.maximum(under, 1e-12), 0.0)
-
-
-def _effect(name: str, samples: Sequence[_Sample], line: _Line, level: float) -> Effect:
+def _fitted(
+    samples: Sequence[Sample], names: Sequence[str], errors: Sequence[Array]
+) -> tuple[list[Array], dict[str, float]]:
+    """Return the errors with missing ones predicted, and how much that adds to variances."""
     count = len(samples)
-    found = [sample.effect(name, line.slope) for sample in samples]
-    variances = [line.variance(i, sample) / count**2 for i, sample in enumerate(samples)]
-    total = sum(variances)
-    freedoms = [line.freedom(sample) for sample in samples]
-    weights = sum(v**2 / f for v, f in zip(variances, freedoms, strict=True))
-    freedom = total**2 / weights if weights > 0 else math.inf
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * math.sqrt(total)
-    mm = fmean(found)
-    seeds = mean_effect(name, found, level)
-    effect = Effect(name, mm, mm - half, mm + half, freedom)
-    return replace(effect, seeds_low=seeds.low, seeds_high=seeds.high)
+    parts = [
+        np.concatenate(
+            [
+                np.eye(count)[np.full(len(sample.chosen), i)],
+                np.array([signs(sample.chosen, name) for name in names]).T / 2,
+            ],
+            axis=1,
+        )
+        for i, sample in enumerate(samples)
+    ]
+    design = np.concatenate([part[one.done] for part, one in zip(parts, samples, strict=True)])
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        raise ValueError("expected skeletons whose completed compositions tell main effects apart")
+    inverse = np.linalg.inv(design.T @ design)
+    known = np.concatenate([e[one.done] for e, one in zip(errors, samples, strict=True)])
+    found = inverse @ design.T @ known
+    whole = sum(4 / len(sample.chosen) for sample in samples) / count**2
+    excess = dict(zip(names, (np.diag(inverse)[count:] / whole).tolist(), strict=True))
+    filled = [
+        np.where(one.done, e, part @ found)
+        for e, one, part in zip(errors, samples, parts, strict=True)
+    ]
+    return filled, excess

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from handssl.stats.contrasts import LEVEL, Effect, Values
-from handssl.stats.difference import BlockSample, difference_effects
+from handssl.stats.difference import difference_effects
+from handssl.stats.imputation import BlockSample
 from handssl.stats.skeleton import subsets
 
 
-def fraction_effects(blocks: Sequence[Values], *, level: float = LEVEL) -> dict[str, Effect]:
-    """Return main effects as contrasts of the fraction's cells, averaged over blocks.
+def fraction_effects(
+    blocks: Sequence[Values], *, pairs: bool = False, level: float = LEVEL
+) -> dict[str, Effect]:
+    """Return effects as contrasts of the fraction's cells, averaged over blocks.
 
     This is the difference estimator with the slope 0: nothing is known of the other compositions.
     The interval is for the effect of all compositions in these blocks, with the factor 1 - n / N
     for n of N cells; with two or more blocks there is also the one for seeds in general.
 
     Args:
-        blocks: Values of each block's fraction in mm.
+        blocks: Values of each block's fraction in mm; NaN where missing.
+        pairs: Whether to include interactions of two, as in `difference_effects`.
         level: Confidence level of the intervals.
 
     Returns:
@@ -34,4 +38,4 @@ def fraction_effects(blocks: Sequence[Values], *, level: float = LEVEL) -> dict[
     names = {name for values in blocks for composition in values for name in composition}
     early = dict.fromkeys(subsets(names), (0.0,))
     samples = [BlockSample(early, values) for values in blocks]
-    return difference_effects(samples, level=level, slope=0.0)
+    return difference_effects(samples, pairs=pairs, level=level, slope=0.0)

@@ -20,8 +20,9 @@ from handssl.planning.recorded import FILE, recorded_variance
 from handssl.planning.variation import variation
 from handssl.scheduling.simulation import read_curves
 from handssl.scheduling.skeletons import deal
-from handssl.stats.contrasts import full_effects
-from handssl.stats.difference import BlockSample, difference_effects
+from handssl.stats.difference import difference_effects
+from handssl.stats.full_grid import full_effects
+from handssl.stats.imputation import BlockSample
 from handssl.stats.seed_variance import SeedVariance, seed_variance
 
 ROOT = Path(__file__).parents[2]

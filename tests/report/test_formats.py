@@ -79,7 +79,9 @@ def test_effects_are_a_table_of_latex_with_their_intervals():
     found = report_of(grid(1, 2), planned=PLANNED)
     effects, _ = tables_of(latex(found))
     assert len(effects) == 1 + len(found.effects.effects)
-    assert re.fullmatch(r"[+-]\d+\.\d\d mm \([+-]\d+\.\d\d to [+-]\d+\.\d\d\)", effects[1][1])
+    number = r"[+-]\d+\.\d\d"
+    words = rf"{number} mm \(these seeds exact; seeds in general {number} to {number}, Holm p .*\)"
+    assert re.fullmatch(words, effects[1][1])
 
 
 def test_everything_in_latex_is_escaped(rows):

@@ -44,7 +44,7 @@ def in_compositions(trial):
 
 
 @pytest.mark.parametrize("outcome", ["failed", "diverged", "cancelled"])
-def test_a_cell_without_a_result_is_named_with_the_block_it_takes_from_the_effects(
+def test_a_cell_without_a_result_is_counted_and_named_and_effects_do_without_it(
     tmp_path,
     data,
     capsys,
@@ -59,26 +59,38 @@ def test_a_cell_without_a_result_is_named_with_the_block_it_takes_from_the_effec
     label = "mixed blur+rotate (rotate)"
     for text in (terminal, markdown, html):
         assert f"compositions, {outcome}: {label} (block 2)" in text
-        assert f"Effects leave out block 2, as a whole: block 2: {label} {outcome}." in text
+        assert f"Effects are fitted without: block 2: {label} {outcome}; see their bounds." in text
     assert document["missing"]["cells"] == [
         {"stage": "compositions", "cell": label, "block": 2, "why": outcome}
     ]
-    assert document["effects"]["method"] == "all compositions in 1 block"
+    assert "in 2 blocks but 1 missing trial" in document["effects"]["method"]
+    assert all(one["bounds"] for one in document["effects"]["main"].values())
+    (count,) = document["missing"]["counts"]
+    assert (count["stage"], count[outcome], count["stopped"]) == ("compositions", 1, 0)
+    assert f"compositions: of {count['trials']} trials 1 {outcome}" in terminal
+    assert "<th scope=col>stage</th>" in html
     words = "run mine" if outcome == "failed" else "extend mine --seeds N"
     assert f"handssl study {words} --storage {tmp_path}" in terminal
 
 
-def test_effects_that_no_block_can_give_are_absent_with_the_reason(tmp_path, data, capsys):
+def test_effects_do_without_a_composition_that_no_block_has(tmp_path, data, capsys):
     def ends(trial):
         hit = in_compositions(trial) and trial.composition == "blur+rotate"
         return "diverged" if hit else "completed"
 
     run(study(), tmp_path, data, ends)
     terminal, document, markdown, html = told(tmp_path, capsys)
-    assert "effects" not in document
+    assert "main effects" in document["effects"]["method"]
     for text in (terminal, markdown, html, *document["missing"]["notes"][:1]):
-        assert "No effects are estimated, since every block lacks a composition: block 1: " in text
+        assert "Effects are fitted without: block 1: " in text
         assert "block 2: mixed blur+rotate (rotate) diverged" in text
+
+
+def test_effects_without_enough_values_are_absent_with_the_reason(tmp_path):
+    gaps = effects.effect_gaps([row(c, 1, completed=len(c) < 2) for c in subsets(NAMES)], PLANNED)
+    found = missing([], (), effects=None, gaps=gaps, unread="", study="x", storage=tmp_path)
+    words = "No effects are estimated, too many last values are missing: block 1: "
+    assert found.notes[0].startswith(words)
 
 
 def test_a_study_that_is_not_over_says_what_it_has_not_chosen(tmp_path, data, capsys):
@@ -123,7 +135,7 @@ def test_a_plan_that_cannot_be_read_is_reported(tmp_path, data, capsys, monkeypa
 def test_a_study_that_lacks_nothing_says_nothing(tmp_path, data, capsys):
     run(study(), tmp_path, data)
     terminal, document, markdown, html = told(tmp_path, capsys)
-    assert document["missing"] == {"cells": [], "notes": []}
+    assert document["missing"] == {"cells": [], "counts": [], "notes": []}
     assert " Missing " not in terminal
     assert "## Missing" not in markdown
     assert "What is missing" not in html
@@ -143,7 +155,9 @@ def test_a_block_whose_skeleton_was_not_run_whole_is_a_gap():
 
 
 def test_effects_of_one_block_say_that_they_have_no_interval():
-    assert "one block gives no interval" in page_of(grid(1), planned={"blocks": "1"})
+    assert "One block gives no interval for seeds in general" in page_of(
+        grid(1), planned={"blocks": "1"}
+    )
 
 
 def test_results_without_the_newer_references_are_reported_with_the_command_that_adds_them(

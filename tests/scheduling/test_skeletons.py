@@ -13,7 +13,8 @@ from handssl.planning.study_plan import StudyPlan
 from handssl.report.effects import study_effects
 from handssl.report.rows import Row
 from handssl.scheduling.skeletons import deal, planned_skeletons
-from handssl.stats.difference import BlockSample, difference_effects
+from handssl.stats.difference import difference_effects
+from handssl.stats.imputation import BlockSample
 from handssl.stats.skeleton import skeleton, subsets
 from handssl.study.extension import as_first_planned
 from handssl.study.stages import Selection

@@ -82,16 +82,18 @@ def test_effects_of_additive_transformations_are_exact_and_the_method_is_named()
     found = study_effects(everything, PLANNED)
     assert {n: e.mm for n, e in found.effects.items()} == pytest.approx(gain)
     assert found.method == "fraction of 8 of 32 compositions in 2 blocks, another coset in each"
-    assert found.holds_for == "these seeds"
+    assert all(one.seeds_low <= one.seeds_high for one in found.effects.values())
     assert effect_gaps(everything, PLANNED) == ()
 
 
-def test_a_block_that_lacks_a_cell_of_its_fraction_is_named_and_does_not_count():
+def test_a_block_that_lacks_a_cell_of_its_fraction_counts_with_the_others_and_is_named():
     lost = (sorted(deal(FIVE, 8, 3).of(1))[2], 2)
-    _, everything = rows({lost})
-    assert study_effects(everything, PLANNED).method.endswith("in 1 block")
+    gain, everything = rows({lost})
+    found = study_effects(everything, PLANNED)
+    assert found.method.endswith("but 1 missing trial, fitted by main effects and block")
+    assert {n: e.mm for n, e in found.effects.items()} == pytest.approx(gain)
     [gap] = effect_gaps(everything, PLANNED)
-    assert (gap.block, len(gap.cells)) == (2, 1)
+    assert (gap.block, len(gap.cells), gap.used) == (2, 1, True)
 
 
 def test_the_choice_says_that_only_trained_compositions_were_candidates():

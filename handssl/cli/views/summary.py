@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from handssl.errors import InputError
 from handssl.execution.result import StudyResult
 from handssl.execution.storage import default_tracking_uri
 from handssl.ledger import Ledger, has_results
-from handssl.report.effects import StudyEffects
+from handssl.report.effects.words import document as effect_values
 from handssl.report.files import best_cell, files_of, next_steps
 from handssl.report.formats.markdown import markdown
 from handssl.report.formats.writing import write
@@ -156,7 +155,7 @@ def _document(found: StudyReport, page: Path) -> dict[str, Any]:
         "decisions": [one.values() for one in found.decisions],
         "best_set": best_set_values(found.rows),
         **({"order": str(order), "order_verdict": order.word} if order else {}),
-        **({"effects": _effect_values(effects)} if effects else {}),
+        **({"effects": effect_values(effects)} if effects else {}),
         "missing": found.missing.values(),
         "selections": [one.model_dump(mode="json") for one in found.selections],
         "sections": [_section(section, found.storage) for section in sections(found.rows)],
@@ -187,14 +186,6 @@ def _cell(cell: CellRow, storage: Path) -> dict[str, Any]:
         "outcome_by_block": {row.block: row.outcome for row in cell.rows},
         "trials": [files_of(row, storage).values() for row in cell.rows],
     }
-
-
-def _effect_values(effects: StudyEffects) -> dict[str, Any]:
-    values = {
-        name: {"mm": one.mm, "interval": [one.low, one.high] if math.isfinite(one.low) else None}
-        for name, one in effects.effects.items()
-    }
-    return {"method": effects.method, "interval_for": effects.holds_for or None, "main": values}
 
 
 def write_markdown(summary: Summary, path: Path) -> None:

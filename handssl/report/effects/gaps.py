@@ -1,62 +1,40 @@
-"""Blocks excluded from effects, with their missing compositions."""
+"""Last values that the estimate of effects lacks, with the reasons."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
 
+from handssl.report.effects.stage_grid import StageGrid
 from handssl.report.rows import Row
-from handssl.stats.contrasts import Composition
 
 
 @dataclass(frozen=True)
 class BlockGap:
-    """A block that is excluded from effects.
+    """A block without some of the last values that the estimate needs.
 
     Attributes:
         block: Seed of the block.
-        cells: (label of the cell, reason) of each missing composition.
+        cells: (label of the cell, reason) of each missing one.
+        used: Whether the estimate uses the other cells of the block; with fewer than half of them
+            it leaves the block out.
     """
 
     block: int
     cells: tuple[tuple[str, str], ...]
+    used: bool
 
 
-def lacking(
-    block: int,
-    wanted: Sequence[Composition],
-    usable: Mapping[Composition, Row],
-    rows: Sequence[Row],
-    labels: Mapping[Composition, str],
-) -> BlockGap | None:
-    """Return the missing compositions of a block; None if it is complete.
-
-    Args:
-        block: Seed of the block.
-        wanted: Required compositions.
-        usable: Usable rows of the block by composition.
-        rows: Rows of the stage.
-        labels: Label of the cell that represents each composition.
-    """
-    by_label = {row.label: row for row in rows if row.block == block}
-    found = []
-    for composition in wanted:
-        if composition not in usable:
-            label = labels.get(composition, "+".join(composition) or "none")
-            found.append((label, _why(by_label.get(label))))
-    return BlockGap(block, tuple(found)) if found else None
-
-
-def all_compositions(names: Sequence[str]) -> list[Composition]:
-    """Return the 2^k compositions of some transformations.
-
-    Example:
-        >>> all_compositions(["a", "b"])
-        [(), ('a',), ('b',), ('a', 'b')]
-    """
-    ordered = sorted(names)
-    return [one for size in range(len(ordered) + 1) for one in combinations(ordered, size)]
+def gaps_of(grid: StageGrid) -> Iterator[BlockGap]:
+    """Return the gaps of each block that has any."""
+    used = grid.used_blocks()
+    for block in grid.grids:
+        by_label = {row.label: row for row in grid.rows if row.block == block}
+        missing = [one for one in grid.wanted(block) if one not in grid.finished(block)]
+        labels = [grid.labels.get(one, "+".join(one) or "none") for one in missing]
+        cells = tuple((label, _why(by_label.get(label))) for label in labels)
+        if cells:
+            yield BlockGap(block, cells, block in used)
 
 
 def _why(row: Row | None) -> str:

@@ -115,10 +115,9 @@ def _effects(study: str, found: StudyEffects) -> str:
         rf"{escape(effect.name)} & {escape(describe(effect))} \\"
         for effect in found.effects.values()
     ]
-    scope = f" for {found.holds_for}" if found.holds_for else ""
     caption = (
         f"Study {study}: mean change of the median error on select when a transformation is "
-        f"switched on, in mm, with its 95 % interval{scope}; below 0 it helps ({found.method})."
+        f"switched on, in mm, with 95 % intervals; below 0 it helps ({found.method})."
     )
     titles = ["transformation", "effect with interval"]
     return table(titles, lines, caption=caption, label=f"{study}-effects")
