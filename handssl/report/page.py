@@ -15,7 +15,7 @@ from handssl.report.conclusions import (
 from handssl.report.effects.section import effects_part
 from handssl.report.headline import summary
 from handssl.report.predictions.part import predictions_part
-from handssl.report.section_parts import figures_part, tables_part
+from handssl.report.section_parts import effect_figures_part, figures_part, tables_part
 from handssl.report.style import CSS
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ ANSWERS: tuple[Part, ...] = (
 )
 """Sentences, each with a number and an interval."""
 TABLES: tuple[Part, ...] = (tables_part,)
-FIGURES: tuple[Part, ...] = (figures_part, predictions_part)
+FIGURES: tuple[Part, ...] = (effect_figures_part, figures_part, predictions_part)
 DETAILS: tuple[Part, ...] = (lambda found: _settings(found),)
 PARTS: tuple[Part, ...] = (*ANSWERS, *TABLES, *FIGURES, *DETAILS)
 """All parts of the page in their order; a new one is added to one of the lists above."""

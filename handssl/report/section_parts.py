@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from handssl.report.figures.curves import learning_curves
 from handssl.report.figures.dot_plot import dot_plot
+from handssl.report.figures.effect_plot import effect_plot, half_normal
 from handssl.report.figures.paired_differences import paired_differences
 from handssl.report.figures.svg import element, figure, marker
 from handssl.report.figures.upset import BEST, upset
@@ -40,6 +41,24 @@ def figures_part(found: StudyReport) -> str:
     """Return the figures of each section, below its title."""
     shown = [_figures(found, section) for section in sections(found.rows)]
     return "\n".join(["<h2>Figures</h2>", *shown]) if shown else ""
+
+
+def effect_figures_part(found: StudyReport) -> str:
+    """Return the figures of the effects, below a title."""
+    if not found.effects:
+        return ""
+    shown = captioned(
+        "Effects and the strongest pairs: thick bars are the intervals for these seeds, thin lines "
+        "those for seeds in general; filled marks have a Holm p-value below .05.",
+        effect_plot(found.effects),
+    )
+    if contrasts := found.effects.contrasts:
+        shown += captioned(
+            f"All {len(contrasts)} effects of the grid by size: noise alone lies on a line through "
+            "0; the largest are named.",
+            half_normal(contrasts),
+        )
+    return f'<h2>Figures of the effects</h2>\n<div class="figures">\n{shown}\n</div>'
 
 
 def _figures(found: StudyReport, section: Section) -> str:
