@@ -32,6 +32,7 @@ class Effect:
         seeds_high: Its upper end in mm.
         p: P-value of no effect for seeds in general, NaN without that interval.
         holm: The same adjusted by Holm for the family: all main effects, or all pairs.
+        holm_moderated: The same from moderated variances, for comparison.
         together: Simultaneous interval of the family for seeds in general, in mm; NaN without one.
         bounds: Estimates in mm if all missing values were the extreme observed ones.
         aliases: Effects that the skeletons do not separate from this one; a pair with aliases has
@@ -47,6 +48,7 @@ class Effect:
     seeds_high: float = math.nan
     p: float = math.nan
     holm: float = math.nan
+    holm_moderated: float = math.nan
     together: tuple[float, float] = (math.nan, math.nan)
     bounds: tuple[float, float] = (math.nan, math.nan)
     aliases: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ from scipy.special import stdtrit
 
 from handssl.stats.aliases import aliases
 from handssl.stats.contrasts import LEVEL, Effect, effect_names, signs
-from handssl.stats.families import for_seeds
+from handssl.stats.families import Spread, for_seeds
 from handssl.stats.imputation import Array, BlockSample, Line, Sample, fit_line
 
 
@@ -116,7 +116,7 @@ class _Estimates:
             self._excess(name) * stdev(own) ** 2 / count
             for name, own in zip(names, found, strict=True)
         ]
-        return for_seeds(effects, over_seeds, count - 1, self.level)
+        return for_seeds(effects, Spread(over_seeds, count - 1), self.level)
 
     def _excess(self, name: str) -> float:
         return self.excess.get(name, max(self.excess.values(), default=1.0))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from handssl.stats.contrasts import LEVEL, Effect, Values
 from handssl.stats.factorial import as_matrix, columns_of_order, contrasts, effect_of
-from handssl.stats.families import for_seeds, moderate
+from handssl.stats.families import Spread, for_seeds, moderate
 from handssl.stats.incomplete import Filled, fill
 
 
@@ -24,7 +24,7 @@ def full_effects(
     `handssl.stats.incomplete`. For these seeds the estimate is exact if nothing is missing. With
     two or more blocks there is also an interval for seeds in general, by Student's t from the
     variance of the effect over blocks, which is moderated within each family: that of main effects
-    and that of pairs.
+    and that of pairs. P-values and simultaneous intervals come from each effect's own variance.
 
     Args:
         blocks: Values of each block in mm, up to 2^k; absent or not finite where missing.
@@ -74,8 +74,12 @@ def _of_order(
     if grid.freedom <= 0:
         return effects
     squares = ((each - each.mean(axis=0)) ** 2).sum(axis=0) / grid.freedom
-    own, freedom = moderate(squares, grid.freedom) if moderated else (squares, grid.freedom)
-    return for_seeds(effects, own / len(each) + grid.variance[columns], freedom, level)
+    more = grid.variance[columns]
+    own = Spread(squares / len(each) + more, grid.freedom)
+    if not moderated:
+        return for_seeds(effects, own, level)
+    drawn, freedom = moderate(squares, grid.freedom)
+    return for_seeds(effects, own, level, Spread(drawn / len(each) + more, freedom))
 
 
 def _half(variance: float, freedom: float, level: float) -> float:

@@ -72,6 +72,28 @@ def _source(file: Path | None, repeats: int) -> str:
     )
 
 
+@bench.command("intervals")
+@click.option("--studies", default=300, show_default=True, type=click.IntRange(2, 100_000))
+@outputs
+def bench_intervals_command(
+    studies: int, markdown: Path | None, quiet: bool, as_json: bool
+) -> None:
+    """Count how often intervals of effects on drawn full grids hold, and how often p errs.
+
+    Each design draws its own studies: numbers of transformations and blocks, and worlds in which
+    effects vary over seeds, noise has heavy tails or cells are missing.
+
+    \b
+    Example:
+      handssl bench intervals --studies 1000 --markdown benchmarks/intervals.md
+    """  # noqa: D301
+    from handssl.bench.effect_intervals import bench_intervals, text
+
+    with phases(quiet) as phase:
+        rows = bench_intervals(studies=studies, on_progress=phase("intervals"))
+    deliver([asdict(row) for row in rows], text(rows, studies), markdown, as_json=as_json)
+
+
 @bench.command("queue")
 @click.option("--jobs", type=click.IntRange(min=100), default=10_000, show_default=True)
 @click.option(

@@ -20,8 +20,9 @@ from handssl.stats.contrasts import Effect
 _MEANING = (
     "Mean change of the median error on select where a transformation is on, over all compositions "
     "of the others; below 0 it helps. For these seeds: what complete runs of all compositions "
-    "would have given in these blocks; for seeds in general: from the spread over blocks, with "
-    "Holm's p-values of the table's own family."
+    "would have given in these blocks; for seeds in general: from the spread over blocks, "
+    "on full grids drawn towards that of the table's other effects. Holm's p-values are for the "
+    "whole table, from each effect's own spread."
 )
 
 

@@ -119,6 +119,7 @@ def _values(one: Effect, found: StudyEffects) -> dict[str, Any]:
         "simultaneous": _pair(*one.together),
         "p": _finite(one.p),
         "p_holm": _finite(one.holm),
+        "p_holm_moderated": _finite(one.holm_moderated),
         "bounds": _pair(*one.bounds) if found.lacks else None,
         "aliases": list(one.aliases),
     }
