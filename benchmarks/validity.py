@@ -19,6 +19,7 @@ from handssl.data.preparation import prepared
 from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
 from handssl.stats.contrasts import mean_effect
+from handssl.stats.decision import Pair, decide
 from handssl.stats.verdict import judge
 from handssl.study.study import Study
 from tune_spaces.validity import RIVALS, TOGETHER
@@ -101,18 +102,24 @@ def _against(table: Table, cell: str, yardstick: str) -> str:
 
 
 def rivals(table: Table) -> list[str]:
-    """Return the paired comparison of the objectives for each transformation."""
-    lines = [
-        "| transformation | relative against contrastive, root-relative | aligned |",
-        "| --- | --- | --- |",
-    ]
+    """Return the decision between the objectives for each transformation, by both alignments."""
+    lines = ["| transformation | root-relative | Procrustes-aligned |", "| --- | --- | --- |"]
+    decided = [decide(_pairs(table, metric)) for metric in (ROOT, ALIGNED)]
     for name in (*RIVALS, TOGETHER):
-        pair = (f"relative {name}", f"contrastive {name}")
-        words = [
-            compared(*(table.values(cell, metric) for cell in pair)) for metric in (ROOT, ALIGNED)
-        ]
-        lines.append(f"| {name} | {' | '.join(words)} |")
+        lines.append(f"| {name} | {' | '.join(str(one[name]) for one in decided)} |")
     return lines
+
+
+def _pairs(table: Table, metric: str) -> dict[str, Pair]:
+    return {
+        name: Pair(
+            "relative",
+            "contrastive",
+            table.values(f"relative {name}", metric),
+            table.values(f"contrastive {name}", metric),
+        )
+        for name in (*RIVALS, TOGETHER)
+    }
 
 
 def mixed(table: Table) -> list[str]:
@@ -195,6 +202,8 @@ def main(storage: str, target: str, study: str = "validity-order") -> int:
         "## All rows",
         "\n".join(rows(table)),
         "## Rival objectives, paired by block",
+        "Holm's p is for the four transformations together. Intervals of the other tables are of "
+        "each comparison alone.",
         "\n".join(rivals(table)),
         "## Forms of `mixed`",
         "\n".join(mixed(table)),
