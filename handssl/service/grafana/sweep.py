@@ -5,6 +5,12 @@ from __future__ import annotations
 from handssl.execution import operator_metrics as table
 from handssl.service.grafana.panels import NONE_IS_GOOD, Dashboard, Panel, once, total
 
+
+def _last(metric: table.OperatorMetric) -> str:
+    """Return the last value: Ray's exporter forgets a gauge that is not set again soon."""
+    return f"last_over_time({metric.series}[10m])"
+
+
 _ENDED = once(table.TRIALS, ',state=~"completed|stopped|diverged|failed|cancelled"')
 _FAILED = once(table.TRIALS, ',state="failed"')
 _SHARE_USED = ((None, "green"), (0.8, "orange"), (0.95, "red"))
@@ -74,7 +80,7 @@ SWEEP = Dashboard(
             "All training processes of the cluster, of every study; 0 between trials.",
             (
                 (
-                    f"sum by (stage, objective) ({table.PROCESS_VIEWS_PER_S.series})",
+                    f"sum by (stage, objective) ({_last(table.PROCESS_VIEWS_PER_S)})",
                     "{{stage}} {{objective}}",
                 ),
             ),
@@ -95,7 +101,7 @@ SWEEP = Dashboard(
             "Peak GPU memory of trials",
             table.GPU_MEMORY,
             "Largest among training processes; compare it with the memory of the GPU.",
-            ((f"max by (objective) ({table.GPU_MEMORY.series})", "{{objective}}"),),
+            ((f"max by (objective) ({_last(table.GPU_MEMORY)})", "{{objective}}"),),
         ),
         Panel(
             "GPU load",
