@@ -7,7 +7,8 @@ from statistics import NormalDist
 import pytest
 
 from handssl.report.effects import study_effects
-from handssl.report.figures.effect_plot import WIDTH, effect_plot, half_normal
+from handssl.report.figures.axes import WIDTH
+from handssl.report.figures.effect_plot import effect_plot, half_normal
 from handssl.stats.skeleton import skeleton, subsets
 from tests.report.made_up import page_of
 from tests.report.test_effects_of_rows import NAMES, PLANNED, grid, row

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import pytest
 
+from handssl.report.figures.axes import WIDTH
 from handssl.report.figures.curves import learning_curves, mean_curve
-from handssl.report.figures.dot_plot import WIDTH, dot_plot
+from handssl.report.figures.dot_plot import dot_plot
 from handssl.report.figures.svg import Scale, padded_scale, spread
 from handssl.report.ranking import rank
 from handssl.report.rows import Row

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from handssl.report.figures.axes import WIDTH, bottom_axis, left_axis, shortened
 from handssl.report.figures.svg import (
     OBJECTIVE_CLASSES,
     Scale,
@@ -20,7 +21,7 @@ from handssl.report.figures.svg import (
 from handssl.report.ranking import CellRow, Ranking
 from handssl.report.rows import Row
 
-WIDTH, _PANEL_HEIGHT, _HEAD, _GAP = 480, 220, 28, 15
+_PANEL_HEIGHT, _HEAD, _GAP = 220, 28, 15
 _LEFT, _RIGHT = 34, 326
 _NAMED_CURVES = 12
 
@@ -61,7 +62,9 @@ def learning_curves(ranking: Ranking, rungs: Sequence[int] = ()) -> str:
         bottom = top + _HEAD + max(_PANEL_HEIGHT, names * _GAP)
         x = Scale(min(1, last - 1), last, _LEFT, _RIGHT)
         y = padded_scale(values, bottom, top + _HEAD)
-        parts += [text(objective, 0, top + 16, class_=f"panel {objective}"), *_axes(x, y)]
+        parts += [text(objective, 0, top + 16, class_=f"panel {objective}")]
+        epochs = [tick for tick in x.ticks(6) if tick == round(tick)]
+        parts += [*left_axis(y, _LEFT, _RIGHT), *bottom_axis(x, bottom, ticks=epochs)]
         parts += [line(x(rung), y.start, x(rung), y.end, "rung") for rung in rungs if rung <= last]
         parts += _panel(chosen, references, x, y)
         top = bottom + 24
@@ -78,17 +81,6 @@ def _panel_order(objective: str) -> tuple[int, str]:
 def _values(row: Row) -> list[float]:
     final = [] if row.median_mm is None else [row.median_mm]
     return [*final, *(value for _, value in row.curve)]
-
-
-def _axes(x: Scale, y: Scale) -> list[str]:
-    parts = []
-    for tick in y.ticks(4):
-        parts.append(line(_LEFT, y(tick), _RIGHT, y(tick), "grid"))
-        parts.append(text(f"{tick:g}", _LEFT - 6, y(tick) + 4, anchor="end", class_="tick"))
-    for tick in x.ticks(6):
-        if tick == round(tick):
-            parts.append(text(f"{tick:g}", x(tick), y.start + 15, anchor="middle", class_="tick"))
-    return parts
 
 
 def _panel(
@@ -148,7 +140,7 @@ def _tag(cell: CellRow, x: Scale, y: Scale, class_: str) -> list[_Tag]:
     curve, value = mean_curve(cell.rows), cell.mean("median_mm")
     if curve:
         epoch, last = curve[-1]
-        return [_Tag(x(epoch), y(last), f"{_short(cell.name)} {last:.1f}", class_)]
+        return [_Tag(x(epoch), y(last), f"{shortened(cell.name, 14)} {last:.1f}", class_)]
     if cell.first.kind == "trial" or value is None:
         return []
     return [_Tag(_RIGHT, y(value), f"{cell.name} {value:.1f}", class_)]
@@ -171,7 +163,3 @@ def mean_curve(rows: Sequence[Row]) -> list[tuple[int, float]]:
 def _path(curve: Curve, x: Scale, y: Scale, class_: str) -> str:
     points = " ".join(f"{x(epoch):.2f},{y(value):.2f}" for epoch, value in curve)
     return element("polyline", points=points, class_=class_)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 14 else name[:13] + "…"

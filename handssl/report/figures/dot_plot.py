@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean
 
-from handssl.report.figures.svg import Scale, element, figure, line, marker, padded_scale, text
+from handssl.report.figures.axes import WIDTH, bottom_axis, line_name, lines_scale
+from handssl.report.figures.svg import Scale, element, figure, line, marker, text
 from handssl.report.layout import format_mm, outcome_of
 from handssl.report.ranking import CellRow, Ranking
 
-WIDTH = 480
 _LINE_HEIGHT, _LABEL_HEIGHT, _CHARACTER_WIDTH = 36, 16, 7.4
-_LONGEST_NAME = 24
 
 
 def dot_plot(ranking: Ranking) -> str:
@@ -34,7 +33,7 @@ def dot_plot(ranking: Ranking) -> str:
     levels = _levels(references, scale)
     top = 8 + _LABEL_HEIGHT * (max(levels, default=-1) + 1) + 6
     bottom = top + _LINE_HEIGHT * len(names)
-    parts = _axis(scale, top, bottom)
+    parts = bottom_axis(scale, bottom, "median error on select, mm (lower is better)", top=top)
     parts += [
         part
         for cell, level in zip(references, levels, strict=True)
@@ -42,7 +41,7 @@ def dot_plot(ranking: Ranking) -> str:
     ]
     for index, name in enumerate(names):
         y = top + _LINE_HEIGHT * (index + 0.5)
-        parts.append(text(_short(name), scale.start - 14, y + 4, anchor="end", class_="name"))
+        parts.append(line_name(name, scale, y))
         parts += _composition(groups[name], scale, y)
     label = f"Dot plot: median error of {len(trials)} cells in mm, lower is better"
     return figure(WIDTH, bottom + 40, label, parts)
@@ -51,18 +50,7 @@ def dot_plot(ranking: Ranking) -> str:
 def _scale(trials: Sequence[CellRow], references: Sequence[CellRow], names: Sequence[str]) -> Scale:
     rows = [row for cell in (*trials, *references) for row in cell.rows]
     values = [row.median_mm for row in rows if row.median_mm is not None]
-    longest = max((len(_short(name)) for name in names), default=0)
-    return padded_scale(values, _CHARACTER_WIDTH * longest + 24, WIDTH - 30)
-
-
-def _axis(scale: Scale, top: float, bottom: float) -> list[str]:
-    parts = []
-    for tick in scale.ticks(6):
-        parts.append(line(scale(tick), top, scale(tick), bottom, "grid"))
-        parts.append(text(f"{tick:g}", scale(tick), bottom + 16, anchor="middle", class_="tick"))
-    middle = (scale.start + scale.end) / 2
-    title = "median error on select, mm (lower is better)"
-    return [*parts, text(title, middle, bottom + 34, anchor="middle", class_="tick")]
+    return lines_scale(values, names)
 
 
 def _reference(cell: CellRow, scale: Scale, level: int, bottom: float) -> list[str]:
@@ -141,7 +129,3 @@ def _label(cell: CellRow, value: float) -> str:
     if cell.finished:
         return f"{value:.1f}"
     return f"{value:.1f} at {'-'.join(map(str, cell.epochs_reached))}"
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"

@@ -8,21 +8,27 @@ from statistics import NormalDist
 
 from handssl.report.effects.of_rows import StudyEffects
 from handssl.report.effects.words import describe
+from handssl.report.figures.axes import (
+    WIDTH,
+    bottom_axis,
+    left_axis,
+    line_name,
+    lines_scale,
+    shortened,
+)
 from handssl.report.figures.svg import (
     Scale,
     element,
     figure,
     line,
     marker,
-    padded_scale,
     spread,
     text,
 )
 from handssl.stats.contrasts import Effect
 
-WIDTH = 480
-_LINE_HEIGHT, _CHARACTER_WIDTH, _TOP, _PLOT_HEIGHT = 24, 7.4, 10, 300
-_LONGEST_NAME, _MOST_PAIRS, _NAMED = 26, 10, 4
+_LINE_HEIGHT, _TOP, _PLOT_HEIGHT = 24, 10, 300
+_MOST_PAIRS, _NAMED = 10, 4
 
 
 def effect_plot(found: StudyEffects) -> str:
@@ -37,11 +43,11 @@ def effect_plot(found: StudyEffects) -> str:
     pairs = [one for one in found.pairs.values() if math.isfinite(one.mm)][:_MOST_PAIRS]
     shown = [*found.effects.values(), *pairs]
     ends = [e for o in shown for e in (o.mm, o.low, o.high, o.seeds_low, o.seeds_high)]
-    longest = max(len(_short(one.name)) for one in shown)
     values = [0.0, *(end for end in ends if math.isfinite(end))]
-    scale = padded_scale(values, _CHARACTER_WIDTH * longest + 24, WIDTH - 30)
+    scale = lines_scale(values, [one.name for one in shown])
     bottom = _TOP + _LINE_HEIGHT * len(shown)
-    parts = _across(scale, bottom, "effect on the median error on select, mm (below 0 helps)")
+    title = "effect on the median error on select, mm (below 0 helps)"
+    parts = bottom_axis(scale, bottom, title, top=_TOP)
     parts.append(line(scale(0.0), _TOP, scale(0.0), bottom, "pair"))
     for index, one in enumerate(shown):
         parts += _effect(one, scale, _TOP + _LINE_HEIGHT * (index + 0.5))
@@ -50,7 +56,7 @@ def effect_plot(found: StudyEffects) -> str:
 
 
 def _effect(one: Effect, scale: Scale, y: float) -> list[str]:
-    parts = [text(_short(one.name), scale.start - 14, y + 4, anchor="end", class_="name")]
+    parts = [line_name(one.name, scale, y)]
     if math.isfinite(one.seeds_low):
         parts.append(line(scale(one.seeds_low), y, scale(one.seeds_high), y, "pair"))
     if math.isfinite(one.low) and one.high > one.low:
@@ -79,10 +85,8 @@ def half_normal(contrasts: Mapping[str, float]) -> str:
     high = max(abs(contrasts[ordered[-1]]), 1e-9)
     across = Scale(0.0, quantiles[-1] * 1.05, 44, WIDTH - 20)
     up = Scale(0.0, high * 1.08, _TOP + _PLOT_HEIGHT, _TOP)
-    parts = _across(across, _TOP + _PLOT_HEIGHT, "half-normal quantile")
-    for tick in up.ticks(5):
-        parts.append(line(across.start, up(tick), across.end, up(tick), "grid"))
-        parts.append(text(f"{tick:g}", 36, up(tick) + 4, anchor="end", class_="tick"))
+    parts = bottom_axis(across, _TOP + _PLOT_HEIGHT, "half-normal quantile", top=_TOP)
+    parts += left_axis(up, across.start, across.end, count=5)
     parts += [
         marker(across(q), up(abs(mm)), "block", f"{name}: {mm:+.2f} mm", radius_px=3)
         for q, name in zip(quantiles, ordered, strict=True)
@@ -103,20 +107,6 @@ def _names(
     """Return the names of the largest effects left of their marks, moved apart."""
     places = spread([up(abs(contrasts[name])) for name in names], 15, _TOP + 8, up.start - 4)
     return [
-        text(_short(name), across(q) - 10, y + 4, anchor="end", class_="value halo")
+        text(shortened(name), across(q) - 10, y + 4, anchor="end", class_="value halo")
         for name, q, y in zip(names, quantiles, places, strict=True)
     ]
-
-
-def _across(scale: Scale, bottom: float, title: str) -> list[str]:
-    """Return a horizontal axis with its title."""
-    parts = []
-    for tick in scale.ticks(6):
-        parts.append(line(scale(tick), _TOP, scale(tick), bottom, "grid"))
-        parts.append(text(f"{tick:g}", scale(tick), bottom + 16, anchor="middle", class_="tick"))
-    middle = (scale.start + scale.end) / 2
-    return [*parts, text(title, middle, bottom + 34, anchor="middle", class_="tick")]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from handssl.report.decisions import ObjectiveDecision
-from handssl.report.figures.svg import Scale, figure, line, marker, padded_scale, text
+from handssl.report.figures.axes import WIDTH, bottom_axis, line_name, lines_scale
+from handssl.report.figures.svg import Scale, figure, line, marker, text
 
-WIDTH = 480
-_LINE_HEIGHT, _CHARACTER_WIDTH, _TOP = 40, 7.4, 26
-_LONGEST_NAME = 24
+_LINE_HEIGHT, _TOP = 40, 26
 
 
 def paired_differences(found: Sequence[ObjectiveDecision]) -> str:
@@ -26,7 +25,7 @@ def paired_differences(found: Sequence[ObjectiveDecision]) -> str:
         return ""
     scale, margins = _scale(shown), _margins(shown)
     bottom = _TOP + _LINE_HEIGHT * len(shown)
-    parts = _axis(scale, bottom)
+    parts = bottom_axis(scale, bottom, "difference of the median error on select, mm", top=_TOP)
     parts += [line(scale(mm), _TOP, scale(mm), bottom, "reference") for mm in margins]
     parts.append(line(scale(0.0), _TOP, scale(0.0), bottom, "pair"))
     for index, one in enumerate(shown):
@@ -43,23 +42,12 @@ def _margins(shown: Sequence[ObjectiveDecision]) -> list[float]:
 def _scale(shown: Sequence[ObjectiveDecision]) -> Scale:
     ends = [end for one in shown for end in (one.decision.low, one.decision.high, one.decision.mm)]
     values = [0.0, *_margins(shown), *(end for end in ends if end is not None)]
-    longest = max(len(_short(one.name)) for one in shown)
-    return padded_scale(values, _CHARACTER_WIDTH * longest + 24, WIDTH - 30)
-
-
-def _axis(scale: Scale, bottom: float) -> list[str]:
-    parts = []
-    for tick in scale.ticks(6):
-        parts.append(line(scale(tick), _TOP, scale(tick), bottom, "grid"))
-        parts.append(text(f"{tick:g}", scale(tick), bottom + 16, anchor="middle", class_="tick"))
-    middle = (scale.start + scale.end) / 2
-    title = "difference of the median error on select, mm"
-    return [*parts, text(title, middle, bottom + 34, anchor="middle", class_="tick")]
+    return lines_scale(values, [one.name for one in shown])
 
 
 def _difference(one: ObjectiveDecision, scale: Scale, y: float) -> list[str]:
     decision, mm = one.decision, one.decision.mm or 0.0
-    parts = [text(_short(one.name), scale.start - 14, y + 4, anchor="end", class_="name")]
+    parts = [line_name(one.name, scale, y)]
     if decision.low is not None and decision.high is not None:
         parts.append(line(scale(decision.low), y, scale(decision.high), y, "pair"))
     state = "" if decision.is_decided else " early"
@@ -71,7 +59,3 @@ def _difference(one: ObjectiveDecision, scale: Scale, y: float) -> list[str]:
 
 def _better(one: ObjectiveDecision) -> str:
     return one.decision.first if (one.decision.mm or 0.0) < 0 else one.decision.second
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
+from handssl.report.figures.axes import left_axis
 from handssl.report.figures.svg import (
     Scale,
     element,
@@ -97,11 +98,8 @@ def _scale(cells: Sequence[CellRow], references: Sequence[CellRow]) -> Scale:
 
 
 def _axis(y: Scale, left: float, end: float) -> list[str]:
-    parts = [text("median error on select, mm", 0, 12, class_="tick")]
-    for tick in y.ticks(5):
-        parts.append(line(left, y(tick), end, y(tick), "grid"))
-        parts.append(text(f"{tick:g}", left - 10, y(tick) + 4, anchor="end", class_="tick"))
-    return parts
+    title = text("median error on select, mm", 0, 12, class_="tick")
+    return [title, *left_axis(y, left, end, count=5)]
 
 
 def _references(cells: Sequence[CellRow], y: Scale, left: float, end: float) -> list[str]:

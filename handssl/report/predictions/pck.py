@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handssl.pose.statistics import AUC_THRESHOLDS_MM
+from handssl.report.figures.axes import WIDTH, bottom_axis, left_axis, shortened
 from handssl.report.figures.svg import Scale, element, figure, line, spread, text
 from handssl.report.predictions.cells import PredictedCell, PredictedCells
 
 CELLS = 5
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _GAP = 480, 300, 40, 260, 16, 15
-_NAME = 26
+_HEIGHT, _LEFT, _RIGHT, _TOP, _GAP = 300, 40, 260, 16, 15
 
 
 def pck_curve(cell: PredictedCell) -> NDArray[np.float64]:
@@ -38,7 +38,9 @@ def pck_figure(found: PredictedCells) -> str:
     height = _TOP + max(_HEIGHT - 60, len(shown) * _GAP)
     x, y = Scale(0.0, 50.0, _LEFT, _RIGHT), Scale(0.0, 1.0, height, _TOP)
     curves = [pck_curve(cell) for cell in shown]
-    parts = [*_axes(x, y), *(_curve(c, v, x, y) for c, v in zip(shown, curves, strict=True))]
+    parts = bottom_axis(x, height, "error, mm")
+    parts += left_axis(y, _LEFT, _RIGHT, words=lambda share: f"{100 * share:.0f} %")
+    parts += [_curve(c, v, x, y) for c, v in zip(shown, curves, strict=True)]
     ends = [y(float(values[-1])) for values in curves]
     for cell, end, place in zip(
         shown, ends, spread(ends, _GAP, _TOP + 4, float(height)), strict=True
@@ -46,26 +48,10 @@ def pck_figure(found: PredictedCells) -> str:
         kind = "muted" if cell.objective == "reference" else "name"
         parts.append(line(_RIGHT + 2, end, _RIGHT + 14, place, "leader"))
         parts.append(
-            text(f"{auc(cell):.3f} {_short(cell.name)}", _RIGHT + 18, place + 4, class_=kind)
+            text(f"{auc(cell):.3f} {shortened(cell.name)}", _RIGHT + 18, place + 4, class_=kind)
         )
     label = f"Share of joints within an error from 0 to 50 mm, for {len(shown)} rows"
-    return figure(_WIDTH, height + 36, label, parts)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
-
-
-def _axes(x: Scale, y: Scale) -> list[str]:
-    parts = []
-    for share in y.ticks(4):
-        parts.append(line(_LEFT, y(share), _RIGHT, y(share), "grid"))
-        name = f"{100 * share:.0f} %"
-        parts.append(text(name, _LEFT - 6, y(share) + 4, anchor="end", class_="tick"))
-    for mm in x.ticks(5):
-        parts.append(text(f"{mm:g}", x(mm), y.start + 15, anchor="middle", class_="tick"))
-    title = text("error, mm", (_LEFT + _RIGHT) / 2, y.start + 31, anchor="middle", class_="tick")
-    return [*parts, title]
+    return figure(WIDTH, height + 40, label, parts)
 
 
 def _curve(cell: PredictedCell, values: NDArray[np.float64], x: Scale, y: Scale) -> str:
