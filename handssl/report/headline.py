@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ from handssl.stats.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     from handssl.stats.best_set import BestSet
+
+_WITHOUT_RESULT = {"diverged", "failed", "cancelled"}
+_BEGUN = {"running": "begun"}
 
 Said = tuple[str, Verdict | None]
 """A fact without full stop, and the verdict on it; None if it claims nothing."""
@@ -47,10 +51,22 @@ def summary(rows: Iterable[Row]) -> tuple[str, ...]:
     everything = tuple(rows)
     done = [s.ranking for s in main_sections(everything) if s.ranking.trials]
     if not done:
-        return ("No trial has finished yet.",)
+        return (_without_result(everything),)
     against = [(one.fact, one.verdict) for one in comparisons(everything)]
     said = [*_confirmed(everything), *_best(done[-1]), *against]
     return _sentences(said, decisions(everything))
+
+
+def _without_result(rows: Sequence[Row]) -> str:
+    """Say that no cell is ranked, and what has become of the trials that are there."""
+    trials = [row for row in rows if row.kind == "trial"]
+    if any(row.finished for row in trials):
+        return "No stage that compares cells of the current plan has a result yet."
+    counts = Counter(row.outcome for row in trials)
+    said = ", ".join(f"{n} {_BEGUN.get(name, name)}" for name, n in counts.most_common())
+    ended = bool(counts) and counts.keys() <= _WITHOUT_RESULT
+    fact = "No trial has a result" if ended else "No trial has finished yet"
+    return f"{fact}: {said}." if said else f"{fact}."
 
 
 def _sentences(said: Sequence[Said], decided: Sequence[ObjectiveDecision]) -> tuple[str, ...]:

@@ -151,7 +151,7 @@ def _final(grid: StageGrid, block: int) -> dict[tuple[str, ...], float]:
 def _sample(grid: StageGrid, block: int) -> BlockSample:
     rows = grid.grids[block]
     ended = [row for row in rows.values() if row.finished or row.outcome == "stopped"]
-    common = min(row.curve[-1][0] for row in ended)
+    common = min((row.curve[-1][0] for row in ended if row.curve), default=0)
     curves = {composition: dict(row.curve) for composition, row in rows.items()}
     early = {one: [curves.get(one, {}).get(common, math.nan)] for one in grid.everything}
     return BlockSample(early, _final(grid, block))

@@ -74,7 +74,7 @@ class StageGrid:
         for row in self.rows:
             composition = _composition(row)
             mine = row.label == self.labels[composition] and row.block in grids
-            if mine and row.curve and row.outcome in _USABLE:
+            if mine and (row.curve or row.finished) and row.outcome in _USABLE:
                 grids[row.block][composition] = row
         return grids
 
@@ -130,5 +130,7 @@ def _composition(row: Row) -> Composition:
 
 
 def last_mm(row: Row) -> float:
-    """Return the last recorded value of a row in mm; NaN without one."""
-    return row.curve[-1][1] if row.curve else math.nan
+    """Return the last recorded value of a row in mm, also where its curve is lost; else NaN."""
+    if row.curve:
+        return row.curve[-1][1]
+    return math.nan if row.median_mm is None else row.median_mm
