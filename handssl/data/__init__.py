@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from handssl.data.catalog import open_dataset, open_reader
-    from handssl.data.config import DataConfig, PackedData, ProceduralData
+    from handssl.data.config import DataConfig, PackedData, ProceduralData, UnionData
     from handssl.data.packing import pack
     from handssl.data.sample import SPLITS, Dataset, Reader, Sample, Split
     from handssl.data.splits import StudyData
@@ -28,6 +28,7 @@ _HOME = {
     "Sample": "sample",
     "Split": "sample",
     "StudyData": "splits",
+    "UnionData": "config",
     "open_dataset": "catalog",
     "open_reader": "catalog",
     "pack": "packing",
@@ -45,6 +46,7 @@ __all__ = [
     "Sample",
     "Split",
     "StudyData",
+    "UnionData",
     "open_dataset",
     "open_reader",
     "pack",

@@ -1,10 +1,10 @@
-"""Data of a study: procedural hands, or packed stores by name."""
+"""Data of a study: procedural hands, packed stores by name, or a union of them."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, field_validator
 
 from handssl.config import Config
 from handssl.data.procedural import ProceduralSpec
@@ -96,11 +96,105 @@ def _kind(value: Any) -> str:
         name = value.get("name", "procedural")
     else:
         name = getattr(value, "name", "procedural")
-    return "procedural" if name == "procedural" else "packed"
+    return name if name in ("procedural", "union") else "packed"
 
 
-DataConfig = Annotated[
+OneData = Annotated[
     Annotated[ProceduralData, Tag("procedural")] | Annotated[PackedData, Tag("packed")],
     Discriminator(_kind),
 ]
 """Procedural or packed data, distinguished by `name`; without a name it is procedural."""
+
+
+class Member(Config):
+    """One dataset of a union.
+
+    Attributes:
+        data: The dataset, labelled or not; its split pretrain is used.
+        weight: Expected share of the samples that are drawn from it, relative to the others.
+    """
+
+    data: OneData
+    weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+
+    @field_validator("data")
+    @classmethod
+    def _is_one_store(cls, value: ProceduralData | PackedData) -> ProceduralData | PackedData:
+        if isinstance(value, PackedData) and value.pretrain is not None:
+            raise ValueError("expected a dataset without pretrain; name the other store instead")
+        return value
+
+
+class UnionData(Config):
+    """Labels of one dataset, and the images of several for pretraining.
+
+    Each sample of an epoch comes from dataset i with probability w_i / sum w, independently, and
+    within a dataset without repetition until all of it was drawn. An epoch has as many samples as
+    the split pretrain of `labelled`, so that arms with equal epochs have equal numbers of updates.
+
+    Attributes:
+        name: `union`.
+        labelled: Dataset with probe, select and test.
+        pretrain: Datasets for pretraining; `labelled` is one of them only if it is listed. By
+            default each has the same weight, whatever its size, as in the published code.
+
+    Example:
+        >>> both = {"labelled": {"name": "freihand"},
+        ...         "pretrain": [{"data": {"name": "freihand"}}, {"data": {"name": "interhand"}}]}
+        >>> UnionData.parse({"name": "union", **both}).shares
+        (0.5, 0.5)
+    """
+
+    name: Literal["union"] = "union"
+    labelled: OneData
+    pretrain: Annotated[tuple[Member, ...], Field(min_length=1)]
+
+    @field_validator("labelled")
+    @classmethod
+    def _has_one_store(cls, value: ProceduralData | PackedData) -> ProceduralData | PackedData:
+        if isinstance(value, PackedData) and value.pretrain is not None:
+            raise ValueError("expected a dataset without pretrain; list the other store instead")
+        return value
+
+    @field_validator("pretrain")
+    @classmethod
+    def _members_differ(cls, value: tuple[Member, ...]) -> tuple[Member, ...]:
+        if len({one.data.model_dump_json() for one in value}) < len(value):
+            raise ValueError("a dataset is listed twice; give it a larger weight instead")
+        return value
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Share of the samples that is expected from each dataset; they sum to 1."""
+        total = sum(one.weight for one in self.pretrain)
+        return tuple(one.weight / total for one in self.pretrain)
+
+
+DataConfig = Annotated[
+    Annotated[ProceduralData, Tag("procedural")]
+    | Annotated[PackedData, Tag("packed")]
+    | Annotated[UnionData, Tag("union")],
+    Discriminator(_kind),
+]
+"""Procedural or packed data or a union, distinguished by `name`; without one it is procedural."""
+
+
+def parts_of(data: ProceduralData | PackedData | UnionData) -> tuple[OneData, ...]:
+    """Return the datasets that data consist of: those of a union, labelled first."""
+    if isinstance(data, UnionData):
+        return (data.labelled, *(one.data for one in data.pretrain))
+    return (data,)
+
+
+def stores_of(
+    data: ProceduralData | PackedData | UnionData,
+) -> tuple[PackedData | Pretraining, ...]:
+    """Return the packed stores that are searched by name.
+
+    Example:
+        >>> both = PackedData.parse({"name": "freihand", "pretrain": {"name": "folder"}})
+        >>> [one.name for one in stores_of(both)]
+        ['freihand', 'folder']
+    """
+    packed = [one for one in parts_of(data) if isinstance(one, PackedData)]
+    return tuple(one for each in packed for one in (each, each.pretrain) if one is not None)

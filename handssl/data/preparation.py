@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from handssl.data.config import PackedData, ProceduralData
+from handssl.data.config import DataConfig, ProceduralData, UnionData, parts_of
 from handssl.data.manifest import FILE as MANIFEST_FILE
+from handssl.data.manifest import digest
 from handssl.data.packing import pack
 from handssl.data.procedural import write_freihand
 from handssl.data.readers.freihand import FreihandReader
-from handssl.data.splits import combine
+from handssl.data.splits import combine, combine_union
 from handssl.data.stores import find_store
 from handssl.runtime.file_locks import one_at_a_time
 
@@ -22,7 +23,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def prepare(
-    config: ProceduralData | PackedData,
+    config: DataConfig,
     storage: Path,
     on_progress: Progress | None = None,
     *,
@@ -48,6 +49,8 @@ def prepare(
         waits = _phase(on_progress, "waiting for another process that creates them")
         with one_at_a_time(lock, (lambda: waits(0, 1)) if waits else None):
             return _procedural(config, storage, on_progress, workers)
+    if isinstance(config, UnionData):
+        return _union(config, storage, on_progress, workers, more)
     labelled = find_store(config.name, config.fingerprint, storage, more)
     if config.pretrain is None:
         return labelled
@@ -57,7 +60,7 @@ def prepare(
         return combine(storage / "combined" / name, labelled=labelled, pretrain=pretrain)
 
 
-def prepared(config: ProceduralData | PackedData, storage: Path) -> Path | None:
+def prepared(config: DataConfig, storage: Path) -> Path | None:
     """Return the data folder of a study if it exists, else None; no data is created.
 
     Args:
@@ -67,10 +70,31 @@ def prepared(config: ProceduralData | PackedData, storage: Path) -> Path | None:
     Raises:
         InputError: No packed store, or more than one, has the requested name.
     """
+    if isinstance(config, UnionData):
+        found = [prepared(one, storage) for one in parts_of(config)]
+        return None if None in found else prepare(config, storage)
     if not isinstance(config, ProceduralData):
         return prepare(config, storage)  # creates a few links at most
     folder = procedural_store(config, storage)
     return folder if (folder / MANIFEST_FILE).is_file() else None
+
+
+def _union(
+    config: UnionData,
+    storage: Path,
+    on_progress: Progress | None,
+    workers: int,
+    more: Sequence[Path],
+) -> Path:
+    labelled, *sources = (
+        prepare(one, storage, on_progress, workers=workers, more=more) for one in parts_of(config)
+    )
+    place = (labelled.name, *(one.name for one in sources), *config.shares)
+    name = f"union-{digest(place)[:16]}"
+    with one_at_a_time(storage / "locks" / f"{name}.lock"):
+        return combine_union(
+            storage / "combined" / name, labelled=labelled, pretrain=sources, shares=config.shares
+        )
 
 
 def _procedural(

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 from handssl.data.manifest import FILE, Manifest, digest, packing_call
 from handssl.data.sample import SPLITS, Split
 from handssl.data.store import PackedSplit, PackedStore
+from handssl.data.union import UnionSplit
 from handssl.errors import DataError, InputError
 
-PRETRAIN_LINK, LABELLED_LINK = "pretrain", "labelled"
+PRETRAIN_LINK, LABELLED_LINK, SHARES = "pretrain", "labelled", "shares.json"
 
 
 class StudyData:
-    """Pretrain, probe, select and test splits of one packed store, or pretrain of another one.
+    """Pretrain, probe, select and test splits of one packed store, or pretrain of others.
 
     Args:
-        folder: A packed store, or a folder from `combine`.
+        folder: A packed store, or a folder from `combine` or `combine_union`.
+
+    Attributes:
+        labelled: Store with probe, select and test.
+        sources: Stores with pretrain.
+        shares: Share of the samples that is drawn from each of them; empty if it is no union.
 
     Raises:
         DataError: The folder is neither, or a split is missing.
@@ -26,10 +34,15 @@ class StudyData:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.labelled = PackedStore(folder if (folder / FILE).is_file() else folder / LABELLED_LINK)
-        linked = folder / PRETRAIN_LINK
-        self.pretrain = PackedStore(linked) if linked.is_dir() else self.labelled
+        self.shares = _shares(folder)
+        self.sources = self._sources(folder)
         self._splits: dict[Split, PackedSplit] = {}
-        missing = [name for name in SPLITS if name not in self._of(name).manifest.splits]
+        stores = {name: self._stores(name) for name in SPLITS}
+        missing = [
+            name
+            for name, found in stores.items()
+            if any(name not in one.manifest.splits for one in found)
+        ]
         if missing:
             raise DataError(
                 f"{folder}: expected the splits {', '.join(SPLITS)}, missing {', '.join(missing)}"
@@ -38,27 +51,73 @@ class StudyData:
     def store(self, split: Split) -> PackedSplit:
         """Return a split, opened on first use."""
         if split not in self._splits:
-            self._splits[split] = self._of(split).split(split)
+            found = [store.split(split) for store in self._stores(split)]
+            is_union = split == "pretrain" and self.shares
+            self._splits[split] = UnionSplit(found, self.shares) if is_union else found[0]
         return self._splits[split]
+
+    @property
+    def epoch_images(self) -> int:
+        """Number of samples of an epoch: all of pretrain, for a union those of the labelled set."""
+        if not self.shares:
+            return len(self.store("pretrain"))
+        splits = self.labelled.manifest.splits
+        return splits.get("pretrain", splits["probe"])
 
     @cached_property
     def fingerprint(self) -> str:
         """Fingerprint of all data, 32 hex characters; part of every trial's identity."""
-        if self.pretrain is self.labelled:
-            return self.labelled.manifest.fingerprint
-        return digest((self.labelled.manifest.fingerprint, self.pretrain.manifest.fingerprint))
+        own = self.labelled.manifest.fingerprint
+        if self.shares:
+            others = (one.manifest.fingerprint for one in self.sources)
+            return union_fingerprint(own, *others, shares=self.shares)
+        if self.sources[0] is self.labelled:
+            return own
+        return digest((own, self.sources[0].manifest.fingerprint))
 
     def tags(self) -> dict[str, str]:
         """Return tracker tags for the data, including the number of damaged samples."""
-        tags = {"data_fingerprint": self.fingerprint}
-        for role, store in (("labelled", self.labelled), ("pretrain", self.pretrain)):
-            manifest = store.manifest
-            tags[f"data_{role}"] = f"{manifest.dataset} {manifest.fingerprint}"
-            tags[f"data_{role}_damaged"] = str(manifest.damaged)
-        return tags
+        tags = {"data_fingerprint": self.fingerprint} | _tags("labelled", self.labelled)
+        if not self.shares:
+            return tags | _tags("pretrain", self.sources[0])
+        for number, store in enumerate(self.sources):
+            tags |= _tags(f"pretrain_{number}", store)
+        return tags | {"data_shares": json.dumps(self.shares)}
 
-    def _of(self, split: Split) -> PackedStore:
-        return self.pretrain if split == "pretrain" else self.labelled
+    def _sources(self, folder: Path) -> tuple[PackedStore, ...]:
+        if self.shares:
+            return tuple(
+                PackedStore(folder / f"{PRETRAIN_LINK}-{n}") for n in range(len(self.shares))
+            )
+        linked = folder / PRETRAIN_LINK
+        return (PackedStore(linked) if linked.is_dir() else self.labelled,)
+
+    def _stores(self, split: Split) -> tuple[PackedStore, ...]:
+        return self.sources if split == "pretrain" else (self.labelled,)
+
+
+def union_fingerprint(labelled: str, *pretrain: str, shares: Sequence[float]) -> str:
+    """Return the fingerprint of a union, from those of its stores.
+
+    Args:
+        labelled: Fingerprint of the store with probe, select and test.
+        pretrain: Fingerprints of the stores with pretrain.
+        shares: Share of the samples that is drawn from each of these.
+    """
+    return digest((labelled, *zip(pretrain, shares, strict=True)))
+
+
+def _tags(role: str, store: PackedStore) -> dict[str, str]:
+    manifest = store.manifest
+    return {
+        f"data_{role}": f"{manifest.dataset} {manifest.fingerprint}",
+        f"data_{role}_damaged": str(manifest.damaged),
+    }
+
+
+def _shares(folder: Path) -> tuple[float, ...]:
+    path = folder / SHARES
+    return tuple(json.loads(path.read_text("utf-8"))) if path.is_file() else ()
 
 
 def combine(folder: Path, *, labelled: Path, pretrain: Path) -> Path:
@@ -76,19 +135,54 @@ def combine(folder: Path, *, labelled: Path, pretrain: Path) -> Path:
     Raises:
         InputError: The crops of the two stores differ in side, context or rule.
     """
+    _require_same_crops(labelled, pretrain)
+    return _linked(folder, {LABELLED_LINK: labelled, PRETRAIN_LINK: pretrain})
+
+
+def combine_union(
+    folder: Path, *, labelled: Path, pretrain: Sequence[Path], shares: Sequence[float]
+) -> Path:
+    """Create a folder that combines pretraining images of several stores with labels of one.
+
+    Args:
+        folder: Folder that receives the links.
+        labelled: Store with probe, select and test.
+        pretrain: Stores with pretrain; their crops must be like those of `labelled`.
+        shares: Share of the samples that is drawn from each, which sum to 1.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: The crops of two stores differ in side, context or rule.
+    """
+    for one in pretrain:
+        _require_same_crops(labelled, one)
+    members = {f"{PRETRAIN_LINK}-{number}": one for number, one in enumerate(pretrain)}
+    _linked(folder, {LABELLED_LINK: labelled, **members})
+    partial = folder / f"{SHARES}.partial"
+    partial.write_text(json.dumps(list(shares)), "utf-8")
+    partial.replace(folder / SHARES)
+    return folder
+
+
+def _linked(folder: Path, links: dict[str, Path]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, target in links.items():
+        link = folder / name
+        if link.resolve() != target.resolve():
+            link.unlink(missing_ok=True)
+            link.symlink_to(target.resolve(), target_is_directory=True)
+    return folder
+
+
+def _require_same_crops(labelled: Path, pretrain: Path) -> None:
     ours, theirs = (PackedStore(path).manifest for path in (labelled, pretrain))
     if _sizes(ours, theirs) != _sizes(theirs, ours):
         raise InputError(
             f"data: expected stores of the same crops, got {_words(ours)} and {_words(theirs)}; "
             f"pack one of them again, e.g. {packing_call(theirs.dataset, ours.cropping)}"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, target in ((LABELLED_LINK, labelled), (PRETRAIN_LINK, pretrain)):
-        link = folder / name
-        if link.resolve() != target.resolve():
-            link.unlink(missing_ok=True)
-            link.symlink_to(target.resolve(), target_is_directory=True)
-    return folder
 
 
 def _sizes(manifest: Manifest, other: Manifest) -> tuple[object, ...]:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -120,14 +120,15 @@ class PackedSplit:
         room = None if out is None else out[: len(indices)]
         return self._images.take(self.slots[indices], room).permute(0, 3, 1, 2)
 
-    def on(self, device: torch.device | str) -> PackedSplit:
+    def on(self, device: torch.device | str, *, beside: Container[str] = ()) -> PackedSplit:
         """Return the same split with its crops on a device, copied once per process.
 
         Args:
             device: Target device; a process keeps the crops of one dataset there for all callers.
+            beside: Fingerprints of other stores whose crops are kept there too.
         """
         resident = copy(self)
-        resident._images = _resident(self, torch.device(device))
+        resident._images = _resident(self, torch.device(device), beside)
         resident.slots = np.arange(len(self))
         return resident
 
@@ -162,9 +163,9 @@ def _open(folder: Path, lengths: Mapping[Any, int]) -> Arrays:
 _RESIDENT: dict[tuple[str, str, torch.device], ResidentImages] = {}
 
 
-def _resident(split: PackedSplit, device: torch.device) -> ResidentImages:
+def _resident(split: PackedSplit, device: torch.device, beside: Container[str]) -> ResidentImages:
     fingerprint = split.manifest.fingerprint
-    for key in [key for key in _RESIDENT if key[0] != fingerprint]:
+    for key in [key for key in _RESIDENT if key[0] != fingerprint and key[0] not in beside]:
         del _RESIDENT[key]
     key = (fingerprint, split.name, device)
     if key not in _RESIDENT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from handssl.data.sample import Split
-from handssl.data.splits import StudyData, combine
+from handssl.data.splits import StudyData, combine, combine_union
 from handssl.data.store import PackedSplit, PackedStore
 from handssl.data.stores import find_store, named_store
 from handssl.errors import DataError, InputError
@@ -179,6 +180,15 @@ def _make(record: TrialRecord, data: StudyData, folder: Path) -> None:
 def _data_of(record: TrialRecord, storage: Path) -> Iterator[StudyData]:
     """Open the data of a trial: its labels, and the images it was pretrained on."""
     labelled = _folder(record, storage, None)
+    if shares := json.loads(record.tags.get("data_shares", "[]")):
+        named = (record.tags[f"data_pretrain_{n}"].split(" ") for n in range(len(shares)))
+        sources = [find_store(dataset, fingerprint, storage) for dataset, fingerprint in named]
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder)
+            yield StudyData(
+                combine_union(place, labelled=labelled, pretrain=sources, shares=shares)
+            )
+        return
     dataset, _, fingerprint = record.tags.get("data_pretrain", "").partition(" ")
     pretrain = find_store(dataset, fingerprint, storage) if fingerprint else labelled
     if pretrain.resolve() == labelled.resolve():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from handssl.data.config import DataConfig, ProceduralData
+from handssl.data.config import DataConfig, PackedData, ProceduralData, UnionData, parts_of
 from handssl.data.manifest import FILE, Manifest, digest
 from handssl.data.preparation import procedural_store
+from handssl.data.splits import union_fingerprint
 from handssl.data.stores import find_store
 from handssl.errors import DataError, InputError
 from handssl.pose.crop_rules import BoxSource
@@ -45,8 +46,30 @@ def inspect_dataset(data: DataConfig, storage: Path) -> DataFacts:
         data: Configuration of the dataset.
         storage: Root of all results.
     """
+    if isinstance(data, UnionData):
+        return _union(data, storage)
     return (
         _procedural(data, storage) if isinstance(data, ProceduralData) else _packed(data, storage)
+    )
+
+
+def _union(data: UnionData, storage: Path) -> DataFacts:
+    own, *others = (inspect_dataset(one, storage) for one in parts_of(data))
+    # A dataset that is listed twice, with labels and for pretraining, is made and missed once.
+    missing = dict.fromkeys(one.missing for one in (own, *others) if one.missing)
+    made = {one.described: one.bytes_to_make for one in (own, *others)}
+    prints = [one.fingerprint for one in (own, *others) if one.fingerprint]
+    is_known = len(prints) == 1 + len(others)
+    return replace(
+        own,
+        described=" ".join(
+            [own.described, *(one.described for one in others), *map(str, data.shares)]
+        ),
+        fingerprint=union_fingerprint(*prints, shares=data.shares) if is_known else None,
+        images=None if any(one.images is None for one in others) else own.images,
+        pretrain=None,
+        missing="\n".join(missing),
+        bytes_to_make=sum(made.values()),
     )
 
 
@@ -65,8 +88,7 @@ def _procedural(data: ProceduralData, storage: Path) -> DataFacts:
     )
 
 
-def _packed(data: DataConfig, storage: Path) -> DataFacts:
-    assert not isinstance(data, ProceduralData)  # noqa: S101  checked by the caller
+def _packed(data: PackedData, storage: Path) -> DataFacts:
     asked = f"{data.name} {data.fingerprint or ''}".strip()
     try:
         labelled = find_store(data.name, data.fingerprint, storage)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from handssl.data.config import DataConfig, ProceduralData
+from handssl.data.config import DataConfig, ProceduralData, parts_of
 from handssl.evaluation.predictions import SPLITS
 from handssl.ledger import Ledger, has_results
 from handssl.ledger.record import TrialRecord
@@ -111,7 +111,8 @@ class StudyPlan:
         if configs:
             own, data = self.data, self.study.data
             ready = own.labelled if own.labelled == own.pretrain else None
-            like = data if isinstance(data, ProceduralData) else None
+            first = parts_of(data)[0]
+            like = first if isinstance(first, ProceduralData) else None
             self.measured = measure_steps(
                 representatives(configs), like, ready, budget_s=budget_s, on_progress=on_progress
             )

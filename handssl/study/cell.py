@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from handssl.config import Config
-from handssl.data.config import DataConfig
+from handssl.data.config import DataConfig, ProceduralData, UnionData
 from handssl.objectives import INVERTIBLE, ObjectiveName
 from handssl.transforms import REGRESSABLE, composition_name, may_regress
 from handssl.transforms.names import OWN_NAME, Composition
@@ -119,5 +119,15 @@ def data_name(data: DataConfig) -> str:
         >>> data_name(PackedData.parse({"name": "freihand", "pretrain": {"name": "interhand"}}))
         'freihand after interhand'
     """
-    other = getattr(getattr(data, "pretrain", None), "name", None)
-    return f"{data.name} after {other}" if other else data.name
+    if isinstance(data, UnionData):
+        return f"{data_name(data.labelled)} after {_members(data)}"
+    if isinstance(data, ProceduralData):
+        return f"{data.name} hard" if data.level == "hard" else data.name
+    return f"{data.name} after {data.pretrain.name}" if data.pretrain else data.name
+
+
+def _members(data: UnionData) -> str:
+    names = " + ".join(data_name(one.data) for one in data.pretrain)
+    weights = [one.weight for one in data.pretrain]
+    weighted = "" if len(set(weights)) == 1 else ":".join(f"{one:g}" for one in weights)
+    return f"{names} ({weighted})" if weighted else names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,19 +11,23 @@ from mlflow.entities import Dataset, DatasetInput, InputTag
 
 SOURCE_TAG = "data_source"
 _ROLES = {"pretrain": "pretrain", "probe": "labelled", "select": "labelled", "test": "labelled"}
+_MEMBER = re.compile(r"data_pretrain_\d+")
 _DIGEST_CHARACTERS = 36  # MLflow's limit
 
 
-def source_tag(labelled: Mapping[str, Any], pretrain: Mapping[str, Any]) -> dict[str, str]:
+def source_tag(labelled: Mapping[str, Any], *pretrain: Mapping[str, Any]) -> dict[str, str]:
     """Return the tag that describes the sources of a trial's data.
 
     Args:
         labelled: Description of the store with probe, select and test, as JSON values.
-        pretrain: Description of the store with pretrain; equal if it is the same store.
+        pretrain: Description of the store with pretrain, equal if it is the same store; of a union
+            those of all its stores.
     """
     described = {"labelled": dict(labelled)}
-    if pretrain != labelled:
-        described["pretrain"] = dict(pretrain)
+    if len(pretrain) > 1:
+        described |= {f"pretrain_{number}": dict(one) for number, one in enumerate(pretrain)}
+    elif pretrain[0] != labelled:
+        described["pretrain"] = dict(pretrain[0])
     return {SOURCE_TAG: json.dumps(described, sort_keys=True)}
 
 
@@ -37,7 +42,8 @@ def data_inputs(tags: Mapping[str, str]) -> list[DatasetInput]:
     """
     sources = json.loads(tags.get(SOURCE_TAG, "{}"))
     inputs = []
-    for use, role in _ROLES.items():
+    union = [(one.removeprefix("data_")) for one in tags if _MEMBER.fullmatch(one)]
+    for use, role in (*_ROLES.items(), *(("pretrain", role) for role in union)):
         name, _, fingerprint = tags.get(f"data_{role}", "").rpartition(" ")
         if name:
             source = sources.get(role) or sources.get("labelled") or {"dataset": name}

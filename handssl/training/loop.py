@@ -83,7 +83,7 @@ class Pretraining:
         # A step with four views counts as two, so that arms stay comparable.
         self._pairs = max(2, len(self.objective.draws)) // 2 if config.equal_views else 1
         self._batches_per_epoch = whole_batches(
-            len(data.store("pretrain")), config.global_batch, least=self._pairs
+            data.epoch_images, config.global_batch, least=self._pairs
         )
         self.steps_per_epoch = self._batches_per_epoch / self._pairs
         self.views_per_step = config.global_batch * len(self.objective.draws)

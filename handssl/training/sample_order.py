@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handssl.data.store import PackedSplit
+from handssl.data.union import UnionSplit, shuffled
 from handssl.errors import InputError
-from handssl.randomness import permutation
 
 
 def epoch_order(store: PackedSplit, length: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -22,9 +22,9 @@ def epoch_order(store: PackedSplit, length: int, seed: int, epoch: int) -> NDArr
     Returns:
         int64 (length,), a pure function of the arguments.
     """
-    passes = -(-length // len(store))
-    orders = [permutation(len(store), "order", seed, epoch, index) for index in range(passes)]
-    return np.concatenate(orders)[:length]
+    if isinstance(store, UnionSplit):
+        return store.order(length, seed, epoch)
+    return shuffled(len(store), length, "order", seed, epoch)
 
 
 def whole_batches(images: int, batch: int, *, least: int) -> int:

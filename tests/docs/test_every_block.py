@@ -74,6 +74,13 @@ for event in map(json.loads, sys.stdin):
     if event["event"] == "epoch":
         print(event["epoch"], event["median_mm"], sep="\\t")'"""
 
+# InterHand2.6M is not packed here: images without labels stand in.
+UNION = {
+    "name": "union",
+    "labelled": {"name": "freihand"},
+    "pretrain": [{"data": {"name": "freihand"}}, {"data": {"name": "folder"}}],
+}
+
 WALKS = {
     "first steps in Python, and the encoder": (
         Run(
@@ -122,6 +129,12 @@ WALKS = {
         Save("docs/data.md: name: more-hands", "more-hands.yaml", {"pretrain": TINY}),
         Do("handssl data pack folder --root FreiHAND_pub_v2/training/rgb --quiet"),
         Do("handssl study plan more-hands.yaml --no-measure", "plan "),
+        Save(
+            "docs/data.md: name: union",
+            "union.yaml",
+            {"pretrain": TINY, "data": UNION},
+        ),
+        Do("handssl study plan union.yaml --no-measure", "plan "),
     ),
     "one pretraining": (
         File("run.yaml", RUN),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from handssl.data.config import DataConfig, PackedData
+from handssl.data.config import DataConfig, PackedData, Pretraining, stores_of
 from handssl.data.preparation import prepare
 from handssl.data.splits import StudyData
 from handssl.execution.datasets.cluster_data import find_site
@@ -44,24 +44,19 @@ class DatasetResolver:
         """Return the packed splits of a dataset; prepare them if they are missing."""
         key = data.model_dump_json()
         if key not in self._opened:
-            more = self._copied(data) if isinstance(data, PackedData) else []
+            more = [folder for one in stores_of(data) for folder in self._copied(one)]
             folder = prepare(
                 data, self._storage, self._on_progress, workers=available_cpus(), more=more
             )
             self._opened[key] = StudyData(folder)
         return self._opened[key]
 
-    def _copied(self, data: PackedData) -> list[Path]:
-        """Return folders of the stores in the cluster's `places.yaml`; URLs are copied here."""
-        found = []
-        wanted = (data, data.pretrain) if data.pretrain else (data,)
-        for one in wanted:
-            place = self.site.place_of(one.name, one.fingerprint) if self.site else None
-            if place and "://" in place:
-                found.append(self._from_url(place))
-            elif place:
-                found.append(Path(place).expanduser())
-        return found
+    def _copied(self, one: PackedData | Pretraining) -> list[Path]:
+        """Return the folder of a store in the cluster's `places.yaml`; a URL is copied here."""
+        place = self.site.place_of(one.name, one.fingerprint) if self.site else None
+        if place and "://" in place:
+            return [self._from_url(place)]
+        return [Path(place).expanduser()] if place else []
 
     def _from_url(self, url: str) -> Path:
         source = StoreSource(url)
@@ -97,7 +92,7 @@ def _described(splits: StudyData) -> dict[str, str]:
     kept = {"dataset", "fingerprint", "crop_px", "context", "crop", "splits", "split_rule", "box"}
     described = (
         store.manifest.model_dump(mode="json", include=kept)
-        for store in (splits.labelled, splits.pretrain)
+        for store in (splits.labelled, *splits.sources)
     )
     protocol = {"protocol": primary_protocol(splits.labelled.manifest.boxes)}
     return splits.tags() | protocol | source_tag(*described)

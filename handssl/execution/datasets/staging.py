@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handssl.data.manifest import Manifest
-from handssl.data.splits import StudyData, combine
+from handssl.data.splits import StudyData, combine, combine_union
 from handssl.errors import DataError
 from handssl.execution.datasets.cluster_data import ClusterDataConfig
 from handssl.execution.datasets.node_cache import NodeCache, Say
@@ -26,6 +26,7 @@ class StagedDataset:
             pretraining store if there is one; empty if the folder itself is read.
         cache: Folder of each node's cache; may contain environment variables.
         cache_bytes: Limit of the cache in bytes; None: no limit.
+        shares: Share of the samples that is drawn from each pretraining store of a union.
         fingerprint: Fingerprint of the data, which is part of the trial's id.
     """
 
@@ -34,6 +35,7 @@ class StagedDataset:
     cache: str = ""
     cache_bytes: int | None = None
     fingerprint: str = ""
+    shares: tuple[float, ...] = ()
 
     def here(self, notify: Say) -> Path:
         """Return the folder on this node; copy missing stores first.
@@ -66,9 +68,12 @@ class StagedDataset:
         ]
         if len(folders) == 1:
             return folders[0]
-        name = "+".join(folder.name for folder in folders)
+        name = "+".join([folder.name for folder in folders] + [f"{s:g}" for s in self.shares])
         with one_at_a_time(cache.folder / f"{name}.lock"):
             both = cache.folder / "combined" / name
+            if self.shares:
+                labelled, *sources = folders
+                return combine_union(both, labelled=labelled, pretrain=sources, shares=self.shares)
             return combine(both, labelled=folders[0], pretrain=folders[1])
 
 
@@ -82,13 +87,15 @@ def located(folder: Path, site: ClusterDataConfig | None) -> StagedDataset:
     data = StudyData(folder)
     if site is None or site.cache is None:
         return StagedDataset(folder.absolute(), fingerprint=data.fingerprint)
-    stores = [data.labelled] + ([data.pretrain] if data.pretrain is not data.labelled else [])
+    is_one = not data.shares and data.sources[0] is data.labelled
+    stores = [data.labelled, *(() if is_one else data.sources)]
     return StagedDataset(
         folder.absolute(),
         tuple(_store(one.manifest, one.folder, site) for one in stores),
         site.cache,
         site.cache_bytes,
         data.fingerprint,
+        data.shares,
     )
 
 
