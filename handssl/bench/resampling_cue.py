@@ -44,7 +44,7 @@ class CueSize:
 
     Attributes:
         view_px: Side of a view in pixels; the trace is weaker in smaller views.
-        crop_px: Side of the stored crops in pixels.
+        crop_px: Side of the stored crops in pixels; one box side of it must have `view_px`.
         steps: Lengths of the reader's training in updates.
         epochs: Lengths of the relative objective's training in epochs.
         images: Number of hands for pretraining, and of noise images.
@@ -52,7 +52,7 @@ class CueSize:
     """
 
     view_px: int = 96
-    crop_px: int = 144
+    crop_px: int = 168
     steps: tuple[int, int] = (75, 225)
     epochs: tuple[int, int] = (3, 9)
     images: int = 384

@@ -22,6 +22,12 @@ def test_every_way_length_and_seed_is_measured_and_stands_in_the_table(tmp_path)
     assert all(f"| {way} | {TINY.steps[1]} | {TINY.epochs[1]} |" in page for way in WAYS)
 
 
+def test_the_stored_crops_of_the_default_size_have_the_pixels_of_a_view():
+    size = CueSize()
+    pixels_of_a_box = size.crop_px / 1.75  # a crop shows 1.75 box sides
+    assert pixels_of_a_box >= size.view_px
+
+
 def test_intervals_are_those_of_students_t():
     rows = [
         CueRow("once", 0, seed, dict.fromkeys(MEASURES, value))
