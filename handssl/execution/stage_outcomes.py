@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from handssl.evaluation.metric_names import PRIMARY_METRIC
 from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
+from handssl.planning.noise import first_noise, measured_floors, with_noise
 from handssl.stats.cell_means import adjusted_means
 from handssl.study.stages import Finding, Selection, Selections, Stage
+from handssl.study.stages.findings import compared
 from handssl.study.study import Study
 from handssl.study.trials import SUPERVISED, PlannedTrial, StudyScheduler, stage_scheduler
 
@@ -64,11 +66,12 @@ def compared_means(
 
 
 def _compared(study: Study, stage: str, trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
-    """Return the trials of the stage's own cells, without the references."""
+    """Return the trials of the stage's own cells among which its best is chosen."""
     one = _stage(study, stage)
     # References are in the first stage, which needs no other.
     own = bool(one.needs) or SUPERVISED.label in {cell.label for cell in one.cells({})}
-    return [t for t in trials if t.kind == "trial" and (own or t.cell != SUPERVISED.label)]
+    found = [t for t in trials if t.kind == "trial" and (own or t.cell != SUPERVISED.label)]
+    return compared(found, lambda trial: trial.objective)
 
 
 def _stage(study: Study, name: str) -> Stage:
@@ -98,4 +101,5 @@ def choose(
         if record := records.get(trial.trial_id):
             value, outcome = record.metrics.get(PRIMARY_METRIC, math.nan), scheduler.outcome(record)
             found.append(Finding(cells[trial.cell], trial.block, outcome, record.epoch, value))
-    return stage.decide(found, before)
+    floors, first = measured_floors(ledger, study.name), ledger.studies.plan(study.name)
+    return stage.decide(with_noise(found, floors, first_noise(first)), before)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from handssl.evaluation.metric_names import ALIGNED_METRIC, PRIMARY_METRIC
+from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
 from handssl.objectives import OBJECTIVES
 from handssl.stats.spread import Spread, spread_within
 from handssl.study.noise import noise_name
+from handssl.study.stages import Finding
 
 _KEY = "noise_repeat"
 
@@ -56,15 +58,59 @@ def noise_floors(records: Iterable[TrialRecord], study: str) -> tuple[NoiseFloor
     )
 
 
-def floor_of(floors: Iterable[NoiseFloor], objective: str) -> float:
-    """Return the floor of an objective's primary error in mm; of others the largest, 0 if none.
+def measured_floors(ledger: Ledger, study: str) -> tuple[NoiseFloor, ...]:
+    """Return the noise floors of a study in a ledger; empty, and quickly, without repeats."""
+    repeats = ledger.all(noise_name(study))
+    return noise_floors((*repeats, *ledger.all(study)), study) if repeats else ()
+
+
+def primary_noise(floors: Iterable[NoiseFloor]) -> dict[str, float]:
+    """Return the floors of the primary error in mm by objective."""
+    return {one.objective: one.repeats.sd for one in floors if one.metric == PRIMARY_METRIC}
+
+
+def noise_of(known: Mapping[str, float], objective: str) -> float:
+    """Return the noise of an objective in mm.
 
     Args:
-        floors: Floors of a study.
+        known: Floors of the primary error in mm by objective.
         objective: The objective; one that was not repeated is taken to be as noisy as the noisiest.
+
+    Example:
+        >>> noise_of({"relative": 1.0, "contrastive": 2.0}, "mixed"), noise_of({}, "mixed")
+        (2.0, 0.0)
     """
-    known = {f.objective: f.repeats.sd for f in floors if f.metric == PRIMARY_METRIC}
     return known.get(objective, max(known.values(), default=0.0))
+
+
+def with_noise(
+    findings: Iterable[Finding], floors: Iterable[NoiseFloor], first: Mapping[str, float]
+) -> list[Finding]:
+    """Give the findings of a stage the noise of rounding of their objectives.
+
+    Args:
+        findings: The findings.
+        floors: Floors of the study.
+        first: Floors of the primary error in mm by objective at the study's first run.
+    """
+    known = primary_noise(floors)
+    return [
+        replace(
+            one,
+            noise_mm=noise_of(known, one.cell.objective),
+            first_noise_mm=noise_of(first, one.cell.objective),
+        )
+        for one in findings
+    ]
+
+
+def first_noise(plan: Mapping[str, Any] | None) -> dict[str, float]:
+    """Return the floors that were kept with a study's first plan; earlier versions kept none.
+
+    Args:
+        plan: Plan of the study from the ledger; None before its first run.
+    """
+    return dict((plan or {}).get("noise_mm", {}))
 
 
 def _floor(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from handssl.data.config import DataConfig
 from handssl.evaluation.metric_names import PRIMARY_METRIC
 from handssl.ledger.record import TrialRecord
+from handssl.planning.noise import NoiseFloor, first_noise, with_noise
 from handssl.scheduling.halving import Arm, Rules
 from handssl.study.stages import Finding, Selection, Selections, Stage
 from handssl.study.stages.validation import placeholder_selection
@@ -52,7 +54,11 @@ class PlannedStage:
 
 
 def plan_stages(
-    study: Study, fingerprint_of: Callable[[DataConfig], str], records: Records
+    study: Study,
+    fingerprint_of: Callable[[DataConfig], str],
+    records: Records,
+    noise: Sequence[NoiseFloor] = (),
+    first_plan: Mapping[str, Any] | None = None,
 ) -> tuple[PlannedStage, ...]:
     """Return every stage of a study with its planned trials.
 
@@ -63,6 +69,8 @@ def plan_stages(
         study: The study.
         fingerprint_of: Returns the fingerprint of a dataset, or a placeholder.
         records: Records of the ledger, by trial id.
+        noise: Noise floors of the study.
+        first_plan: Plan of the study's first run; None before.
     """
     chosen: dict[str, Selection] = {}
     made: set[str] = set()
@@ -73,7 +81,8 @@ def plan_stages(
         found.append(PlannedStage(stage, trials, known, known or stage.kind not in _UP_TO))
         findings = _findings(study, stage, trials, chosen, records)
         if known and findings is not None:
-            chosen[stage.name] = stage.decide(findings, chosen)
+            judged = with_noise(findings, noise, first_noise(first_plan))
+            chosen[stage.name] = stage.decide(judged, chosen)
             made.add(stage.name)
         else:
             chosen[stage.name] = placeholder_selection(

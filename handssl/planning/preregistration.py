@@ -11,6 +11,7 @@ from typing import Any
 from handssl.errors import InputError
 from handssl.ledger import Ledger
 from handssl.planning.data import DataFacts, inspect_dataset
+from handssl.planning.noise import measured_floors, primary_noise
 from handssl.pose.protocol_ids import primary_protocol
 from handssl.pose.protocols import PRIMARY_PROTOCOL
 from handssl.runtime.shell_commands import command
@@ -98,7 +99,10 @@ def keep(study: Study, storage: Path, ledger: Ledger, on_event: OnEvent) -> str:
         return ""
     now = preregistration(study, storage)
     current = plan_hash(now)
-    first = ledger.studies.keep_plan(study.name, {"hash": current, "registered": now})
+    # No part of the hash: noise may be measured at any time, and stages follow what was known.
+    noise = primary_noise(measured_floors(ledger, study.name))
+    kept = {"hash": current, "registered": now, "noise_mm": noise}
+    first = ledger.studies.keep_plan(study.name, kept)
     _require_same_numerics(first["registered"], study.name, storage)
     ledger.studies.keep_study(study.name, study.model_dump(mode="json"))
     on_event(StudyMessage(f"plan {current}"))

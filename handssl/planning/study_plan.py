@@ -19,7 +19,7 @@ from handssl.planning.detectable_effects import Detectable, confounding, detecta
 from handssl.planning.device_hours import Clock, Hours, representatives
 from handssl.planning.disk import Disk, disk_peak
 from handssl.planning.execution_options import ExecutionOptions
-from handssl.planning.noise import NoiseFloor, floor_of, noise_floors
+from handssl.planning.noise import NoiseFloor, noise_floors, noise_of, primary_noise
 from handssl.planning.planned_trials import PlannedStage, plan_stages
 from handssl.planning.preregistration import Preregistration, deviations, plan_hash, preregistration
 from handssl.planning.recommendation import Option, blocks_for_paired, recommended
@@ -91,11 +91,13 @@ class StudyPlan:
             ledger.close()
         study = self.study = as_first_planned(study, self._first)
         self.records = {record.trial_id: record for record in self._earlier}
-        self.stages: tuple[PlannedStage, ...] = plan_stages(study, self._fingerprint, self.records)
-        self.work: tuple[StageWork, ...] = work_of(study, self.stages, self.records)
         self.noise: tuple[NoiseFloor, ...] = noise_floors(self._earlier, study.name)
+        self.stages: tuple[PlannedStage, ...] = plan_stages(
+            study, self._fingerprint, self.records, self.noise, self._first
+        )
+        self.work: tuple[StageWork, ...] = work_of(study, self.stages, self.records)
         found = variation(self._earlier, study.name, sd_mm)
-        self.variation: Variation = at_least(found, floor_of(self.noise, ""))
+        self.variation: Variation = at_least(found, noise_of(primary_noise(self.noise), ""))
         self.measured: Measured | None = None
         self.effect_mm: float | None = None
         self.options: tuple[Option, ...] = ()

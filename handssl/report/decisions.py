@@ -46,7 +46,7 @@ def decisions(rows: Iterable[Row]) -> tuple[ObjectiveDecision, ...]:
     """Decide between the objectives of each composition that was run with several.
 
     Decisions of one stage hold together, with its margin of equivalence and the noise of rounding,
-    which the stage itself does not know when it chooses. Each pair of objectives is compared.
+    as in the stage's own choice. Each pair of objectives is compared.
 
     Args:
         rows: Rows of one study.

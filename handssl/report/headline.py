@@ -117,7 +117,8 @@ def _confirmed(rows: Sequence[Row]) -> list[Said]:
         return []
     from handssl.study.stages.confirmation import confirmation
 
-    return [(f"Error of the winner to report: {confirmation(errors)}", None)]
+    noise = {label: found[0].noise_mm for label, found in cells.items()}
+    return [(f"Error of the winner to report: {confirmation(errors, noise)}", None)]
 
 
 def _near(ranking: Ranking) -> list[str]:

@@ -69,14 +69,12 @@ def study_report(
 
 def _with_noise(rows: Iterable[Row], ledger: Ledger, study: str) -> Iterator[Row]:
     """Give trained rows the noise floor of their objective, where `study noise` measured it."""
-    from handssl.planning.noise import floor_of, noise_floors
-    from handssl.study.noise import noise_name
+    from handssl.planning.noise import measured_floors, noise_of, primary_noise
 
-    repeats = ledger.all(noise_name(study))
-    floors = noise_floors((*repeats, *ledger.all(study)), study) if repeats else ()
+    known = primary_noise(measured_floors(ledger, study))
     for row in rows:
-        trained = floors and row.objective != "reference"
-        yield replace(row, noise_mm=floor_of(floors, row.objective)) if trained else row
+        trained = known and row.objective != "reference"
+        yield replace(row, noise_mm=noise_of(known, row.objective)) if trained else row
 
 
 def write_report(

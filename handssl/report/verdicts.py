@@ -12,7 +12,7 @@ from handssl.report.ranking import CellRow
 from handssl.report.rows import Row
 from handssl.report.sections import main_sections
 from handssl.stats.paired import Errors
-from handssl.stats.verdict import Verdict, judge_best
+from handssl.stats.verdict import Verdict, judge_best, rounding_mm
 
 _NAMES = {
     HOG_RIDGE: "a ridge on HOG features",
@@ -114,12 +114,8 @@ def errors_of(cell: CellRow) -> Errors:
 
 def noise_between(cell: CellRow, other: CellRow) -> float:
     """Return the mean difference of two cells in mm that rounding alone makes; 0 if unknown."""
-    blocks = len(errors_of(cell).keys() & errors_of(other).keys())
-    if not blocks or not (cell.first.noise_mm or other.first.noise_mm):
-        return 0.0
-    from handssl.stats.spread import undecided_below  # imports scipy, which takes a second
-
-    return undecided_below(cell.first.noise_mm, other.first.noise_mm, blocks)
+    noise = (cell.first.noise_mm, other.first.noise_mm)
+    return rounding_mm(errors_of(cell), errors_of(other), *noise)
 
 
 def unmeasured(rows: Sequence[Row]) -> tuple[str, ...]:

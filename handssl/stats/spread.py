@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import variance
-
-from scipy import stats
+from statistics import NormalDist, variance
 
 LEVEL = 0.95
 
@@ -54,6 +52,8 @@ def spread_within(groups: Iterable[Sequence[float]]) -> Spread | None:
     df = sum(len(values) - 1 for values in able)
     if not df:
         return None
+    from scipy import stats  # takes a second, and studies without repeats never need it
+
     total = math.fsum((len(values) - 1) * variance(values) for values in able)
     tail = (1.0 - LEVEL) / 2
     low, high = (math.sqrt(total / stats.chi2.ppf(q, df)) for q in (1.0 - tail, tail))
@@ -78,4 +78,4 @@ def undecided_below(sd: float, other_sd: float, blocks: int = 1) -> float:
         >>> round(undecided_below(1.0, 1.0, blocks=2), 2)
         1.96
     """
-    return float(stats.norm.ppf(0.5 + LEVEL / 2)) * math.sqrt((sd**2 + other_sd**2) / blocks)
+    return NormalDist().inv_cdf(0.5 + LEVEL / 2) * math.sqrt((sd**2 + other_sd**2) / blocks)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from handssl.stats.contrasts import LEVEL
 from handssl.stats.paired import Errors, paired_difference
+from handssl.stats.spread import undecided_below
 
 Word = Literal["better", "not better", "undecided"]
 
@@ -70,7 +71,7 @@ def judge(values: Errors, others: Errors, *, noise_mm: float = 0.0, cells: int =
     Args:
         values: Errors of a cell.
         others: Errors of the one that it is compared with.
-        noise_mm: Difference that rounding alone makes, see `handssl.stats.spread.undecided_below`.
+        noise_mm: Difference that rounding alone makes, see `rounding_mm`.
         cells: Number of cells among which this one was chosen; intervals of all of them hold
             together at the level of 95 % (Bonferroni).
 
@@ -114,6 +115,26 @@ def judge_best(
     better = [name for name, verdict in found.items() if verdict.word == "better"]
     name = next(iter([*better, *found]))
     return name, found[name]
+
+
+def rounding_mm(values: Errors, others: Errors, sd_mm: float, other_sd_mm: float) -> float:
+    """Return the mean difference of two cells over their common seeds that rounding alone makes.
+
+    Args:
+        values: Errors of a cell.
+        others: Errors of the other.
+        sd_mm: Standard deviation of the cell's repeats in mm; 0 if unknown.
+        other_sd_mm: The same of the other cell.
+
+    Returns:
+        The difference in mm, see `handssl.stats.spread.undecided_below`; 0 if unknown.
+
+    Example:
+        >>> round(rounding_mm({1: 60.0, 2: 61.0}, {1: 62.0, 2: 62.0}, 1.0, 1.0), 2)
+        1.96
+    """
+    blocks = len(values.keys() & others.keys())
+    return undecided_below(sd_mm, other_sd_mm, blocks) if blocks else 0.0
 
 
 def seeds_in_words(count: int) -> str:

@@ -8,15 +8,19 @@ import pytest
 
 from handssl.cli.app import invoke
 from handssl.errors import InputError
+from handssl.execution.stage_outcomes import choose
 from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
 from handssl.planning.document import document
-from handssl.planning.noise import floor_of, noise_floors
+from handssl.planning.noise import first_noise, noise_floors, noise_of, primary_noise
+from handssl.planning.preregistration import keep
 from handssl.planning.study_plan import StudyPlan
 from handssl.planning.variation import Variation, at_least
+from handssl.report.headline import summary
+from handssl.report.of_study import study_report
 from handssl.study.noise import noise_study
 from handssl.study.study import Study
-from handssl.study.trials import plan_study
+from handssl.study.trials import plan_study, stage_scheduler
 
 STUDY = Study.parse(
     {
@@ -106,10 +110,11 @@ def test_the_floor_is_the_spread_within_cells_beside_that_over_seeds():
     # Differences over seeds 6 and 4 in two cells: half of their squares, averaged.
     assert contrastive.seeds.sd == pytest.approx(math.sqrt((18.0 + 8.0) / 2))
     assert relative.seeds is None
-    assert floor_of(floors, "contrastive") == pytest.approx(2.0)
-    assert floor_of(floors, "mixed") == pytest.approx(math.sqrt(12.0))
+    known = primary_noise(floors)
+    assert noise_of(known, "contrastive") == pytest.approx(2.0)
+    assert noise_of(known, "mixed") == pytest.approx(math.sqrt(12.0))
     assert noise_floors(ordinary(), "mine") == ()
-    assert floor_of((), "relative") == 0.0
+    assert noise_of({}, "relative") == 0.0
 
 
 def test_a_plan_never_promises_less_than_rounding_allows(tmp_path):
@@ -142,3 +147,38 @@ def test_the_plan_prints_the_floor_or_how_to_measure_it(tmp_path, capsys):
     out = capsys.readouterr().out
     # 1.96 sqrt((4 + 4) / 2)
     assert "contrastive: 2 mm (1 to 13, 3 repeats); undecided below 3.9 mm" in out
+
+
+def kept(storage, found):
+    ledger = Ledger(storage)
+    for record in found:
+        ledger.save(record)
+    return ledger
+
+
+def test_a_stage_and_the_report_judge_with_the_same_noise(tmp_path):
+    values = {"contrastive": [63.0, 64.1], "relative": [60.0, 61.0]}
+    study = STUDY.merged({"cells": STUDY.model_dump(mode="json")["cells"][1:]})
+    whole = records(study, {f"{name} rotate": own for name, own in values.items()})
+    ledger = kept(tmp_path, whole)
+    (stage,), trials = study.all_stages, plan_study(study, "data")
+    scheduler = stage_scheduler(study, stage.name, trials, ledger)
+
+    def judged():
+        chosen = choose(study, stage, scheduler, {}, ledger)
+        return chosen.reasons[0], " ".join(summary(study_report("mine", tmp_path, "").rows))
+
+    assert not any("noise of rounding" in text for text in judged())
+    kept(tmp_path, repeated())
+    # 1.96 sqrt((4 + 12) / 2): repeats of contrastive rotate move by 2 mm, of relative by 3.5 mm.
+    for text in judged():
+        assert "within the noise of rounding (5.5 mm)" in text
+
+
+def test_the_plan_of_a_first_run_keeps_the_noise_that_was_known_then(tmp_path):
+    ledger = kept(tmp_path, repeated())
+    assert first_noise(ledger.studies.plan("mine")) == {}
+    keep(STUDY, tmp_path, ledger, lambda event: None)
+    known = first_noise(ledger.studies.plan("mine"))
+    assert known == pytest.approx({"contrastive": 2.0, "relative": math.sqrt(12.0)})
+    assert StudyPlan(STUDY, tmp_path).deviations == []

@@ -23,9 +23,9 @@ def cell(name: str) -> Cell:
     return Cell.parse({"objective": "contrastive", "composition": name})
 
 
-def findings(errors: dict[str, list[float]], blocks=FRESH) -> list[Finding]:
+def findings(errors: dict[str, list[float]], blocks=FRESH, noise_mm: float = 0.0) -> list[Finding]:
     return [
-        Finding(cell(name), block, "completed" if np.isfinite(mm) else "diverged", 20, mm)
+        Finding(cell(name), block, "completed" if np.isfinite(mm) else "diverged", 20, mm, noise_mm)
         for name, own in errors.items()
         for block, mm in zip(blocks, own, strict=True)
     ]
@@ -48,11 +48,11 @@ def chosen(errors: dict[str, list[float]]) -> Selection:
     return study().all_stages[0].select(findings(errors, (1, 2, 3)))
 
 
-def confirmed(errors: dict[str, list[float]]) -> str:
+def confirmed(errors: dict[str, list[float]], noise_mm: float = 0.0) -> str:
     """Confirm blur, with these errors on the fresh seeds."""
     before = {"first": Selection(stage="first", best=cell("blur"), contenders=map(cell, errors))}
     stage = ConfirmationStage(after="first", seeds=FRESH)
-    found = stage.decide(findings(errors), before)
+    found = stage.decide(findings(errors, noise_mm=noise_mm), before)
     assert found.best is not None
     assert found.best.composition == ("blur",)  # the winner was named before
     return found.reasons[0]
@@ -82,7 +82,7 @@ def test_no_more_cells_are_confirmed_than_asked_for():
 @pytest.mark.parametrize(
     ("other", "outcome"),
     [
-        ([60.0, 60.5, 61.5], "confirmed: better than all 1, closest contrastive noise"),
+        ([60.0, 60.5, 61.5], "confirmed: better than its only runner-up contrastive noise, "),
         ([40.0, 40.5, 41.5], "not confirmed: contrastive noise is better"),
         ([50.1, 51.5, 51.3], "undecided against contrastive noise: difference +0.0 mm"),
     ],
@@ -93,6 +93,30 @@ def test_it_says_whether_the_winner_is_the_best_with_an_interval(other, outcome)
     assert reason.startswith("contrastive blur: 51.0 mm (95 % interval 48.5 to 53.5) with 3 fresh")
     assert outcome in reason
     assert "interval" in reason.split(";")[1]
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        (1, "better than its only runner-up contrastive noise, difference -4.0 mm"),
+        (2, "better than both runners-up, the closest is contrastive noise, difference -4.0 mm"),
+        (3, "better than all 3 runners-up, the closest is contrastive noise, difference -4.0 mm"),
+    ],
+)
+def test_a_confirmation_counts_the_runners_up_in_words(others, words):
+    rest = {name: [54.0 + i, 55.0 + i, 56.1 + i] for i, name in enumerate(("noise", "sobel"))}
+    rest |= {"cutout": [70.0, 71.0, 72.1]}
+    errors = {"blur": [50.0, 51.0, 52.0], **dict([*rest.items()][:others])}
+    assert f"confirmed: {words}" in confirmed(errors)
+
+
+def test_a_difference_that_rounding_alone_makes_confirms_nothing():
+    """Three seeds of repeats that move by 3 mm: 1.96 sqrt((9 + 9) / 3) = 4.8 mm."""
+    errors = {"blur": [50.0, 51.0, 52.0], "noise": [54.0, 55.0, 56.1]}
+    assert "; confirmed: " in confirmed(errors)
+    reason = confirmed(errors, noise_mm=3.0)
+    assert "; undecided against contrastive noise: difference -4.0 mm" in reason
+    assert reason.endswith("within the noise of rounding (4.8 mm)")
 
 
 def test_a_winner_that_diverges_is_not_given_the_mean_of_what_is_left():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -20,6 +21,7 @@ from handssl.study.stages import (
     best_cell,
 )
 from handssl.study.stages.base import arms_of
+from handssl.study.stages.findings import contenders
 from handssl.study.stages.validation import placeholder_selection
 from handssl.study.study import Cell, Study
 from handssl.transforms import TRANSFORMATIONS
@@ -656,3 +658,60 @@ def test_a_study_with_stages_is_the_same_from_yaml(tmp_path):
     file = tmp_path / "study.yaml"
     file.write_text(yaml.safe_dump(study.model_dump(mode="json")), encoding="utf-8")
     assert Study.load(file) == study
+
+
+def rows_of(*cells):
+    """Return findings of cells with their errors in blocks 1, 2, 3; NaN: the trial diverged."""
+    return [
+        finding(label, block, mm, "completed" if math.isfinite(mm) else "diverged")
+        for label, *own in cells
+        for block, mm in enumerate(own, start=1)
+    ]
+
+
+def test_supervised_rows_are_references_and_not_the_best_of_a_stage():
+    low = ("supervised rotate", 20.0, 21.0, 22.0)
+    lower = ("supervised blur", 18.0, 19.5, 20.0)
+    found = rows_of(low, ("contrastive rotate", 60.0, 61.0, 62.0))
+    cell, reason = best_cell(found)
+    assert (cell.label, reason) == (
+        "contrastive rotate",
+        "contrastive rotate: 61.0 mm, least of 1 over 3 seeds",
+    )
+    assert contenders(found, cell) == (cell,)
+    assert best_cell(rows_of(low, ("contrastive blur", *[math.nan] * 3))) is None
+    assert best_cell(rows_of(low, lower))[0].label == "supervised blur"
+
+
+def test_a_cell_that_diverged_with_some_seed_is_no_runner_up():
+    found = rows_of(
+        ("contrastive blur", 60.0, 61.0, 62.2),
+        ("contrastive noise", 60.1, 61.0, math.nan),
+        ("contrastive sobel", 80.0, 81.1, 82.0),
+    )
+    named = [cell.label for cell in contenders(found, best_cell(found)[0])]
+    assert named == ["contrastive blur", "contrastive sobel"]
+    assert len(contenders(found[:6], found[0].cell)) == 1
+
+
+@pytest.mark.parametrize(
+    ("now", "first", "word", "followed"),
+    [
+        # Two seeds of arms that repeats move by 2 mm each: 1.96 sqrt((4 + 4) / 2) = 3.9 mm.
+        (0.0, 0.0, "relative", {"rotate": "relative"}),
+        (2.0, 2.0, "undecided", {}),
+        (2.0, 0.0, "undecided", {"rotate": "relative"}),
+    ],
+)
+def test_rounding_decides_and_what_follows_is_what_was_known_at_the_first_run(
+    now, first, word, followed
+):
+    found = [
+        replace(one, noise_mm=now, first_noise_mm=first) for one in arms((63.0, 60.0), (64.1, 61.0))
+    ]
+    selection = ObjectivesStage(transformations=("rotate",)).select(found)
+    assert selection.decisions["rotate"].word == word
+    assert selection.objective_of == followed
+    assert ("within the noise of rounding (3.9 mm)" in selection.reasons[0]) == bool(now)
+    later = "later stages follow what the noise known at the first run says, relative"
+    assert (later in selection.reasons[0]) == (now != first)

@@ -10,10 +10,10 @@ from pydantic import Field, field_validator
 
 from handssl.stats.contrasts import mean_effect
 from handssl.stats.paired import Errors
-from handssl.stats.verdict import Verdict, judge
+from handssl.stats.verdict import Verdict, judge, rounding_mm
 from handssl.study.cell import Cell, Seed, Slug
 from handssl.study.stages.base import CHOOSE_A_CELL, Selection, Selections, StageBase
-from handssl.study.stages.findings import Finding, final_errors
+from handssl.study.stages.findings import Finding, final_errors, noise_by_cell
 
 LEAST_SEEDS = 3
 
@@ -68,25 +68,33 @@ class ConfirmationStage(StageBase):
             return Selection(stage=self.name, reasons=("no winner was selected",))
         found = final_errors(findings)
         errors = {cell.label: found.get(cell.label, {}) for cell in cells}
-        reasons = (confirmation(errors),)
+        reasons = (confirmation(errors, noise_by_cell(findings)),)
         return Selection(stage=self.name, best=cells[0], contenders=cells, reasons=reasons)
 
 
-def confirmation(errors: Mapping[str, Errors]) -> str:
+def confirmation(errors: Mapping[str, Errors], noise_mm: Mapping[str, float] | None = None) -> str:
     """Return the error of the winner on fresh seeds, and whether it is confirmed.
 
-    It is confirmed if it is better than every runner-up; intervals hold for all of them together.
+    It is confirmed if it is better than every runner-up, by more than the noise of rounding;
+    intervals hold for all of them together.
 
     Args:
         errors: Errors in mm by cell, the winner first, infinite where a trial diverged.
+        noise_mm: Standard deviation of repeats in mm by cell, where it is known.
 
     Example:
         >>> confirmation({"a": {11: 60.0, 12: 61.0, 13: 60.5}})
         'a: 60.5 mm (95 % interval 59.3 to 61.7) with 3 fresh seeds; undecided: no runner-up'
     """
     winner, *others = errors
-    verdicts = {one: judge(errors[winner], errors[one], cells=len(others)) for one in others}
-    return f"{_error(winner, errors[winner])}; {_outcome(verdicts)}"
+    known = noise_mm or {}
+
+    def against(other: str) -> Verdict:
+        ours, theirs = errors[winner], errors[other]
+        noise = rounding_mm(ours, theirs, known.get(winner, 0.0), known.get(other, 0.0))
+        return judge(ours, theirs, noise_mm=noise, cells=len(others))
+
+    return f"{_error(winner, errors[winner])}; {_outcome({one: against(one) for one in others})}"
 
 
 def _error(winner: str, errors: Errors) -> str:
@@ -110,4 +118,7 @@ def _outcome(verdicts: Mapping[str, Verdict]) -> str:
     if open_:
         return f"undecided against {open_[0]}: {verdicts[open_[0]].reason}"
     (name, closest) = max(verdicts.items(), key=lambda one: one[1].mm)
-    return f"confirmed: better than all {len(verdicts)}, closest {name}: {closest.reason}"
+    if len(verdicts) == 1:
+        return f"confirmed: better than its only runner-up {name}, {closest.reason}"
+    count = "both" if len(verdicts) == 2 else f"all {len(verdicts)}"
+    return f"confirmed: better than {count} runners-up, the closest is {name}, {closest.reason}"

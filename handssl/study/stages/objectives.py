@@ -10,8 +10,8 @@ from typing import Annotated, Literal, cast
 from pydantic import Field
 
 from handssl.objectives import ObjectiveName
-from handssl.stats.decision import Pair, decide, sensitivity
-from handssl.stats.verdict import judge
+from handssl.stats.decision import Decision, Pair, decide, sensitivity
+from handssl.stats.verdict import judge, rounding_mm
 from handssl.study.cell import Cell, Slug
 from handssl.study.stages.base import Names, Selection, Selections, StageBase
 from handssl.study.stages.findings import Finding, best_cell, contenders
@@ -22,6 +22,8 @@ SHOW_THETA = ("rotate", "scale")
 """Transformations of whose theta one resampling leaves a trace in a view."""
 WITHOUT_CUE: dict[str, float] = {"augmentation.view_blur_px": 1.25}
 """Settings that remove the trace of the angle, see benchmarks/leak.md."""
+# Attributes of a finding: the noise that words respect, and the one that later stages follow.
+_NOISES = ("noise_mm", "first_noise_mm")
 
 
 class ObjectivesStage(StageBase):
@@ -31,6 +33,10 @@ class ObjectivesStage(StageBase):
     stopped early. `handssl.stats.decision.decide` says which is better, that they are equivalent,
     or that the seeds do not tell; what follows then is an option of stage `compositions`. A
     transformation without parameters is contrastive.
+
+    The noise of rounding that `handssl study noise` has measured decides too; what later stages
+    follow is decided by the noise known when the study was first run, so that a measurement never
+    changes which cells belong to a study that has begun.
 
     With `without_cue` a row stands beside each relative rotate and scale: the same with its views
     blurred, which removes the trace that resampling leaves of theta. These rows choose nothing;
@@ -78,9 +84,8 @@ class ObjectivesStage(StageBase):
         alone = [name for name in self.transformations if name not in rivals]
         controls = [one for one in findings if self._is_control(one.cell)]
         findings = [one for one in findings if not self._is_control(one.cell)]
-        pairs = {name: _pair(name, findings) for name in rivals}
-        decisions = decide(pairs, margin_mm=self.margin_mm)
-        better = {n: cast(ObjectiveName, d.word) for n, d in decisions.items() if d.is_decided}
+        decisions, first = (self._decided(rivals, findings, noise) for noise in _NOISES)
+        better = {n: cast(ObjectiveName, d.word) for n, d in first.items() if d.is_decided}
         best = best_cell(findings)
         return Selection(
             stage=self.name,
@@ -89,12 +94,18 @@ class ObjectivesStage(StageBase):
             best=best[0] if best else None,
             contenders=contenders(findings, best[0]) if best else (),
             reasons=(
-                *(f"{name}: {decision}" for name, decision in decisions.items()),
+                *(f"{n}: {one}{_followed(one, first[n])}" for n, one in decisions.items()),
                 *sensitivity(decisions),
                 *_without_rival(alone),
                 *(_cue(name, findings, controls) for name in rivals if self._has_control(name)),
             ),
         )
+
+    def _decided(
+        self, names: Sequence[str], findings: Sequence[Finding], noise: str
+    ) -> dict[str, Decision]:
+        pairs = {name: _pair(name, findings, noise) for name in names}
+        return decide(pairs, margin_mm=self.margin_mm)
 
     def _has_control(self, name: str) -> bool:
         return self.without_cue and name in SHOW_THETA
@@ -109,10 +120,18 @@ def _without_rival(names: Sequence[str]) -> tuple[str, ...]:
     return (text,) if names else ()
 
 
-def _pair(name: str, findings: Sequence[Finding]) -> Pair:
-    first, second = RIVALS
+def _pair(name: str, findings: Sequence[Finding], noise: str) -> Pair:
+    arms = [[one for one in findings if _is_arm(one, name, objective)] for objective in RIVALS]
     errors, others = (_by_block(findings, name, objective) for objective in RIVALS)
-    return Pair(first, second, errors, others)
+    sds = (max((getattr(one, noise) for one in arm), default=0.0) for arm in arms)
+    return Pair(*RIVALS, errors, others, rounding_mm(errors, others, *sds))
+
+
+def _followed(decision: Decision, first: Decision) -> str:
+    """Say what later stages follow, if noise that was measured since has changed the word."""
+    if decision.word == first.word:
+        return ""
+    return f"; later stages follow what the noise known at the first run says, {first.word}"
 
 
 def _cue(name: str, findings: Sequence[Finding], controls: Sequence[Finding]) -> str:
@@ -130,10 +149,12 @@ def _by_block(findings: Sequence[Finding], name: str, objective: str) -> dict[in
     return {
         finding.block: finding.final_mm
         for finding in findings
-        if finding.cell.composition == (name,)
-        and finding.cell.objective == objective
-        and not math.isnan(finding.final_mm)
+        if _is_arm(finding, name, objective) and not math.isnan(finding.final_mm)
     }
+
+
+def _is_arm(finding: Finding, name: str, objective: str) -> bool:
+    return finding.cell.composition == (name,) and finding.cell.objective == objective
 
 
 def _mm(value: float) -> str:

@@ -8,9 +8,16 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from handssl.stats.decision import Pair, decide
+from handssl.stats.verdict import rounding_mm
 from handssl.study.cell import Cell, Slug
 from handssl.study.stages.base import Selection, Selections, StageBase, arms_of
-from handssl.study.stages.findings import Finding, best_cell, contenders, final_errors
+from handssl.study.stages.findings import (
+    Finding,
+    best_cell,
+    contenders,
+    final_errors,
+    noise_by_cell,
+)
 
 
 class SwappedStage(StageBase):
@@ -44,14 +51,9 @@ class SwappedStage(StageBase):
         best, names = best_cell(findings), tuple(before[self.after].swaps)
         if best is None or not names:
             return self.select(findings)
-        errors, (whole, *swapped) = final_errors(findings), cells
+        whole, *swapped = cells
         pairs = {
-            name: Pair(
-                arms_of(cell)[name],
-                arms_of(whole).get(name, f"without {name}"),
-                errors.get(cell.label, {}),
-                errors.get(whole.label, {}),
-            )
+            name: _pair(name, cell, whole, findings)
             for name, cell in zip(names, swapped, strict=True)
         }
         decisions = decide(pairs, margin_mm=self.margin_mm)
@@ -65,3 +67,12 @@ class SwappedStage(StageBase):
                 f"{self.name}, best: {best[1]}",
             ),
         )
+
+
+def _pair(name: str, swapped: Cell, whole: Cell, findings: Sequence[Finding]) -> Pair:
+    """Return a transformation's other arm and the one that the best composition has."""
+    errors, noise = final_errors(findings), noise_by_cell(findings)
+    ours, theirs = (errors.get(cell.label, {}) for cell in (swapped, whole))
+    arms = (arms_of(swapped)[name], arms_of(whole).get(name, f"without {name}"))
+    own, other = (noise.get(cell.label, 0.0) for cell in (swapped, whole))
+    return Pair(*arms, ours, theirs, rounding_mm(ours, theirs, own, other))
