@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from handssl.execution.search import SearchResult, search
     from handssl.execution.status import status
     from handssl.execution.stream import stream
+    from handssl.execution.trained_models import open_model, predict
     from handssl.models.encoder import Encoder
     from handssl.planning.execution_options import ExecutionOptions
     from handssl.report.of_study import write_report
@@ -53,7 +54,9 @@ _HOME = {
     "add_dataset": "handssl.execution.datasets.custom_dataset",
     "cancel": "handssl.execution.control",
     "extend": "handssl.execution.control",
+    "open_model": "handssl.execution.trained_models",
     "pause": "handssl.execution.control",
+    "predict": "handssl.execution.trained_models",
     "read_predictions": "handssl.execution.kept_predictions",
     "resume": "handssl.execution.control",
     "run": "handssl.execution.api",
@@ -83,7 +86,9 @@ __all__ = [
     "add_dataset",
     "cancel",
     "extend",
+    "open_model",
     "pause",
+    "predict",
     "read_predictions",
     "resume",
     "run",

@@ -13,6 +13,7 @@ from handssl.cli.commands.data import data
 from handssl.cli.commands.demo import demo
 from handssl.cli.commands.doctor import doctor
 from handssl.cli.commands.jobs import jobs
+from handssl.cli.commands.predict import predict
 from handssl.cli.commands.predictions import predictions
 from handssl.cli.commands.pretrain import pretrain
 from handssl.cli.commands.probe import probe
@@ -51,6 +52,7 @@ def cli() -> None:
       handssl data pack freihand --root ROOT    your own data, once
       handssl study run STUDY.yaml              a study of your own
       handssl study run objectives --set pretrain.epochs=20
+      handssl predict hand.jpg                  the joints of a hand in a photo
       handssl report handssl-runs               table and page of the results in a storage
       handssl serve                             a queue of studies, with a web page
 
@@ -85,7 +87,7 @@ def completion(shell: str) -> None:
 
 
 _ADDED = (bench_resampling, bench_sweeps, jobs_head)  # to `bench` and to `jobs`
-_RESEARCH = (demo, data, pretrain, study, report, probe, predictions)
+_RESEARCH = (demo, data, pretrain, study, report, probe, predictions, predict)
 for verb in (*_RESEARCH, submit, jobs, serve, token, bench, doctor):
     cli.add_command(verb)
 

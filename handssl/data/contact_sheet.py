@@ -103,7 +103,7 @@ def sheet_of_crops(
         cell = _enlarged(image, cell_px)
         _draw_box(cell, context)
         if uv is not None:
-            _draw_skeleton(cell, (uv[number] + 0.5) * cell_px / len(image) - 0.5, valid[number])
+            draw_skeleton(cell, (uv[number] + 0.5) * cell_px / len(image) - 0.5, valid[number])
         sheet[top : top + cell_px, left : left + cell_px] = cell
         _write(sheet, captions[number], left, top + cell_px + 14, cell_px)
     return sheet
@@ -139,14 +139,24 @@ def _draw_box(cell: Image, context: float) -> None:
             _line(cell, (x, y), (x, y + towards_y), _INK, 1)
 
 
-def _draw_skeleton(cell: Image, uv: NDArray[np.float64], valid: NDArray[np.bool_]) -> None:
+def draw_skeleton(
+    image: Image, uv: NDArray[np.float64], valid: NDArray[np.bool_], *, width_px: int = 2
+) -> None:
+    """Draw the bones and joints of a hand, a colour for each finger.
+
+    Args:
+        image: Image to draw on, uint8 (H, W, 3), RGB.
+        uv: Joints in its pixels, (21, 2).
+        valid: Joints to draw, bool (21,), with the bones between them.
+        width_px: Width of the bones in pixels.
+    """
     for parent, joint in BONES:
         if valid[parent] and valid[joint]:
-            _line(cell, uv[parent], uv[joint], FINGER_COLOURS[(joint - 1) // 4], 2)
+            _line(image, uv[parent], uv[joint], FINGER_COLOURS[(joint - 1) // 4], width_px)
     for joint in np.flatnonzero(valid).tolist():
         colour = FINGER_COLOURS[(joint - 1) // 4] if joint else _WRIST
-        centre, radius = _fixed(uv[joint]), int(2.6 * 2**_SUBPIXEL_BITS)
-        cv2.circle(cell, centre, radius, colour, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+        centre, radius = _fixed(uv[joint]), int(1.3 * width_px * 2**_SUBPIXEL_BITS)
+        cv2.circle(image, centre, radius, colour, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def _line(cell: Image, start: Any, end: Any, colour: tuple[int, int, int], width: int) -> None:

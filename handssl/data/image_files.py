@@ -14,12 +14,16 @@ DARKEST = 12
 """An image without any value above this, of 255, counts as black: recordings contain some."""
 
 
-def read_image(path: Path, size_px: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+def read_image(
+    path: Path, size_px: tuple[int, int] | None = None, *, oriented: bool = False
+) -> NDArray[np.uint8]:
     """Read an RGB image.
 
     Args:
         path: JPEG, PNG or any format OpenCV reads; one channel becomes three equal ones.
         size_px: Expected (width, height) in pixels; None accepts any.
+        oriented: Whether to turn it as its EXIF orientation says; labels of datasets refer to the
+            pixels as stored.
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -27,7 +31,7 @@ def read_image(path: Path, size_px: tuple[int, int] | None = None) -> NDArray[np
     Raises:
         DataError: The file is missing, truncated, not an image, of another size, or all black.
     """
-    image = _decode(path, _read_bytes(path))
+    image = _decode(path, _read_bytes(path), oriented)
     height, width = image.shape[:2]
     if size_px is not None and (width, height) != size_px:
         raise DataError(
@@ -47,13 +51,15 @@ def _read_bytes(path: Path) -> NDArray[np.uint8]:
         raise DataError(f"{path}: expected an image, found none ({error.strerror})") from None
 
 
-def _decode(path: Path, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _decode(path: Path, data: NDArray[np.uint8], oriented: bool) -> NDArray[np.uint8]:
     # OpenCV silently fills the lower part of a truncated JPEG with grey: check the end marker.
     jpeg = data[:2].tobytes() == b"\xff\xd8"
     whole = not jpeg or b"\xff\xd9" in data[-64:].tobytes()
-    # Labels refer to the pixels as stored: ignore the EXIF orientation.
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(data, flags) if len(data) and whole else None
+    flags = cv2.IMREAD_COLOR_RGB | (0 if oriented else cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        image = cv2.imdecode(data, flags) if len(data) and whole else None
+    except cv2.error:  # more pixels than OpenCV takes
+        image = None
     if image is None:
         kind = "JPEG" if jpeg or path.suffix.lower() in (".jpg", ".jpeg") else "image"
         raise DataError(

@@ -8,6 +8,8 @@ from typing import Protocol
 
 import torch
 
+from handssl.evaluation.read_out import LinearReadOut
+
 # Half decades from 1e-6 to 1e2, times the mean eigenvalue of the features' covariance.
 LAMBDA_EXPONENTS = tuple(step / 2 for step in range(-12, 5))
 
@@ -37,6 +39,10 @@ class RidgeProbe:
     def chosen(self) -> dict[str, float]:
         """Return the hyperparameters chosen on `select`, by their tracked names."""
         return {"ridge/lambda_exponent": self.exponent}
+
+    def read_out(self) -> LinearReadOut:
+        """Return the layer as it is kept."""
+        return LinearReadOut(self.mean, self.scale, self.weight, self.intercept)
 
 
 def ridge_path(features: torch.Tensor, targets: torch.Tensor) -> list[RidgeProbe]:
@@ -99,6 +105,10 @@ class LinearProbe(Protocol):
 
     def chosen(self) -> dict[str, float]:
         """Return the hyperparameters chosen on `select`, by their tracked names."""
+        ...
+
+    def read_out(self) -> LinearReadOut:
+        """Return the layer as it is kept."""
         ...
 
 

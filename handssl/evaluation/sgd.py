@@ -10,6 +10,7 @@ from itertools import product
 import torch
 
 from handssl.evaluation.config import ProbeConfig
+from handssl.evaluation.read_out import LinearReadOut
 from handssl.objectives import PoseTarget
 from handssl.randomness import permutation
 
@@ -49,6 +50,11 @@ class SgdProbe:
     def chosen(self) -> dict[str, float]:
         """Return the hyperparameters chosen on `select`, by their tracked names."""
         return {"sgd/lr": self.point[0], "sgd/weight_decay": self.point[1]}
+
+    def read_out(self) -> LinearReadOut:
+        """Return the layer as it is kept, in the units of the targets."""
+        intercept = (self.bias * self.spread + self.middle).reshape(-1)
+        return LinearReadOut(self.mean, self.scale, self.weight * self.spread, intercept)
 
 
 def grid_of(config: ProbeConfig) -> list[tuple[float, float]]:

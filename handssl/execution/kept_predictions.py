@@ -15,6 +15,7 @@ from handssl.data.splits import StudyData, combine, combine_union
 from handssl.data.store import PackedSplit, PackedStore
 from handssl.data.stores import find_store, named_store
 from handssl.errors import DataError, InputError
+from handssl.evaluation.kept_probe import FILE as PROBE
 from handssl.evaluation.predictions import FILE, Predictions, TrialPredictions, decode
 from handssl.evaluation.probe import errors_of_hands
 from handssl.execution.storage import resolve_storage
@@ -125,6 +126,8 @@ def of_record(
 def make_predictions(trials: Sequence[str], storage: Path) -> Iterator[tuple[TrialRecord, str]]:
     """Make the missing files of completed trials again: one fit of the ridge probe each.
 
+    The files are the predictions and, except for references, the probe.
+
     Args:
         trials: Starts of trial ids; none: all completed trials of the storage without a file.
         storage: Folder of the results.
@@ -142,7 +145,7 @@ def make_predictions(trials: Sequence[str], storage: Path) -> Iterator[tuple[Tri
     ]
     for record in records:
         folder = ledger.folder(record.trial_id)
-        if (folder / FILE).is_file():
+        if _is_whole(record, folder):
             if trials:
                 yield record, "has them already"
             continue
@@ -151,11 +154,17 @@ def make_predictions(trials: Sequence[str], storage: Path) -> Iterator[tuple[Tri
         yield record, "made"
 
 
+def _is_whole(record: TrialRecord, folder: Path) -> bool:
+    files = (FILE,) if reference_of(record.cell) else (FILE, PROBE)
+    return all((folder / name).is_file() for name in files)
+
+
 def _make(record: TrialRecord, data: StudyData, folder: Path) -> None:
     from handssl.evaluation.references import measure_reference
     from handssl.models import build_encoder
     from handssl.training.config import PretrainConfig
     from handssl.training.kept_predictions import keep_in, predict_again
+    from handssl.training.kept_probe import keep_probe_in
     from handssl.training.weights import load_weights
 
     config, keep = PretrainConfig.parse(record.config), keep_in(folder, data)
@@ -173,7 +182,13 @@ def _make(record: TrialRecord, data: StudyData, folder: Path) -> None:
         return
     encoder = build_encoder(config.encoder)
     load_weights(encoder, encoder_file(folder))
-    predict_again(encoder, data, view_px=config.encoder.input_px, keep=keep)
+    predict_again(
+        encoder,
+        data,
+        view_px=config.encoder.input_px,
+        keep=None if (folder / FILE).is_file() else keep,
+        keep_probe=keep_probe_in(folder, data, config.encoder),
+    )
 
 
 @contextmanager

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from handssl.errors import InputError
+from handssl.execution.trained_models import TrainedTrial, has_encoder
+from handssl.ledger.best import best_encoder
 from handssl.ledger.record import TrialRecord
 from handssl.study.stages import Selection
 from handssl.study.study import Study
@@ -48,6 +51,24 @@ class StudyResult:
     def failed(self) -> tuple[TrialRecord, ...]:
         """Trials that ended with an error; the next run tries them again."""
         return tuple(record for record in self.records if record.outcome == "failed")
+
+    @property
+    def best(self) -> TrainedTrial:
+        """Completed pretraining with the least median error on `select`.
+
+        Raises:
+            InputError: No pretraining is completed.
+        """
+        done = [
+            record
+            for record in self.records
+            if record.outcome == "completed"
+            and has_encoder(self.storage / "trials" / record.trial_id)
+        ]
+        found = best_encoder(done)
+        if found is None:
+            raise InputError(f"study {self.study.name}: no pretraining is completed")
+        return TrainedTrial(found, self.storage)
 
     def table(self) -> pd.DataFrame:
         """Return one row per trial: completed ones by median, then those that ended early.

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from handssl.config import Config, nearest
 from handssl.data.stores import find_store
 from handssl.errors import DataError, InputError
+from handssl.evaluation.kept_probe import FILE as PROBE
 from handssl.evaluation.predictions import FILE as PREDICTIONS
 from handssl.execution.storage import default_tracking_uri
 from handssl.ledger import Ledger
@@ -135,6 +136,25 @@ def predictions_file(folder: Path) -> Path:
         raise DataError(
             f"{path}: expected the predictions of a completed trial, found none; if an earlier "
             f"version completed it, make them with `{make}`"
+        )
+    return path
+
+
+def probe_file(folder: Path) -> Path:
+    """Return the file with the probe of a finished trial.
+
+    Args:
+        folder: The trial's folder.
+
+    Raises:
+        DataError: There is none: it is not completed, or an earlier version completed it.
+    """
+    path = folder / PROBE
+    if not path.is_file():
+        keep = command("probe", folder.name, "--keep", storage=folder.parent.parent)
+        raise DataError(
+            f"{path}: expected the probe of a completed trial, found none; if an earlier version "
+            f"completed it, fit and keep one with `{keep}`"
         )
     return path
 

@@ -14,6 +14,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
 
 from handssl.ledger import Ledger
+from handssl.ledger.best import best_encoder
 from handssl.ledger.record import TrialRecord
 from handssl.models import EncoderConfig, build_encoder
 from handssl.tracking.encoder_code import CONFIG_FILE, WEIGHTS_FILE
@@ -40,13 +41,7 @@ def best_trial(store: Ledger, study: str) -> TrialRecord | None:
         store: The ledger with the records.
         study: Name of the study; supervised references are skipped: they are not pretrained.
     """
-    candidates = [
-        record
-        for record in store.all()
-        if record.study == study and "median_mm" in record.metrics and has_encoder(store, record)
-    ]
-    trained = [record for record in candidates if record.objective != "supervised"]
-    return min(trained or candidates, key=lambda r: r.metrics["median_mm"], default=None)
+    return best_encoder(record for record in store.all(study) if has_encoder(store, record))
 
 
 def log_encoder(

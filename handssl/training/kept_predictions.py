@@ -12,6 +12,7 @@ from handssl.evaluation.predictions import FILE, Columns, OnPredictions, TrialPr
 from handssl.evaluation.probe import fit_probe, predict_splits
 from handssl.runtime.fencing import Fence
 from handssl.training.checkpoints.writing import write_whole
+from handssl.training.kept_probe import OnProbe
 
 
 def keep_in(folder: Path, data: StudyData, fence: Fence | None = None) -> OnPredictions:
@@ -36,17 +37,26 @@ def keep_in(folder: Path, data: StudyData, fence: Fence | None = None) -> OnPred
 
 
 def predict_again(
-    encoder: nn.Module, data: StudyData, *, view_px: int, keep: OnPredictions
+    encoder: nn.Module,
+    data: StudyData,
+    *,
+    view_px: int,
+    keep: OnPredictions | None,
+    keep_probe: OnProbe | None,
 ) -> None:
-    """Fit the ridge probe on a trained encoder once more, and keep its predictions.
+    """Fit the ridge probe on a trained encoder once more, and keep it and its predictions.
 
-    On the machine that trained it, they equal those of the last epoch to the bit.
+    On the machine that trained it, both equal those of the last epoch to the bit.
 
     Args:
         encoder: Encoder of a completed trial, in float32.
         data: The packed splits.
         view_px: Side of the encoder's input in pixels.
-        keep: Function that keeps them, see `keep_in`.
+        keep: Function that keeps the predictions, see `keep_in`; None: they are kept already.
+        keep_probe: Function that keeps the probe, see `keep_probe_in`; None: it is kept already.
     """
     probe, selected = fit_probe(encoder, data, view_px=view_px)
-    keep(predict_splits(probe, selected, encoder, data, view_px=view_px, test=True))
+    if keep is not None:
+        keep(predict_splits(probe, selected, encoder, data, view_px=view_px, test=True))
+    if keep_probe is not None:
+        keep_probe(probe, encoder)

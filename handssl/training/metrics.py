@@ -14,6 +14,7 @@ from handssl.evaluation.predictions import OnPredictions
 from handssl.evaluation.targets import pose_targets
 from handssl.objectives import Mixed, Relative
 from handssl.training.config import PretrainConfig
+from handssl.training.kept_probe import OnProbe
 from handssl.transforms.joints_outside import joints_outside
 
 DIAGNOSED_IMAGES = 256
@@ -30,6 +31,7 @@ def measure(
     diagnosed: bool,
     objective: nn.Module | None = None,
     keep: OnPredictions | None = None,
+    keep_probe: OnProbe | None = None,
 ) -> dict[str, float]:
     """Fit and report the ridge probe, and compute the diagnostics if they are due.
 
@@ -41,6 +43,7 @@ def measure(
         diagnosed: Whether diagnostics are due.
         objective: The trained objective, whose relative heads are diagnosed if it has any.
         keep: Called with the predictions of the last epoch, on `select` and `test`.
+        keep_probe: Called with the probe of the last epoch.
 
     Returns:
         `ridge/...`, the aliases of the primary metric and `diag/...`, at the end also
@@ -52,6 +55,8 @@ def measure(
     metrics = evaluate_probe(
         probe, selected, encoder, data, view_px=view_px, test=last, keep=keep if last else None
     )
+    if last and keep_probe is not None:
+        keep_probe(probe, encoder)
     if last:
         metrics |= _joints_outside(data.store("probe"), config)
     if diagnosed:

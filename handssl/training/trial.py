@@ -12,6 +12,7 @@ import torch
 from handssl.data.splits import StudyData
 from handssl.distributed import rank
 from handssl.errors import DataError, InterruptedStudyError
+from handssl.evaluation.kept_probe import FILE as PROBE
 from handssl.evaluation.predictions import FILE
 from handssl.models import Encoder
 from handssl.runtime.fencing import Fence
@@ -23,6 +24,7 @@ from handssl.training.config import PretrainConfig, same_content
 from handssl.training.contrastive_slack import warn_if_trivial
 from handssl.training.execution import Execution
 from handssl.training.kept_predictions import keep_in, predict_again
+from handssl.training.kept_probe import OnProbe, keep_probe_in
 from handssl.training.loop import MustStop, OnStep, Pretraining
 from handssl.training.machine_file import note_machine
 from handssl.training.metrics import diagnosis_stride, measure
@@ -48,8 +50,9 @@ class Trial:
     """One resolved configuration with one seed.
 
     The folder contains `checkpoints/`, the newest `execution.keep` of those saved after every epoch
-    or at a stop, and when the trial is complete `encoder.safetensors` and the last predictions,
-    `predictions.npz`. A trial opened on such a folder resumes from the newest intact checkpoint.
+    or at a stop, and when the trial is complete `encoder.safetensors`, `probe.safetensors` and the
+    last predictions, `predictions.npz`. A trial opened on such a folder resumes from the newest
+    intact checkpoint.
 
     Args:
         config: The resolved configuration.
@@ -146,7 +149,12 @@ class Trial:
             diagnosed=last or epoch % self._stride == 0,
             objective=self._pretraining.objective,
             keep=keep_in(self.folder, self._data, self._fence),
+            keep_probe=self._keep_probe,
         )
+
+    @property
+    def _keep_probe(self) -> OnProbe:
+        return keep_probe_in(self.folder, self._data, self.config.encoder, self._fence)
 
     def _save(self) -> None:
         if rank() > 0:
@@ -184,10 +192,15 @@ class Trial:
         encoder = self._pretraining.encoder
         if not self._weights.exists():
             save_weights(encoder, self._weights, fence=self._fence)
-        if not (self.folder / FILE).exists():
+        if not all((self.folder / name).exists() for name in (FILE, PROBE)):
             keep = keep_in(self.folder, self._data, self._fence)
-            view_px = self.config.encoder.input_px
-            predict_again(_measurable(encoder), self._data, view_px=view_px, keep=keep)
+            predict_again(
+                _measurable(encoder),
+                self._data,
+                view_px=self.config.encoder.input_px,
+                keep=None if (self.folder / FILE).exists() else keep,
+                keep_probe=None if (self.folder / PROBE).exists() else self._keep_probe,
+            )
 
     def _restore(self) -> list[EpochResult]:
         state = self._checkpoints.latest()

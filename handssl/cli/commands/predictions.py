@@ -118,7 +118,8 @@ def export(trial: str, out: Path, **options: Any) -> None:
 def make(trials: tuple[str, ...], storage: Path | None) -> None:
     """Make the predictions of completed TRIALS that an earlier version left without them.
 
-    Without TRIALS, of all completed trials and references in the storage. It fits the ridge probe
+    Without TRIALS, of all completed trials and references in the storage. The probe of a trial is
+    kept too. It fits the ridge probe
     on the encoder of each once more, as after its last epoch, and trains nothing. Records and
     logged errors stay as they are.
 

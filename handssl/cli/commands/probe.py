@@ -55,6 +55,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help="Also write predictions for the evaluation images, as FreiHAND's evaluation reads them.",
 )
 @click.option("--out", type=_FILE, default=Path("pred.json"), show_default=True, help="Or a .zip.")
+@click.option(
+    "--keep",
+    is_flag=True,
+    help="Keep it with the trial for `handssl predict` and `export`, in place of the kept one.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def probe(
     trial: str,
@@ -65,6 +70,7 @@ def probe(
     changes: tuple[str, ...],
     layout: str | None,
     out: Path,
+    keep: bool,
     as_json: bool,
 ) -> None:
     """Probe the encoder of a finished TRIAL, given by its id or the start of it.
@@ -77,9 +83,10 @@ def probe(
     Examples:
       handssl probe 3f2a
       handssl probe 3f2a --probe sgd --set epochs=100
+      handssl probe 3f2a --keep
       handssl probe 3f2a --store freihand --export freihand --out pred.zip
     """  # noqa: D301  (click's mark for a block it must not wrap)
-    from handssl.cli.views.probe import export_freihand, print_errors, probe_trial
+    from handssl.cli.views.probe import export_freihand, keep_probe, print_errors, probe_trial
     from handssl.evaluation.config import ProbeConfig
     from handssl.execution.storage import resolve_storage
 
@@ -93,11 +100,15 @@ def probe(
         "chosen": found.chosen,
         "errors": found.errors,
     }
+    if keep:
+        document["kept"] = str(keep_probe(found))
     if layout is not None:
         document["export"] = export_freihand(found, out)
     if as_json:
         click.echo(json.dumps(document, indent=2))
     else:
         print_errors(found)
+        if keep:
+            click.echo(f"kept         {document['kept']}")
         for name, value in document.get("export", {}).items():
             click.echo(f"{name:<12} {value}")

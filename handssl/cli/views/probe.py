@@ -23,6 +23,7 @@ from handssl.evaluation.freihand_export import (
     freihand_predictions,
     write_freihand_predictions,
 )
+from handssl.evaluation.kept_probe import KeptProbe
 from handssl.evaluation.probe import crop_pixels, fit_probe, protocol_metrics, with_suffix
 from handssl.evaluation.targets import from_columns
 from handssl.execution.trial_files import encoder_file, labelled_store, named_trial
@@ -31,6 +32,7 @@ from handssl.ledger.record import TrialRecord
 from handssl.models import build_encoder
 from handssl.pose import F_SCORES, OFFICIAL, PHALANX, PROTOCOLS, ROOT, encode_2_5d
 from handssl.training.config import PretrainConfig
+from handssl.training.kept_probe import write_probe
 from handssl.training.weights import load_weights
 
 _REPORTED: tuple[Split, ...] = ("select", "test", "evaluation")
@@ -42,19 +44,23 @@ class Probed:
 
     Attributes:
         trial_id: Id of the encoder's trial.
+        folder: Folder of the trial.
         probe_id: Id of this result.
         data: Data on which it was probed.
         columns: Predictions (N, 63) of every reported split.
         errors: Errors by split, then `<protocol>/<statistic>_<unit>`.
         chosen: Settings chosen on `select`, by name.
+        kept: The probe, as it can be kept with the trial.
     """
 
     trial_id: str
+    folder: Path
     probe_id: str
     data: StudyData
     columns: dict[Split, torch.Tensor]
     errors: dict[Split, dict[str, float]]
     chosen: dict[str, float]
+    kept: KeptProbe
 
 
 def probe_trial(
@@ -91,7 +97,20 @@ def probe_trial(
     }
     errors = {split: _errors(columns[split], data.store(split), config) for split in splits}
     name = probe_id(record.trial_id, data.labelled.manifest.fingerprint, config)
-    return Probed(record.trial_id, name, data, columns, errors, fitted.chosen())
+    kept = KeptProbe.of(
+        fitted.read_out(), encoder, trained.encoder, data.store("probe"), probe=config.name
+    )
+    folder = ledger.folder(record.trial_id)
+    return Probed(record.trial_id, folder, name, data, columns, errors, fitted.chosen(), kept)
+
+
+def keep_probe(probed: Probed) -> Path:
+    """Write a probe into its trial's folder, atomically; return its path.
+
+    Raises:
+        DataError: The file cannot be written.
+    """
+    return write_probe(probed.kept, probed.folder)
 
 
 def _errors(columns: torch.Tensor, split: PackedSplit, config: ProbeConfig) -> dict[str, float]:

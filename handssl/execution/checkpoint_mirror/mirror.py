@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from handssl.errors import DataError, HandsslError
+from handssl.evaluation.kept_probe import FILE as PROBE
 from handssl.evaluation.predictions import FILE
 from handssl.execution.checkpoint_mirror.remote_folder import RemoteFile, Target, is_partial
 from handssl.runtime.fencing import Fence, held
@@ -17,7 +18,7 @@ from handssl.training.checkpoints.reading import DamagedError, read
 from handssl.training.checkpoints.writing import flush_folder, remove_orphans
 
 CHECKPOINTS = "checkpoints"
-FINAL_FILES = ("encoder.safetensors", FILE)
+FINAL_FILES = ("encoder.safetensors", PROBE, FILE)
 """Files of a completed trial beside its checkpoints."""
 
 _PREFIX, _SUFFIX, _DAMAGED = "epoch-", ".ckpt", ".damaged"

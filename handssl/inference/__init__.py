@@ -1,0 +1,1 @@
+"""Trained models in use: an encoder with its read-out, on photos, and exported."""
