@@ -58,13 +58,13 @@ class Table:
         return self.storage / "trials" / record.trial_id
 
 
-def shown(values: Sequence[float]) -> str:
+def shown(values: Sequence[float], digits: int = 1) -> str:
     """Return a mean with its interval, as far as there is one."""
     if not values:
         return "–"
     found = mean_effect("", values)
-    ends = f" [{found.low:.1f}, {found.high:.1f}]" if len(values) > 1 else ""
-    return f"{found.mm:.1f}{ends}"
+    ends = f" [{found.low:.{digits}f}, {found.high:.{digits}f}]" if len(values) > 1 else ""
+    return f"{found.mm:.{digits}f}{ends}"
 
 
 def compared(values: Mapping[int, float], others: Mapping[int, float]) -> str:
@@ -143,6 +143,21 @@ def mixed(table: Table) -> list[str]:
     return lines
 
 
+def heads(table: Table) -> list[str]:
+    """Return R2 of the relative heads on pairs of views of one image and of different images."""
+    lines = ["| row | head of | one image | different images |", "| --- | --- | --- | --- |"]
+    cells = dict.fromkeys(one.cell for one in table.records if one.objective == "relative")
+    for cell in cells:
+        for name in RIVALS:
+            found = [
+                list(table.values(cell, f"diag/{which}/{name}").values())
+                for which in ("head_r2", "leak")
+            ]
+            if all(found):
+                lines.append(f"| {cell} | {name} | {' | '.join(shown(v, 2) for v in found)} |")
+    return lines
+
+
 def _updates(records: Sequence[TrialRecord]) -> str:
     counts = {
         round(r.metrics["train/encoder_views"] / r.metrics["train/views_per_step"]) for r in records
@@ -205,6 +220,11 @@ def main(storage: str, target: str, study: str = "validity-order") -> int:
         "Holm's p is for the four transformations together. Intervals of the other tables are of "
         "each comparison alone.",
         "\n".join(rivals(table)),
+        "## Relative heads: do they compare hands?",
+        "R2 at the last epoch. Content alone cannot tell the relative transformation of two "
+        "different images: a head that still predicts it there reads each view by itself, from "
+        "a trace of resampling for example. At 0 or below it compares the two views.",
+        "\n".join(heads(table)),
         "## Forms of `mixed`",
         "\n".join(mixed(table)),
     ]
