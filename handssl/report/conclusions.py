@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from handssl.report.causes import CAUSES
+from handssl.report.html_table import plain_table
 from handssl.report.order import BlockOrder, OrderCheck
 
 if TYPE_CHECKING:
@@ -33,17 +34,8 @@ def missing_part(found: Missing) -> str:
 def _counts(found: Missing) -> str:
     if not found.counts:
         return ""
-    head = "".join(f'<th class="number" scope=col>{one}</th>' for one in ("trials", *CAUSES))
-    rows = "\n".join(
-        f"<tr><td>{escape(one.stage)}</td>"
-        + "".join(f'<td class="number">{n}</td>' for n in (one.trials, *one.by_cause))
-        + "</tr>"
-        for one in found.counts
-    )
-    return (
-        '<div class="wide" tabindex="0"><table class="cells"><thead><tr><th scope=col>stage</th>'
-        f"{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n"
-    )
+    rows = ([one.stage, *map(str, (one.trials, *one.by_cause))] for one in found.counts)
+    return plain_table(("stage", "trials", *CAUSES), rows) + "\n"
 
 
 def summary_part(sentences: Sequence[str]) -> str:

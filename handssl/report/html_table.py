@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
 
 from handssl.report.layout import EARLY_TITLE, NUMERIC, UNITS, Layout, Line, folded
@@ -21,6 +21,43 @@ def html_table(layout: Layout, note: str) -> str:
         f"{_table(shown, note)}\n{more}"
         f'<p class="muted note" id="{note}">{escape(f"{UNITS} {layout.note}".strip())}</p>'
     )
+
+
+def plain_table(
+    titles: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    words: Collection[str] = (),
+    described_by: str = "",
+) -> str:
+    """Return a table of plain text, numbers to the right; wider ones scroll.
+
+    Args:
+        titles: Titles of the columns; the first column names the row.
+        rows: Cells of each row as plain text.
+        words: Titles of other columns that are text.
+        described_by: HTML id of the note below the table; empty without one.
+    """
+    kinds = ["" if n == 0 or name in words else "number" for n, name in enumerate(titles)]
+    head = "".join(
+        f"<th{_class(kind)} scope=col>{escape(name)}</th>"
+        for kind, name in zip(kinds, titles, strict=True)
+    )
+    body = "\n".join(_plain_row(row, kinds) for row in rows)
+    note = f' aria-describedby="{described_by}"' if described_by else ""
+    table = f"<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>"
+    return f'<div class="wide" tabindex="0"><table class="cells"{note}>{table}</table></div>'
+
+
+def _plain_row(row: Sequence[str], kinds: Sequence[str]) -> str:
+    cells = zip(["cell", *kinds[1:]], row, strict=True)
+    return (
+        "<tr>" + "".join(f"<td{_class(kind)}>{escape(cell)}</td>" for kind, cell in cells) + "</tr>"
+    )
+
+
+def _class(kind: str) -> str:
+    return f' class="{kind}"' if kind else ""
 
 
 def _folded(layout: Layout, note: str) -> str:

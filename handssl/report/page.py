@@ -12,6 +12,7 @@ from handssl.report.conclusions import (
     order_part,
     summary_part,
 )
+from handssl.report.diagnostics.part import diagnostics_part
 from handssl.report.effects.section import effects_part
 from handssl.report.headline import summary
 from handssl.report.predictions.part import predictions_part
@@ -33,7 +34,12 @@ ANSWERS: tuple[Part, ...] = (
 )
 """Sentences, each with a number and an interval."""
 TABLES: tuple[Part, ...] = (tables_part,)
-FIGURES: tuple[Part, ...] = (effect_figures_part, figures_part, predictions_part)
+FIGURES: tuple[Part, ...] = (
+    effect_figures_part,
+    figures_part,
+    lambda found: diagnostics_part(found.diagnosis),
+    predictions_part,
+)
 DETAILS: tuple[Part, ...] = (lambda found: _settings(found),)
 PARTS: tuple[Part, ...] = (*ANSWERS, *TABLES, *FIGURES, *DETAILS)
 """All parts of the page in their order; a new one is added to one of the lists above."""

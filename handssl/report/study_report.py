@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from handssl.ledger.record import TrialRecord
 from handssl.report.conclusions import choices
 from handssl.report.decisions import ObjectiveDecision, decisions
+from handssl.report.diagnostics.answers import Diagnosis, diagnosis
 from handssl.report.effects import StudyEffects, effect_gaps, study_effects
 from handssl.report.facts import study_facts
 from handssl.report.missing import Missing, missing
@@ -73,6 +74,11 @@ class StudyReport:
     def effects(self) -> StudyEffects | None:
         """Effects of the transformations, if they can be estimated."""
         return study_effects(self.rows, self.planned)
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis | None:
+        """Answers from the diagnostics of features; None where none were recorded."""
+        return diagnosis(self)
 
     @cached_property
     def decisions(self) -> tuple[ObjectiveDecision, ...]:

@@ -22,6 +22,7 @@ TEXT_PARTS: tuple[TextPart, ...] = (
     TextPart("Order", lambda found: str(found.order).splitlines() if found.order else ()),
     TextPart("Chosen", lambda found: found.choices),
     TextPart("Effects", lambda found: lines(found.effects) if found.effects else ()),
+    TextPart("Features", lambda found: found.diagnosis.lines() if found.diagnosis else ()),
     TextPart("Missing", lambda found: found.missing.lines()),
 )
 """All parts in their order; a new one is added here."""

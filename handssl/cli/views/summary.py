@@ -156,6 +156,7 @@ def _document(found: StudyReport, page: Path) -> dict[str, Any]:
         "best_set": best_set_values(found.rows),
         **({"order": str(order), "order_verdict": order.word} if order else {}),
         **({"effects": effect_values(effects)} if effects else {}),
+        **({"diagnostics": found.diagnosis.values()} if found.diagnosis else {}),
         "missing": found.missing.values(),
         "selections": [one.model_dump(mode="json") for one in found.selections],
         "sections": [_section(section, found.storage) for section in sections(found.rows)],
