@@ -210,16 +210,33 @@ def tune_trials(context: StageContext, cluster: Cluster) -> None:
         context: Context of the sweep.
         cluster: Number of trials that run at once, and their resources.
     """
-    queue = cluster.slots * (2 if cluster.workers == 1 else 1)
     dispatch = TuneSearcher(
         context.scheduler,
         context.recorder,
         context.peers,
-        queue=queue,
+        queue=segments_in_tune(cluster, context.options.max_concurrent_trials),
         options=context.options,
     )
     while dispatch.next_wave():
         _one_wave(context, dispatch, cluster)
+
+
+def segments_in_tune(cluster: Cluster, most: int | None) -> int:
+    """Return how many segments of trials Tune has at a time, running or waiting for an actor.
+
+    Twice as many as run at once, since resources limit those: the next waits for its actor
+    meanwhile. A limit that leaves resources unused is kept here, where Tune cannot exceed it.
+
+    Args:
+        cluster: Number of trials that run at once.
+        most: The user's limit of trials at the same time, if there is one.
+
+    Example:
+        >>> segments_in_tune(Cluster(slots=1, cpus=1, gpus=0.0, owned=True), most=1)
+        1
+    """
+    queue = cluster.slots * (2 if cluster.workers == 1 else 1)
+    return min(queue, most or queue)
 
 
 def _one_wave(context: StageContext, dispatch: TuneSearcher, cluster: Cluster) -> None:

@@ -12,11 +12,12 @@ from handssl.execution.coordination import PeerCoordinator
 from handssl.execution.recorder import Recorder
 from handssl.execution.study_runner import Sweep
 from handssl.execution.trial_claims import TrialClaims
-from handssl.execution.tune.executor import TuneReporter
+from handssl.execution.tune.executor import TuneReporter, segments_in_tune
 from handssl.execution.tune.searcher import TuneSearcher, TuneStopper
 from handssl.ledger import Ledger
 from handssl.ledger.claims import study_key
 from handssl.planning.execution_options import ExecutionOptions
+from handssl.planning.resources import divided
 from handssl.runtime.interruption import Interruption
 from handssl.study.events import Ended, WorkerEvent
 from handssl.study.study import Study
@@ -283,3 +284,14 @@ def test_neither_a_missing_trace_nor_a_missing_error_file_of_tune_is_a_failure(f
         first.bridge.on_trial_error(0, [], blur)
     notices = [event.text for event in first.told if isinstance(event, WorkerEvent)]
     assert ["its process was lost" in text for text in notices] == [True, True]
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_tune_never_has_more_trials_than_may_run_at_once(first, most):
+    options = ExecutionOptions(max_concurrent_trials=most)
+    queue = segments_in_tune(divided(8, 0, options), most)  # 8 free CPUs would take 8 trials
+    parts = (first.scheduler, first.recorder, first.peers)
+    dispatch = TuneSearcher(*parts, queue=queue, options=options)
+    dispatch.next_wave()
+    handed_out = [dispatch.suggest(f"tune {number}") for number in range(4)]
+    assert len([segment for segment in handed_out if segment]) == most
