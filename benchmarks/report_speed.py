@@ -1,10 +1,12 @@
 """Measure time and memory of a report on made-up ledgers; run from the root of the repository.
 
-python benchmarks/report_speed.py 384 2048 8192
+python benchmarks/report_speed.py 384 2048 8192 --markdown benchmarks/report_speed.md
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import resource
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import time
 from pathlib import Path
 from unittest.mock import patch
 
+from handssl.bench.environment import describe
 from handssl.data.packing import pack
 from handssl.data.splits import StudyData
 from handssl.ledger import Ledger
@@ -39,7 +42,7 @@ def make(storage: Path, trials: int) -> None:
             "cells": [{"composition": sorted(one)} for one in subsets(SEVEN)],
             "references": False,
             "pretrain": {"epochs": EPOCHS, "optimizer": {"warmup_epochs": 1}},
-            "blocks": list(range(1, max(trials // CELLS, 1) + 1)),
+            "blocks": list(range(1, -(-trials // CELLS) + 1)),
             "halving": None,
         }
     )
@@ -75,34 +78,72 @@ def _record(ledger: Ledger, trial: PlannedTrial, stage: str) -> None:
 
 
 def measure(storage: Path) -> None:
-    """Write the report of a storage; print the seconds and the peak memory in GB."""
+    """Write the report of a storage; print the times in s, the peak memory and sizes as JSON."""
     with patch("handssl.execution.status.prepared", lambda *_, **__: storage / "blobs"):
         start_s = time.perf_counter()
         found = study_report("speed", storage, f"sqlite:///{storage / 'mlflow.db'}")
         read_s = time.perf_counter() - start_s
         path = write(found)
         total_s = time.perf_counter() - start_s
-    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    size_mb = path.stat().st_size / 1e6
-    print(
-        f"{len(found.rows)} trials: {total_s:.1f} s ({read_s:.1f} s to read), "
-        f"{time.process_time():.1f} s of CPU, {peak_gb:.2f} GB, page {size_mb:.1f} MB"
-    )
+    values = {
+        "trials": len(found.rows),
+        "wall_s": total_s,
+        "read_s": read_s,
+        "cpu_s": time.process_time(),
+        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "page_mb": path.stat().st_size / 1e6,
+    }
+    print(json.dumps(values))
 
 
-def main(sizes: list[str]) -> int:
-    """Measure each size in a process of its own, so that its peak memory is its own."""
-    for size in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            storage = Path(folder)
-            pack(BlobHands(), storage / "blobs", crop_px=56, context=1.75, workers=1)
-            make(storage, int(size))
-            subprocess.run([sys.executable, __file__, "--measure", folder], check=True)
+def measured(trials: int) -> dict[str, float]:
+    """Measure one size in a process of its own, so that its peak memory is its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        storage = Path(folder)
+        pack(BlobHands(), storage / "blobs", crop_px=56, context=1.75, workers=1)
+        make(storage, trials)
+        words = [sys.executable, __file__, "--measure", folder]
+        done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)
+
+
+def table(found: list[dict[str, float]]) -> str:
+    """Return the measurements as a Markdown page."""
+    rows = [
+        f"| {one['trials']:,} | {one['wall_s']:.1f} | {one['read_s']:.1f} | {one['cpu_s']:.1f} | "
+        f"{one['peak_gb']:.2f} | {one['page_mb']:.1f} |"
+        for one in found
+    ]
+    return f"""# Time and memory of a report
+
+Written by `python benchmarks/report_speed.py {" ".join(str(one["trials"]) for one in found)} \
+--markdown benchmarks/report_speed.md`: the page of a made-up study of 128 compositions in as many
+seeds as needed, with {EPOCHS} epochs a trial and {METRICS} metrics an epoch, without predictions,
+so without bootstrap. *Read* is the part before the page is drawn; CPU time includes all imports.
+
+{describe()}
+
+| trials | s | read, s | CPU, s | peak memory, GB | page, MB |
+|--:|--:|--:|--:|--:|--:|
+""" + "\n".join([*rows, ""])
+
+
+def main() -> int:
+    """Measure each size; print the table and write it where asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("trials", type=int, nargs="*", default=[384, 2048, 8192])
+    parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        measure(arguments.measure)
+        return 0
+    text = table([measured(count) for count in arguments.trials])
+    print(text)
+    if arguments.markdown:
+        arguments.markdown.write_text(text, encoding="utf-8")
     return 0
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--measure":
-        measure(Path(sys.argv[2]))
-    else:
-        sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -138,7 +138,7 @@ def _files(
 
 
 def _curves(trials: Sequence[PlannedTrial], ledger: Ledger) -> str:
-    histories = ledger.histories([trial.trial_id for trial in trials])
+    histories = ledger.histories([trial.trial_id for trial in trials], (PRIMARY_METRIC,))
     rows: list[Sequence[object]] = [("trial_id", "cell", "block", "epoch", PRIMARY_METRIC)]
     for trial in trials:
         for entry in histories.get(trial.trial_id, []):

@@ -15,7 +15,7 @@ from handssl.data.splits import StudyData
 from handssl.errors import DataError
 from handssl.evaluation.metric_names import PRIMARY_METRIC
 from handssl.execution.initial_weights import with_initial_weights
-from handssl.execution.recorder import EPOCH_S, device_s
+from handssl.execution.recorder import DEVICE_S, EPOCH_S, device_s
 from handssl.execution.stage_outcomes import choose
 from handssl.ledger import Ledger
 from handssl.ledger.claims import study_key
@@ -168,6 +168,7 @@ class _Viewer:
     epochs: list[Mapping[str, float]] = field(default_factory=list)
     selections: dict[str, Selection] = field(default_factory=dict)
     _epochs: dict[str, list[EpochMetrics]] = field(default_factory=dict)
+    _fingerprints: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.holders = self.ledger.claims.holders()
@@ -187,7 +188,7 @@ class _Viewer:
             trials = as_recorded(trials, self.ledger.all(self.study.name))
         scheduler = stage_scheduler(self.study, stage.name, trials, self.ledger, read_only=True)
         records = {r.trial_id: r for r in self.ledger.load_all(list(scheduler.trials))}
-        self._epochs = self.ledger.histories(list(records))
+        self._epochs = self.ledger.histories(list(records), (EPOCH_S, DEVICE_S))
         found = tuple(self._trial(one, scheduler, records.get(one.trial_id)) for one in trials)
         # A choice waits for trials alone: storages of earlier versions lack some references.
         if all(trial.kind != "trial" for trial in scheduler.missing):
@@ -228,8 +229,13 @@ class _Viewer:
         return "waiting" if outcome == "running" or elsewhere else outcome
 
     def _fingerprint(self, data: DataConfig) -> str:
-        folder = prepared(data, self.storage)
-        return StudyData(folder).fingerprint if folder else self._recorded_fingerprint()
+        # Every trial asks, and opening a store reads its manifest and arrays.
+        known = data.model_dump_json()
+        if known not in self._fingerprints:
+            folder = prepared(data, self.storage)
+            found = StudyData(folder).fingerprint if folder else self._recorded_fingerprint()
+            self._fingerprints[known] = found
+        return self._fingerprints[known]
 
     def _recorded_fingerprint(self) -> str:
         """Return the fingerprint of data that have been removed, as recorded with the trials."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -156,13 +156,24 @@ class Ledger:
         return self.histories([trial_id]).get(trial_id, [])
 
     @patient
-    def histories(self, trial_ids: Sequence[str]) -> dict[str, list[EpochMetrics]]:
-        """Return the epochs of several trials at once, in order of epoch."""
+    def histories(
+        self, trial_ids: Sequence[str], metrics: Collection[str] | None = None
+    ) -> dict[str, list[EpochMetrics]]:
+        """Return the epochs of several trials at once, in order of epoch.
+
+        Args:
+            trial_ids: Ids of the trials.
+            metrics: Names of the returned metrics, where an epoch has them; None: all. A large
+                study has millions of values.
+        """
         query = select(points).where(self._database.among(points.c.trial_id, trial_ids))
         found: dict[str, list[EpochMetrics]] = {}
         with self._database.begin(reading=True) as connection:
             for row in connection.execute(query.order_by(points.c.trial_id, points.c.epoch)):
-                entry = EpochMetrics(epoch=row.epoch, metrics=row.metrics, time_ms=row.time_ms)
+                values = row.metrics
+                if metrics is not None:
+                    values = {name: values[name] for name in metrics if name in values}
+                entry = EpochMetrics(epoch=row.epoch, metrics=values, time_ms=row.time_ms)
                 found.setdefault(row.trial_id, []).append(entry)
         return found
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from handssl.errors import DataError, InputError
+from handssl.evaluation.metric_names import PRIMARY_METRIC
 from handssl.ledger import Ledger
 from handssl.ledger.record import EpochMetrics, Outcome, TrialRecord
 from handssl.report.formats.writing import FormatName, write
@@ -51,7 +52,7 @@ def study_report(
         records = ledger.all(study)
     asked = [name for one in known.stages for name in _names(one)] if known else []
     found = {record.trial_id: record for record in (*ledger.load_all(asked), *records)}
-    histories = ledger.histories(list(found))
+    histories = ledger.histories(list(found), (PRIMARY_METRIC,))
     return StudyReport(
         study,
         storage,

@@ -221,7 +221,7 @@ class StageScheduler(Generic[Trial]):
         self.outcomes |= {record.trial_id: record.outcome for record in records}
         known = [
             entry
-            for name, epochs in self._ledger.histories(trial_ids).items()
+            for name, epochs in self._ledger.histories(trial_ids, (PRIMARY_METRIC,)).items()
             for epoch in epochs
             for entry in self.entries(self.trials[name], epoch.epoch, epoch.metrics)
         ]

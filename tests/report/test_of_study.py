@@ -208,3 +208,26 @@ def test_without_its_data_a_study_is_reported_from_what_it_ran_itself(tmp_path, 
     assert {row.label for row in found.rows} == {row.label for row in known.rows}
     assert headline(found.rows) == headline(known.rows)
     assert found.choices == ()
+
+
+def test_a_report_opens_the_data_once_and_reads_no_metric_that_it_does_not_show(
+    tmp_path, data, monkeypatch
+):
+    run(study(), tmp_path, data)
+    opened, asked, histories = [], [], Ledger.histories
+
+    def counted(folder):
+        opened.append(folder)
+        return StudyData(folder)
+
+    def watched(ledger, names, metrics=None):
+        asked.append(metrics)
+        return histories(ledger, names, metrics)
+
+    monkeypatch.setattr("handssl.execution.status.StudyData", counted)
+    monkeypatch.setattr(Ledger, "histories", watched)
+    found = study_report("mine", tmp_path, "sqlite://")
+    assert len(found.rows) > 12
+    assert len(opened) == 1
+    assert asked
+    assert None not in asked
