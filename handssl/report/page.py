@@ -16,6 +16,7 @@ from handssl.report.diagnostics.part import diagnostics_part
 from handssl.report.effects.section import effects_part
 from handssl.report.headline import summary
 from handssl.report.predictions.part import predictions_part
+from handssl.report.published.part import published_part
 from handssl.report.section_parts import effect_figures_part, figures_part, tables_part
 from handssl.report.style import CSS
 
@@ -33,7 +34,7 @@ ANSWERS: tuple[Part, ...] = (
     lambda found: missing_part(found.missing),
 )
 """Sentences, each with a number and an interval."""
-TABLES: tuple[Part, ...] = (tables_part,)
+TABLES: tuple[Part, ...] = (tables_part, lambda found: published_part(found.comparable))
 FIGURES: tuple[Part, ...] = (
     effect_figures_part,
     figures_part,

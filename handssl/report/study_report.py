@@ -16,6 +16,7 @@ from handssl.report.effects import StudyEffects, effect_gaps, study_effects
 from handssl.report.facts import study_facts
 from handssl.report.missing import Missing, missing
 from handssl.report.order import OrderCheck, order_check
+from handssl.report.published.matching import Comparable, comparable
 from handssl.report.rows import Row
 from handssl.tracking.conventions import ui_command
 
@@ -79,6 +80,11 @@ class StudyReport:
     def diagnosis(self) -> Diagnosis | None:
         """Answers from the diagnostics of features; None where none were recorded."""
         return diagnosis(self)
+
+    @cached_property
+    def comparable(self) -> Comparable | None:
+        """Published numbers of the same conditions, or why there are none."""
+        return comparable(self)
 
     @cached_property
     def decisions(self) -> tuple[ObjectiveDecision, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from handssl.report.effects.words import lines
+from handssl.report.published.part import published_lines
 
 if TYPE_CHECKING:
     from handssl.report.study_report import StudyReport
@@ -23,6 +24,7 @@ TEXT_PARTS: tuple[TextPart, ...] = (
     TextPart("Chosen", lambda found: found.choices),
     TextPart("Effects", lambda found: lines(found.effects) if found.effects else ()),
     TextPart("Features", lambda found: found.diagnosis.lines() if found.diagnosis else ()),
+    TextPart("Published numbers", lambda found: published_lines(found.comparable)),
     TextPart("Missing", lambda found: found.missing.lines()),
 )
 """All parts in their order; a new one is added here."""
