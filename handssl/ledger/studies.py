@@ -1,13 +1,15 @@
-"""The plan of each study at its first run, and changes since then."""
+"""The plan of each study at its first run, changes since then, and a digest of its state."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, or_, select, update
 
-from handssl.ledger.tables import studies
+from handssl.ledger.tables import log, requests, studies, trials
 from handssl.runtime.database import Database
 from handssl.runtime.retry import patient
 
@@ -77,6 +79,42 @@ class StudyPlans:
         with self._database.begin(reading=True) as connection:
             found = connection.scalar(_plan_of(study))
         return dict(found) if found else None
+
+    @patient
+    def version(self, study: str, trial_ids: Sequence[str] = ()) -> str:
+        """Return a digest that changes with all that the ledger holds on a study.
+
+        That is its plan, its log, the requests to it, and the state of its trials. Claims do not
+        count: they are renewed all the time.
+
+        Args:
+            study: Name of the study.
+            trial_ids: Trials that other studies have run first, which the study uses too.
+
+        Example:
+            >>> from handssl.ledger.tables import LEDGER
+            >>> plans = StudyPlans(Database("sqlite://", LEDGER))
+            >>> before = plans.version("mine")
+            >>> _ = plans.keep_plan("mine", {"hash": "1"}), plans.keep_plan("other", {"hash": "2"})
+            >>> plans.version("mine") == before
+            False
+        """
+        own = or_(trials.c.study == study, self._database.among(trials.c.trial_id, trial_ids))
+        states = select(
+            trials.c.trial_id, trials.c.outcome, trials.c.epoch, trials.c.mlflow_run_id
+        ).where(own)
+        ends = [
+            select(func.count(), func.max(table.c.number)).where(table.c.study == study)
+            for table in (log, requests)
+        ]
+        with self._database.begin(reading=True) as connection:
+            found = [
+                connection.scalar(_plan_of(study)),
+                *(list(connection.execute(end).one()) for end in ends),
+                *(list(row) for row in connection.execute(states.order_by(trials.c.trial_id))),
+            ]
+        text = json.dumps(found, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _plan_of(study: str) -> Any:

@@ -16,6 +16,7 @@ from handssl.service.queue.listing import history
 from handssl.service.queue.policy import Policy
 from handssl.service.queue.queue import Queue
 from handssl.service.queue.tokens import Tokens
+from handssl.service.results.cache import Results
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Service:
         on_change: Called after a request that the dispatcher may act on.
         tokens: Tokens of the users.
         board: Cache of the progress of jobs.
+        results: Cache of the results of their studies.
     """
 
     queue: Queue
@@ -49,10 +51,12 @@ class Service:
     on_change: Callable[[], None] = lambda: None
     tokens: Tokens = field(init=False)
     board: ProgressCache = field(init=False)
+    results: Results = field(init=False)
 
     def __post_init__(self) -> None:
         self.tokens = Tokens(self.queue.database)
         self.board = ProgressCache(self.progress)
+        self.results = Results(self.home.storage, lambda: self.home.tracking_uri)
 
     def progress(self, job: Job) -> Progress:
         """Return the current progress of a job from the ledger."""
@@ -69,9 +73,16 @@ class Service:
         found = {}
         if self.mlflow_url():
             found["MLflow experiment"] = f"/jobs/{job.id}/mlflow"
+        if job.attempt:
+            found["Report"] = f"/api/jobs/{job.id}/report"
         if (url := self.ray_url()) and job.attempt:
             found["Ray dashboard"] = f"{url}/#/jobs/{job.submission}"
         return found
+
+    def close(self) -> None:
+        """Stop everything that runs in the background."""
+        self.board.close()
+        self.results.close()
 
     @property
     def storage(self) -> Path:

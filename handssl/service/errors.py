@@ -23,6 +23,27 @@ class NotNowError(InputError):
         super().__init__(f"job {name} is {state}; to {verb} it, it has to be {states}")
 
 
+class NoResultsError(InputError):
+    """The study has no results yet, or not the ones that were asked for."""
+
+    def __init__(self, study: str, what: str = "results", why: str = "") -> None:
+        super().__init__(
+            f"study {study} has no {what} yet{f': {why}' if why else ''}; ask again later, "
+            "`handssl jobs list` shows the state of its job"
+        )
+
+
+class NoSuchTrialError(InputError):
+    """The study has no trial of this name."""
+
+    def __init__(self, name: str, study: str, known: Sequence[str]) -> None:
+        found = f"{len(known)} of them" if known else "none"
+        super().__init__(
+            f"trial: expected the id, or the start of the id, of one trial of study {study}, got "
+            f"{name!r}, which is that of {found}"
+        )
+
+
 class TakenNameError(InputError):
     """The study's name belongs to another user."""
 

@@ -140,6 +140,7 @@ class Server:
 
     def _end(self) -> None:
         self._closing.set()
+        self.service.close()
         self.dispatcher.stop(self._end_programs)
 
     def _end_programs(self) -> None:

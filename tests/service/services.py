@@ -52,7 +52,7 @@ def served(of: Service, **settings: Any) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(20)
-        of.board.close()
+        of.close()
 
 
 class FakeCluster:

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.service.services import served, service, study
 
 EXAMPLES = 1000
-OPERATIONS = 11
+OPERATIONS = 14
 QUICK = {
     "deadline": 5_000,
     "suppress_health_check": list(HealthCheck),

@@ -20,6 +20,7 @@ from handssl.service.queue.admission import Limits, admit
 from handssl.service.queue.job import JobRequest
 from handssl.service.web.app import create_app
 from tests.service import services
+from tests.service.results import STUDY, with_results
 from tests.service.services import served, service, study
 
 # What axe says of a page, and whether it is wider than the window, left in the page itself.
@@ -144,6 +145,32 @@ def test_a_job_shows_progress_curve_history_log_and_links(probed, chromium, tmp_
     ):
         assert text in page
     assert "Retry" not in page
+
+
+@pytest.mark.parametrize("width", [1200, 420])
+def test_a_job_shows_its_best_cells_to_everybody(probed, chromium, tmp_path, width):
+    of, name = with_results(tmp_path)
+    of.results.ask(STUDY).result(60)
+    with served(of) as url:
+        page = browse(chromium, tmp_path, f"{url}/jobs/{name}", width=width)
+    found = probe(page)
+    assert (found["violations"], found["wide"]) == ([], 0)
+    assert re.search(r'<th scope="row">rotate</th>.*?61\.0.*?48\.3 to 73\.7', page, re.S)
+
+
+def test_the_report_of_a_job_is_shown_under_its_policy_with_its_style(chromium, tmp_path):
+    of, name = with_results(tmp_path)
+    with served(of) as url:
+        words = [
+            chromium,
+            *FLAGS,
+            "--enable-logging=stderr",
+            f"--user-data-dir={tmp_path}/chromium",
+        ]
+        words += ["--dump-dom", f"{url}/api/jobs/{name}/report"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    assert "<h1>Study demo</h1>" in done.stdout
+    assert "Content Security Policy" not in done.stderr  # how the browser tells of what it blocked
 
 
 def test_nothing_however_long_makes_a_page_wider_than_the_window(

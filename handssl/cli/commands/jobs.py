@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ from handssl.runtime.shell_commands import command
 
 if TYPE_CHECKING:
     from handssl.service.client.remote_job import Job
+    from handssl.service.job_result import FormatName
 
 _STATES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
 
@@ -96,6 +98,64 @@ def wait_for(job: str, timeout_s: float | None, service: str | None, as_json: bo
         return 124
     click.echo(json.dumps({"job": job, "state": state}) if as_json else f"{job}: {state}")
     return CODES[state]
+
+
+@jobs.command("fetch")
+@click.argument("job")
+@click.option(
+    "--what",
+    multiple=True,
+    type=click.Choice(["result", "report", "weights"]),
+    help="Only this; may be repeated. Default: all three.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Folder of the files; default: this one.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["html", "markdown", "latex", "csv"]),
+    default="html",
+    show_default=True,
+    help="Format of the report.",
+)
+@click.option("--trial", default="", help="Trial of the weights; default: the best.")
+@click.option("--quiet", "-q", is_flag=True, help="No live progress.")
+@service_options
+def fetch_results(
+    job: str,
+    what: tuple[str, ...],
+    output: Path,
+    form: FormatName,
+    trial: str,
+    quiet: bool,
+    service: str | None,
+    as_json: bool,
+) -> None:
+    """Download the results of a JOB: tables as JSON, the report, the weights of its best encoder.
+
+    An interrupted download is continued by the same command. Digests are checked, and files are
+    replaced as a whole.
+
+    \b
+    Examples:
+      handssl jobs fetch JOB --output results
+      handssl jobs fetch JOB --what report --format latex
+      handssl jobs fetch JOB --what weights --trial 3f2a
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.cli.views.fetching import fetch
+
+    wanted = tuple(dict.fromkeys(what)) or ("result", "report", "weights")
+    known, files = _job(job, service), {}
+    for one in fetch(known, wanted, output, form=form, trial=trial, quiet=quiet or as_json):
+        files[one.what] = str(one.path)
+        if not as_json:
+            click.echo(f"{one.what}: {one.path}")
+    if as_json:
+        click.echo(json.dumps({"job": job, "files": files}))
 
 
 @jobs.command("reprioritise", context_settings={"ignore_unknown_options": True})  # allows -7

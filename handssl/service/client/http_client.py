@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import requests
@@ -22,6 +24,8 @@ from handssl.service.errors import (
 from handssl.service.queue.job import JobRequest
 
 _TIMEOUT_S = 30.0
+REPORT_TIMEOUT_S = 330.0  # the service makes the report of a large study first
+_TRIAL = "trial: "  # begins what the service says of an unknown trial
 _TOKEN = re.compile(r"[!-~]+")
 _COMMANDS = re.compile(r"`handssl jobs ([a-z0-9 .+-]+)`")
 _USER = re.compile(r"[A-Za-z0-9._-]+")
@@ -58,8 +62,14 @@ class Client:
             self._session.headers["Authorization"] = f"Bearer {_checked(secret)}"
         self._session.headers["X-Handssl-User"] = _me()
 
-    def ask(self, method: str, path: str, **values: Any) -> Any:
+    def ask(self, method: str, path: str, *, timeout_s: float = _TIMEOUT_S, **values: Any) -> Any:
         """Send a request and return the JSON document of the response.
+
+        Args:
+            method: Method of the request.
+            path: Path below `/api`.
+            timeout_s: Longest time without an answer, seconds.
+            values: Further arguments of the request.
 
         Raises:
             UnavailableError: The service or its database is not reachable.
@@ -68,9 +78,42 @@ class Client:
             UnauthorizedError: The token is missing or not valid.
             ForbiddenError: The token does not allow this request.
         """
+        answer = self._send(method, path, timeout_s=timeout_s, **values)
+        document = self._document(answer)
+        if not answer.ok:
+            raise self._refusal(answer, document, path)
+        return document
+
+    @contextmanager
+    def open(
+        self, path: str, *, headers: Mapping[str, str], **values: Any
+    ) -> Iterator[requests.Response]:
+        """Send a GET request and yield the response, whose content has not been read.
+
+        Args:
+            path: Path below `/api`.
+            headers: Further headers; a range that is not there is no error.
+            values: Further arguments of the request.
+
+        Raises:
+            HandsslError: See `ask`.
+        """
+        # Compressed content could be neither continued nor counted.
+        headers = {**headers, "Accept-Encoding": "identity"}
+        with self._send(
+            "GET", path, timeout_s=REPORT_TIMEOUT_S, headers=headers, stream=True, **values
+        ) as answer:
+            is_range = answer.status_code == requests.codes.requested_range_not_satisfiable
+            if not answer.ok and not is_range:
+                raise self._refusal(answer, self._document(answer), path)
+            yield answer
+
+    def _send(
+        self, method: str, path: str, *, timeout_s: float, **values: Any
+    ) -> requests.Response:
         try:
             url = f"{self.url}/api{path}"
-            answer = self._session.request(method, url, timeout=_TIMEOUT_S, **values)
+            return self._session.request(method, url, timeout=(_TIMEOUT_S, timeout_s), **values)
         except _NO_URL:
             raise InputError(f"--service: expected http://HOST:PORT, got {self.url}") from None
         except requests.RequestException as error:
@@ -78,13 +121,15 @@ class Client:
                 f"{self.url} does not answer ({_reason(error)}); is it running (`handssl serve`), "
                 "and is --service correct?"
             ) from None
-        document = self._document(answer)
-        if answer.ok:
-            return document
+
+    def _refusal(self, answer: requests.Response, document: Any, path: str) -> Exception:
         detail = str(document.get("detail", answer.reason)) if isinstance(document, dict) else ""
+        if answer.status_code == 404 and detail.startswith(_TRIAL):
+            return InputError(detail)
         if answer.status_code == 404 and path.startswith("/jobs/"):
-            raise NoSuchJobError(path.split("/")[2], command("jobs", "list", service=self.url))
-        raise _REFUSALS.get(answer.status_code, ServiceError)(self._for_here(detail))
+            listing = command("jobs", "list", service=self.url)
+            return NoSuchJobError(path.split("/")[2], listing)
+        return _REFUSALS.get(answer.status_code, ServiceError)(self._for_here(detail))
 
     def _for_here(self, text: str) -> str:
         """Add this service's URL to the commands in a response; the service does not know it."""

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from handssl.config import Config, read_yaml
 from handssl.errors import InputError
 from handssl.service.client import retry
-from handssl.service.client.http_client import Client
+from handssl.service.client.download import OnProgress, download, ignored
+from handssl.service.client.http_client import REPORT_TIMEOUT_S, Client
 from handssl.service.client.retry import Tell, ask_patiently, silent
+from handssl.service.job_result import FormatName, JobResult
 from handssl.service.queue.job import ENDED, JobOptions, JobRequest
 
 if TYPE_CHECKING:
@@ -116,6 +118,61 @@ class Job:
             if not piece["text"]:
                 return text
             text, offset = text + piece["text"], piece["offset"]
+
+    def result(self) -> JobResult:
+        """Return the tables, trials and choices of its study, so far or at its end.
+
+        Raises:
+            InputError: Nothing of it has been run yet.
+        """
+        found = self.client.ask("GET", f"/jobs/{self.id}/result", timeout_s=REPORT_TIMEOUT_S)
+        return JobResult.model_validate(found)
+
+    def report(self, format: FormatName = "html") -> str:  # noqa: A002  (as in `write_report`)
+        """Return the report of its study.
+
+        Args:
+            format: `html`, `markdown`, `latex` or `csv`.
+
+        Raises:
+            InputError: The format is unknown, or nothing of the study has been run yet.
+        """
+        asked = {"format": format}
+        with self.client.open(f"/jobs/{self.id}/report", headers={}, params=asked) as answer:
+            return answer.content.decode()
+
+    def weights(
+        self,
+        path: Path | str,
+        *,
+        trial: str = "",
+        on_progress: OnProgress = ignored,
+        notify: Tell = silent,
+    ) -> Path:
+        """Download the encoder of a trial, in the format safetensors.
+
+        An interrupted download is continued by the next call with the same path; the digest is
+        checked, and an existing file is replaced as a whole.
+
+        Args:
+            path: The file to write.
+            trial: Id of the trial, or its start; default: the one with the best encoder.
+            on_progress: Called with the bytes that are here and the bytes of the whole.
+            notify: Called once if the service is not reachable.
+
+        Raises:
+            InputError: There is no such trial, it has no weights yet, or the file cannot be
+                written.
+        """
+        asked = {"trial": trial} if trial else {}
+        return download(
+            self.client,
+            f"/jobs/{self.id}/weights",
+            Path(path),
+            asked=asked,
+            on_progress=on_progress,
+            notify=notify,
+        )
 
     def cancel(self) -> str:
         """Cancel the job; results of its trials are kept."""

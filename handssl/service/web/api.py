@@ -31,20 +31,21 @@ from handssl.service.web.responses import (
     ServiceView,
 )
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The request cannot be read."},
     401: {"model": Problem, "description": "No token, or one that is not valid."},
     403: {"model": Problem, "description": "The token's role, or owner, may not do this."},
-    404: {"model": Problem, "description": "There is no such job."},
+    404: {"model": Problem, "description": "There is no such job, or trial of its study."},
     409: {
         "model": Problem,
-        "description": "The job's state, or another user's study of that name, forbids this.",
+        "description": "The job's state, or another user's study of that name, forbids this, or "
+        "there are no results yet.",
     },
     413: {"model": Problem, "description": "The request is too large."},
     422: {"model": Problem, "description": "Mistakes in the request; all are listed."},
     503: {"model": Problem, "description": "The database is not reachable; try again later."},
 }
-router = APIRouter(prefix="/api", responses=_REFUSALS)
+router = APIRouter(prefix="/api", responses=REFUSALS)
 
 JobId = Annotated[str, Path(pattern=r"^[a-z0-9]{1,16}$", examples=["j0123456789a"])]
 Offset = Annotated[int, Query(ge=0, le=10_000_000)]

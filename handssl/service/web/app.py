@@ -16,17 +16,21 @@ from handssl.runtime.secrets import masked
 from handssl.service.components import Service
 from handssl.service.errors import (
     ForbiddenError,
+    NoResultsError,
     NoSuchJobError,
+    NoSuchTrialError,
     NotNowError,
     TakenNameError,
     TooLargeError,
     UnauthorizedError,
 )
-from handssl.service.web import api, metrics, pages
+from handssl.service.web import api, metrics, pages, results_api
 from handssl.service.web.middleware import HeadRequests, SizeLimit
 
 _STATUS: tuple[tuple[type[HandsslError], int], ...] = (
     (NoSuchJobError, 404),
+    (NoSuchTrialError, 404),
+    (NoResultsError, 409),
     (NotNowError, 409),
     (TakenNameError, 409),
     (TooLargeError, 413),
@@ -63,6 +67,7 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.include_router(api.router)
+    app.include_router(results_api.router)
     app.include_router(pages.router)
     app.include_router(metrics.router)
     pages.mount(app)

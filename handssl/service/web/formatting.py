@@ -48,3 +48,13 @@ def millimetres(value: float | None) -> str:
         ('12.3 mm', '')
     """
     return "" if value is None else f"{value:.1f} mm"
+
+
+def bare_millimetres(value: float | None) -> str:
+    """Format an error in mm for the column of a table.
+
+    Example:
+        >>> bare_millimetres(12.345), bare_millimetres(None)
+        ('12.3', '–')
+    """
+    return "–" if value is None else f"{value:.1f}"

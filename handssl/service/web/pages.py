@@ -15,6 +15,7 @@ from handssl.errors import InputError
 from handssl.runtime.shell_commands import DEFAULT_SERVICE
 from handssl.service.components import Service
 from handssl.service.dispatch.progress import resume_study
+from handssl.service.job_result import JobResult
 from handssl.service.queue.admission import is_draining
 from handssl.service.queue.job import STATES, Job, State
 from handssl.service.queue.listing import Filter, history, page, placed
@@ -22,14 +23,15 @@ from handssl.service.queue.logs import read_log
 from handssl.service.web.api import JobId, Offset
 from handssl.service.web.auth import COOKIE, Caller, Here, Looks, Submits, require_same_origin
 from handssl.service.web.curve import curve
-from handssl.service.web.formatting import ago, date, duration, millimetres
+from handssl.service.web.formatting import ago, bare_millimetres, date, duration, millimetres
 from handssl.tracking.comparison import experiment_page
 
 _HERE = Path(__file__).parent
 _PAGE = 50
 _LOG_BYTES = 16_000
 templates = Jinja2Templates(_HERE / "templates")
-templates.env.filters |= {"ago": ago, "date": date, "duration": duration, "mm": millimetres}
+templates.env.filters |= {"ago": ago, "date": date, "duration": duration}
+templates.env.filters |= {"mm": millimetres, "bare": bare_millimetres}
 router = APIRouter(include_in_schema=False, dependencies=[Depends(require_same_origin)])
 
 
@@ -90,9 +92,11 @@ def detail(
     """Show a job."""
     job = placed(service.queue, [service.queue.get(name)])[0]
     progress = service.board.get(job)
+    made = service.results.latest(job.study)
     values = {
         "title": job.study,
         "job": job,
+        "result": JobResult.model_validate_json(made.read("shown")) if made else None,
         "progress": progress,
         "curve": curve(progress.curve),
         "history": history(service.queue, name),
