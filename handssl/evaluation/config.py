@@ -24,7 +24,8 @@ class ProbeConfig(Config):
     here it is frozen.
 
     Attributes:
-        name: `ridge`, closed form, or `sgd`.
+        name: `ridge`, closed form; `sgd`; or `head`, the heatmap head of Sec. 4.5, for encoders
+            with maps.
         augmentation: `off` fits on untransformed images; `geometric` adds views that are
             translated, rotated and scaled together with their labels.
         views: `geometric`: number of views of every image besides the untransformed one.
@@ -35,7 +36,7 @@ class ProbeConfig(Config):
         seed: Seed of the order of samples and of the views; equal for every arm.
     """
 
-    name: Literal["ridge", "sgd"] = "ridge"
+    name: Literal["ridge", "sgd", "head"] = "ridge"
     augmentation: Literal["off", "geometric"] = "off"
     views: Annotated[int, Field(ge=1, le=64)] = 4
     lr: tuple[Rate, ...] = (1e-4, 5e-4, 2.5e-3)

@@ -55,7 +55,7 @@ class ProbeFacts(Config):
     Attributes:
         version: Version of the file's layout.
         kind: Kind of the read-out, a key of `READ_OUTS`.
-        probe: How it was fitted: `ridge` or `sgd`, or another word.
+        probe: how it was fitted: `ridge`, `sgd` or `head`, or another word.
         encoder: Configuration of the encoder, with the side of its input.
         digest: Digest of the encoder's weights in float32, see `handssl.models.pretrained`.
         joints: Names of the predicted joints, in order.

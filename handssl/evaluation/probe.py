@@ -11,13 +11,16 @@ from torch import nn
 from handssl.data.sample import Split
 from handssl.data.splits import StudyData
 from handssl.data.store import PackedSplit
+from handssl.errors import InputError
 from handssl.evaluation.config import ProbeConfig
 from handssl.evaluation.features import extract_features
 from handssl.evaluation.fitting_views import moved_features
+from handssl.evaluation.head_probe import fit_head
 from handssl.evaluation.predictions import OnPredictions
 from handssl.evaluation.ridge import LinearProbe, choose_probe, ridge_path
 from handssl.evaluation.sgd import sgd_probes
 from handssl.evaluation.targets import as_columns, complete_hands, from_columns, pose_targets
+from handssl.models import MapShape, map_shape
 from handssl.objectives import PoseTarget
 from handssl.pose import (
     ALIGNED_PROTOCOL,
@@ -47,7 +50,7 @@ def evaluate_encoder(
     test: bool,
     keep: OnPredictions | None = None,
 ) -> dict[str, float]:
-    """Fit the ridge probe on `probe`, choose lambda on `select`, and report.
+    """Fit the encoder's own kind of probe on `probe`, choose it on `select`, and report.
 
     Args:
         encoder: Encoder, frozen meanwhile; its BatchNorm statistics are not updated.
@@ -57,7 +60,8 @@ def evaluate_encoder(
         keep: Called with the predictions once they have been evaluated.
 
     Returns:
-        Result of `evaluate_predictions` with prefix `ridge`, and `ridge/lambda_exponent`.
+        Result of `evaluate_predictions` with the probe's name, `ridge` or `head`, as prefix, and
+        its chosen settings.
     """
     probe, selected = fit_probe(encoder, data, view_px=view_px)
     return evaluate_probe(probe, selected, encoder, data, view_px=view_px, test=test, keep=keep)
@@ -73,7 +77,7 @@ def evaluate_probe(
     test: bool,
     keep: OnPredictions | None = None,
 ) -> dict[str, float]:
-    """Report a ridge probe from `fit_probe`, like `evaluate_encoder`.
+    """Report a probe from `fit_probe`, like `evaluate_encoder`.
 
     Args:
         probe: The probe.
@@ -85,7 +89,7 @@ def evaluate_probe(
         keep: Called with the predictions once they have been evaluated.
     """
     predictions = predict_splits(probe, selected, encoder, data, view_px=view_px, test=test)
-    metrics = evaluate_predictions(predictions, data, prefix="ridge")
+    metrics = evaluate_predictions(predictions, data, prefix=probe.name)
     if keep is not None:
         keep(predictions)
     return metrics | probe.chosen()
@@ -127,19 +131,20 @@ def fit_probe(
 ) -> tuple[LinearProbe, torch.Tensor]:
     """Fit a probe on `probe`, and choose its hyperparameters on `select`.
 
-    Ridge uses the completely labelled hands of `probe`, sgd all labelled joints.
+    Ridge uses the completely labelled hands of `probe`, the others all labelled joints. Features of
+    an encoder with maps are far too many for a linear layer: by default it has a trained head.
 
     Args:
         encoder: Encoder, frozen meanwhile.
         data: The packed splits.
         view_px: Side of the encoder's input in pixels.
-        config: Options of the probe; default: ridge on untransformed images.
+        config: Options of the probe; default: on untransformed images, a head on maps, else ridge.
         features_of: Function that computes features or reads them from a cache.
 
     Returns:
         The probe, and the features of `select` used to choose it.
     """
-    config = config or ProbeConfig()
+    config = config or default_probe(encoder)
     features = features_of(encoder, data.store("probe"), view_px=view_px)
     selected = features_of(encoder, data.store("select"), view_px=view_px)
     target = pose_targets(data.store("probe"))
@@ -147,6 +152,9 @@ def fit_probe(
         more, moved = moved_features(encoder, data.store("probe"), config, view_px=view_px)
         features, target = torch.cat((features, more)), _joined(target, moved)
     probes: Sequence[LinearProbe]
+    if config.name == "head":
+        device = next(encoder.parameters()).device
+        return fit_head(features, target, _maps_of(encoder), device), selected
     if config.name == "sgd":
         probes = sgd_probes(features, as_columns(target), target.valid, config)
     else:
@@ -155,6 +163,20 @@ def fit_probe(
     store = data.store("select")
     probe = choose_probe(probes, selected, lambda columns: primary_mm(columns, store))
     return probe, selected
+
+
+def default_probe(encoder: nn.Module) -> ProbeConfig:
+    """Return the kind of probe by which an encoder is compared: `head` if it has maps."""
+    return ProbeConfig(name="head" if map_shape(encoder) else "ridge")
+
+
+def _maps_of(encoder: nn.Module) -> MapShape:
+    if shape := map_shape(encoder):
+        return shape
+    raise InputError(
+        "probe 'head' reads the maps of an encoder such as heatmap; expected ridge or sgd for an "
+        "encoder with pooled features"
+    )
 
 
 def _joined(first: PoseTarget, second: PoseTarget) -> PoseTarget:

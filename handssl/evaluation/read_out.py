@@ -6,6 +6,7 @@ kept in a file; code that keeps, exports or uses a model depends on the interfac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self, runtime_checkable
@@ -13,7 +14,10 @@ from typing import ClassVar, Protocol, Self, runtime_checkable
 import torch
 from torch import nn
 
+from handssl.models import HeatmapHead
+
 Tensors = dict[str, torch.Tensor]
+_ROWS = 256  # maps of one pass
 COLUMNS = 63
 """Columns of a pose: 42 of uv, then 21 of z, see `handssl.evaluation.targets`."""
 
@@ -53,6 +57,82 @@ class ReadOut(Protocol):
             ValueError: A tensor is missing, or has another shape.
         """
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class HeatmapReadOut:
+    """Heatmap head on standardised latent maps.
+
+    Attributes:
+        head: The head.
+        mean: Mean of every map over pixels and images of `probe`, (M, 1).
+        scale: Standard deviation of every map, (M, 1).
+    """
+
+    kind: ClassVar[str] = "heatmaps"
+    head: HeatmapHead
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    @property
+    def dim(self) -> int:
+        """Number of features."""
+        return math.prod(self.head.shape)
+
+    @torch.no_grad()
+    def predict(self, features: torch.Tensor) -> torch.Tensor:
+        """Return columns (N, 63) for vectorised maps (N, D), in float64 on the CPU."""
+        module = self.module()
+        parts = torch.split(features.to(self.mean), _ROWS)
+        return torch.cat([module(rows).double().cpu() for rows in parts])
+
+    def tensors(self) -> Tensors:
+        """Return the tensors that determine it, by name."""
+        state = {name: one.detach().cpu() for name, one in self.head.state_dict().items()}
+        moments = {"mean": self.mean.cpu(), "scale": self.scale.cpu()}
+        return {**state, **moments, "shape": torch.tensor(self.head.shape)}
+
+    def module(self) -> nn.Module:
+        """Return the same function in float32."""
+        return _Heatmaps(self)
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> Self:
+        """Return the read-out of some tensors.
+
+        Raises:
+            ValueError: A tensor is missing, or has another shape.
+        """
+        if "shape" not in tensors or tensors["shape"].shape != (3,):
+            raise ValueError("expected shape (3,) of the maps")
+        maps, height, width = map(int, tensors["shape"])
+        _require(tensors, {"mean": (maps, 1), "scale": (maps, 1)})
+        head = HeatmapHead((maps, height, width))
+        _require(tensors, {name: tuple(one.shape) for name, one in head.state_dict().items()})
+        head.load_state_dict({name: tensors[name] for name in head.state_dict()})
+        return cls(head, tensors["mean"], tensors["scale"])
+
+
+class _Heatmaps(nn.Module):
+    """Head and moments of the maps as one module."""
+
+    def __init__(self, read_out: HeatmapReadOut) -> None:
+        super().__init__()
+        self.head = read_out.head
+        self.register_buffer("mean", read_out.mean)
+        self.register_buffer("scale", read_out.scale)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        maps = features.reshape(len(features), self.head.shape[0], -1)
+        uv, z = self.head(((maps - self.mean) / self.scale).flatten(1))  # type: ignore[operator]
+        return torch.cat((uv.flatten(1), z), 1)
+
+
+def _require(tensors: Mapping[str, torch.Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    for name, shape in shapes.items():
+        found = tuple(tensors[name].shape) if name in tensors else None
+        if found != shape:
+            raise ValueError(f"expected {name} {shape}, found {found}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +185,7 @@ class LinearReadOut:
         """
         dim = tensors["mean"].numel() if "mean" in tensors else 0
         shapes = {"mean": (dim,), "scale": (dim,), "weight": (dim, COLUMNS), "intercept": (63,)}
-        for name, shape in shapes.items():
-            found = tuple(tensors[name].shape) if name in tensors else None
-            if found != shape:
-                raise ValueError(f"expected {name} {shape}, found {found}")
+        _require(tensors, shapes)
         return cls(**{name: tensors[name].double() for name in shapes})
 
 
@@ -124,5 +201,8 @@ class _Linear(nn.Module):
         return ((features - self.mean) / self.scale) @ self.weight + self.intercept  # type: ignore[operator]
 
 
-READ_OUTS: dict[str, type[ReadOut]] = {LinearReadOut.kind: LinearReadOut}
+READ_OUTS: dict[str, type[ReadOut]] = {
+    LinearReadOut.kind: LinearReadOut,
+    HeatmapReadOut.kind: HeatmapReadOut,
+}
 """Class of every kind of read-out, by name."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 
-from handssl.evaluation.read_out import LinearReadOut
+from handssl.evaluation.read_out import LinearReadOut, ReadOut
 
 # Half decades from 1e-6 to 1e2, times the mean eigenvalue of the features' covariance.
 LAMBDA_EXPONENTS = tuple(step / 2 for step in range(-12, 5))
@@ -31,6 +31,7 @@ class RidgeProbe:
     weight: torch.Tensor
     intercept: torch.Tensor
     exponent: float
+    name: ClassVar[str] = "ridge"
 
     def predict(self, features: torch.Tensor) -> torch.Tensor:
         """Return (N, T) predictions for features (N, D)."""
@@ -97,7 +98,12 @@ def _spectrum(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
 
 
 class LinearProbe(Protocol):
-    """Interface of fitted linear layers."""
+    """Interface of fitted probes."""
+
+    @property
+    def name(self) -> str:
+        """Prefix of its metrics."""
+        ...
 
     def predict(self, features: torch.Tensor) -> torch.Tensor:
         """Return (N, T) predictions for features (N, D)."""
@@ -107,7 +113,7 @@ class LinearProbe(Protocol):
         """Return the hyperparameters chosen on `select`, by their tracked names."""
         ...
 
-    def read_out(self) -> LinearReadOut:
+    def read_out(self) -> ReadOut:
         """Return the layer as it is kept."""
         ...
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import ClassVar
 
 import torch
 
@@ -41,6 +42,7 @@ class SgdProbe:
     middle: torch.Tensor
     spread: torch.Tensor
     point: tuple[float, float]
+    name: ClassVar[str] = "sgd"
 
     def predict(self, features: torch.Tensor) -> torch.Tensor:
         """Return (N, T) predictions for features (N, D)."""

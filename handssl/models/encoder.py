@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from handssl.errors import InputError
+from handssl.models.latent_maps import MapShape
 
 if TYPE_CHECKING:
     from handssl.models.config import EncoderConfig
@@ -26,9 +27,12 @@ class Encoder(nn.Module):
 
     Attributes:
         dim: Number of features.
+        map_shape: If the features are vectorised maps, at least 42 of them: their number, height
+            and width; else None.
     """
 
     dim: int
+    map_shape: MapShape | None = None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return features (B, dim) of normalised images (B, 3, P, P)."""
@@ -56,6 +60,16 @@ def encoder_name(factory: Callable[..., Any]) -> str:
             f"got {name or factory!r} of {module or 'no module'}; move it into a separate file"
         )
     return f"{module}:{name}"
+
+
+def map_shape(encoder: nn.Module) -> MapShape | None:
+    """Return the shape of the maps that are an encoder's features, vectorised; None for others.
+
+    Args:
+        encoder: A built-in or custom encoder.
+    """
+    shape: MapShape | None = getattr(encoder, "map_shape", None)
+    return shape
 
 
 def build_custom(config: EncoderConfig) -> Encoder:

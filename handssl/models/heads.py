@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from handssl.errors import InputError
+from handssl.models.config import HeadConfig
+from handssl.models.latent_maps import MapShape, SoftArgmaxProjection
+
 
 def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     """Return Linear, BatchNorm, ReLU, Linear without bias: the head used by all objectives.
@@ -20,6 +24,27 @@ def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
         nn.ReLU(inplace=True),
         nn.Linear(hidden, outputs, bias=False),
     )
+
+
+def projection_head(dim: int, heads: HeadConfig, maps: MapShape | None = None) -> nn.Module:
+    """Return the head from features to the space of Eq. 1.
+
+    Args:
+        dim: Size of the features.
+        heads: Kind and sizes of the head.
+        maps: Shape of the maps, if the features are vectorised maps.
+
+    Raises:
+        InputError: `soft_argmax` without maps.
+    """
+    if heads.projection == "mlp":
+        return mlp(dim, heads.projection_hidden, heads.projection_out)
+    if maps is None:
+        raise InputError(
+            "heads.projection 'soft_argmax' needs an encoder of maps, e.g. encoder.name: heatmap; "
+            "expected mlp for pooled features"
+        )
+    return SoftArgmaxProjection(maps, heads.projection_hidden, heads.projection_out)
 
 
 class RelativeHead(nn.Module):

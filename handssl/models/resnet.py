@@ -7,6 +7,7 @@ from torch import nn
 
 from handssl.models.config import EncoderConfig
 from handssl.models.encoder import Encoder, build_custom
+from handssl.models.heatmap import HeatmapNetwork
 
 
 class ResNet18(Encoder):
@@ -51,9 +52,20 @@ def build_encoder(config: EncoderConfig) -> Encoder:
     Raises:
         InputError: It is a custom one that cannot be imported or is not an encoder.
     """
-    is_custom = config.name != "resnet18"
-    encoder = build_custom(config) if is_custom else ResNet18(config.width)
-    return encoder.to(memory_format=torch.channels_last)
+    return _build(config).to(memory_format=torch.channels_last)
+
+
+def _build(config: EncoderConfig) -> Encoder:
+    if config.name == "resnet18":
+        return ResNet18(config.width)
+    if config.name == "heatmap":
+        return HeatmapNetwork(
+            config.width,
+            stages=config.stages,
+            map_stride=config.map_stride,
+            input_px=config.input_px,
+        )
+    return build_custom(config)
 
 
 def _stage(channels_in: int, channels_out: int, *, stride: int) -> nn.Sequential:

@@ -12,6 +12,7 @@ from handssl.objectives.config import (
 )
 from handssl.objectives.contrastive import Contrastive, nt_xent, nt_xent_floor
 from handssl.objectives.equivariant import INVERTIBLE, Equivariant, check_equivariant, undo
+from handssl.objectives.heatmap_regression import HeatmapRegression, heatmap_losses
 from handssl.objectives.interface import Encoded, Losses, ObjectiveModule, PoseTarget
 from handssl.objectives.mixed import Mixed
 from handssl.objectives.relative import Relative, RelativeLoss
@@ -27,6 +28,7 @@ __all__ = [
     "Equivariant",
     "EquivariantConfig",
     "FixedWeights",
+    "HeatmapRegression",
     "Inversion",
     "LearnedWeights",
     "LogSumWeights",
@@ -44,6 +46,7 @@ __all__ = [
     "Weighting",
     "build_objective",
     "check_equivariant",
+    "heatmap_losses",
     "nt_xent",
     "nt_xent_floor",
     "project",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handssl.models import HeadConfig
+from handssl.models import HeadConfig, MapShape
 from handssl.objectives.config import (
     EquivariantConfig,
     MixedPairs,
@@ -12,12 +12,13 @@ from handssl.objectives.config import (
 )
 from handssl.objectives.contrastive import Contrastive
 from handssl.objectives.equivariant import Equivariant
+from handssl.objectives.heatmap_regression import HeatmapRegression
 from handssl.objectives.mixed import Mixed
 from handssl.objectives.relative import Relative
 from handssl.objectives.supervised import Supervised
 from handssl.transforms import AugmentConfig
 
-Objective = Contrastive | Relative | Mixed | Equivariant | Supervised
+Objective = Contrastive | Relative | Mixed | Equivariant | Supervised | HeatmapRegression
 
 
 def build_objective(
@@ -33,6 +34,8 @@ def build_objective(
     mixed: MixedPairs = "joint",
     contrastive_weight: Weighting = "learned",
     equivariant: EquivariantConfig | None = None,
+    maps: MapShape | None = None,
+    stages: int = 1,
 ) -> Objective:
     """Return the objective with a name, its heads uninitialised.
 
@@ -48,18 +51,21 @@ def build_objective(
         mixed: `mixed`: whether its terms use separate pairs of views or the same one.
         contrastive_weight: `mixed`: weighting of its contrastive term.
         equivariant: Options of `equivariant`.
+        maps: Shape of the maps, if the features are vectorised maps; `supervised` is then a
+            regression of heatmaps.
+        stages: Number of stages of the encoder that have maps.
 
     Raises:
         InputError: The composition lacks transformations that the objective needs.
     """
     if name == "contrastive":
-        return Contrastive(dim, heads, temperature)
+        return Contrastive(dim, heads, temperature, maps)
     if name == "relative":
         return Relative(dim, heads, augmentation, composition, relative)
     if name == "equivariant":
-        return Equivariant(dim, heads, composition, temperature, equivariant)
+        return Equivariant(dim, heads, composition, temperature, equivariant, maps)
     if name == "supervised":
-        return Supervised(dim)
+        return HeatmapRegression(maps, stages, heads.depth_weight) if maps else Supervised(dim)
     return Mixed(
         dim,
         heads,
@@ -70,4 +76,5 @@ def build_objective(
         pairs=mixed,
         contrastive_weight=contrastive_weight,
         options=relative,
+        maps=maps,
     )

@@ -11,7 +11,7 @@ from torch import nn
 from handssl.data.sample import Split
 from handssl.distributed import gather, rank, row_counts, world_size
 from handssl.errors import InputError
-from handssl.models import HeadConfig, mlp
+from handssl.models import HeadConfig, MapShape, projection_head
 from handssl.objectives.interface import Encoded, Losses, PoseTarget
 from handssl.transforms import Draw
 
@@ -86,15 +86,18 @@ class Contrastive(nn.Module):
         dim: Size of the features.
         heads: Sizes of the head.
         temperature: tau of Eq. 1.
+        maps: Shape of the maps, if the features are vectorised maps.
     """
 
     draws: tuple[Draw, ...] = (0, 1)
     split: Split = "pretrain"
 
-    def __init__(self, dim: int, heads: HeadConfig, temperature: float) -> None:
+    def __init__(
+        self, dim: int, heads: HeadConfig, temperature: float, maps: MapShape | None = None
+    ) -> None:
         super().__init__()
         self.temperature = temperature
-        self.projection = mlp(dim, heads.projection_hidden, heads.projection_out)
+        self.projection = projection_head(dim, heads, maps)
 
     def forward(self, views: list[Encoded], target: PoseTarget | None) -> Losses:
         """Return Eq. 1 on the projections of both views, projected in one pass."""

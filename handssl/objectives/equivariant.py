@@ -11,7 +11,7 @@ from torch import nn
 from handssl.data.sample import Split
 from handssl.distributed import gather, world_size
 from handssl.errors import InputError
-from handssl.models import HeadConfig, mlp
+from handssl.models import HeadConfig, MapShape, projection_head
 from handssl.objectives.config import EquivariantConfig, Inversion
 from handssl.objectives.contrastive import nt_xent
 from handssl.objectives.interface import Encoded, Losses, PoseTarget
@@ -99,6 +99,7 @@ class Equivariant(nn.Module):
         composition: The enabled transformations, with at least one of rotate and translate.
         temperature: tau of Eq. 1.
         options: How geometry is inverted.
+        maps: Shape of the maps, if the features are vectorised maps.
 
     Raises:
         InputError: There is nothing to invert, or `projection_out` is odd.
@@ -114,12 +115,13 @@ class Equivariant(nn.Module):
         composition: Sequence[str],
         temperature: float,
         options: EquivariantConfig | None = None,
+        maps: MapShape | None = None,
     ) -> None:
         super().__init__()
         check_equivariant(composition, heads.projection_out)
         self.temperature = temperature
         self.inversion = (options or EquivariantConfig()).inversion
-        self.projection = mlp(dim, heads.projection_hidden, heads.projection_out)
+        self.projection = projection_head(dim, heads, maps)
 
     def forward(self, views: list[Encoded], target: PoseTarget | None) -> Losses:
         """Return Eq. 1 on the projections of both views after `undo`."""

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from handssl.data.sample import Split
-from handssl.models import HeadConfig, mlp
+from handssl.models import HeadConfig, MapShape, projection_head
 from handssl.objectives.config import MixedPairs, RelativeConfig, Weighting
 from handssl.objectives.contrastive import nt_xent
 from handssl.objectives.interface import Encoded, Losses, PoseTarget
@@ -45,6 +45,7 @@ class Mixed(nn.Module):
         pairs: `split` or `joint`.
         contrastive_weight: Weighting of the contrastive term.
         options: Norm, order and weighting of the relative terms.
+        maps: Shape of the maps, if the features are vectorised maps.
     """
 
     split: Split = "pretrain"
@@ -61,6 +62,7 @@ class Mixed(nn.Module):
         pairs: MixedPairs = "joint",
         contrastive_weight: Weighting = "learned",
         options: RelativeConfig | None = None,
+        maps: MapShape | None = None,
     ) -> None:
         super().__init__()
         options = options or RelativeConfig()
@@ -69,7 +71,7 @@ class Mixed(nn.Module):
             split_draws(composition, relative_on) if pairs == "split" else (0, 1)
         )
         self.temperature = temperature
-        self.projection = mlp(dim, heads.projection_hidden, heads.projection_out)
+        self.projection = projection_head(dim, heads, maps)
         self.relative = RelativeLoss(dim, heads.relative_hidden, ranges, options)
         self.weights = build_weights(options.weighting, list(ranges))
         self.contrastive_weights = build_weights(contrastive_weight, [CONTRASTIVE])

@@ -145,6 +145,20 @@ class PretrainConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _projects_what_it_has(self) -> Self:
+        if self.heads.projection == "soft_argmax" and self.encoder.name == "resnet18":
+            raise ValueError(
+                "heads.projection 'soft_argmax' needs an encoder of maps, e.g. encoder.name: "
+                "heatmap; expected mlp for pooled features"
+            )
+        if self.heads.projection == "soft_argmax" and self.heads.projection_out % 2:
+            raise ValueError(
+                "heads.projection 'soft_argmax' needs an even heads.projection_out, two "
+                f"coordinates for each point, got {self.heads.projection_out}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _divides_the_batch(self) -> Self:
         if self.global_batch < 2 * self.accumulation:
             raise ValueError(

@@ -25,7 +25,7 @@ def keep_probe_in(
     config: EncoderConfig,
     fence: Fence | None = None,
 ) -> OnProbe:
-    """Return a function that writes a ridge probe into a trial's folder, atomically.
+    """Return a function that writes a probe into a trial's folder, atomically.
 
     Args:
         folder: The trial's folder, created if missing.
@@ -36,7 +36,9 @@ def keep_probe_in(
     """
 
     def keep(probe: LinearProbe, encoder: nn.Module) -> None:
-        kept = KeptProbe.of(probe.read_out(), encoder, config, data.store("probe"))
+        kept = KeptProbe.of(
+            probe.read_out(), encoder, config, data.store("probe"), probe=probe.name
+        )
         write_probe(kept, folder, fence)
 
     return keep

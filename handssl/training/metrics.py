@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import nn
 
 from handssl.data.splits import StudyData
 from handssl.data.store import PackedSplit
 from handssl.evaluation import evaluate_probe, fit_probe
 from handssl.evaluation.diagnostics import diagnose, encoded_views
+from handssl.evaluation.head_probe import trained_head
 from handssl.evaluation.predictions import OnPredictions
 from handssl.evaluation.targets import pose_targets
-from handssl.objectives import Mixed, Relative
+from handssl.objectives import HeatmapRegression, Mixed, Relative
 from handssl.training.config import PretrainConfig
 from handssl.training.kept_probe import OnProbe
 from handssl.transforms.joints_outside import joints_outside
@@ -33,7 +35,7 @@ def measure(
     keep: OnPredictions | None = None,
     keep_probe: OnProbe | None = None,
 ) -> dict[str, float]:
-    """Fit and report the ridge probe, and compute the diagnostics if they are due.
+    """Fit and report the encoder's probe, and compute the diagnostics if they are due.
 
     Args:
         encoder: Encoder, frozen meanwhile.
@@ -46,9 +48,10 @@ def measure(
         keep_probe: Called with the probe of the last epoch.
 
     Returns:
-        `ridge/...`, the aliases of the primary metric and `diag/...`, at the end also
-        `diag/joints_outside/...`. A diagnostic that is not
-        finite is left out: it describes features and must not fail the trial.
+        `ridge/...` or `head/...`, the aliases of the primary metric and `diag/...`, at the end also
+        `diag/joints_outside/...` and, of a supervised encoder with maps, `end_to_end/...`, the
+        errors of the head it was trained with. A diagnostic that is not finite is left out: it
+        describes features and must not fail the trial.
     """
     view_px = config.encoder.input_px
     probe, selected = fit_probe(encoder, data, view_px=view_px)
@@ -59,6 +62,7 @@ def measure(
         keep_probe(probe, encoder)
     if last:
         metrics |= _joints_outside(data.store("probe"), config)
+        metrics |= _end_to_end(objective, selected, encoder, data, view_px)
     if diagnosed:
         found = diagnose(
             encoder,
@@ -72,6 +76,21 @@ def measure(
         )
         metrics |= {name: value for name, value in found.items() if math.isfinite(value)}
     return metrics
+
+
+def _end_to_end(
+    objective: nn.Module | None,
+    selected: torch.Tensor,
+    encoder: nn.Module,
+    data: StudyData,
+    view_px: int,
+) -> dict[str, float]:
+    """Return the errors of a trained heatmap head; the aliases stay those of the probe."""
+    if not isinstance(objective, HeatmapRegression):
+        return {}
+    probe = trained_head(objective.heads[-1])
+    found = evaluate_probe(probe, selected, encoder, data, view_px=view_px, test=True)
+    return {name: value for name, value in found.items() if probe.name in name.split("/")}
 
 
 def _joints_outside(store: PackedSplit, config: PretrainConfig) -> dict[str, float]:

@@ -8,9 +8,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from handssl.models import Encoder, build_encoder, initialise
+from handssl.models import Encoder, build_encoder, initialise, map_shape
 from handssl.models.initial_weights import load_initial
-from handssl.objectives import Encoded, Losses, Objective, PoseTarget, build_objective
+from handssl.objectives import (
+    Encoded,
+    HeatmapRegression,
+    Losses,
+    Objective,
+    PoseTarget,
+    build_objective,
+)
 from handssl.training.config import PretrainConfig
 from handssl.training.execution import Precision
 from handssl.training.rounding import perturb, rounding_of
@@ -38,6 +45,8 @@ class Network(nn.Module):
         super().__init__()
         self.encoder, self.objective, self.precision = encoder, objective, precision
         self.reversed_views = reversed_views
+        has_stages = isinstance(objective, HeatmapRegression) and len(objective.heads) > 1
+        self._options = {"all_stages": True} if has_stages else {}
 
     def forward(self, views: Sequence[View], target: PoseTarget | None) -> Losses:
         """Return the losses of a batch.
@@ -50,7 +59,8 @@ class Network(nn.Module):
         order = -1 if self.reversed_views else 1
         images = torch.cat([view.images for view in views[::order]]).to(dtype)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            features = self.encoder(images.contiguous(memory_format=torch.channels_last))
+            images = images.contiguous(memory_format=torch.channels_last)
+            features = self.encoder(images, **self._options)
         parts = features.to(dtype).chunk(len(views))[::order]
         encoded = [_encoded(h, view) for h, view in zip(parts, views, strict=True)]
         losses: Losses = self.objective(encoded, target)
@@ -84,6 +94,8 @@ def networks(config: PretrainConfig) -> tuple[Encoder, Objective]:
         mixed=config.mixed,
         contrastive_weight=config.contrastive_weight,
         equivariant=config.equivariant,
+        maps=map_shape(encoder),
+        stages=config.encoder.stages,
     )
     return encoder, objective
 

@@ -12,7 +12,7 @@ from handssl.data.store import PackedSplit
 from handssl.distributed import own_rows, world_size
 from handssl.errors import InputError
 from handssl.evaluation.targets import pose_targets
-from handssl.objectives import Objective, PoseTarget, Supervised
+from handssl.objectives import Objective, PoseTarget
 from handssl.training.config import PretrainConfig
 from handssl.transforms import View, make_views
 
@@ -44,7 +44,7 @@ class ViewBatcher:
     ) -> None:
         _check_ranks(config)
         self._draws, self._store, self._device = objective.draws, store, device
-        self._target = pose_targets(store) if isinstance(objective, Supervised) else None
+        self._target = pose_targets(store) if objective.split == "probe" else None
         self._ids = store.ids.to(device)
         rows = own_rows(-(-config.global_batch // config.accumulation))
         self._crops = store.buffer(rows.stop - rows.start)

@@ -35,10 +35,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--probe",
     "name",
-    type=click.Choice(["ridge", "sgd"]),
-    default="ridge",
-    show_default=True,
-    help="ridge: closed form; sgd: the paper's Adam over a grid of rates and decays.",
+    type=click.Choice(["ridge", "sgd", "head"]),
+    help="ridge: closed form; sgd: the paper's Adam over a grid of rates and decays; head: the "
+    "heatmap head, for encoders with maps. Default: head if the encoder has maps, else ridge.",
 )
 @click.option(
     "--augmentation",
@@ -65,7 +64,7 @@ def probe(
     trial: str,
     storage: Path | None,
     store: Path | None,
-    name: str,
+    name: str | None,
     augmentation: str,
     changes: tuple[str, ...],
     layout: str | None,
@@ -86,13 +85,21 @@ def probe(
       handssl probe 3f2a --keep
       handssl probe 3f2a --store freihand --export freihand --out pred.zip
     """  # noqa: D301  (click's mark for a block it must not wrap)
-    from handssl.cli.views.probe import export_freihand, keep_probe, print_errors, probe_trial
+    from handssl.cli.views.probe import (
+        default_kind,
+        export_freihand,
+        keep_probe,
+        print_errors,
+        probe_trial,
+    )
     from handssl.evaluation.config import ProbeConfig
     from handssl.execution.storage import resolve_storage
 
-    values = {"name": name, "augmentation": augmentation, **parse_changes(changes)}
+    root = resolve_storage(storage)
+    kind = name or default_kind(trial, root)
+    values = {"name": kind, "augmentation": augmentation, **parse_changes(changes)}
     config = ProbeConfig.parse(values, where="handssl probe")
-    found = probe_trial(trial, resolve_storage(storage), store, config)
+    found = probe_trial(trial, root, store, config)
     document: dict[str, Any] = {
         "trial_id": found.trial_id,
         "probe_id": found.probe_id,

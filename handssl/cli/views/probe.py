@@ -24,7 +24,13 @@ from handssl.evaluation.freihand_export import (
     write_freihand_predictions,
 )
 from handssl.evaluation.kept_probe import KeptProbe
-from handssl.evaluation.probe import crop_pixels, fit_probe, protocol_metrics, with_suffix
+from handssl.evaluation.probe import (
+    crop_pixels,
+    default_probe,
+    fit_probe,
+    protocol_metrics,
+    with_suffix,
+)
 from handssl.evaluation.targets import from_columns
 from handssl.execution.trial_files import encoder_file, labelled_store, named_trial
 from handssl.ledger import Ledger
@@ -72,7 +78,7 @@ def probe_trial(
         name: Start of the trial's id.
         storage: Root of all results.
         store: Packed data, by folder, name or fingerprint; None: the trial's own.
-        config: Configuration of the probe; default: ridge.
+        config: Configuration of the probe; default: head if the encoder has maps, else ridge.
 
     Raises:
         InputError: No trial or store, or more than one, has that name.
@@ -83,9 +89,9 @@ def probe_trial(
     data = StudyData(
         _folder(record, storage) if store is None else named_store(store, storage).folder
     )
-    config = config or ProbeConfig()
     trained = PretrainConfig.parse(record.config)
     encoder = build_encoder(trained.encoder)
+    config = config or default_probe(encoder)
     load_weights(encoder, encoder_file(ledger.folder(record.trial_id)))
     view_px = trained.encoder.input_px
     features_of = FeatureCache(storage / "features")
@@ -111,6 +117,20 @@ def keep_probe(probed: Probed) -> Path:
         DataError: The file cannot be written.
     """
     return write_probe(probed.kept, probed.folder)
+
+
+def default_kind(name: str, storage: Path) -> str:
+    """Return the kind of probe by which a trial's encoder is compared.
+
+    Args:
+        name: Start of the trial's id.
+        storage: Root of all results.
+    """
+    ledger = Ledger.existing(storage)
+    record = named_trial(name, ledger)
+    ledger.close()
+    with torch.device("meta"):
+        return default_probe(build_encoder(PretrainConfig.parse(record.config).encoder)).name
 
 
 def _errors(columns: torch.Tensor, split: PackedSplit, config: ProbeConfig) -> dict[str, float]:
