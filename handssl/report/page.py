@@ -14,6 +14,7 @@ from handssl.report.conclusions import (
 )
 from handssl.report.diagnostics.part import diagnostics_part
 from handssl.report.effects.section import effects_part
+from handssl.report.figures.transformations import transformations_part
 from handssl.report.headline import summary
 from handssl.report.predictions.part import predictions_part
 from handssl.report.published.part import published_part
@@ -39,6 +40,7 @@ FIGURES: tuple[Part, ...] = (
     effect_figures_part,
     figures_part,
     lambda found: diagnostics_part(found.diagnosis),
+    transformations_part,
     predictions_part,
 )
 DETAILS: tuple[Part, ...] = (lambda found: _settings(found),)

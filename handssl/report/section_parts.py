@@ -40,7 +40,7 @@ def tables_part(found: StudyReport) -> str:
 def figures_part(found: StudyReport) -> str:
     """Return the figures of each section, below its title."""
     shown = [_figures(found, section) for section in sections(found.rows)]
-    return "\n".join(["<h2>Figures</h2>", *shown]) if shown else ""
+    return "\n".join(["<h2>Figures</h2>", *filter(None, shown)]) if any(shown) else ""
 
 
 def effect_figures_part(found: StudyReport) -> str:
@@ -63,6 +63,8 @@ def effect_figures_part(found: StudyReport) -> str:
 
 def _figures(found: StudyReport, section: Section) -> str:
     title = f"<h3>{escape(section.title)}</h3>\n" if section.title else ""
+    if all(row.kind == "reference" for row in section.rows):
+        return ""  # there is no cell to draw, and the table has the references
     # Points of a search share composition and objective: the figures could not distinguish them.
     if section.stage_kind == SEARCH:
         return (

@@ -68,8 +68,9 @@ svg .bond{stroke:var(--ink);stroke-width:1.6;opacity:.45}
 svg .set.off{fill:var(--rule)}svg .set.on{fill:var(--ink)}svg .set.relative{fill:var(--relative)}
 figure.whole{grid-column:1/-1;margin-bottom:1.4rem}figure.whole svg{max-width:none;min-width:640px;
 max-height:420px}
+img.sheet{display:block;width:100%;max-width:760px;min-width:560px;height:auto}
 svg text.panel{fill:var(--mark,var(--ink))}
-.note+.figures{margin-top:1.4rem}
+.note+.figures,.note+.wide{margin-top:1.4rem}figure.whole figcaption{min-height:0}
 .bone{stroke:var(--rule);stroke-width:6;stroke-linecap:round}
 svg .joint{fill:var(--mark,var(--muted));opacity:.5}
 svg text.joint-mm{font-size:11px;font-variant-numeric:tabular-nums}
@@ -83,7 +84,7 @@ dt{color:var(--muted)}
 dd{margin:0;overflow-wrap:anywhere}
 @media (max-width:560px){body{padding:18px 14px 36px}dl{grid-template-columns:1fr}
 dd{margin-bottom:.4rem}figcaption{min-height:0}
-table.cells{font-size:.86rem}th,td{padding-right:.55rem}}
+table.cells{font-size:.86rem}th,td{padding-right:.55rem}td.cell{min-width:7.5rem}}
 code{font:.92em ui-monospace,SFMono-Regular,Consolas,monospace;overflow-wrap:anywhere}
 .next{margin:.2rem 0 .6rem;padding-left:1.1rem;font-size:.86rem}
 details{margin:.5rem 0}
@@ -97,5 +98,7 @@ body{max-width:none;padding:0;font-size:10pt;print-color-adjust:exact}
 td.cell{min-width:0}thead{display:table-header-group}
 tr,figure,li{break-inside:avoid}h2,h3,figcaption{break-after:avoid}
 a[href]::after{content:" (" attr(href) ")";overflow-wrap:anywhere}
-.figures{display:block}figure{margin-bottom:8mm}svg{max-width:150mm;max-height:230mm}}
+details::details-content{content-visibility:visible;display:block;block-size:auto}
+summary{list-style:none}
+.figures{display:block}img.sheet{min-width:0}figure{margin-bottom:8mm}svg{max-width:150mm;max-height:230mm}}
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -46,6 +46,8 @@ def transformation_sheet(
     target: Target,
     *,
     config: AugmentConfig | None = None,
+    names: Sequence[str] = TRANSFORMATIONS,
+    with_pairs: bool = True,
     cell_px: int = 176,
     seed: int = 0,
 ) -> Image:
@@ -60,6 +62,8 @@ def transformation_sheet(
         target: Function of (transformation, theta_a, theta_b), (B, k) each, that returns the
             relative target.
         config: Ranges and border; default: the documented ones.
+        names: The transformations.
+        with_pairs: Whether the pairs of views follow.
         cell_px: Side of a view on the sheet in pixels, at least 64.
         seed: Seed of the draws.
 
@@ -78,10 +82,10 @@ def transformation_sheet(
     config, count = config or AugmentConfig(), len(hands.crops)
     rows = [
         _draw(strip, hands, config, cell_px)
-        for name in TRANSFORMATIONS
+        for name in names
         for strip in range_strips(name, config, count, seed=seed)
     ]
-    for name in REGRESSABLE:
+    for name in [one for one in REGRESSABLE if with_pairs and one in names]:
         pairs = pair_strips(name, config, count, target, seed=seed)
         rows.append(np.hstack([_draw(pair, hands, config, cell_px) for pair in pairs]))
     width = max(row.shape[1] for row in rows)

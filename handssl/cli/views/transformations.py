@@ -9,14 +9,13 @@ import numpy as np
 import torch
 
 from handssl.data.contact_sheet import write_sheet
-from handssl.data.crops import CONTEXT, CROP_PX, crop_sample
-from handssl.data.procedural import ProceduralReader, ProceduralSpec
 from handssl.objectives import RelativeConfig, RelativeLoss, relative_target
 from handssl.objectives.irreducible import irreducible_errors
 from handssl.objectives.targets import regressed_ranges
 from handssl.transforms import AugmentConfig, composition_name
 from handssl.transforms.joints_outside import joints_outside
-from handssl.transforms.preview import STEPS, Hands, transformation_sheet
+from handssl.transforms.preview import Hands, transformation_sheet
+from handssl.transforms.preview_hands import procedural_hands, stored_hands
 from handssl.transforms.preview_labels import parameter_names, parameter_words
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def draw_transformations(
         path: The PNG file.
         cell_px: Side of a view on the sheet in pixels.
     """
-    hands = _procedural(seed) if store is None else _stored(store, split, seed)
+    hands = procedural_hands(seed) if store is None else stored_hands(store, split, seed)
     write_sheet(path, transformation_sheet(hands, relative_target, cell_px=cell_px, seed=seed))
 
 
@@ -53,7 +52,7 @@ def outside_words(store: PackedStore | None, split: str, seed: int) -> str:
     Returns:
         One line; empty if the store has no labels.
     """
-    hands = _procedural(seed) if store is None else _all_hands(store, split)
+    hands = procedural_hands(seed) if store is None else _all_hands(store, split)
     if hands.uv is None:
         return ""
     boxes = ((hands.uv + 0.5) / hands.crops.shape[-1] - 0.5) * hands.context
@@ -72,23 +71,6 @@ def _all_hands(store: PackedStore, split: str) -> Hands:
     uv = packed.label("uv").astype(np.float64) if store.manifest.labelled else None
     # Only the side of the crops is needed, not their pixels.
     return Hands(packed.crops(np.arange(1)), uv, packed.label("valid"), store.manifest.context)
-
-
-def _procedural(seed: int) -> Hands:
-    # With seed 4 the first hand is open, so that the motion of every finger is visible.
-    spec = ProceduralSpec(pretrain=STEPS, probe=0, select=0, test=0, image_px=224, seed=4 + seed)
-    reader = ProceduralReader(spec)
-    packed = [crop_sample(reader[index], CROP_PX, CONTEXT) for index in range(STEPS)]
-    crops = torch.from_numpy(np.stack([crop for crop, _ in packed])).permute(0, 3, 1, 2)
-    uv, valid = (np.stack([row[key] for _, row in packed]) for key in ("uv", "valid"))
-    return Hands(crops.contiguous(), uv, valid, CONTEXT)
-
-
-def _stored(store: PackedStore, split: str, seed: int) -> Hands:
-    packed = store.split(split)  # type: ignore[arg-type]  # it reports an unknown split
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(packed))[:STEPS])
-    uv = packed.label("uv")[chosen].astype(np.float64) if store.manifest.labelled else None
-    return Hands(packed.crops(chosen), uv, packed.label("valid")[chosen], store.manifest.context)
 
 
 def unknown_text(composition: tuple[str, ...]) -> str:

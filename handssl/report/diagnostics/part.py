@@ -13,6 +13,7 @@ from handssl.report.diagnostics.answers import (
     ErrorCorrelation,
     interval,
 )
+from handssl.report.diagnostics.cells import MEASURES
 from handssl.report.figures.axes import WIDTH, bottom_axis, line_name, lines_scale
 from handssl.report.figures.svg import element, figure, line, marker
 from handssl.report.html_table import plain_table
@@ -87,7 +88,7 @@ def correlation_plot(found: Sequence[ErrorCorrelation]) -> str:
     Args:
         found: Correlations, at least one.
     """
-    names = [f"{TITLES[one.measure]} {one.transformation}" for one in found]
+    names = [f"{MEASURES[one.measure]} to {one.transformation}" for one in found]
     scale = lines_scale([-1.0, 1.0], names)
     bottom = _TOP + _LINE_HEIGHT * len(found)
     title = "rank correlation with the error (below 0: lower error)"
@@ -111,4 +112,4 @@ def correlation_plot(found: Sequence[ErrorCorrelation]) -> str:
 
 def number(value: float) -> str:
     """Return a measure with two digits; a dash without a value."""
-    return "–" if math.isnan(value) else f"{value:.2f}"
+    return "–" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"  # no -0.00

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +10,7 @@ from handssl.data.store import PackedSplit
 from handssl.evaluation.probe import crop_pixels
 from handssl.evaluation.targets import from_columns
 from handssl.pose.skeleton import BONES
+from handssl.report.figures.pictures import jpeg_url
 from handssl.report.figures.svg import element, figure, line, text
 from handssl.report.predictions.cells import PredictedCell
 
@@ -104,6 +103,4 @@ def _jpeg(split: PackedSplit, row: int) -> str:
     part = image[low : low + side, low : low + side]
     way = cv2.INTER_AREA if side > _SIDE else cv2.INTER_CUBIC
     sized = cv2.resize(part, (_SIDE, _SIDE), interpolation=way)
-    options = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(sized, cv2.COLOR_RGB2BGR), options)
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+    return jpeg_url(sized, _QUALITY)
