@@ -1,0 +1,56 @@
+"""`handssl export`: a trained model for other programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from handssl.cli.options import storage_option
+
+_FORMATS = ("torchvision", "safetensors", "onnx")
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@storage_option
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(_FORMATS),
+    default="safetensors",
+    show_default=True,
+    help="torchvision: state dict of resnet18; safetensors: encoder and read-out; onnx: both, from "
+    "images to joints (needs the extra handssl[export]).",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write; default: hand-RUN with the usual ending. The card is beside it, as .md.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def export(run: str, storage: Path | None, layout: str, output: Path | None, as_json: bool) -> None:
+    """Write the model of a RUN to a file, with a card that says what it is and how wrong.
+
+    RUN is a trial by its id, the beginning of that or its MLflow run id, `best` or `best:STUDY`,
+    the folder of a trial, or a file of an earlier export. What is exported is checked: ONNX by
+    onnxruntime, all others by their digest when they are read.
+
+    \b
+    Examples:
+      handssl export best --output encoder.safetensors
+      handssl export 3f2a --format torchvision --output encoder.pth
+      handssl export 3f2a --format onnx --output hand.onnx
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.execution.trained_models import open_model
+    from handssl.inference.export import FORMATS, export_model
+
+    model = open_model(run, storage, intervals=True, asked="RUN")
+    path = output or Path(f"hand-{model.card.name[:12]}{FORMATS[layout].suffix}")
+    found = export_model(model, layout, path)
+    if as_json:
+        values = {"model": str(found.path), "card": str(found.card), "how": found.how}
+        click.echo(json.dumps(values | {"digest": model.facts.digest}, indent=2))
+        return
+    click.echo(f"model   {found.path}\n        {found.how}\ncard    {found.card}")
