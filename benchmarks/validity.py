@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from handssl.bench.environment import describe
 from handssl.bench.mixed import gradient_cosine, joined_metrics
+from handssl.cli.views.terminal import OnProgress, progress_bar
 from handssl.data.preparation import prepared
 from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
@@ -25,6 +26,7 @@ from handssl.study.study import Study
 from tune_spaces.validity import RIVALS, TOGETHER
 
 ROOT, ALIGNED = "test_median_mm", "test_aligned_median_mm"
+WIDTHS = {"same width, PCA": "", "half width": " encoder.width=8"}
 YARDSTICKS = ("HOG ridge", "true-angle oracle")
 MIXED = f"mixed {TOGETHER} (rotate+translate)"
 INTRODUCTION = Path(__file__).with_name("validity_text.md")
@@ -38,11 +40,14 @@ class Table:
         study: The study.
         storage: Its storage.
         records: Its finished trials and references.
+        on_measured: Called after each measurement on trained encoders with (done, total).
     """
 
     study: Study
     storage: Path
     records: Sequence[TrialRecord]
+    on_measured: OnProgress = lambda done, total: None
+    measured: list[str] = field(default_factory=list)
 
     def of(self, cell: str) -> dict[int, TrialRecord]:
         """Return the records of a cell by block."""
@@ -52,6 +57,23 @@ class Table:
         """Return a metric of a cell by block."""
         found = self.of(cell).items()
         return {block: one.metrics[metric] for block, one in found if metric in one.metrics}
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Return the forms of `mixed`."""
+        cells = dict.fromkeys(one.cell for one in self.records)
+        return tuple(cell for cell in cells if cell.startswith(MIXED))
+
+    def measure(self, what: str) -> None:
+        """Note that a measurement of `measurements` is done."""
+        self.measured.append(what)
+        self.on_measured(len(self.measured), self.measurements)
+
+    @property
+    def measurements(self) -> int:
+        """Return how many trials have a cosine, and how many pairs of encoders are joined."""
+        cosines = sum(map(has_cosine, (r for cell in self.forms for r in self.of(cell).values())))
+        return cosines + sum(len(joined_blocks(self, settings)) for settings in WIDTHS.values())
 
     def folder(self, record: TrialRecord) -> Path:
         """Return the folder of a trial."""
@@ -128,14 +150,13 @@ def mixed(table: Table) -> list[str]:
         "| row | updates | sigma | gradient cosine | root-relative | against mixed (joint) |",
         "| --- | --: | --- | --- | --- | --- |",
     ]
-    forms = [one for one in dict.fromkeys(r.cell for r in table.records) if one.startswith(MIXED)]
     singles = [f"{objective} {TOGETHER}" for objective in ("contrastive", "relative")]
-    for cell in (*forms, *singles):
+    for cell in (*table.forms, *singles):
         found = list(table.of(cell).values())
         cells = [_updates(found), _sigmas(found), _cosine(table, found)]
         cells += [shown(list(table.values(cell, ROOT).values())), _than_joint(table, cell)]
         lines.append(f"| {cell} | {' | '.join(cells)} |")
-    for name, settings in (("same width, PCA", ""), ("half width", " encoder.width=8")):
+    for name, settings in WIDTHS.items():
         joined = _joined(table, settings)
         text = compared(joined, table.values(MIXED, ROOT))
         row = f"contrastive and relative joined, {name}, half of the updates each"
@@ -171,12 +192,19 @@ def _sigmas(records: Sequence[TrialRecord]) -> str:
     return ", ".join(f"{n.rsplit('/')[-1]} {value:.2f}" for n, value in means.items()) or "–"
 
 
+def has_cosine(record: TrialRecord) -> bool:
+    """Return whether both terms of a trial have trained weights."""
+    return "train/sigma/contrastive" in record.metrics
+
+
 def _cosine(table: Table, records: Sequence[TrialRecord]) -> str:
-    if not any("train/sigma/contrastive" in record.metrics for record in records):
-        return "–"
-    data = prepared(table.study.data, table.storage)
-    assert data is not None
-    return shown([gradient_cosine(table.folder(record), data) for record in records])
+    trained, found = [*filter(has_cosine, records)], []
+    data = prepared(table.study.data, table.storage) if trained else None
+    for record in trained:
+        assert data is not None
+        found.append(gradient_cosine(table.folder(record), data))
+        table.measure(f"cosine of {record.trial_id}")
+    return shown(found)
 
 
 def _than_joint(table: Table, cell: str) -> str:
@@ -185,20 +213,23 @@ def _than_joint(table: Table, cell: str) -> str:
     return compared(table.values(cell, ROOT), table.values(MIXED, ROOT))
 
 
-def _joined(table: Table, settings: str) -> dict[int, float]:
-    """Return the error of the joined features of two encoders by block."""
+def joined_blocks(table: Table, settings: str) -> dict[int, tuple[TrialRecord, TrialRecord]]:
+    """Return the contrastive and the relative encoder of half of the updates by block."""
     half = table.study.pretrain.epochs // 2
     named = [f"{o} {TOGETHER}{settings} epochs={half}" for o in ("contrastive", "relative")]
     first, second = (table.of(cell) for cell in named)
+    return {block: (first[block], second[block]) for block in sorted(first.keys() & second.keys())}
+
+
+def _joined(table: Table, settings: str) -> dict[int, float]:
+    """Return the error of the joined features of two encoders by block."""
     data = prepared(table.study.data, table.storage)
     assert data is not None
-    dim = 8 * table.study.pretrain.encoder.width
-    return {
-        block: joined_metrics(
-            [table.folder(first[block]), table.folder(second[block])], data, dim=dim
-        )[ROOT]
-        for block in sorted(first.keys() & second.keys())
-    }
+    dim, found = 8 * table.study.pretrain.encoder.width, {}
+    for block, pair in joined_blocks(table, settings).items():
+        found[block] = joined_metrics([*map(table.folder, pair)], data, dim=dim)[ROOT]
+        table.measure(f"joined{settings}, block {block}")
+    return found
 
 
 def main(storage: str, target: str, study: str = "validity-order") -> int:
@@ -208,7 +239,14 @@ def main(storage: str, target: str, study: str = "validity-order") -> int:
     if plan is None:
         sys.exit(f"{storage}: expected the study {study}; handssl study run validity first")
     records = [one for one in ledger.all(study) if one.outcome == "completed"]
-    table = Table(Study.parse(plan["study"]), Path(storage), records)
+    with progress_bar("measuring encoders") as on_measured:
+        text = page(Table(Study.parse(plan["study"]), Path(storage), records, on_measured))
+    Path(target).write_text(text, encoding="utf-8")
+    return 0
+
+
+def page(table: Table) -> str:
+    """Return the whole page."""
     blocks = ", ".join(map(str, table.study.blocks))
     parts = [
         INTRODUCTION.read_text(encoding="utf-8").rstrip(),
@@ -228,8 +266,7 @@ def main(storage: str, target: str, study: str = "validity-order") -> int:
         "## Forms of `mixed`",
         "\n".join(mixed(table)),
     ]
-    Path(target).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    return 0
+    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":
