@@ -35,7 +35,8 @@ def document(plan: StudyPlan) -> dict[str, Any]:
         "variation": asdict(plan.variation),
         "effect_mm": plan.effect_mm,
         "paired_blocks": plan.paired_blocks,
-        "options": [asdict(one) for one in plan.options],
+        "confirmations": [{**asdict(one), "share": one.share} for one in plan.confirmations],
+        **_designs(plan),
         "noise": [asdict(one) for one in plan.noise],
         "detectable": [
             {**asdict(one), "mm": one.mm if math.isfinite(one.mm) else None} for one in plan.effects
@@ -63,6 +64,24 @@ def _stage(plan: StudyPlan, work: StageWork) -> dict[str, Any]:
         "device_hours": _hours(plan.hours(work)),
         "confounding": plan.confounding(one),
     }
+
+
+def _designs(plan: StudyPlan) -> dict[str, Any]:
+    """Return the designs that were searched; a cost or regret that is not known is null."""
+    own = plan.designs
+    named = {"effects": own.for_effects, "best_composition": own.for_winner}
+    return {
+        "options": [_known({"settings": one.settings, **asdict(one)}) for one in own.options],
+        "untried": [_known(asdict(one)) for one in own.untried],
+        "recommended": {aim: one.settings if one else None for aim, one in named.items()},
+    }
+
+
+def _known(value: Any) -> Any:
+    """Return JSON values with null in place of NaN."""
+    if isinstance(value, dict):
+        return {name: _known(one) for name, one in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _hours(hours: Hours | None, devices: int = 1) -> dict[str, float] | None:

@@ -1,4 +1,4 @@
-"""Power of planned designs, by simulation through the estimators of the report."""
+"""Power and winners of planned designs, by simulation through the estimators of the report."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from handssl.planning.recorded import recorded_correlation
+from handssl.planning.winners import completed, regret, values_at_rungs
 from handssl.randomness import numpy_generator
+from handssl.scheduling.halving import Rules
 from handssl.scheduling.skeletons import deal
-from handssl.stats.contrasts import Composition, Effect
+from handssl.stats.contrasts import Effect
 from handssl.stats.difference import difference_effects
 from handssl.stats.fraction import fraction_effects
 from handssl.stats.full_grid import full_effects
@@ -32,12 +35,22 @@ class Design:
         cells: Size of the skeleton or fraction; of all compositions for `grid`.
         blocks: Number of blocks (seeds).
         correlation: Correlation of the values at the first rung with the last; for halving.
+        rules: Rules of the halving; None: it is not simulated and has no regret.
     """
 
     kind: Literal["grid", "halving", "fraction"]
     cells: int
     blocks: int
     correlation: float = 0.0
+    rules: Rules | None = None
+
+    @property
+    def correlations(self) -> tuple[float, ...]:
+        """Correlations of the values at each rung with the last ones, the first as given."""
+        if self.rules is None:
+            return (self.correlation,)
+        later = (epoch / self.rules.epochs for epoch in self.rules.rungs[1:])
+        return (self.correlation, *map(recorded_correlation, later))
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,21 @@ class Power:
 
 
 @dataclass(frozen=True)
+class Regret:
+    """Mean over simulated studies of what the chosen composition is worse than the best.
+
+    Attributes:
+        mm: The mean in mm.
+        low: Lower end of its 95 % Monte-Carlo interval in mm.
+        high: Its upper end.
+    """
+
+    mm: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class SimulatedErrors:
     """Errors of estimated main effects in simulated studies.
 
@@ -63,10 +91,20 @@ class SimulatedErrors:
         low: Lower ends of the intervals for seeds in general, minus the true effects, in mm;
             (studies, transformations).
         high: Upper ends, likewise.
+        regrets_mm: True error of the chosen composition minus that of the best, in mm; (studies,),
+            NaN for a halving without rules.
     """
 
     low: Array
     high: Array
+    regrets_mm: Array
+
+    @property
+    def regret(self) -> Regret:
+        """The mean regret, for main effects and interactions with the given variances."""
+        mm = float(self.regrets_mm.mean())
+        half = 1.96 * float(self.regrets_mm.std(ddof=1)) / math.sqrt(len(self.regrets_mm))
+        return Regret(mm, max(0.0, mm - half), mm + half)
 
     def power(self, effect_mm: float, scale: float = 1.0) -> Power:
         """Return the power for a main effect.
@@ -103,39 +141,44 @@ def simulated_errors(
         seed: Seed of all draws.
     """
     columns = sign_columns(names)
-    low, high = [], []
+    low, high, regrets = [], [], []
     for number in range(studies):
         draw = numpy_generator("promise", seed, number)
         effects = draw.normal(0, variance.main_mm, len(names))
-        blocks = list(_blocks(columns, effects, design.blocks, variance, draw))
-        found = _estimated(names, design, blocks, draw, number)
+        truth = _truth(columns, effects, variance, draw)
+        blocks = list(_blocks(columns[0], truth, design.blocks, variance, draw))
+        early = [values_at_rungs(one, design.correlations, draw) for one in blocks]
+        found = _estimated(names, design, blocks, early, number)
         own = [found[name] for name in sorted(names)]
         low.append([e.seeds_low - true for e, true in zip(own, effects, strict=True)])
         high.append([e.seeds_high - true for e, true in zip(own, effects, strict=True)])
-    return SimulatedErrors(np.array(low), np.array(high))
+        regrets.append(_regret(names, design, truth, blocks, early, number))
+    return SimulatedErrors(np.array(low), np.array(high), np.array(regrets))
+
+
+def _truth(
+    columns: tuple[Array, Array], effects: Array, variance: SeedVariance, draw: np.random.Generator
+) -> Array:
+    """Draw interactions, and return the errors of all compositions for seeds in general."""
+    main, higher = columns
+    each = variance.interaction_mm / math.sqrt(higher.shape[1])
+    return main @ effects / 2 + higher @ draw.normal(0, each, higher.shape[1])
 
 
 def _blocks(
-    columns: tuple[Array, Array],
-    effects: Array,
-    count: int,
-    variance: SeedVariance,
-    draw: np.random.Generator,
+    main: Array, truth: Array, count: int, variance: SeedVariance, draw: np.random.Generator
 ) -> Iterator[Array]:
     """Draw the last values of all compositions in each block."""
-    main, higher = columns
-    each = variance.interaction_mm / math.sqrt(higher.shape[1])
-    fixed = higher @ draw.normal(0, each, higher.shape[1])
     for _ in range(count):
-        own = effects + draw.normal(0, variance.effect_mm, len(effects))
-        yield main @ own / 2 + fixed + draw.normal(0, variance.noise_mm, len(main))
+        own = draw.normal(0, variance.effect_mm, main.shape[1])
+        yield truth + main @ own / 2 + draw.normal(0, variance.noise_mm, len(main))
 
 
 def _estimated(
     names: Sequence[str],
     design: Design,
     blocks: Sequence[Array],
-    draw: np.random.Generator,
+    early: Sequence[Sequence[Array]],
     number: int,
 ) -> dict[str, Effect]:
     """Return the effects that the report would show."""
@@ -147,15 +190,28 @@ def _estimated(
     chosen = [{c: own[c] for c in sorted(dealt.of(i))} for i, own in enumerate(last)]
     if design.kind == "fraction":
         return fraction_effects(chosen)
-    early = [_early(every, one, design.correlation, draw) for one in blocks]
-    return difference_effects([BlockSample(*pair) for pair in zip(early, chosen, strict=True)])
+    first = [{c: (mm,) for c, mm in zip(every, one[0].tolist(), strict=True)} for one in early]
+    return difference_effects([BlockSample(*pair) for pair in zip(first, chosen, strict=True)])
 
 
-def _early(
-    every: Sequence[Composition], last: Array, correlation: float, draw: np.random.Generator
-) -> dict[Composition, tuple[float]]:
-    """Draw early values with a correlation with the last ones."""
-    scaled = (last - last.mean()) / last.std()
-    rest = draw.normal(0, math.sqrt(1 - correlation**2), len(last))
-    values = correlation * scaled + rest
-    return {c: (float(mm),) for c, mm in zip(every, values, strict=True)}
+def _regret(
+    names: Sequence[str],
+    design: Design,
+    truth: Array,
+    blocks: Sequence[Array],
+    early: Sequence[Sequence[Array]],
+    number: int,
+) -> float:
+    """Return the regret of the composition that a study of the design would choose."""
+    every = range(len(truth))
+    if design.kind == "grid":
+        return regret(truth, [dict(zip(every, one.tolist(), strict=True)) for one in blocks])
+    dealt, order = deal(names, design.cells, number), subsets(names)
+    kept = [{n for n in every if order[n] in dealt.of(i)} for i in range(len(blocks))]
+    if design.kind == "halving":
+        if design.rules is None:
+            return math.nan
+        rules = design.rules
+        kept = [completed(e, own, rules) for e, own in zip(early, kept, strict=True)]
+    seen = zip(blocks, kept, strict=True)
+    return regret(truth, [{n: float(one[n]) for n in own} for one, own in seen])

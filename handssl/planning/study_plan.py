@@ -14,6 +14,7 @@ from handssl.data.config import DataConfig, ProceduralData, parts_of
 from handssl.evaluation.predictions import SPLITS
 from handssl.ledger import Ledger, has_results
 from handssl.ledger.record import TrialRecord
+from handssl.planning.confirmation_share import ConfirmationShare, confirmation_shares
 from handssl.planning.data import DataFacts, inspect_dataset
 from handssl.planning.detectable_effects import Detectable, confounding, detectable_effects
 from handssl.planning.device_hours import Clock, Hours, representatives
@@ -22,7 +23,7 @@ from handssl.planning.execution_options import ExecutionOptions
 from handssl.planning.noise import NoiseFloor, noise_floors, noise_of, primary_noise
 from handssl.planning.planned_trials import PlannedStage, plan_stages
 from handssl.planning.preregistration import Preregistration, deviations, plan_hash, preregistration
-from handssl.planning.recommendation import Option, blocks_for_paired, recommended
+from handssl.planning.recommendation import Designs, blocks_for_paired, recommended
 from handssl.planning.remaining_work import StageWork, work_of
 from handssl.planning.resources import available_cpus, divided, fitting, largest_step, smallest_gpu
 from handssl.planning.timing import Measured, OnProgress, measure_steps
@@ -100,7 +101,7 @@ class StudyPlan:
         self.variation: Variation = at_least(found, noise_of(primary_noise(self.noise), ""))
         self.measured: Measured | None = None
         self.effect_mm: float | None = None
-        self.options: tuple[Option, ...] = ()
+        self.designs = Designs()
 
     def measure(self, *, budget_s: float, on_progress: OnProgress) -> None:
         """Run the steps from which durations are estimated.
@@ -130,7 +131,12 @@ class StudyPlan:
             InputError: The study has no stage of compositions.
         """
         self.effect_mm = effect_mm
-        self.options = recommended(self.study, self.stages, effect_mm, self.variation, on_progress)
+        self.designs = recommended(self.study, self.stages, effect_mm, self.variation, on_progress)
+
+    @property
+    def confirmations(self) -> tuple[ConfirmationShare, ...]:
+        """Share of each confirmation of the study's epochs."""
+        return confirmation_shares(self.study, self.stages)
 
     @property
     def paired_blocks(self) -> int | None:

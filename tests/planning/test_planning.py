@@ -391,3 +391,48 @@ def _record(trial_id, cell, block, median_mm, epoch=3):
         epochs=3,
         metrics={"median_mm": median_mm},
     )
+
+
+def confirmed(**more):
+    """Four cells with two seeds, nine epochs each, and a confirmation of some of them."""
+    names = ("blur", "cutout", "noise", "rotate")
+    return Study.parse(
+        {
+            "name": "x",
+            "blocks": [1, 2],
+            "halving": None,
+            "references": False,
+            "pretrain": {"epochs": 9, "optimizer": {"warmup_epochs": 1}},
+            "stages": [
+                {"kind": "cells", "all": [{"composition": one} for one in names]},
+                {"kind": "confirmation", "after": "cells", **more},
+            ],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "cells", "epochs"),
+    [({}, 4, 4 * 3 * 9), ({"most": 2}, 2, 2 * 3 * 9), ({"seeds": [5, 6, 7, 8]}, 4, 4 * 4 * 9)],
+)
+def test_the_share_of_the_confirmation_counts_its_cells_on_its_seeds(tmp_path, more, cells, epochs):
+    (found,) = StudyPlan(confirmed(**more), tmp_path).confirmations
+    assert (found.cells, found.epochs, found.of_epochs) == (cells, epochs, epochs + 4 * 2 * 9)
+    assert found.share == pytest.approx(epochs / (epochs + 72))
+    assert found.advised_most == 2  # a tenth is less than two cells
+
+
+def test_the_plan_says_how_to_reach_a_tenth_of_the_budget(tmp_path, capfd):
+    file = tmp_path / "x.yaml"
+    words = ["study", "plan", str(file), "--no-measure", "--storage", str(tmp_path / "runs")]
+    said = {}
+    for name, more in (("four", {}), ("two", {"most": 2})):
+        file.write_text(confirmed(**more).model_dump_json())  # JSON is YAML
+        invoke(words)
+        said[name] = capfd.readouterr().out
+    four = "4 cells at most and the references on 3 fresh seeds, 108 of 180 epochs (60 %)"
+    assert f"{four}; the aim is about 10 %, reached with most: 2" in said["four"]
+    assert "54 of 126 epochs (43 %); the aim is about 10 %, but never less than two" in said["two"]
+    invoke([*words, "--json"])
+    (found,) = json.loads(capfd.readouterr().out)["confirmations"]
+    assert found["share"] == pytest.approx(54 / 126) and found["seeds"] == 3

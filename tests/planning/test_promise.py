@@ -14,10 +14,12 @@ from scipy import stats
 
 from handssl.cli.app import invoke
 from handssl.ledger.record import TrialRecord
-from handssl.planning.promise import Design, simulated_errors
-from handssl.planning.recommendation import blocks_for_paired, options
+from handssl.planning.promise import Design, Power, Regret, simulated_errors
+from handssl.planning.recommendation import Designs, Option, blocks_for_paired, options
 from handssl.planning.recorded import FILE, recorded_variance
 from handssl.planning.variation import variation
+from handssl.planning.winners import values_at_rungs
+from handssl.scheduling.halving import Rules
 from handssl.scheduling.simulation import read_curves
 from handssl.scheduling.skeletons import deal
 from handssl.stats.difference import difference_effects
@@ -133,8 +135,14 @@ def record(composition, block, mm):
     )
 
 
+def searched(**more):
+    return options(
+        NAMES, 2.0, GIVEN, epochs=9, grace_epochs=1, reduction_factor=3.0, studies=40, **more
+    )
+
+
 def test_options_have_the_power_and_the_cheapest_comes_first():
-    found = options(NAMES, 2.0, GIVEN, epochs=9, grace_epochs=1, reduction_factor=3.0, studies=40)
+    found = searched().options
     assert {one.design.kind for one in found} == {"grid", "halving", "fraction"}
     assert all(one.power.low <= one.power.share <= one.power.high for one in found)
     assert all(one.power.share >= 0.8 for one in found)
@@ -143,6 +151,65 @@ def test_options_have_the_power_and_the_cheapest_comes_first():
         if one.design.kind != "halving":
             assert one.cost == one.design.blocks * one.design.cells / 16
         assert one.learned[0] <= one.power.share <= one.learned[1]
+
+
+def test_designs_that_time_did_not_allow_are_named_by_cost():
+    found = searched(budget_s=0.0)
+    assert found.options == () and found.for_effects is found.for_winner is None
+    assert {one.why for one in found.untried} == {"time"}
+    assert "all of 16 cells, no halving" in [one.settings for one in found.untried]
+    costs = [one.cost for one in found.untried]
+    assert costs == sorted(costs)
+    least = options(NAMES, 0.01, GIVEN, epochs=9, grace_epochs=1, reduction_factor=3.0)
+    assert {one.why for one in least.untried} == {"blocks"} and not least.options
+
+
+def option(cost, mm, half):
+    design = Design("grid", 16, 2)
+    regret = Regret(mm, mm - half, mm + half)
+    return Option(design, 0, cost, Power(0.9, 0.8, 1.0), (0.7, 0.9), regret)
+
+
+def test_the_design_for_the_best_composition_is_the_cheapest_that_cannot_be_told_from_the_best():
+    bad, close, best, dear = (
+        option(1.0, 1.5, 0.2),
+        option(2.0, 0.6, 0.1),
+        option(3.0, 0.5, 0.1),
+        option(4.0, 0.5, 0.1),
+    )
+    assert Designs((bad, close, best, dear)).for_winner is close
+    assert Designs((bad, best, dear)).for_winner is best
+    assert Designs((bad, best)).for_effects is bad
+
+
+def test_values_at_rungs_have_the_given_correlations_with_the_last_ones():
+    rng = np.random.default_rng(4)
+    last = rng.normal(60.0, 3.0, 40_000)
+    early, later = values_at_rungs(last, (0.5, 0.9), rng)
+    assert np.corrcoef(early, last)[0, 1] == pytest.approx(0.5, abs=0.02)
+    assert np.corrcoef(later, last)[0, 1] == pytest.approx(0.9, abs=0.02)
+    assert np.corrcoef(early, later)[0, 1] == pytest.approx(0.5 / 0.9, abs=0.02)
+
+
+def test_the_regret_is_nothing_without_noise_and_that_of_chance_where_noise_is_all():
+    """The least of all sums of +-e/2 is -sum |e|/2: 4 sqrt(2 / pi) / 2 below the mean of cells."""
+    quiet, loud = (SeedVariance(sd, 0.0, 1.0, 0.0, 14) for sd in (1e-9, 1e4))
+    exact = Design("halving", 8, 2, 1.0, Rules(9, 3, 3.0))
+    assert simulated_errors(NAMES, exact, quiet, studies=10).regret.mm == pytest.approx(0, abs=1e-6)
+    found = simulated_errors(NAMES, Design("grid", 16, 2), loud, studies=150).regret
+    expected = 2 * math.sqrt(2 / math.pi)
+    assert abs(found.mm - expected) < 1.5 * (found.high - found.mm)  # three standard errors
+    alone = simulated_errors(NAMES, Design("halving", 8, 2, 0.8), quiet, studies=3)
+    assert math.isnan(alone.regret.mm)
+
+
+def test_halving_finds_a_better_composition_than_its_skeleton_alone():
+    rules = Rules(9, 3, 3.0)
+    regrets = [
+        simulated_errors(NAMES, design, GIVEN, studies=60).regret.mm
+        for design in (Design("halving", 8, 3, 0.9, rules), Design("fraction", 8, 3))
+    ]
+    assert regrets[0] < regrets[1]
 
 
 def test_two_cells_need_as_many_blocks_as_a_paired_t_test():
@@ -158,7 +225,14 @@ def test_the_command_recommends_and_refuses_a_study_without_compositions(tmp_pat
     assert invoke([*words, "20", "demo-compositions", "--json"]) == 0
     found = json.loads(capfd.readouterr().out)
     assert found["effect_mm"] == 20 and found["options"][0]["power"]["share"] >= 0.8
+    assert found["recommended"]["effects"] == found["options"][0]["settings"]
+    chosen = found["recommended"]["best_composition"]
+    assert chosen in [one["settings"] for one in found["options"]]
+    assert all(one["regret"]["mm"] >= 0 for one in found["options"])
+    assert all(one["why"] in ("time", "blocks") for one in found["untried"])
     assert invoke([*words, "20", "demo-compositions"]) == 0
-    assert "Recommended for effects" in capfd.readouterr().out
+    shown = capfd.readouterr().out
+    assert "Recommended for effects" in shown
+    assert f"Recommended for the best composition: {chosen}" in shown
     assert invoke([*words, "1", "smoke"]) == 2
     assert "expected a study with a stage of kind compositions" in capfd.readouterr().err

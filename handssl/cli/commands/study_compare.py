@@ -14,6 +14,9 @@ from handssl.cli.options import storage_option
 if TYPE_CHECKING:
     from handssl.tracking.comparison import ComparedCell, Comparison
 
+# Characters of the label of a cell at least, and of all other columns of the table.
+_LEAST_LABEL, _OTHER_COLUMNS = 24, 56
+
 
 @click.command("compare")
 @click.argument("source", metavar="STUDY")
@@ -68,7 +71,7 @@ def compare_study(
     if as_json:
         click.echo(json.dumps(_document(name, found, found.url(server)), indent=2))
         return 0
-    _print(found.cells)
+    print_cells(found.cells)
     if found.without_result:
         lacking = ", ".join(found.without_result)
         click.echo(f"Not compared, as no seed was completed: {lacking}; see `handssl report`")
@@ -81,15 +84,15 @@ def compare_study(
     return 0
 
 
-def _print(cells: tuple[ComparedCell, ...]) -> None:
-    from rich.table import Table
-
-    from handssl.cli.views.terminal import Terminal
+def print_cells(cells: tuple[ComparedCell, ...]) -> None:
+    """Print the table of cells in their order, references without a rank."""
+    from handssl.cli.views.terminal import Terminal, folded, folded_label, plain_table
     from handssl.pose.protocol_ids import protocol_words
 
-    table = Table(box=None, pad_edge=False)
+    table, console = plain_table(), Terminal()
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("cell", overflow="fold")
+    room = max(_LEAST_LABEL, console.width - _OTHER_COLUMNS)
     for heading in ("median", "sd", "PA", "test\nmedian", "test\nPA", "seeds"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("stage", no_wrap=True)
@@ -103,14 +106,10 @@ def _print(cells: tuple[ComparedCell, ...]) -> None:
         )
         numbers = [_mm(cell.metrics.get(name)) for name in names]
         seeds = f"{cell.metrics.get('blocks_completed', 0):.0f}"
-        table.add_row(shown, cell.label, *numbers, seeds, cell.stage)
-    console = Terminal()
+        table.add_row(shown, folded_label(cell.label, room), *numbers, seeds, cell.stage)
     console.print(table, highlight=False)
-    console.print(
-        "Errors in mm, means over seeds; median: root-relative, PA: median after Procrustes "
-        "alignment.",
-        highlight=False,
-    )
+    words = "Errors in mm, means over seeds; median: root-relative, PA: median after Procrustes "
+    console.print(folded(f"{words}alignment.", console.width), highlight=False)
     protocols = {name for cell in cells for name in cell.tags.get("protocol", "").split(", ")}
     console.print(f"Protocol {protocol_words(sorted(protocols - {''}))}.", highlight=False)
 

@@ -8,19 +8,20 @@ from urllib.parse import urljoin
 
 from rich.table import Table
 
+from handssl.cli.views.terminal import plain_table
 from handssl.service.web.formatting import ago, date, duration, millimetres
 
 
 def table(jobs: list[dict[str, Any]]) -> Table:
     """Return the table of a list of jobs."""
-    found = Table()
+    found = plain_table()
     for name in ("job", "study", "state", "user", "queue"):
         found.add_column(name, no_wrap=name == "job", overflow="fold")
-    found.add_column("priority", justify="right")
-    found.add_column("submitted")
+    found.add_column("priority", justify="right", no_wrap=True)
+    found.add_column("submitted", no_wrap=True)
     now_s = time.time()
     for job in jobs:
-        place = f" (place {job['position']})" if job["position"] else ""
+        place = f", place {job['position']}" if job["position"] else ""
         wanted = f", asked to {job['wanted']}" if job["wanted"] else ""
         words = (job["id"], job["study"], job["state"] + place + wanted, job["user"], job["queue"])
         found.add_row(*words, str(job["priority"]), ago(job["submitted_s"], now_s))

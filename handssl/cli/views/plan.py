@@ -6,10 +6,11 @@ import math
 
 from rich.table import Table
 
-from handssl.cli.views.terminal import Terminal
+from handssl.cli.views.designs import designs_in_words
+from handssl.cli.views.terminal import Terminal, folded, plain_table
 from handssl.evaluation.metric_names import PRIMARY_METRIC
+from handssl.planning.confirmation_share import AIM, LEAST_CELLS, ConfirmationShare
 from handssl.planning.device_hours import Hours
-from handssl.planning.recommendation import Option
 from handssl.planning.remaining_work import StageWork
 from handssl.planning.study_plan import StudyPlan
 from handssl.runtime.shell_commands import command
@@ -32,18 +33,25 @@ def print_plan(plan: StudyPlan, bounded: str, *, cells: bool, measured: bool) ->
     console.print(f"Study {plan.study.name}, plan {plan.hash}", style="bold", highlight=False)
     sections = (
         _deviations(plan),
-        [line for text in plan.missing_data for line in f"Data: {text}".splitlines()],
+        [
+            line
+            for text in dict.fromkeys(plan.missing_data)
+            for line in f"Data: {text}".splitlines()
+        ],
         [_stages(plan)],
         [line for work in plan.work for line in _of_stage(plan, work)],
         [line for work in plan.work if cells for line in _cells(work)],
         _time(plan, measured=measured),
         _memory(plan),
         _disk(plan, bounded),
+        _confirmations(plan),
         _effects(plan),
-        _options(plan),
+        designs_in_words(plan),
     )
     for section in sections:
         for part in section:
+            if isinstance(part, str) and console.is_terminal:  # lines of a file stay whole
+                part = folded(part, console.width)
             console.print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
         if section:
             console.print()
@@ -57,7 +65,7 @@ def _deviations(plan: StudyPlan) -> list[str]:
 
 
 def _stages(plan: StudyPlan) -> Table:
-    table = Table(box=None, pad_edge=False)
+    table = plain_table()
     table.add_column("stage", no_wrap=True)
     for name in _NUMERIC:
         table.add_column(name, justify="right")
@@ -142,9 +150,10 @@ def _disk(plan: StudyPlan, bounded: str) -> list[str]:
         "records": disk.records,
     }
     listed = ", ".join(f"{name} {_bytes(count)}" for name, count in parts.items() if count)
-    advice = f"NOT ENOUGH; limit the checkpoints with: {bounded}"
-    room = f"{_bytes(disk.free)} free" + ("" if disk.fits else f": {advice}")
-    return [f"Disk: {_bytes(disk.peak)} at most, {room}" + (f" ({listed})" if listed else "")]
+    room = f"{_bytes(disk.free)} free" + ("" if disk.fits else ": NOT ENOUGH")
+    line = f"Disk: {_bytes(disk.peak)} at most, {room}" + (f" ({listed})" if listed else "")
+    advice = f"  limit the checkpoints with: {bounded}"
+    return [line] if disk.fits else [line, advice]
 
 
 def _effects(plan: StudyPlan) -> list[str]:
@@ -159,29 +168,22 @@ def _effects(plan: StudyPlan) -> list[str]:
     return [*lines, *_noise(plan)]
 
 
-def _options(plan: StudyPlan) -> list[str]:
-    """List the designs that detect the requested effect, the cheapest first."""
-    if plan.effect_mm is None:
-        return []
-    own, asked = plan.variation, f"{plan.effect_mm:g} mm"
-    two = f"two cells {asked} apart need {plan.paired_blocks} blocks"
-    if not plan.options:
-        return [f"No design with up to 16 blocks detects a main effect of {asked}; {two}"]
-    return [
-        f"Main effect of {asked}, for seeds in general, with 80 % power; {two}.",
-        f"  Variance of effects over seeds: {own.effects_source}. Simulated with the estimators of "
-        "the report; in brackets the Monte-Carlo interval, then the power if the variance is only "
-        "as certain as it was measured.",
-        *(f"  {_option(one)}" for one in plan.options),
-        f"  Recommended for effects: {plan.options[0].settings}. For the best composition: halving "
-        "with a skeleton, since a fraction can choose among its own cells only.",
-    ]
+def _confirmations(plan: StudyPlan) -> list[str]:
+    """Describe which share of the epochs each confirmation takes."""
+    return [f"{one.stage}: {_share(one)}" for one in plan.confirmations]
 
 
-def _option(one: Option) -> str:
-    power = f"{one.power.share:.0%} ({one.power.low:.0%} to {one.power.high:.0%}; "
-    power += f"{one.learned[0]:.0%} to {one.learned[1]:.0%})"
-    return f"{one.settings}: cost of {one.cost:.2f} whole blocks, power {power}"
+def _share(one: ConfirmationShare) -> str:
+    cells = f"{one.cells} cells" + (" at most" if one.cells > LEAST_CELLS else "")
+    found = (
+        f"{cells} and the references on {one.seeds} fresh seeds, {one.epochs:,.0f} of "
+        f"{one.of_epochs:,.0f} epochs ({100 * one.share:.0f} %); the aim is about 10 %"
+    )
+    if not AIM / 2 <= one.share <= 1.5 * AIM and one.advised_most != one.cells:
+        return f"{found}, reached with most: {one.advised_most}"
+    if one.cells == LEAST_CELLS and one.share > AIM:
+        return f"{found}, but never less than two cells on three seeds"
+    return found
 
 
 def _noise(plan: StudyPlan) -> list[str]:

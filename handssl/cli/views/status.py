@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from handssl.cli.views.terminal import Terminal
+from handssl.cli.views.terminal import Terminal, plain_table
 from handssl.execution.status import StageStatus, State, StudyStatus
 from handssl.study.study import Study
 from handssl.study.trials import plan_stage
@@ -57,8 +57,8 @@ def rendered(status: StudyStatus, resuming: str) -> RenderableType:
 
 
 def _table(status: StudyStatus) -> Table:
-    table = Table(title=status.study.name, title_justify="left", title_style="bold")
-    table.add_column("stage")
+    table = plain_table(title=status.study.name, title_justify="left", title_style="bold")
+    table.add_column("stage", no_wrap=True)
     shown = [name for name in _STATES if any(stage.counts[name] for stage in status.stages)]
     for name in ("trials", *shown, "reused"):
         table.add_column(name, justify="right")

@@ -1,11 +1,14 @@
-"""Console that tolerates a closed pipe."""
+"""Console of the command line: closed pipes, folded lines, plain tables, progress."""
 
 from __future__ import annotations
 
 import os
+import re
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +20,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from handssl.cli.views.live import PLAIN_PERIOD_S
@@ -29,6 +33,45 @@ class Terminal(Console):
         """Discard further output, also what is still buffered at exit."""
         self.quiet = True
         to_nowhere(self.file.fileno())
+
+
+def folded(line: str, width: int) -> str:
+    """Fold a line at words, continuation lines indented; lines with a command stay whole.
+
+    Args:
+        line: The line, with its indentation.
+        width: Greatest length of a line.
+
+    Example:
+        >>> print(folded("  two cells: too few blocks", 20))
+          two cells: too few
+            blocks
+    """
+    if len(line) <= width or "handssl " in line:  # a command is for copying
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def folded_label(label: str, width: int) -> str:
+    """Fold the label of a cell after `+` or a space.
+
+    Example:
+        >>> folded_label("mixed blur+rotate+sobel", 18).splitlines()
+        ['mixed blur+rotate+', 'sobel']
+    """
+    lines = [""]
+    for part in re.findall(r"[^+ ]+[+ ]?", label):
+        fits = len(lines[-1]) + len(part.rstrip()) <= width
+        lines = [*lines[:-1], lines[-1] + part] if fits else [*lines, part]
+    return "\n".join(line.rstrip() for line in lines if line)
+
+
+def plain_table(**options: Any) -> Table:
+    """Return a table without lines, with one space between its columns."""
+    return Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), **options)
 
 
 def to_nowhere(descriptor: int) -> None:
