@@ -29,21 +29,27 @@ from tests.service.services import served
 CONTENT = np.random.default_rng(1).bytes(1_500_000)
 
 
-@pytest.fixture
-def storage(tmp_path):
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def job(storage, monkeypatch):
-    """A job with results at a service that this process finds as users find theirs."""
+@pytest.fixture(scope="module")
+def served_job(tmp_path_factory):
+    """The storage, the id of a job with results, and the URL of its service."""
+    storage = tmp_path_factory.mktemp("runs")
     of, name = with_results(storage)
     with served(of) as url:
-        monkeypatch.setenv("HANDSSL_SERVICE", url)
-        monkeypatch.delenv("HANDSSL_TOKEN", raising=False)
-        yield Job(name, STUDY, False, Client())
+        yield storage, name, url
+
+
+@pytest.fixture
+def storage(served_job):
+    return served_job[0]
+
+
+@pytest.fixture
+def job(served_job, monkeypatch):
+    """A job with results at a service that this process finds as users find theirs."""
+    _, name, url = served_job
+    monkeypatch.setenv("HANDSSL_SERVICE", url)
+    monkeypatch.delenv("HANDSSL_TOKEN", raising=False)
+    return Job(name, STUDY, False, Client())
 
 
 def files_in(folder: Path) -> list[str]:
@@ -129,7 +135,7 @@ def test_a_download_continues_where_an_earlier_one_has_ended(job, storage, tmp_p
     assert (tmp_path / "w").read_bytes() == content
     assert seen == [(len(content), len(content))]
     assert len(content) - 20_000 < 64 * 1024  # one piece: what was here did not come again
-    assert files_in(tmp_path) == ["runs", "w"]
+    assert files_in(tmp_path) == ["w"]
 
 
 @pytest.mark.parametrize("wrong", [b"x" * 20_000, b"x" * 10**6])

@@ -1,9 +1,10 @@
 """Program that makes the result of a study and its report in all formats, for one service.
 
 It reads a `Request` from its input and writes the parts one after the other to its output, then a
-`Contents`, then the number of bytes of that. It is a process of its own: rendering a large study
-takes a minute of Python, during which threads of the service, also that of the dispatcher, would
-wait for the interpreter's lock; and only a process can be limited in memory and time, and killed.
+`Contents`, then the number of bytes of that. It is a process of its own: a study of
+thousands of trials keeps Python busy for many seconds, in which threads of the service, also that
+of the dispatcher, would wait for the interpreter's lock; and only a process can be limited in
+memory and time, and killed.
 """
 
 from __future__ import annotations
