@@ -12,6 +12,7 @@ from handssl.cli.commands.bench import bench
 from handssl.cli.commands.data import data
 from handssl.cli.commands.demo import demo
 from handssl.cli.commands.doctor import doctor
+from handssl.cli.commands.embed import embed
 from handssl.cli.commands.export import export
 from handssl.cli.commands.jobs import jobs
 from handssl.cli.commands.predict import predict
@@ -88,7 +89,7 @@ def completion(shell: str) -> None:
 
 
 _ADDED = (bench_resampling, bench_sweeps, jobs_head)  # to `bench` and to `jobs`
-_RESEARCH = (demo, data, pretrain, study, report, probe, predictions, predict, export)
+_RESEARCH = (demo, data, pretrain, study, report, probe, predictions, predict, export, embed)
 for verb in (*_RESEARCH, submit, jobs, serve, token, bench, doctor):
     cli.add_command(verb)
 

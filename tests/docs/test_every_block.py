@@ -47,6 +47,10 @@ def small_vit(config):
     network.dim = 8
     return network
 """
+PHOTO = (
+    "import cv2; from tests.conftest import BlobHands; "
+    'cv2.imwrite("hand.jpg", cv2.resize(BlobHands()[0].image, (200, 160)))'
+)
 MODEL = (
     'mlflow.search_logged_models([mlflow.get_experiment_by_name("one").experiment_id], '
     'output_format="list")[0].model_uri'
@@ -95,6 +99,9 @@ WALKS = {
             r"relative rotate +2 +completed[\s\S]*objectives\.html",
         ),
         Run(("README.md: search_logged_models",), {"48, 48": "32, 32"}, r"\(4, 64\)"),
+        Do(f"python -c '{PHOTO}' && mkdir crops && cp hand.jpg crops"),
+        Run(("README.md: handssl predict hand.jpg",), {}, r"hand\.html[\s\S]*features\.npz"),
+        Run(("README.md: functional_call",), {"48, 48": "32, 32"}, r"\[4, 64\]"),
     ),
     "a study": (
         Save("README.md: name: rotate-or-not", "rotate-or-not.yaml", STUDY),
