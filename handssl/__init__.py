@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from handssl.execution.api import run
     from handssl.execution.control import cancel, extend, pause, resume
     from handssl.execution.datasets.custom_dataset import add_dataset
+    from handssl.execution.finetune import finetune
     from handssl.execution.kept_predictions import read_predictions
     from handssl.execution.result import StudyResult
     from handssl.execution.search import SearchResult, search
@@ -56,6 +57,7 @@ _HOME = {
     "extend": "handssl.execution.control",
     "open_model": "handssl.execution.trained_models",
     "pause": "handssl.execution.control",
+    "finetune": "handssl.execution.finetune",
     "predict": "handssl.execution.trained_models",
     "read_predictions": "handssl.execution.kept_predictions",
     "resume": "handssl.execution.control",
@@ -86,6 +88,7 @@ __all__ = [
     "add_dataset",
     "cancel",
     "extend",
+    "finetune",
     "open_model",
     "pause",
     "predict",

@@ -14,6 +14,7 @@ from handssl.cli.commands.demo import demo
 from handssl.cli.commands.doctor import doctor
 from handssl.cli.commands.embed import embed
 from handssl.cli.commands.export import export
+from handssl.cli.commands.finetune import finetune
 from handssl.cli.commands.jobs import jobs
 from handssl.cli.commands.predict import predict
 from handssl.cli.commands.predictions import predictions
@@ -89,7 +90,19 @@ def completion(shell: str) -> None:
 
 
 _ADDED = (bench_resampling, bench_sweeps, jobs_head)  # to `bench` and to `jobs`
-_RESEARCH = (demo, data, pretrain, study, report, probe, predictions, predict, export, embed)
+_RESEARCH = (
+    demo,
+    data,
+    pretrain,
+    finetune,
+    study,
+    report,
+    probe,
+    predictions,
+    predict,
+    export,
+    embed,
+)
 for verb in (*_RESEARCH, submit, jobs, serve, token, bench, doctor):
     cli.add_command(verb)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 
@@ -63,6 +64,12 @@ class StudyData:
             return len(self.store("pretrain"))
         splits = self.labelled.manifest.splits
         return splits.get("pretrain", splits["probe"])
+
+    def with_split(self, split: PackedSplit) -> StudyData:
+        """Return the same data with one split replaced, e.g. by a part of it."""
+        found = copy(self)
+        found._splits = {**self._splits, split.name: split}
+        return found
 
     @cached_property
     def fingerprint(self) -> str:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Container, Mapping
 from copy import copy
 from functools import cached_property
@@ -120,6 +121,19 @@ class PackedSplit:
         room = None if out is None else out[: len(indices)]
         return self._images.take(self.slots[indices], room).permute(0, 3, 1, 2)
 
+    def part(self, rows: NDArray[np.int64]) -> PackedSplit:
+        """Return the split with some of its samples alone.
+
+        Args:
+            rows: Positions in the split, in the order of the part.
+        """
+        return PackedSplit(self.store, self.name, self._samples[rows])
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of its samples, which tells parts of a split from each other."""
+        return hashlib.blake2b(self._samples.tobytes(), digest_size=8).hexdigest()
+
     def on(self, device: torch.device | str, *, beside: Container[str] = ()) -> PackedSplit:
         """Return the same split with its crops on a device, copied once per process.
 
@@ -160,14 +174,14 @@ def _open(folder: Path, lengths: Mapping[Any, int]) -> Arrays:
     return arrays
 
 
-_RESIDENT: dict[tuple[str, str, torch.device], ResidentImages] = {}
+_RESIDENT: dict[tuple[str, str, str, torch.device], ResidentImages] = {}
 
 
 def _resident(split: PackedSplit, device: torch.device, beside: Container[str]) -> ResidentImages:
     fingerprint = split.manifest.fingerprint
     for key in [key for key in _RESIDENT if key[0] != fingerprint and key[0] not in beside]:
         del _RESIDENT[key]
-    key = (fingerprint, split.name, device)
+    key = (fingerprint, split.name, split.digest, device)
     if key not in _RESIDENT:
         side = split.manifest.crop_px
         images = torch.empty((len(split), side, side, 3), dtype=torch.uint8, device=device)

@@ -31,6 +31,8 @@ from handssl.ledger.references import reference_of
 from handssl.pose import PRIMARY_PROTOCOL, Protocol
 from handssl.pose.hand_errors import HandErrors
 
+_AGAIN = "the same `handssl finetune` or `study run` writes again, from the last checkpoint"
+
 
 @dataclass(frozen=True, eq=False)
 class KeptPredictions:
@@ -149,6 +151,9 @@ def make_predictions(trials: Sequence[str], storage: Path) -> Iterator[tuple[Tri
             if trials:
                 yield record, "has them already"
             continue
+        if record.config.get("finetune"):
+            yield record, f"left out: its own head predicts, which {_AGAIN}"
+            continue
         with _data_of(record, storage) as data:
             _make(record, data, folder)
         yield record, "made"
@@ -185,7 +190,8 @@ def _make(record: TrialRecord, data: StudyData, folder: Path) -> None:
     predict_again(
         encoder,
         data,
-        view_px=config.encoder.input_px,
+        config,
+        objective=None,
         keep=None if (folder / FILE).is_file() else keep,
         keep_probe=keep_probe_in(folder, data, config.encoder),
     )

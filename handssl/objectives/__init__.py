@@ -4,6 +4,7 @@ from handssl.objectives.build import Objective, build_objective
 from handssl.objectives.config import (
     OBJECTIVES,
     EquivariantConfig,
+    FinetuneConfig,
     Inversion,
     MixedPairs,
     ObjectiveName,
@@ -27,6 +28,7 @@ __all__ = [
     "Encoded",
     "Equivariant",
     "EquivariantConfig",
+    "FinetuneConfig",
     "FixedWeights",
     "HeatmapRegression",
     "Inversion",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from handssl.config import Config
 
@@ -13,6 +13,32 @@ OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
 MixedPairs = Literal["split", "joint"]
 Weighting = Literal["learned", "learned_from_loss", "log_sum", "fixed"]
 Inversion = Literal["exact", "published"]
+
+
+class FinetuneConfig(Config):
+    """Fine-tuning: the objective `supervised` on part of the labels, measured by its own head.
+
+    With the rates of the layers (`optimizer.layer_decay`) and the initial weights (`init`) this is
+    end to end training, or a linear layer on a frozen encoder. When the labelled images are used
+    more than once in an epoch, each time has its own views.
+
+    Attributes:
+        labels: Share of the labels of `probe` that is used, by training and by the ridge probe;
+            drawn with the trial's seed, so that a smaller share is part of a larger one.
+        readout: Predictions by which the trial is measured and which are kept: those of the head
+            trained with the encoder (`end_to_end`), or of the `probe` fitted to its features with
+            the same labels. The errors of both are recorded.
+
+    Example:
+        >>> FinetuneConfig.parse({"labels": 0}, where="finetune")
+        Traceback (most recent call last):
+            ...
+        handssl.errors.InputError: 1 mistake in finetune:
+          labels: should be greater than 0 (got 0)
+    """
+
+    labels: Annotated[float, Field(gt=0, le=1)] = 1.0
+    readout: Literal["end_to_end", "probe"] = "end_to_end"
 
 
 class EquivariantConfig(Config):

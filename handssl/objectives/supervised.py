@@ -42,6 +42,25 @@ class Supervised(nn.Module):
         # A column without spread (the root's depth) keeps its unit.
         self.spread = torch.where(squares > 1e-12, squares.sqrt(), torch.ones_like(squares))
 
+    def predict(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the predicted pose of untransformed images, in the units of the labels.
+
+        Args:
+            features: Features of the encoder, (N, dim).
+
+        Returns:
+            The 63 columns of a probe (N, 63): 42 of uv in box sides, then 21 of z.
+        """
+        columns = self.pose(features).reshape(-1, 21, 3) * self.spread + self.centre
+        return _as_columns(columns)
+
+    def linear(self) -> dict[str, torch.Tensor]:
+        """Return `predict` as one layer: weight (dim, 63) and intercept (63,)."""
+        spread, centre = self.spread.double(), self.centre.double()
+        weight = self.pose.weight.double().T.reshape(-1, 21, 3) * spread
+        intercept = self.pose.bias.double().reshape(21, 3) * spread + centre
+        return {"weight": _as_columns(weight), "intercept": _as_columns(intercept[None])[0]}
+
     def forward(self, views: list[Encoded], target: PoseTarget | None) -> Losses:
         """Return the loss; the keypoints are transformed with the view."""
         assert target is not None  # noqa: S101  the loop reads labels where split is 'probe'
@@ -51,3 +70,8 @@ class Supervised(nn.Module):
         # An invalid label may have any value, even NaN, which must not reach the gradient.
         error = (self.pose(views[0].h).reshape(truth.shape) - torch.where(mask, truth, 0.0)).abs()
         return Losses(global_mean(error * mask, mask.sum()))
+
+
+def _as_columns(pose: torch.Tensor) -> torch.Tensor:
+    """Return poses (N, 21, 3) of (u, v, z) as the columns of a probe, (N, 63)."""
+    return torch.cat((pose[..., :2].flatten(1), pose[..., 2]), dim=1)

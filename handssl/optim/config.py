@@ -47,6 +47,9 @@ class OptimizerConfig(Config):
             linear layers; `published`, by name as in the published code (see `decay_groups`).
         schedule: Schedule after the warm-up: `cosine`, or `wsd`, constant with a final decay to 0.
         decay_share: `wsd`: share of the run with a decaying rate; default 0.1.
+        layer_decay: Factor by which the rate of each layer of the encoder is smaller than that of
+            the next one, from the heads down to the first layer (see `layer_rates`). 1: one rate
+            for all; 0: only heads are trained, on a frozen encoder.
         betas: `adam`, `adam_larc`, `lamb`: decay rates of the running means; default 0.9, 0.999.
         eps: Added to Adam's root; default 1e-8, for `lamb` 1e-6.
         momentum: `lars`: momentum; default 0.9.
@@ -63,6 +66,7 @@ class OptimizerConfig(Config):
     masks: Masks = "module"
     schedule: ScheduleName = "cosine"
     decay_share: Annotated[float, Field(gt=0, le=0.5)] | None = None
+    layer_decay: Annotated[float, Field(ge=0, le=1)] = 1.0
     betas: tuple[Share, Share] | None = None
     eps: Annotated[float, Field(ge=1e-16, le=1)] | None = None
     momentum: Share | None = None

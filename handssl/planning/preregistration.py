@@ -138,8 +138,8 @@ def _require_same_numerics(registered: Preregistration, study: str, storage: Pat
 
 
 def is_single(study: Study) -> bool:
-    """Return whether a study is a single pretraining, as created by `handssl pretrain`."""
-    return study.stage == "pretrain" and not study.stages and not study.references
+    """Return whether a study is a single run of `handssl pretrain` or `handssl finetune`."""
+    return study.stage in ("pretrain", "finetune") and not study.stages and not study.references
 
 
 def plan_facts(ledger: Ledger, study: str) -> dict[str, str]:

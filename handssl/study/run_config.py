@@ -37,7 +37,7 @@ class RunConfig(Config):
         )
         return Study(
             name=self.name,
-            stage="pretrain",
+            stage="finetune" if self.pretrain.is_finetuned else "pretrain",
             data=self.data,
             pretrain=PretrainConfig.parse(shared),
             cells=(cell,),

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     Field,
     ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -18,6 +20,7 @@ from handssl.models import EncoderConfig, HeadConfig, InitConfig
 from handssl.models.config import WrittenInit
 from handssl.objectives import (
     EquivariantConfig,
+    FinetuneConfig,
     MixedPairs,
     ObjectiveName,
     RelativeConfig,
@@ -50,6 +53,8 @@ class PretrainConfig(Config):
             R; `split` gives each its own pair.
         contrastive_weight: `mixed`: weighting of the contrastive term, as `relative.weighting`.
         equivariant: Options of `equivariant`.
+        finetune: Fine-tuning, for `supervised`; None: the encoder is trained on all labels and
+            measured by the ridge probe.
         equal_views: Whether an epoch of an objective with four views has half as many steps, so
             that arms are compared after equally many encoded views.
         accumulation: Number of backward passes per update. Each has its own negatives and BatchNorm
@@ -74,6 +79,7 @@ class PretrainConfig(Config):
     mixed: MixedPairs = "joint"
     contrastive_weight: Weighting = "learned"
     equivariant: EquivariantConfig = EquivariantConfig()
+    finetune: FinetuneConfig | None = None
     equal_views: bool = True
     accumulation: Annotated[int, Field(ge=1, le=1024)] = 1
     batch_norm: Literal["global", "local"] = "global"
@@ -176,6 +182,22 @@ class PretrainConfig(Config):
             )
         return self
 
+    @model_serializer(mode="wrap")
+    def _without_added(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Records and identities of trials without an option that was added later don't change.
+        values: dict[str, Any] = handler(self)
+        return {n: v for n, v in values.items() if n not in _ADDED or v is not None}
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the encoder keeps its initial weights and statistics, and heads alone learn."""
+        return self.optimizer.layer_decay == 0
+
+    @property
+    def is_finetuned(self) -> bool:
+        """Whether it is a fine-tuning, measured by its own head."""
+        return self.objective == "supervised" and self.finetune is not None
+
     def canonical(self) -> Self:
         """Return the configuration with defaults for every option that its objective does not use.
 
@@ -188,7 +210,7 @@ class PretrainConfig(Config):
         """
         values = self.model_dump()
         for name in set().union(*_READ.values()) - _READ[self.objective]:
-            del values[name]
+            values.pop(name, None)
         return self.parse({**values, "init": self.init.content().model_dump()})
 
 
@@ -205,6 +227,8 @@ def same_content(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "init": InitConfig.parse(values["init"]).content().model_dump()}
 
 
+# Options that are left out where they are None.
+_ADDED = {"finetune"}
 # Options that only some objectives use.
 _MIXED_ALONE = {"relative_on", "mixed", "contrastive_weight", "equal_views"}
 _READ: dict[ObjectiveName, set[str]] = {
@@ -212,7 +236,7 @@ _READ: dict[ObjectiveName, set[str]] = {
     "relative": {"relative"},
     "mixed": {"temperature", "relative", *_MIXED_ALONE},
     "equivariant": {"temperature", "equivariant"},
-    "supervised": set(),
+    "supervised": {"finetune"},
 }
 
 

@@ -12,7 +12,9 @@ from handssl.evaluation.predictions import FILE, Columns, OnPredictions, TrialPr
 from handssl.evaluation.probe import fit_probe, predict_splits
 from handssl.runtime.fencing import Fence
 from handssl.training.checkpoints.writing import write_whole
+from handssl.training.config import PretrainConfig
 from handssl.training.kept_probe import OnProbe
+from handssl.training.metrics import read_outs
 
 
 def keep_in(folder: Path, data: StudyData, fence: Fence | None = None) -> OnPredictions:
@@ -39,8 +41,9 @@ def keep_in(folder: Path, data: StudyData, fence: Fence | None = None) -> OnPred
 def predict_again(
     encoder: nn.Module,
     data: StudyData,
+    config: PretrainConfig,
     *,
-    view_px: int,
+    objective: nn.Module | None,
     keep: OnPredictions | None,
     keep_probe: OnProbe | None,
 ) -> None:
@@ -50,12 +53,15 @@ def predict_again(
 
     Args:
         encoder: Encoder of a completed trial, in float32.
-        data: The packed splits.
-        view_px: Side of the encoder's input in pixels.
+        data: The packed splits that the trial used.
+        config: Configuration of the trial.
+        objective: The trained objective, whose head predicts if the trial is measured by it.
         keep: Function that keeps the predictions, see `keep_in`; None: they are kept already.
         keep_probe: Function that keeps the probe, see `keep_probe_in`; None: it is kept already.
     """
-    probe, selected = fit_probe(encoder, data, view_px=view_px)
+    view_px = config.encoder.input_px
+    fitted, selected = fit_probe(encoder, data, view_px=view_px)
+    probe = read_outs(fitted, objective, config)[-1]
     if keep is not None:
         keep(predict_splits(probe, selected, encoder, data, view_px=view_px, test=True))
     if keep_probe is not None:

@@ -25,9 +25,17 @@ from handssl.distributed import (
     world_size,
 )
 from handssl.errors import InterruptedStudyError
+from handssl.evaluation.features import settle_batch_norm
 from handssl.evaluation.targets import pose_targets
 from handssl.objectives import Losses, Supervised, project
-from handssl.optim import build, decay_groups, lr_factor, peak_lr, trust_metrics
+from handssl.optim import (
+    build,
+    decay_groups,
+    layer_rates,
+    lr_factor,
+    peak_lr,
+    trust_metrics,
+)
 from handssl.training.config import PretrainConfig
 from handssl.training.contrastive_slack import contrastive_slack
 from handssl.training.data_checks import require_reach, require_sound_custom
@@ -75,6 +83,8 @@ class Pretraining:
         self.encoder, self.objective = self.network.encoder, self.network.objective
         if isinstance(self.objective, Supervised):
             self.objective.standardise(pose_targets(data.store("probe")))
+        if config.is_frozen and config.init.is_random:  # other weights come with statistics
+            settle_batch_norm(self.encoder, data.store("pretrain"), view_px=config.encoder.input_px)
         self.store = self._crops_of(data.store(self.objective.split), execution)
         require_reach(config, self.store)
         require_sound_custom(config, self.device)
@@ -90,6 +100,7 @@ class Pretraining:
         lr = peak_lr(config.optimizer.lr_base, config.global_batch)
         chosen = config.optimizer
         groups = decay_groups([self.network], chosen.weight_decay, masks=chosen.masks)
+        groups = layer_rates(groups, self.encoder, lr=lr, layer_decay=chosen.layer_decay)
         self.optimizer = build(chosen.name, groups, lr=lr, **chosen.options())
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._lr_factor())
         own = (self.network.precision, self.device, execution.sharing)
@@ -236,7 +247,8 @@ class Pretraining:
     def batches(self, epoch: int, first: int = 0) -> Iterator[Indices]:
         """Return the global batches of an epoch as positions, from step `first` on."""
         batch = self.config.global_batch
-        order = epoch_order(self.store, self._steps(epoch) * batch, self.config.seed, epoch)
+        length, numbered = self._steps(epoch) * batch, self.config.is_finetuned
+        order = epoch_order(self.store, length, self.config.seed, epoch, numbered=numbered)
         return (order[i : i + batch] for i in range(first * batch, len(order), batch))
 
     def _steps(self, epoch: int) -> int:

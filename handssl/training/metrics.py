@@ -13,8 +13,10 @@ from handssl.evaluation import evaluate_probe, fit_probe
 from handssl.evaluation.diagnostics import diagnose, encoded_views
 from handssl.evaluation.head_probe import trained_head
 from handssl.evaluation.predictions import OnPredictions
+from handssl.evaluation.ridge import LinearProbe
 from handssl.evaluation.targets import pose_targets
-from handssl.objectives import HeatmapRegression, Mixed, Relative
+from handssl.evaluation.trained_head import TrainedHead
+from handssl.objectives import HeatmapRegression, Mixed, Relative, Supervised
 from handssl.training.config import PretrainConfig
 from handssl.training.kept_probe import OnProbe
 from handssl.transforms.joints_outside import joints_outside
@@ -37,31 +39,40 @@ def measure(
 ) -> dict[str, float]:
     """Fit and report the encoder's probe, and compute the diagnostics if they are due.
 
+    Of a fine-tuned model its own head is reported too; the read-out that its configuration names
+    gives the aliases of the primary metric and the predictions that are kept.
+
     Args:
         encoder: Encoder, frozen meanwhile.
         data: The packed splits.
         config: Configuration of the trial.
         last: Whether this is the last epoch, the only one evaluated on `test`.
         diagnosed: Whether diagnostics are due.
-        objective: The trained objective, whose relative heads are diagnosed if it has any.
+        objective: The trained objective, whose relative heads are diagnosed if it has any; the
+            head of a fine-tuned model.
         keep: Called with the predictions of the last epoch, on `select` and `test`.
         keep_probe: Called with the probe of the last epoch.
 
     Returns:
         `ridge/...` or `head/...`, the aliases of the primary metric and `diag/...`, at the end also
         `diag/joints_outside/...` and, of a supervised encoder with maps, `end_to_end/...`, the
-        errors of the head it was trained with. A diagnostic that is not finite is left out: it
-        describes features and must not fail the trial.
+        errors of the head it was trained with; of a fine-tuned model these after every epoch. A
+        diagnostic that is not finite is left out: it describes features and must not fail the
+        trial.
     """
     view_px = config.encoder.input_px
     probe, selected = fit_probe(encoder, data, view_px=view_px)
-    metrics = evaluate_probe(
-        probe, selected, encoder, data, view_px=view_px, test=last, keep=keep if last else None
-    )
+    metrics: dict[str, float] = {}
+    measured = read_outs(probe, objective, config)
+    for one in measured:
+        metrics |= evaluate_probe(
+            one, selected, encoder, data, view_px=view_px, test=last, keep=keep if last else None
+        )
     if last and keep_probe is not None:
-        keep_probe(probe, encoder)
+        keep_probe(measured[-1], encoder)
     if last:
         metrics |= _joints_outside(data.store("probe"), config)
+    if last and len(measured) == 1:
         metrics |= _end_to_end(objective, selected, encoder, data, view_px)
     if diagnosed:
         found = diagnose(
@@ -91,6 +102,28 @@ def _end_to_end(
     probe = trained_head(objective.heads[-1])
     found = evaluate_probe(probe, selected, encoder, data, view_px=view_px, test=True)
     return {name: value for name, value in found.items() if probe.name in name.split("/")}
+
+
+def read_outs(
+    probe: LinearProbe, objective: nn.Module | None, config: PretrainConfig
+) -> list[LinearProbe]:
+    """Return the probes that are evaluated; the last one is the read-out of the trial.
+
+    Args:
+        probe: The probe fitted to the features.
+        objective: The trained objective.
+        config: Configuration of the trial.
+    """
+    own: LinearProbe
+    if config.finetune is None:
+        return [probe]
+    if isinstance(objective, HeatmapRegression):
+        own = trained_head(objective.heads[-1])
+    elif isinstance(objective, Supervised):
+        own = TrainedHead(objective)
+    else:
+        return [probe]
+    return [own, probe] if config.finetune.readout == "probe" else [probe, own]
 
 
 def _joints_outside(store: PackedSplit, config: PretrainConfig) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import nn
@@ -32,6 +33,8 @@ class Network(nn.Module):
         objective: Module from features to losses.
         precision: `bf16` runs the encoder under autocast, but never heads and losses.
         reversed_views: Whether views are encoded in reversed order, which changes rounding alone.
+        frozen: Whether the encoder is never trained: it has no gradients, and its BatchNorm uses
+            its stored statistics.
     """
 
     def __init__(
@@ -41,12 +44,22 @@ class Network(nn.Module):
         precision: Precision,
         *,
         reversed_views: bool = False,
+        frozen: bool = False,
     ) -> None:
         super().__init__()
         self.encoder, self.objective, self.precision = encoder, objective, precision
-        self.reversed_views = reversed_views
+        self.reversed_views, self.frozen = reversed_views, frozen
         has_stages = isinstance(objective, HeatmapRegression) and len(objective.heads) > 1
         self._options = {"all_stages": True} if has_stages else {}
+        if frozen:
+            encoder.requires_grad_(requires_grad=False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all modules; a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
 
     def forward(self, views: Sequence[View], target: PoseTarget | None) -> Losses:
         """Return the losses of a batch.
@@ -118,7 +131,9 @@ def initial_network(
     encoder, objective = networks(config)
     repeat = config.noise_repeat
     is_reversed = bool(repeat) and rounding_of(repeat).reversed_views
-    network = Network(encoder, objective, precision, reversed_views=is_reversed)
+    network = Network(
+        encoder, objective, precision, reversed_views=is_reversed, frozen=config.is_frozen
+    )
     initialise(network, seed=config.seed)
     load_initial(encoder, config.init, storage)
     if repeat:

@@ -10,7 +10,9 @@ from handssl.data.union import UnionSplit, shuffled
 from handssl.errors import InputError
 
 
-def epoch_order(store: PackedSplit, length: int, seed: int, epoch: int) -> NDArray[np.int64]:
+def epoch_order(
+    store: PackedSplit, length: int, seed: int, epoch: int, *, numbered: bool = False
+) -> NDArray[np.int64]:
     """Return the positions of an epoch's samples, in order.
 
     Args:
@@ -18,13 +20,16 @@ def epoch_order(store: PackedSplit, length: int, seed: int, epoch: int) -> NDArr
         length: Number of samples; a smaller split is repeated in a new order.
         seed: The trial's seed.
         epoch: Epoch, counted from 1.
+        numbered: Whether the size of the split is added to positions at every repetition, so that
+            a repetition can be told from the first pass.
 
     Returns:
         int64 (length,), a pure function of the arguments.
     """
     if isinstance(store, UnionSplit):
         return store.order(length, seed, epoch)
-    return shuffled(len(store), length, "order", seed, epoch)
+    order = shuffled(len(store), length, "order", seed, epoch)
+    return order + np.arange(length) // len(store) * len(store) if numbered else order
 
 
 def whole_batches(images: int, batch: int, *, least: int) -> int:

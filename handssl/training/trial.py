@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from handssl.data.label_share import with_share_of_labels
 from handssl.data.splits import StudyData
 from handssl.distributed import rank
 from handssl.errors import DataError, InterruptedStudyError
@@ -50,9 +51,9 @@ class Trial:
     """One resolved configuration with one seed.
 
     The folder contains `checkpoints/`, the newest `execution.keep` of those saved after every epoch
-    or at a stop, and when the trial is complete `encoder.safetensors`, `probe.safetensors` and the
-    last predictions, `predictions.npz`. A trial opened on such a folder resumes from the newest
-    intact checkpoint.
+    or at a stop, and when the trial is complete `encoder.safetensors`, `probe.safetensors` (of a
+    fine-tuned model its head) and the last predictions, `predictions.npz`. A trial opened on such a
+    folder resumes from the newest intact checkpoint.
 
     Args:
         config: The resolved configuration.
@@ -81,7 +82,7 @@ class Trial:
     ) -> None:
         self.config, self.folder, self._warm_start = config, folder, warm_start
         self._fence = fence
-        self._data = StudyData(data)
+        self._data = used_data(config, StudyData(data))
         storage = folder.absolute().parent.parent
         self._pretraining = Pretraining(config, self._data, execution, storage=storage)
         self._stride = diagnosis_stride(
@@ -175,15 +176,15 @@ class Trial:
         if self._is_constant(self.config, self.steps_made):
             keep_constant(self.folder, path, fence=self._fence)
 
+    @property
+    def _weights(self) -> Path:
+        return self.folder / "encoder.safetensors"
+
     def _is_constant(self, config: PretrainConfig, steps: int) -> bool:
         """Return whether this number of updates of a run ends before its rate decays."""
         run = self._pretraining
         limit = constant_steps(config, run.steps_until, run.warmup_steps)
         return 0 < steps <= limit
-
-    @property
-    def _weights(self) -> Path:
-        return self.folder / "encoder.safetensors"
 
     def _complete_files(self) -> None:
         """Write the missing files of a complete trial whose last checkpoint was copied here."""
@@ -197,7 +198,8 @@ class Trial:
             predict_again(
                 _measurable(encoder),
                 self._data,
-                view_px=self.config.encoder.input_px,
+                self.config,
+                objective=self._pretraining.objective,
                 keep=None if (self.folder / FILE).exists() else keep,
                 keep_probe=None if (self.folder / PROBE).exists() else self._keep_probe,
             )
@@ -230,6 +232,17 @@ class Trial:
             self._warm_start, self.config, self._data.fingerprint, self._is_constant
         )
         return [] if state is None else self._continue(state)
+
+
+def used_data(config: PretrainConfig, data: StudyData) -> StudyData:
+    """Return the data that a trial uses: with a share of the labels if it is fine-tuned on one.
+
+    Raises:
+        InputError: Too few labels are left.
+    """
+    if not config.is_finetuned or config.finetune is None:
+        return data
+    return with_share_of_labels(data, config.finetune.labels, seed=config.seed)
 
 
 def _measurable(encoder: Encoder) -> Encoder:

@@ -17,6 +17,8 @@ from handssl.training.config import PretrainConfig
 from handssl.transforms import View, make_views
 
 Indices = NDArray[np.int64]
+# Ids of samples are smaller: above these bits an id has the number of the repetition.
+_ID_BITS = 40
 
 
 class ViewBatcher:
@@ -62,14 +64,17 @@ class ViewBatcher:
         """Return this rank's views of a batch, and labels if the objective needs them.
 
         Args:
-            indices: Positions of the samples of all ranks.
+            indices: Positions of the samples of all ranks; beyond the size of the split those of
+                its repetitions in this epoch, with views of their own (see `epoch_order`).
             epoch: Epoch, counted from 1.
         """
         start_s = time.perf_counter()
-        rows = indices[own_rows(len(indices))]
+        repetitions, rows = np.divmod(indices[own_rows(len(indices))], len(self._store))
         chosen = torch.from_numpy(rows)
         crops = self._store.crops(rows, out=self._crops).to(self._device, non_blocking=True)
         ids = self._ids[chosen.to(self._device, non_blocking=True)]
+        if repetitions.any():
+            ids = ids + torch.from_numpy(repetitions << _ID_BITS).to(self._device)
         views = [self._make_view(crops, ids, epoch=epoch, view=draw) for draw in self._draws]
         target = self._target_of(chosen)
         self.seconds += time.perf_counter() - start_s

@@ -115,7 +115,7 @@ def here(tmp_path, finished) -> Place:
 def stopped(here, monkeypatch) -> Place:
     """A run whose time was over after its first step."""
     with monkeypatch.context() as patch:
-        patch.setattr("handssl.cli.commands.pretrain._until", lambda text: time.monotonic())
+        patch.setattr("handssl.cli.training_options._until", lambda text: time.monotonic())
         code, out, err = here.run(here.config, "--time", "23:30", "--json")
     assert code == 75, err
     assert parsed(out)[-1]["event"] == "stopped"
@@ -184,7 +184,7 @@ def test_what_a_killed_run_was_writing_is_collected_by_the_command(stopped) -> N
 
 
 def test_a_stopped_run_says_which_command_goes_on(here, monkeypatch) -> None:
-    monkeypatch.setattr("handssl.cli.commands.pretrain._until", lambda text: time.monotonic())
+    monkeypatch.setattr("handssl.cli.training_options._until", lambda text: time.monotonic())
     code, out, err = here.run(here.config, "--time", "23:30", "--json")
     last = parsed(out)[-1]
     assert code == 75

@@ -123,7 +123,7 @@ def test_sigkill_loses_an_epoch_at_most(config, tmp_path, undisturbed):
 
 
 def test_the_time_that_was_given_ends_it_cleanly(config, tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr("handssl.cli.commands.pretrain._until", lambda text: time.monotonic())
+    monkeypatch.setattr("handssl.cli.training_options._until", lambda text: time.monotonic())
     code = invoke(["pretrain", str(config), "--storage", str(tmp_path), "--time", "23:30", "-q"])
     assert code == 75
     assert "Continue with:" in capfd.readouterr().err

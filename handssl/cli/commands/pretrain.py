@@ -2,52 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
-from handssl.cli.options import init_option, parse_changes, parse_size, recording
-from handssl.errors import InputError
+from handssl.cli.options import init_option, parse_changes, recording
+from handssl.cli.training_options import parse_training, training_options
 
 
 @click.command()
 @click.argument("config", type=click.Path(dir_okay=False, path_type=Path), required=False)
-@click.option(
-    "--workers",
-    default="1",
-    show_default=True,
-    help="A number, MIN..MAX, or auto: all available. It continues with fewer if some are lost, "
-    "and waits below MIN.",
-)
-@click.option(
-    "--address",
-    help="Ray cluster, e.g. auto, whose nodes see the storage; local starts one. Default: "
-    "$RAY_ADDRESS, else local.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "float32", "bf16", "float64"]),
-    default="auto",
-    show_default=True,
-    help="Precision of the encoder; auto is bf16 on a GPU that supports it.",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="CPU threads of each process, which change its rounding; default: torch's own number.",
-)
-@click.option("--compile", "compiled", is_flag=True, help="torch.compile the encoder.")
-@click.option("--deterministic", is_flag=True, help="Use bitwise reproducible kernels on GPUs too.")
-@click.option("--time", "until", metavar="HH:MM", help="Stop cleanly at this time of day, exit 75.")
-@click.option("--checkpoints", metavar="URL", help="Also copy checkpoints to s3://, gs://, ...")
-@click.option(
-    "--keep", type=click.IntRange(1), default=2, show_default=True, help="Newest checkpoints kept."
-)
-@click.option("--keep-bytes", metavar="SIZE", help="Delete older ones beyond this sum, e.g. 2GB.")
+@training_options
 @click.option("--resume", "resumed", metavar="RUN", help="Trial id, its folder, or MLflow run id.")
 @recording
 @init_option
@@ -55,17 +21,6 @@ from handssl.errors import InputError
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout, one per event.")
 def pretrain(
     config: Path | None,
-    workers: str,
-    address: str | None,
-    device: str,
-    precision: str,
-    threads: int | None,
-    compiled: bool,
-    deterministic: bool,
-    until: str | None,
-    checkpoints: str | None,
-    keep: int,
-    keep_bytes: str | None,
     resumed: str | None,
     storage: Path | None,
     tracking_uri: str | None,
@@ -73,6 +28,7 @@ def pretrain(
     markdown: Path | None,
     quiet: bool,
     as_json: bool,
+    **training: Any,
 ) -> int:
     """Pretrain one encoder with the settings of the YAML file CONFIG and --set.
 
@@ -90,21 +46,10 @@ def pretrain(
     from handssl.cli.views.run import Shown, show_finished, train
     from handssl.execution.resume import resume
     from handssl.study.run_config import RunConfig
-    from handssl.training import Execution
 
     given = None if config is None else RunConfig.load(config)
     values, shown = parse_changes(changes), Shown(quiet, as_json, markdown)
-    settings: dict[str, Any] = {"device": device, "precision": precision, "compile": compiled}
-    settings |= {"keep": keep, "deterministic": deterministic, "threads": threads}
-    if keep_bytes is not None:
-        settings["keep_bytes"] = parse_size(keep_bytes, "--keep-bytes")
-    options: dict[str, Any] = {
-        "workers": _workers(workers),
-        "address": address,
-        "execution": Execution.parse(settings, where="handssl pretrain"),
-        "until_s": _until(until),
-        "checkpoints": checkpoints,
-    }
+    options = parse_training(**training)
     if resumed is None:
         run = (given or RunConfig()).merged(values)
         return train(run, shown, storage=storage, tracking_uri=tracking_uri, **options)
@@ -113,38 +58,3 @@ def pretrain(
         return show_finished(found, shown)
     options |= {"storage": found.storage, "tracking_uri": found.tracking_uri}
     return train(found.run, shown, **options, continued=found.record.trial_id)
-
-
-def _workers(text: str) -> int | tuple[int, int] | None:
-    """Return the number of workers, or (least, most), None for all available."""
-    if text == "auto":
-        return None
-    if ".." in text:
-        return _bounds(text)
-    if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"--workers: expected a number from 1, or auto, got {text!r}")
-    return int(text)
-
-
-def _bounds(text: str) -> tuple[int, int]:
-    least, _, most = text.partition("..")
-    if not (least.isdecimal() and most.isdecimal() and 1 <= int(least) <= int(most)):
-        raise InputError(
-            f"--workers: expected MIN..MAX with 1 <= MIN <= MAX, e.g. 2..8, got {text!r}"
-        )
-    return int(least), int(most)
-
-
-def _until(text: str | None) -> float:
-    """Return the time of `time.monotonic` at which to stop: the next HH:MM."""
-    if text is None:
-        return float("inf")
-    try:
-        asked = datetime.strptime(text, "%H:%M")
-    except ValueError:
-        raise InputError(f"--time: expected HH:MM, e.g. 23:30, got {text!r}") from None
-    now = datetime.now().astimezone()
-    end = now.replace(hour=asked.hour, minute=asked.minute, second=0, microsecond=0)
-    if end <= now:
-        end += timedelta(days=1)
-    return time.monotonic() + (end - now).total_seconds()
