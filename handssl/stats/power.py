@@ -130,7 +130,7 @@ def _legendre() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
 def seeds_to_settle(
     mm: float, sd_mm: float, *, margin_mm: float = 0.0, alpha: float = ALPHA, power: float = POWER
 ) -> int:
-    """Return the number of seeds with which two paired cells are told apart, or found equivalent.
+    """Return the number of seeds that show a difference of two paired cells, or equivalence.
 
     Args:
         mm: Their true difference in mm.

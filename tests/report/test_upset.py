@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import html
-import importlib.util
-import json
 import re
-import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from scipy import stats
@@ -16,22 +11,7 @@ from scipy import stats
 from handssl.report.figures.upset import BEST, interval_95, upset
 from handssl.report.ranking import rank
 from handssl.stats.skeleton import subsets
-from tests.report.made_up import page_of
-from tests.report.test_effects_of_rows import NAMES, PLANNED, grid, row
-
-PROBE = """
-axe.run(document, {resultTypes: ["violations"]}).then((found) => {
-  const note = document.createElement("pre");
-  note.id = "probe";
-  note.textContent = JSON.stringify({
-    violations: found.violations.map((one) => [one.id, one.nodes.map((n) => n.html)]),
-    checked: found.passes.length,
-    wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-  });
-  document.body.append(note);
-});
-"""
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
+from tests.report.test_effects_of_rows import NAMES, grid, row
 
 
 def columns(figure: str) -> dict[str, set[str]]:
@@ -82,27 +62,3 @@ def test_one_block_has_no_interval():
     assert interval_95([60.0]) is None
     assert "whisker" not in upset(rank(grid(1)))
     assert "whisker" in upset(rank(grid(1, 2)))
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("width", [1280, 400])
-def test_a_page_of_many_cells_is_accessible_and_not_wider_than_the_window(
-    chromium, tmp_path, width
-):
-    found = importlib.util.find_spec("axe_playwright_python")
-    axe = (Path(found.origin).parent / "axe.min.js").read_text()
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page())
-    path = tmp_path / "page.html"
-    path.write_text(f"{text}<script>{axe}</script><script>{PROBE}</script>", encoding="utf-8")
-    window = [f"--window-size={width},900", f"--user-data-dir={tmp_path / 'profile'}"]
-    words = [chromium, *FLAGS, *window, "--virtual-time-budget=8000", "--dump-dom", path.as_uri()]
-    shown = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout
-    probe = json.loads(html.unescape(re.search(r'<pre id="probe">(.*?)</pre>', shown, re.S)[1]))
-    assert probe["violations"] == []
-    assert probe["checked"] > 10
-    assert probe["wide"] <= 0
-
-
-def page() -> str:
-    """Return a page with compositions, effects, figures and a folded table."""
-    return page_of(grid(1, 2), planned=PLANNED)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import html
-import importlib.util
-import json
 import re
 import subprocess
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,41 +16,26 @@ from handssl.service.dispatch.progress import Progress
 from handssl.service.queue.admission import Limits, admit
 from handssl.service.queue.job import JobRequest
 from handssl.service.web.app import create_app
+from tests.browser import FLAGS, PROBE, axe, browse, probe
 from tests.service import services
 from tests.service.results import STUDY, with_results
 from tests.service.services import served, service, study
 
-# What axe says of a page, and whether it is wider than the window, left in the page itself.
-PROBE = """
-axe.run(document, {resultTypes: ["violations"]}).then((found) => {
-  const note = document.createElement("pre");
-  note.id = "probe";
-  note.textContent = JSON.stringify({
-    violations: found.violations.map((one) => [one.id, one.nodes.map((n) => n.html)]),
-    checked: found.passes.length,
-    wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-  });
-  document.body.append(note);
-});
-"""
 CURVE = ((0.0, 40.0), (1.0, 30.0), (5.0, 22.5))
 PROGRESS = Progress(
     3, 10, {"completed": 3, "running": 2}, "relative rotate", 22.5, 25.0, CURVE, 0.5, 90.0, 1234.0
 )
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
 
 @pytest.fixture
 def probed(monkeypatch):
     """Pages carry axe and a script that asks it; both come from the service, as its rules want."""
-    found = importlib.util.find_spec("axe_playwright_python")
-    axe = (Path(found.origin).parent / "axe.min.js").read_text()
 
     def create(of):
         from fastapi import Response
 
         app = create_app(of)
-        for name, text in (("axe", axe), ("probe", PROBE)):
+        for name, text in (("axe", axe()), ("probe", PROBE)):
             app.add_api_route(
                 f"/static-{name}.js",
                 lambda text=text: Response(text, media_type="text/javascript"),
@@ -72,19 +54,6 @@ def probed(monkeypatch):
         return app
 
     monkeypatch.setattr(services, "create_app", create)
-
-
-def browse(chromium, folder, url: str, *, width: int = 1200, picture: Path | None = None) -> str:
-    """Return the page as the browser has it after its scripts have run."""
-    what = [f"--screenshot={picture}"] if picture else ["--virtual-time-budget=8000", "--dump-dom"]
-    window = [f"--window-size={width},900", f"--user-data-dir={folder}/chromium"]
-    words = [chromium, *FLAGS, *window, *what, url]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout
-
-
-def probe(page: str) -> dict:
-    return json.loads(html.unescape(re.search(r'<pre id="probe">(.*?)</pre>', page, re.S)[1]))
 
 
 def fill(of, count: int) -> list[str]:
