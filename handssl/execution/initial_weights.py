@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -76,6 +77,17 @@ class _Finder:
             return [self._resolved(one, encoder) for one in value]
         init = InitConfig.parse(value, where="init")
         return resolve_init(init, encoder, self.storage, keep=self.keep).model_dump()
+
+
+def keep_encoders(configs: Iterable[PretrainConfig], storage: Path) -> None:
+    """Copy the trained encoders that trials start from to where every node reads them.
+
+    Raises:
+        InputError: A run is not there any more, or has been trained anew.
+        DataError: A file is damaged, or the storage cannot be written.
+    """
+    for init, encoder in {(one.init, one.encoder) for one in configs}:
+        resolve_init(init, encoder, storage)
 
 
 def resolve_init(

@@ -9,6 +9,7 @@ from handssl.evaluation.metric_names import PRIMARY_METRIC
 from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
 from handssl.planning.noise import first_noise, measured_floors, with_noise
+from handssl.planning.trained_encoders import with_encoders
 from handssl.stats.cell_means import adjusted_means
 from handssl.study.stages import Finding, Selection, Selections, Stage
 from handssl.study.stages.findings import compared
@@ -102,4 +103,5 @@ def choose(
             value, outcome = record.metrics.get(PRIMARY_METRIC, math.nan), scheduler.outcome(record)
             found.append(Finding(cells[trial.cell], trial.block, outcome, record.epoch, value))
     floors, first = measured_floors(ledger, study.name), ledger.studies.plan(study.name)
-    return stage.decide(with_noise(found, floors, first_noise(first)), before)
+    selection = stage.decide(with_noise(found, floors, first_noise(first)), before)
+    return with_encoders(selection, study, own, ledger.storage)

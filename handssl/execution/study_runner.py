@@ -12,7 +12,7 @@ from handssl.execution.cluster.version_check import require_same_everywhere
 from handssl.execution.cluster.watch import Watch, watching
 from handssl.execution.coordination import PeerCoordinator
 from handssl.execution.datasets.resolver import DatasetResolver
-from handssl.execution.initial_weights import with_initial_weights
+from handssl.execution.initial_weights import keep_encoders, with_initial_weights
 from handssl.execution.recorder import FINISHED, Recorder
 from handssl.execution.result import StudyResult
 from handssl.execution.stage_outcomes import choose
@@ -150,6 +150,8 @@ class Sweep:
     def _run_stage(self, stage: Stage, recorder: Recorder, on_event: OnEvent) -> None:
         with self.interruption.at_once():
             trials = plan_stage(self.study, stage, self.selections, self.places.fingerprint)
+            if stage.takes_encoders:
+                keep_encoders([one.config for one in trials], self.storage)
         others = [trial for trial in self.trials if trial.stage != stage.name]
         self.trials = (*others, *trials)
         scheduler = stage_scheduler(self.study, stage.name, trials, self.store)

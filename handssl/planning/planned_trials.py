@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from handssl.data.config import DataConfig
 from handssl.evaluation.metric_names import PRIMARY_METRIC
 from handssl.ledger.record import TrialRecord
 from handssl.planning.noise import NoiseFloor, first_noise, with_noise
+from handssl.planning.trained_encoders import with_encoders
 from handssl.scheduling.halving import Arm, Rules
 from handssl.study.stages import Finding, Selection, Selections, Stage
 from handssl.study.stages.validation import placeholder_selection
@@ -59,6 +61,7 @@ def plan_stages(
     records: Records,
     noise: Sequence[NoiseFloor] = (),
     first_plan: Mapping[str, Any] | None = None,
+    storage: Path | None = None,
 ) -> tuple[PlannedStage, ...]:
     """Return every stage of a study with its planned trials.
 
@@ -71,6 +74,7 @@ def plan_stages(
         records: Records of the ledger, by trial id.
         noise: Noise floors of the study.
         first_plan: Plan of the study's first run; None before.
+        storage: Root of all results, with the encoders that later stages start from.
     """
     chosen: dict[str, Selection] = {}
     made: set[str] = set()
@@ -82,7 +86,10 @@ def plan_stages(
         findings = _findings(study, stage, trials, chosen, records)
         if known and findings is not None:
             judged = with_noise(findings, noise, first_noise(first_plan))
-            chosen[stage.name] = stage.decide(judged, chosen)
+            decided = stage.decide(judged, chosen)
+            chosen[stage.name] = (
+                with_encoders(decided, study, trials, storage) if storage else decided
+            )
             made.add(stage.name)
         else:
             chosen[stage.name] = placeholder_selection(

@@ -94,7 +94,7 @@ class StudyPlan:
         self.records = {record.trial_id: record for record in self._earlier}
         self.noise: tuple[NoiseFloor, ...] = noise_floors(self._earlier, study.name)
         self.stages: tuple[PlannedStage, ...] = plan_stages(
-            study, self._fingerprint, self.records, self.noise, self._first
+            study, self._fingerprint, self.records, self.noise, self._first, storage
         )
         self.work: tuple[StageWork, ...] = work_of(study, self.stages, self.records)
         found = variation(self._earlier, study.name, sd_mm)

@@ -15,7 +15,8 @@ from handssl.report.rows import Row
 SEARCH = "hyperparameters"
 CONFIRMATION = "confirmation"
 # Their cells are points of a search, or the best cells of an earlier stage again.
-_NO_CHOICE_OF_CELLS = (SEARCH, CONFIRMATION, "swapped", "cross_dataset", "supervised")
+_LATER = ("swapped", "cross_dataset", "supervised", "label_efficiency")
+_NO_CHOICE_OF_CELLS = (SEARCH, CONFIRMATION, *_LATER)
 
 
 class _Key(NamedTuple):

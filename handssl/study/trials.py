@@ -102,7 +102,7 @@ def plan_stage(
     Returns:
         Every trial once.
     """
-    planner = _Planner(study, stage, study.resolve(stage, before), fingerprint_of)
+    planner = _Planner(study, stage, study.resolve(stage, before), before, fingerprint_of)
     blocks = enumerate(stage.blocks(study.blocks))
     return tuple(trial for position, block in blocks for trial in planner.block(position, block))
 
@@ -140,6 +140,7 @@ class _Planner:
     study: Study
     stage: Stage
     cells: tuple[Cell, ...]
+    before: Selections
     fingerprint_of: Callable[[DataConfig], str]
 
     def block(self, position: int, block: int) -> list[PlannedTrial]:
@@ -153,7 +154,11 @@ class _Planner:
             cells = [SUPERVISED, *(cell for cell in cells if cell.label != SUPERVISED.label)]
             exempt |= {SUPERVISED.label}
         return [
-            *(self._trial(cell, block, exempt=cell.label in exempt) for cell in cells),
+            *(
+                self._trial(one, block, label=cell.label, exempt=cell.label in exempt)
+                for cell in cells
+                if (one := self.stage.in_block(cell, block, self.before))
+            ),
             *(self._reference(one, block) for one in untrained),
         ]
 
@@ -176,13 +181,13 @@ class _Planner:
         name = trial_id(config, self.fingerprint_of(self.study.data), kind=one.kind)
         return PlannedTrial(name, one.label, block, config, kind=one.kind, stage=self.stage.name)
 
-    def _trial(self, cell: Cell, block: int, *, exempt: bool) -> PlannedTrial:
+    def _trial(self, cell: Cell, block: int, *, label: str, exempt: bool) -> PlannedTrial:
         config = self.study.config(cell, block)
         # Rows measured at different epochs are never ranked together.
         exempt = exempt or config.epochs != self.study.pretrain.epochs
         name = trial_id(config, self.fingerprint_of(cell.data or self.study.data))
         return PlannedTrial(
-            name, cell.label, block, config, exempt, stage=self.stage.name, data=cell.data
+            name, label, block, config, exempt, stage=self.stage.name, data=cell.data
         )
 
 

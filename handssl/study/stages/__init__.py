@@ -11,6 +11,7 @@ from handssl.study.stages.cross_dataset import CrossDatasetStage, DataSet
 from handssl.study.stages.explicit import CellsStage
 from handssl.study.stages.findings import Finding, best_cell
 from handssl.study.stages.hyperparameters import HyperparametersStage
+from handssl.study.stages.label_efficiency import LabelEfficiencyStage
 from handssl.study.stages.objectives import ObjectivesStage
 from handssl.study.stages.supervised import SupervisedStage
 from handssl.study.stages.swapped import SwappedStage
@@ -23,6 +24,7 @@ Stage = Annotated[
     | ConfirmationStage
     | CrossDatasetStage
     | SupervisedStage
+    | LabelEfficiencyStage
     | HyperparametersStage,
     Field(discriminator="kind"),
 ]
@@ -35,6 +37,7 @@ __all__ = [
     "DataSet",
     "Finding",
     "HyperparametersStage",
+    "LabelEfficiencyStage",
     "ObjectivesStage",
     "Selection",
     "Selections",

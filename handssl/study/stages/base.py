@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, Field, PrivateAttr
 
 from handssl.config import Config, nearest
+from handssl.models import InitConfig
 from handssl.objectives import ObjectiveName
 from handssl.stats.decision import Decision
 from handssl.study.cell import Cell, Slug
@@ -54,6 +55,8 @@ class Selection(Config):
             be told from the best, at least one.
         swaps: The best composition with one transformation on its other objective, for each
             undecided transformation of a `compositions` stage.
+        encoders: Weights that the best cell has trained, by block, where a later stage starts from
+            them; None: not looked up.
         settings: Selected values by dotted key of the pretraining, by objective; those of `mixed`
             also apply to every cell of a `compositions` stage with `searched: shared`.
         reasons: One sentence for each choice, with its numbers.
@@ -65,6 +68,7 @@ class Selection(Config):
     best: Cell | None = None
     contenders: tuple[Cell, ...] = ()
     swaps: dict[str, Cell] = Field(default_factory=dict)
+    encoders: dict[int, InitConfig] | None = None
     settings: dict[ObjectiveName, dict[str, Any]] = Field(default_factory=dict)
     reasons: tuple[str, ...] = ()
 
@@ -93,6 +97,8 @@ class StageBase(Config):
     _own: tuple[CustomTransformConfig, ...] = PrivateAttr(())
     # Kinds of stages on whose selection its cells can depend.
     _follows: ClassVar[tuple[str, ...]] = ()
+    # Whether its trials start from weights that the best cell of an earlier stage has trained.
+    takes_encoders: ClassVar[bool] = False
     # Options added after plans were stored, with the value that a plan without the option has.
     added: ClassVar[Mapping[str, Any]] = {}
 
@@ -161,6 +167,19 @@ class StageBase(Config):
     def trained(self, cells: Sequence[Cell], position: int) -> tuple[Cell, ...]:
         """Return the cells that are trained in the block at this position; by default all."""
         return tuple(cells)
+
+    def in_block(self, cell: Cell, block: int, before: Selections) -> Cell | None:
+        """Return a cell as it is trained in a block, by default the same in all.
+
+        Args:
+            cell: One of its cells.
+            block: Seed of the block.
+            before: Selections of earlier stages.
+
+        Returns:
+            The cell, whose label doesn't change; None if it is not trained in this block.
+        """
+        return cell
 
     def exempt(self, cells: Sequence[Cell], position: int) -> frozenset[str]:
         """Return the labels of the cells that are never stopped in the block at this position."""
