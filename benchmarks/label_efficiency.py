@@ -101,7 +101,10 @@ def verdicts(stage: LabelEfficiencyStage, values: Mapping[str, Errors]) -> list[
         found = [
             judge(values[names[share, one]], values[names[share, other]]) for share in stage.labels
         ]
-        cells = [f"{v.word} ({v.mm:+.1f} [{v.low:+.1f}, {v.high:+.1f}])" for v in found]
+        cells = [
+            f"{v.word} ({v.mm:+.1f} [{v.low:+.1f}, {v.high:+.1f}])" if v.seeds > 1 else "undecided"
+            for v in found
+        ]
         lines.append(f"| {WORDS[one]}, against {WORDS[other]} | {' | '.join(cells)} |")
     return lines
 

@@ -10,7 +10,7 @@ from torch import nn
 from handssl.data.splits import StudyData
 from handssl.data.store import PackedSplit
 from handssl.evaluation import evaluate_probe, fit_probe
-from handssl.evaluation.diagnostics import diagnose, encoded_views
+from handssl.evaluation.diagnostics import LEAST_IMAGES, diagnose, encoded_views
 from handssl.evaluation.head_probe import trained_head
 from handssl.evaluation.predictions import OnPredictions
 from handssl.evaluation.ridge import LinearProbe
@@ -74,7 +74,8 @@ def measure(
         metrics |= _joints_outside(data.store("probe"), config)
     if last and len(measured) == 1:
         metrics |= _end_to_end(objective, selected, encoder, data, view_px)
-    if diagnosed:
+    # A small share of labels has too few images to describe features by.
+    if diagnosed and (config.finetune is None or len(data.store("probe")) >= LEAST_IMAGES):
         found = diagnose(
             encoder,
             data,

@@ -238,3 +238,9 @@ def test_a_fine_tuning_stopped_within_an_epoch_continues_bit_for_bit(blob_data, 
     for name in ("encoder.safetensors", "probe.safetensors", "predictions.npz"):
         one, other = (tmp_path / "trials" / n / name for n in ("whole", "b"))
         assert one.read_bytes() == other.read_bytes(), name
+
+
+def test_two_labelled_hands_are_enough_for_a_trial(blob_data, tmp_path):
+    few = config(epochs=1, finetune={"labels": 0.05}, optimizer={"warmup_epochs": 0})
+    metrics = list(Trial(few, blob_data, tmp_path / "trials" / "a").epochs())[-1].metrics
+    assert metrics["test_median_mm"] > 0

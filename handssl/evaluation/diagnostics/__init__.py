@@ -3,7 +3,7 @@
 Every measure is named `diag/<measure>/<transformation>`; `none` stands for untransformed images.
 """
 
-from handssl.evaluation.diagnostics.diagnose import diagnose, encoded_views
+from handssl.evaluation.diagnostics.diagnose import LEAST_IMAGES, diagnose, encoded_views
 from handssl.evaluation.diagnostics.geometry import (
     collapse_measures,
     effective_rank,
@@ -20,6 +20,7 @@ from handssl.evaluation.diagnostics.readout import (
 )
 
 __all__ = [
+    "LEAST_IMAGES",
     "collapse_measures",
     "diagnose",
     "effective_rank",

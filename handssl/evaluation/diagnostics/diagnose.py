@@ -21,7 +21,7 @@ from handssl.transforms import REGRESSABLE, TRANSFORMATIONS, AugmentConfig, regr
 
 # Transformations that move keypoints; `scale` where there is one.
 _MOVING = tuple(name for name in ("rotate", "scale", "translate") if name in TRANSFORMATIONS)
-_LEAST_IMAGES = 8
+LEAST_IMAGES = 8
 _PLAIN = "none"
 Metrics = dict[str, float]
 
@@ -100,9 +100,9 @@ def encoded_views(images: int) -> int:
 
 def _check_images(data: StudyData, images: int) -> None:
     least = min(images, len(data.store("probe")), len(data.store("select")))
-    if least < _LEAST_IMAGES:
+    if least < LEAST_IMAGES:
         raise InputError(
-            f"diagnose: expected at least {_LEAST_IMAGES} images of probe and select, got {least}; "
+            f"diagnose: expected at least {LEAST_IMAGES} images of probe and select, got {least}; "
             "raise images or pack more labelled samples"
         )
 
