@@ -1,33 +1,51 @@
-"""Stage of Sec. 4.4: transfer of pretraining on more unlabelled hands to another dataset."""
+"""Stage of Sec. 4.4: whether pretraining on the union of two datasets helps on the second."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-# FreiHAND has 130,240 images, InterHand2.6M's single hands 688,000: the same number of updates in
-# fewer passes, as in the published code.
-EPOCHS_INTERHAND = 35
+from handssl.data.config import OneData, PackedData, ProceduralData
 
 
 def stage(
-    *, after: str = "compositions", epochs_interhand: int = EPOCHS_INTERHAND
+    *,
+    after: str = "compositions",
+    first: OneData | None = None,
+    second: OneData | None = None,
+    weights: tuple[float, float] = (1.0, 1.0),
+    folder: bool = False,
+    compositions: Sequence[Sequence[str]] = ((),),
 ) -> dict[str, Any]:
-    """Return the stage for a study on FreiHAND: pretrained on InterHand2.6M, probed on both.
+    """Return the stage for a study on FreiHAND and InterHand2.6M, or on procedural hands.
 
     Args:
         after: The stage whose best cell it takes.
-        epochs_interhand: Passes over InterHand2.6M.
+        first: Dataset with the labels; default: FreiHAND.
+        second: The other dataset; default: InterHand2.6M, or the level `hard` if `first` is
+            procedural.
+        weights: Weights of both in the union; equal ones are those of the published code.
+        folder: Whether a packed folder of images without labels is part of the union.
+        compositions: Augmentations of the supervised models.
 
     Example:
-        >>> [one["data"]["name"] for one in stage()["sets"]]
-        ['freihand', 'interhand']
+        >>> stage()["second"]
+        {'name': 'interhand'}
     """
-    fewer = {"epochs": epochs_interhand}
+    own = first or PackedData(name="freihand")
+    procedural = isinstance(own, ProceduralData)
+    other = second or (_hard(own) if procedural else PackedData(name="interhand"))
     return {
         "kind": "cross_dataset",
         "after": after,
-        "sets": [
-            {"data": {"name": "freihand", "pretrain": {"name": "interhand"}}, "settings": fewer},
-            {"data": {"name": "interhand"}, "settings": fewer},
-        ],
+        "first": own.model_dump(exclude_defaults=procedural, exclude_none=True),
+        "second": other.model_dump(exclude_defaults=procedural, exclude_none=True),
+        "weights": weights,
+        "more": [{"data": {"name": "folder"}}] if folder else [],
+        "supervised": [list(names) for names in compositions],
     }
+
+
+def _hard(data: OneData) -> ProceduralData:
+    assert isinstance(data, ProceduralData)  # noqa: S101  checked by the caller
+    return data.model_copy(update={"level": "hard", "seed": data.seed + 1})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from handssl.data.config import PackedData
+from handssl.data.config import OneData, PackedData
 from handssl.objectives import ObjectiveName
 from handssl.study.study import Halving, Study
 from tune_spaces import cross_dataset, hyperparameters, supervised
@@ -16,7 +16,7 @@ HALVING = Halving(grace_epochs=11, reduction_factor=3.0)
 def study(
     *,
     blocks: Sequence[int] = (1, 2, 3),
-    data: PackedData | None = None,
+    data: OneData | None = None,
     across: bool = True,
     search: bool = True,
 ) -> Study:
@@ -25,7 +25,8 @@ def study(
     Args:
         blocks: Seeds.
         data: The images; default: FreiHAND.
-        across: Whether InterHand2.6M is packed too, for Sec. 4.4.
+        across: Whether the second dataset is there too, for Sec. 4.4: InterHand2.6M, or procedural
+            hands seen from any side if `data` is procedural.
         search: Whether hyperparameters are searched first (Sec. 4.1), so that contrastive, relative
             and supervised cells have their own best learning rate.
 
@@ -49,7 +50,7 @@ def study(
                 {"kind": "compositions"},
                 {"kind": "swapped"},
                 {"kind": "confirmation"},
-                *([cross_dataset.stage()] if across else []),
+                *([cross_dataset.stage(first=data)] if across else []),
                 supervised.stage(),
             ],
         }

@@ -96,7 +96,7 @@ def _kind(value: Any) -> str:
         name = value.get("name", "procedural")
     else:
         name = getattr(value, "name", "procedural")
-    return name if name in ("procedural", "union") else "packed"
+    return name if name in ("procedural", "union", "cross") else "packed"
 
 
 OneData = Annotated[
@@ -104,6 +104,13 @@ OneData = Annotated[
     Discriminator(_kind),
 ]
 """Procedural or packed data, distinguished by `name`; without a name it is procedural."""
+
+
+def one_store(value: ProceduralData | PackedData | None) -> ProceduralData | PackedData | None:
+    """Return a dataset, or raise ValueError if it combines two stores."""
+    if isinstance(value, PackedData) and value.pretrain is not None:
+        raise ValueError("expected a dataset without pretrain; list the other store itself")
+    return value
 
 
 class Member(Config):
@@ -116,13 +123,7 @@ class Member(Config):
 
     data: OneData
     weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
-
-    @field_validator("data")
-    @classmethod
-    def _is_one_store(cls, value: ProceduralData | PackedData) -> ProceduralData | PackedData:
-        if isinstance(value, PackedData) and value.pretrain is not None:
-            raise ValueError("expected a dataset without pretrain; name the other store instead")
-        return value
+    _is_one_store = field_validator("data")(one_store)
 
 
 class UnionData(Config):
@@ -137,6 +138,8 @@ class UnionData(Config):
         labelled: Dataset with probe, select and test.
         pretrain: Datasets for pretraining; `labelled` is one of them only if it is listed. By
             default each has the same weight, whatever its size, as in the published code.
+        like: Dataset that has as many images for pretraining as an epoch has samples; default:
+            `labelled`.
 
     Example:
         >>> both = {"labelled": {"name": "freihand"},
@@ -148,13 +151,8 @@ class UnionData(Config):
     name: Literal["union"] = "union"
     labelled: OneData
     pretrain: Annotated[tuple[Member, ...], Field(min_length=1)]
-
-    @field_validator("labelled")
-    @classmethod
-    def _has_one_store(cls, value: ProceduralData | PackedData) -> ProceduralData | PackedData:
-        if isinstance(value, PackedData) and value.pretrain is not None:
-            raise ValueError("expected a dataset without pretrain; list the other store instead")
-        return value
+    like: OneData | None = None
+    _is_one_store = field_validator("labelled", "like")(one_store)
 
     @field_validator("pretrain")
     @classmethod
@@ -170,25 +168,44 @@ class UnionData(Config):
         return tuple(one.weight / total for one in self.pretrain)
 
 
+class CrossData(Config):
+    """Labels of one dataset to fit and choose a probe, and those of another to evaluate it.
+
+    Nothing is pretrained on it.
+
+    Attributes:
+        name: `cross`.
+        fitted: Dataset with probe and select.
+        evaluated: Dataset with test.
+    """
+
+    name: Literal["cross"] = "cross"
+    fitted: OneData
+    evaluated: OneData
+    _is_one_store = field_validator("fitted", "evaluated")(one_store)
+
+
 DataConfig = Annotated[
     Annotated[ProceduralData, Tag("procedural")]
     | Annotated[PackedData, Tag("packed")]
-    | Annotated[UnionData, Tag("union")],
+    | Annotated[UnionData, Tag("union")]
+    | Annotated[CrossData, Tag("cross")],
     Discriminator(_kind),
 ]
-"""Procedural or packed data or a union, distinguished by `name`; without one it is procedural."""
+"""Any data, distinguished by `name`; without a name it is procedural."""
 
 
-def parts_of(data: ProceduralData | PackedData | UnionData) -> tuple[OneData, ...]:
-    """Return the datasets that data consist of: those of a union, labelled first."""
+def parts_of(data: DataConfig) -> tuple[OneData, ...]:
+    """Return the datasets that data consist of, those with labels first."""
     if isinstance(data, UnionData):
-        return (data.labelled, *(one.data for one in data.pretrain))
+        like = (data.like,) if data.like else ()
+        return (data.labelled, *(one.data for one in data.pretrain), *like)
+    if isinstance(data, CrossData):
+        return (data.fitted, data.evaluated)
     return (data,)
 
 
-def stores_of(
-    data: ProceduralData | PackedData | UnionData,
-) -> tuple[PackedData | Pretraining, ...]:
+def stores_of(data: DataConfig) -> tuple[PackedData | Pretraining, ...]:
     """Return the packed stores that are searched by name.
 
     Example:

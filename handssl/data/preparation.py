@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from handssl.data.config import DataConfig, ProceduralData, UnionData, parts_of
+from handssl.data.config import CrossData, DataConfig, ProceduralData, UnionData, parts_of
 from handssl.data.manifest import FILE as MANIFEST_FILE
 from handssl.data.manifest import digest
 from handssl.data.packing import pack
 from handssl.data.procedural import write_freihand
 from handssl.data.readers.freihand import FreihandReader
-from handssl.data.splits import combine, combine_union
+from handssl.data.splits import combine, combine_cross, combine_union, pretraining_images
 from handssl.data.stores import find_store
 from handssl.runtime.file_locks import one_at_a_time
 
@@ -51,6 +51,8 @@ def prepare(
             return _procedural(config, storage, on_progress, workers)
     if isinstance(config, UnionData):
         return _union(config, storage, on_progress, workers, more)
+    if isinstance(config, CrossData):
+        return _cross(config, storage, on_progress, workers, more)
     labelled = find_store(config.name, config.fingerprint, storage, more)
     if config.pretrain is None:
         return labelled
@@ -70,7 +72,7 @@ def prepared(config: DataConfig, storage: Path) -> Path | None:
     Raises:
         InputError: No packed store, or more than one, has the requested name.
     """
-    if isinstance(config, UnionData):
+    if isinstance(config, UnionData | CrossData):
         found = [prepared(one, storage) for one in parts_of(config)]
         return None if None in found else prepare(config, storage)
     if not isinstance(config, ProceduralData):
@@ -86,15 +88,36 @@ def _union(
     workers: int,
     more: Sequence[Path],
 ) -> Path:
-    labelled, *sources = (
+    labelled, *others = (
         prepare(one, storage, on_progress, workers=workers, more=more) for one in parts_of(config)
     )
-    place = (labelled.name, *(one.name for one in sources), *config.shares)
+    sources, like = others[: len(config.pretrain)], others[-1] if config.like else labelled
+    images = pretraining_images(like)
+    place = (labelled.name, *(one.name for one in sources), *config.shares, images)
     name = f"union-{digest(place)[:16]}"
     with one_at_a_time(storage / "locks" / f"{name}.lock"):
         return combine_union(
-            storage / "combined" / name, labelled=labelled, pretrain=sources, shares=config.shares
+            storage / "combined" / name,
+            labelled=labelled,
+            pretrain=sources,
+            shares=config.shares,
+            epoch_images=images,
         )
+
+
+def _cross(
+    config: CrossData,
+    storage: Path,
+    on_progress: Progress | None,
+    workers: int,
+    more: Sequence[Path],
+) -> Path:
+    fitted, evaluated = (
+        prepare(one, storage, on_progress, workers=workers, more=more) for one in parts_of(config)
+    )
+    name = f"{fitted.name}-to-{evaluated.name}"
+    with one_at_a_time(storage / "locks" / f"{name}.lock"):
+        return combine_cross(storage / "combined" / name, labelled=fitted, evaluated=evaluated)
 
 
 def _procedural(

@@ -14,17 +14,19 @@ from handssl.data.store import PackedSplit, PackedStore
 from handssl.data.union import UnionSplit
 from handssl.errors import DataError, InputError
 
-PRETRAIN_LINK, LABELLED_LINK, SHARES = "pretrain", "labelled", "shares.json"
+PRETRAIN_LINK, LABELLED_LINK, EVALUATED_LINK = "pretrain", "labelled", "evaluated"
+UNION = "union.json"
 
 
 class StudyData:
     """Pretrain, probe, select and test splits of one packed store, or pretrain of others.
 
     Args:
-        folder: A packed store, or a folder from `combine` or `combine_union`.
+        folder: A packed store, or a folder from `combine`, `combine_union` or `combine_cross`.
 
     Attributes:
-        labelled: Store with probe, select and test.
+        labelled: Store with probe and select.
+        evaluated: Store with test, mostly the same.
         sources: Stores with pretrain.
         shares: Share of the samples that is drawn from each of them; empty if it is no union.
 
@@ -35,7 +37,9 @@ class StudyData:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.labelled = PackedStore(folder if (folder / FILE).is_file() else folder / LABELLED_LINK)
-        self.shares = _shares(folder)
+        across = folder / EVALUATED_LINK
+        self.evaluated = PackedStore(across) if across.is_dir() else self.labelled
+        self.shares, self._epoch_images = _union(folder)
         self.sources = self._sources(folder)
         self._splits: dict[Split, PackedSplit] = {}
         stores = {name: self._stores(name) for name in SPLITS}
@@ -59,11 +63,13 @@ class StudyData:
 
     @property
     def epoch_images(self) -> int:
-        """Number of samples of an epoch: all of pretrain, for a union those of the labelled set."""
-        if not self.shares:
-            return len(self.store("pretrain"))
-        splits = self.labelled.manifest.splits
-        return splits.get("pretrain", splits["probe"])
+        """Number of samples of an epoch: all of pretrain, unless it is a union."""
+        return self._epoch_images or len(self.store("pretrain"))
+
+    @property
+    def is_cross(self) -> bool:
+        """Whether probes are fitted on one dataset and evaluated on another."""
+        return self.evaluated is not self.labelled
 
     def with_split(self, split: PackedSplit) -> StudyData:
         """Return the same data with one split replaced, e.g. by a part of it."""
@@ -77,7 +83,11 @@ class StudyData:
         own = self.labelled.manifest.fingerprint
         if self.shares:
             others = (one.manifest.fingerprint for one in self.sources)
-            return union_fingerprint(own, *others, shares=self.shares)
+            return union_fingerprint(
+                own, *others, shares=self.shares, epoch_images=self.epoch_images
+            )
+        if self.is_cross:
+            return digest((own, "evaluated", self.evaluated.manifest.fingerprint))
         if self.sources[0] is self.labelled:
             return own
         return digest((own, self.sources[0].manifest.fingerprint))
@@ -85,6 +95,7 @@ class StudyData:
     def tags(self) -> dict[str, str]:
         """Return tracker tags for the data, including the number of damaged samples."""
         tags = {"data_fingerprint": self.fingerprint} | _tags("labelled", self.labelled)
+        tags |= _tags("evaluated", self.evaluated) if self.is_cross else {}
         if not self.shares:
             return tags | _tags("pretrain", self.sources[0])
         for number, store in enumerate(self.sources):
@@ -100,18 +111,23 @@ class StudyData:
         return (PackedStore(linked) if linked.is_dir() else self.labelled,)
 
     def _stores(self, split: Split) -> tuple[PackedStore, ...]:
-        return self.sources if split == "pretrain" else (self.labelled,)
+        if split == "pretrain":
+            return self.sources
+        return (self.evaluated if split == "test" else self.labelled,)
 
 
-def union_fingerprint(labelled: str, *pretrain: str, shares: Sequence[float]) -> str:
+def union_fingerprint(
+    labelled: str, *pretrain: str, shares: Sequence[float], epoch_images: int
+) -> str:
     """Return the fingerprint of a union, from those of its stores.
 
     Args:
         labelled: Fingerprint of the store with probe, select and test.
         pretrain: Fingerprints of the stores with pretrain.
         shares: Share of the samples that is drawn from each of these.
+        epoch_images: Number of samples of an epoch.
     """
-    return digest((labelled, *zip(pretrain, shares, strict=True)))
+    return digest((labelled, *zip(pretrain, shares, strict=True), epoch_images))
 
 
 def _tags(role: str, store: PackedStore) -> dict[str, str]:
@@ -122,9 +138,13 @@ def _tags(role: str, store: PackedStore) -> dict[str, str]:
     }
 
 
-def _shares(folder: Path) -> tuple[float, ...]:
-    path = folder / SHARES
-    return tuple(json.loads(path.read_text("utf-8"))) if path.is_file() else ()
+def _union(folder: Path) -> tuple[tuple[float, ...], int | None]:
+    """Return shares and samples of an epoch; nothing if the folder is no union."""
+    path = folder / UNION
+    if not path.is_file():
+        return (), None
+    found = json.loads(path.read_text("utf-8"))
+    return tuple(found["shares"]), int(found["epoch_images"])
 
 
 def combine(folder: Path, *, labelled: Path, pretrain: Path) -> Path:
@@ -147,7 +167,12 @@ def combine(folder: Path, *, labelled: Path, pretrain: Path) -> Path:
 
 
 def combine_union(
-    folder: Path, *, labelled: Path, pretrain: Sequence[Path], shares: Sequence[float]
+    folder: Path,
+    *,
+    labelled: Path,
+    pretrain: Sequence[Path],
+    shares: Sequence[float],
+    epoch_images: int,
 ) -> Path:
     """Create a folder that combines pretraining images of several stores with labels of one.
 
@@ -156,6 +181,7 @@ def combine_union(
         labelled: Store with probe, select and test.
         pretrain: Stores with pretrain; their crops must be like those of `labelled`.
         shares: Share of the samples that is drawn from each, which sum to 1.
+        epoch_images: Number of samples of an epoch, see `pretraining_images`.
 
     Returns:
         The folder.
@@ -167,10 +193,35 @@ def combine_union(
         _require_same_crops(labelled, one)
     members = {f"{PRETRAIN_LINK}-{number}": one for number, one in enumerate(pretrain)}
     _linked(folder, {LABELLED_LINK: labelled, **members})
-    partial = folder / f"{SHARES}.partial"
-    partial.write_text(json.dumps(list(shares)), "utf-8")
-    partial.replace(folder / SHARES)
+    partial = folder / f"{UNION}.partial"
+    content = {"shares": list(shares), "epoch_images": epoch_images}
+    partial.write_text(json.dumps(content), "utf-8")
+    partial.replace(folder / UNION)
     return folder
+
+
+def combine_cross(folder: Path, *, labelled: Path, evaluated: Path) -> Path:
+    """Create a folder that combines probe and select of one store with test of another.
+
+    Args:
+        folder: Folder that receives the links.
+        labelled: Store with probe and select.
+        evaluated: Store with test; its crops must be like those of `labelled`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: The crops of the two stores differ in side, context or rule.
+    """
+    _require_same_crops(labelled, evaluated)
+    return _linked(folder, {LABELLED_LINK: labelled, EVALUATED_LINK: evaluated})
+
+
+def pretraining_images(folder: Path) -> int:
+    """Return the number of images for pretraining of a store; without any those of probe."""
+    splits = PackedStore(folder).manifest.splits
+    return splits.get("pretrain") or splits.get("probe", 0)
 
 
 def _linked(folder: Path, links: dict[str, Path]) -> Path:

@@ -64,6 +64,27 @@ class ProbeConfig(Config):
         return fitted + BOX_SUFFIXES[boxes]
 
 
+def cross_probe_id(trial_id: str, fitted: str, evaluated: str, protocol: str) -> str:
+    """Return the id of a probe that is fitted on one dataset and evaluated on another.
+
+    Args:
+        trial_id: Id of the encoder's trial.
+        fitted: Fingerprint of the data that the probe is fitted and chosen on.
+        evaluated: Fingerprint of the data that it is evaluated on.
+        protocol: How the layer is obtained: `linear_probe` or `own_layer`.
+
+    Returns:
+        16 hexadecimal characters.
+
+    Example:
+        >>> one = cross_probe_id("a", "b", "c", "linear_probe")
+        >>> one == cross_probe_id("a", "c", "b", "linear_probe")
+        False
+    """
+    text = json.dumps(["cross", trial_id, fitted, evaluated, protocol])
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
 def probe_id(trial_id: str, data_fingerprint: str, config: ProbeConfig) -> str:
     """Return the id of a probe's result, determined by encoder, labelled data and options.
 

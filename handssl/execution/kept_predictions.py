@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from handssl.data.sample import Split
-from handssl.data.splits import StudyData, combine, combine_union
+from handssl.data.splits import StudyData, combine, combine_union, pretraining_images
 from handssl.data.store import PackedSplit, PackedStore
 from handssl.data.stores import find_store, named_store
 from handssl.errors import DataError, InputError
@@ -206,8 +206,15 @@ def _data_of(record: TrialRecord, storage: Path) -> Iterator[StudyData]:
         sources = [find_store(dataset, fingerprint, storage) for dataset, fingerprint in named]
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
+            images = pretraining_images(labelled)
             yield StudyData(
-                combine_union(place, labelled=labelled, pretrain=sources, shares=shares)
+                combine_union(
+                    place,
+                    labelled=labelled,
+                    pretrain=sources,
+                    shares=shares,
+                    epoch_images=images,
+                )
             )
         return
     dataset, _, fingerprint = record.tags.get("data_pretrain", "").partition(" ")

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal["mean_pose", "mean_pose_true_angle", "rgb_ridge", "hog_ridge", "random_encoder"]
+ProbeKind = Literal["linear_probe", "own_layer"]
+"""Kinds of a probe of another trial's encoder: a ridge on it, or the layer trained with it."""
+PROBES: tuple[ProbeKind, ...] = ("linear_probe", "own_layer")
 SUPERVISED = "supervised"
 """Label of the reference that is trained, an ordinary trial."""
 REFERENCE_OBJECTIVES = ("reference", "supervised")

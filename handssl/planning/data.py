@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from handssl.data.config import DataConfig, PackedData, ProceduralData, UnionData, parts_of
+from handssl.data.config import (
+    CrossData,
+    DataConfig,
+    PackedData,
+    ProceduralData,
+    UnionData,
+    parts_of,
+)
 from handssl.data.manifest import FILE, Manifest, digest
 from handssl.data.preparation import procedural_store
 from handssl.data.splits import union_fingerprint
@@ -48,6 +55,8 @@ def inspect_dataset(data: DataConfig, storage: Path) -> DataFacts:
     """
     if isinstance(data, UnionData):
         return _union(data, storage)
+    if isinstance(data, CrossData):
+        return _cross(data, storage)
     return (
         _procedural(data, storage) if isinstance(data, ProceduralData) else _packed(data, storage)
     )
@@ -55,22 +64,46 @@ def inspect_dataset(data: DataConfig, storage: Path) -> DataFacts:
 
 def _union(data: UnionData, storage: Path) -> DataFacts:
     own, *others = (inspect_dataset(one, storage) for one in parts_of(data))
+    sources, like = others[: len(data.pretrain)], others[-1] if data.like else own
+    counts = like.images or {}
+    images = counts.get("pretrain") or counts.get("probe", 0)
+    prints = [one.fingerprint for one in (own, *sources) if one.fingerprint]
+    is_known = len(prints) == 1 + len(sources) and images
+    lacks = any(one.images is None for one in (own, *others))
     # A dataset that is listed twice, with labels and for pretraining, is made and missed once.
-    missing = dict.fromkeys(one.missing for one in (own, *others) if one.missing)
     made = {one.described: one.bytes_to_make for one in (own, *others)}
-    prints = [one.fingerprint for one in (own, *others) if one.fingerprint]
-    is_known = len(prints) == 1 + len(others)
+    described = (own.described, *(one.described for one in others), *map(str, data.shares))
     return replace(
         own,
-        described=" ".join(
-            [own.described, *(one.described for one in others), *map(str, data.shares)]
-        ),
-        fingerprint=union_fingerprint(*prints, shares=data.shares) if is_known else None,
-        images=None if any(one.images is None for one in others) else own.images,
+        described=" ".join(described),
+        fingerprint=union_fingerprint(*prints, shares=data.shares, epoch_images=images)
+        if is_known
+        else None,
+        images=None if lacks else {**(own.images or {}), "pretrain": images},
         pretrain=None,
-        missing="\n".join(missing),
+        missing=_missing(own, *others),
         bytes_to_make=sum(made.values()),
     )
+
+
+def _cross(data: CrossData, storage: Path) -> DataFacts:
+    own, other = (inspect_dataset(one, storage) for one in parts_of(data))
+    prints = (own.fingerprint, other.fingerprint)
+    test = (other.images or {}).get("test", 0)
+    lacks = own.images is None or other.images is None
+    return replace(
+        own,
+        described=f"{own.described} evaluated {other.described}",
+        fingerprint=digest((prints[0], "evaluated", prints[1])) if all(prints) else None,
+        images=None if lacks else {**(own.images or {}), "test": test},
+        pretrain=None,
+        missing=_missing(own, other),
+        bytes_to_make=0,  # counted with the datasets that encoders are trained on
+    )
+
+
+def _missing(*facts: DataFacts) -> str:
+    return "\n".join(dict.fromkeys(one.missing for one in facts if one.missing))
 
 
 def _procedural(data: ProceduralData, storage: Path) -> DataFacts:

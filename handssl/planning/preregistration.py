@@ -39,7 +39,7 @@ def preregistration(study: Study, storage: Path) -> Preregistration:
         values[key] = {_key(one, number): one for number, one in enumerate(values[key])}
     facts = inspect_dataset(study.data, storage)
     values["primary"] = {"measure": "median_mm on select", "protocol": _protocol(facts)}
-    sets = [one.data for stage in study.all_stages for one in getattr(stage, "sets", ())]
+    sets = [data for stage in study.all_stages for data in stage.datasets]
     values["data"]["described"] = facts.described
     values["other_data"] = [inspect_dataset(data, storage).described for data in sets]
     values["numerics"] = NUMERICS_VERSION

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from handssl.pose.procrustes import align_procrustes
     from handssl.pose.protocols import (
         ALIGNED_PROTOCOL,
+        CROSS,
         F_SCORES,
         OFFICIAL,
         PRIMARY_PROTOCOL,
@@ -38,6 +39,7 @@ _HOME = {
     "F_SCORES": "protocols",
     "JOINT_COUNT": "skeleton",
     "JOINT_NAMES": "skeleton",
+    "CROSS": "protocols",
     "OFFICIAL": "protocols",
     "PARENTS": "skeleton",
     "PHALANX": "skeleton",
@@ -66,6 +68,7 @@ __all__ = [
     "BONE",
     "BONES",
     "BOX_MARGIN",
+    "CROSS",
     "F_SCORES",
     "JOINT_COUNT",
     "JOINT_NAMES",

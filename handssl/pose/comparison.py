@@ -124,6 +124,21 @@ class Comparison:
         scale = np.where(np.isnan(scale), known.mean() if known.size else np.nan, scale)
         return self._decode(self.labels.xyz[self.rooted, ROOT, 2], self.rooted, scale)
 
+    @cached_property
+    def with_source_scale(self) -> dict[str, Floats]:
+        """As `with_true_root` and `with_recovered_root`, with the source's mean bone length."""
+        if self.labels.source_scale is None:
+            raise InputError(
+                "labels.source_scale: expected the mean bone length of the data that the probe was "
+                "fitted on, got none"
+            )
+        scale = np.full(len(self.anchored), self.labels.source_scale)
+        truth = self.labels.xyz[self.anchored, ROOT, 2]
+        return {
+            "truth": self._decode(truth, scale=scale),
+            "recovered": self._decode(None, scale=scale),
+        }
+
     @property
     def _ends(self) -> Mask:
         """Hands (M,) whose phalanx is labelled."""
@@ -166,6 +181,8 @@ class Comparison:
     def _predicted(self, protocol: Protocol) -> Floats:
         if protocol.scale == "mean":
             return self.with_mean_scale
+        if protocol.scale == "source":
+            return self.with_source_scale[protocol.root_depth]
         if protocol.root_depth == "truth":
             return self.with_true_root
         return self.sized_by_phalanx if protocol.scale == "phalanx" else self.with_recovered_root

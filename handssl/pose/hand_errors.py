@@ -13,7 +13,7 @@ from handssl.config import nearest
 from handssl.errors import InputError
 from handssl.pose.comparison import Comparison
 from handssl.pose.labels import Floats, Mask, PoseLabels, check_predictions
-from handssl.pose.protocols import OFFICIAL, PROTOCOLS, Protocol
+from handssl.pose.protocols import CROSS, OFFICIAL, PROTOCOLS, Protocol
 from handssl.pose.skeleton import JOINT_COUNT, JOINT_NAMES
 from handssl.pose.statistics import AUC_THRESHOLDS_MM, STATISTICS, auc_50mm
 
@@ -154,7 +154,7 @@ def hand_errors(
 
 
 def _known(name: str) -> Protocol:
-    known = PROTOCOLS | OFFICIAL
+    known = PROTOCOLS | OFFICIAL | CROSS
     if name not in known:
         raise InputError(f"protocol: unknown name {name!r}{nearest(name, known)}")
     return known[name]

@@ -30,6 +30,7 @@ class PoseLabels:
         valid: Joints whose labels may be used, bool (N, 21); default: all.
         scale: True length of the bone wrist to middle_mcp in metres, (N,); default: from `xyz`.
         left: Left hands, mirrored or not, bool (N,); default: none.
+        source_scale: Mean length of the bone in the data that a probe was fitted on, in metres.
     """
 
     uv: Any
@@ -38,6 +39,7 @@ class PoseLabels:
     valid: Any = None
     scale: Any = None
     left: Any = None
+    source_scale: float | None = None
 
     def checked(self, count: int) -> PoseLabels:
         """Return the labels of `count` hands as numpy, with every field filled.
@@ -65,6 +67,7 @@ class PoseLabels:
             valid=valid,
             scale=_as_scale(self.scale, xyz, known),
             left=_as_mask("labels.left", self.left, (count,), default=False),
+            source_scale=self.source_scale,
         )
 
 

@@ -11,7 +11,7 @@ from handssl.config import nearest
 from handssl.errors import InputError
 from handssl.pose.comparison import Comparison
 from handssl.pose.labels import Floats, Mask, PoseLabels, check_predictions
-from handssl.pose.protocols import OFFICIAL, PROTOCOLS, Protocol
+from handssl.pose.protocols import CROSS, OFFICIAL, PROTOCOLS, Protocol
 from handssl.pose.skeleton import JOINT_COUNT
 from handssl.pose.statistics import STATISTICS
 
@@ -36,7 +36,7 @@ def pose_metrics(
         z: (N, 21), predicted relative depths in bone lengths; ignored at the root.
         labels: Ground truth.
         box_px: Side of the crop box in the pixels of `uv`.
-        protocols: Ids from `PROTOCOLS` or `OFFICIAL`; default: all of `PROTOCOLS`.
+        protocols: Ids from `PROTOCOLS`, `OFFICIAL` or `CROSS`; default: all of `PROTOCOLS`.
 
     Returns:
         `<protocol>/<statistic>_<unit>` for each statistic of the protocol;
@@ -65,7 +65,7 @@ def pose_metrics(
         raise InputError(f"box_px: expected a positive number of pixels, got {box_px}")
     uv_px, depths = check_predictions(uv, z)
     hands = Comparison(uv_px, depths, labels.checked(len(uv_px)), box_px)
-    known = PROTOCOLS | OFFICIAL
+    known = PROTOCOLS | OFFICIAL | CROSS
     metrics: dict[str, float] = {}
     for name in protocols:
         if name not in known:

@@ -44,7 +44,8 @@ class Protocol:
         scale: Bone whose true length makes a prediction metric: the `bone` wrist to middle_mcp, or
             the `phalanx` middle_mcp to middle_pip, which FreiHAND provides; the latter requires a
             recovered root depth. `mean`: a hand without a labelled bone, whose root is labelled,
-            has the mean length of the others.
+            has the mean length of the others. `source`: every hand has the mean length of the
+            bone in the data that a probe was fitted on, so nothing metric of the target is used.
         sides: Whether joints of left and right hands are averaged apart, as 2 x `joints` columns.
     """
 
@@ -54,7 +55,7 @@ class Protocol:
     joints: Literal[20, 21]
     unit: Literal["mm", "px"] = "mm"
     statistics: tuple[Statistic, ...] = _POOLED
-    scale: Literal["bone", "phalanx", "mean"] = "bone"
+    scale: Literal["bone", "phalanx", "mean", "source"] = "bone"
     sides: bool = False
 
 
@@ -70,6 +71,17 @@ PROTOCOLS: dict[str, Protocol] = {
     )
 }
 """Protocols evaluated in every epoch, by id."""
+
+
+CROSS: dict[str, Protocol] = {
+    protocol.id: protocol
+    for protocol in (
+        Protocol("root_gtroot_20_srcbone", "root", "truth", 20, scale="source"),
+        Protocol("root_recovered_20_srcbone", "root", "recovered", 20, scale="source"),
+    )
+}
+"""Further protocols of a probe that is fitted on one dataset and evaluated on another, by id: the
+bone has the mean length of the first dataset, the camera is that of the second."""
 
 
 def _freihand(name: str, alignment: Alignment) -> Protocol:

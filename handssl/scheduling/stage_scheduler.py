@@ -35,7 +35,11 @@ class ScheduledTrial(Protocol):
 
     @property
     def kind(self) -> str:
-        """`trial`, or the name of a reference, which is not compared with others."""
+        """`trial`, or the name of a reference or probe, which is not compared with others."""
+
+    @property
+    def needs(self) -> str:
+        """Id of the trial whose encoder it probes; empty if it is no probe."""
 
 
 Trial = TypeVar("Trial", bound=ScheduledTrial)
@@ -109,11 +113,21 @@ class StageScheduler(Generic[Trial]):
     def is_over(self, trial: Trial) -> bool:
         """Return whether a trial is over in this stage."""
         if trial.kind != "trial":
-            return self.outcomes.get(trial.trial_id) == "completed"
+            is_completed = self.outcomes.get(trial.trial_id) == "completed"
+            return is_completed or self._is_impossible(trial)
         status = self.state.status(trial.trial_id)
         # A trial is done only when its outcome is written too.
         done = self.outcomes.get(trial.trial_id) == "completed"
         return status in ("stopped", "out") or (status == "done" and done)
+
+    def _has_encoder(self, trial: Trial) -> bool:
+        """Return whether the trial that a probe needs is completed, if it needs one."""
+        return not trial.needs or self.outcomes.get(trial.needs) == "completed"
+
+    def _is_impossible(self, trial: Trial) -> bool:
+        """Return whether the trial that a probe needs has ended without an encoder."""
+        needed = self.trials.get(trial.needs)
+        return needed is not None and self.is_over(needed) and not self._has_encoder(trial)
 
     def complete(self) -> tuple[Trial, ...]:
         """Return the trials with all epochs recorded, but no outcome."""
@@ -130,7 +144,7 @@ class StageScheduler(Generic[Trial]):
     def may_train(self, trial: Trial) -> bool:
         """Return whether a trial may train now."""
         if trial.kind != "trial":
-            return not self.is_over(trial)
+            return not self.is_over(trial) and self._has_encoder(trial)
         return self.state.status(trial.trial_id) == "goes_on"
 
     def entries(

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from handssl.config import Config
-from handssl.data.config import DataConfig, ProceduralData, UnionData
+from handssl.data.config import CrossData, DataConfig, ProceduralData, UnionData
+from handssl.ledger.references import ProbeKind
 from handssl.objectives import INVERTIBLE, ObjectiveName
 from handssl.transforms import REGRESSABLE, composition_name, may_regress
 from handssl.transforms.names import OWN_NAME, Composition
@@ -105,6 +106,30 @@ class Cell(Config):
         return self
 
 
+class ProbedCell(Cell):
+    """A probe of the encoder of a cell on other data; it trains nothing.
+
+    Attributes:
+        probed: Where the linear layer is fitted, and where it is evaluated.
+        layer: `linear_probe` fits a ridge on the frozen encoder; `own_layer` takes the layer that
+            a supervised cell has trained with its encoder.
+
+    Example:
+        >>> across = {"name": "cross", "fitted": {"name": "a"}, "evaluated": {"name": "b"}}
+        >>> ProbedCell.parse({"objective": "supervised", "probed": across}).label
+        'supervised, linear layer a to b'
+    """
+
+    probed: CrossData
+    layer: ProbeKind = "linear_probe"
+
+    @property
+    def label(self) -> str:
+        """Name of the cell: that of the encoder's cell, the layer, both datasets."""
+        kind = "linear layer" if self.layer == "linear_probe" else "own layer"
+        return f"{super().label}, {kind} {data_name(self.probed)}"
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, dict) and "digest" in value:  # resolved initial weights
         return value.get("weights") or value["digest"] or "random"
@@ -120,7 +145,10 @@ def data_name(data: DataConfig) -> str:
         'freihand after interhand'
     """
     if isinstance(data, UnionData):
-        return f"{data_name(data.labelled)} after {_members(data)}"
+        own, members = data_name(data.labelled), _members(data)
+        return own if own == members else f"{own} after {members}"
+    if isinstance(data, CrossData):
+        return f"{data_name(data.fitted)} to {data_name(data.evaluated)}"
     if isinstance(data, ProceduralData):
         return f"{data.name} hard" if data.level == "hard" else data.name
     return f"{data.name} after {data.pretrain.name}" if data.pretrain else data.name

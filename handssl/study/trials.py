@@ -6,19 +6,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from handssl.data.config import DataConfig
+from handssl.data.config import CrossData, DataConfig
+from handssl.evaluation.config import cross_probe_id
 from handssl.ledger import Ledger, references
 from handssl.ledger.record import TrialRecord
 from handssl.ledger.references import UNTRAINED, Reference
 from handssl.scheduling.stage_scheduler import StageScheduler
-from handssl.study.cell import Cell
+from handssl.study.cell import Cell, ProbedCell, data_name
 from handssl.study.identity import trial_id
 from handssl.study.stages import Selections, Stage
 from handssl.study.study import Study
 from handssl.training.config import PretrainConfig
 from handssl.transforms import composition_name
 
-Kind = Literal["trial"] | references.Kind
+Kind = Literal["trial"] | references.Kind | references.ProbeKind
 SUPERVISED = Cell(objective="supervised", exempt=True)
 
 
@@ -33,9 +34,10 @@ class PlannedTrial:
             the study.
         config: Resolved configuration.
         exempt: Never stopped early.
-        kind: `trial`, or the name of the reference.
+        kind: `trial`, the name of the reference, or the kind of the probe.
         stage: Name of the stage it belongs to.
         data: The dataset; None: the study's.
+        needs: Id of the trial whose encoder it probes; empty if it is no probe.
     """
 
     trial_id: str
@@ -46,6 +48,7 @@ class PlannedTrial:
     kind: Kind = "trial"
     stage: str = ""
     data: DataConfig | None = None
+    needs: str = ""
 
     @property
     def composition(self) -> str:
@@ -54,8 +57,8 @@ class PlannedTrial:
 
     @property
     def objective(self) -> str:
-        """The objective, or `reference` if nothing is trained."""
-        return self.config.objective if self.kind == "trial" else "reference"
+        """The objective of the encoder, or `reference` if it was not trained."""
+        return self.config.objective if self.kind == "trial" or self.needs else "reference"
 
     @property
     def epochs(self) -> int:
@@ -160,7 +163,15 @@ class _Planner:
                 if (one := self.stage.in_block(cell, block, self.before))
             ),
             *(self._reference(one, block) for one in untrained),
+            *self._references_across(position, block),
         ]
+
+    def _references_across(self, position: int, block: int) -> list[PlannedTrial]:
+        """Return the references of probes on other data; the mean pose needs one block alone."""
+        crossings = self.stage.crossings if self.study.references else ()
+        per_block = (references.RANDOM_ENCODER,)
+        wanted = (references.MEAN_POSE, *per_block) if position == 0 else per_block
+        return [self._reference(one, block, data) for data in crossings for one in wanted]
 
     @property
     def _has_references(self) -> bool:
@@ -175,19 +186,40 @@ class _Planner:
     def _confirms(self) -> bool:
         return self.stage.kind == "confirmation"
 
-    def _reference(self, one: Reference, block: int) -> PlannedTrial:
+    def _reference(self, one: Reference, block: int, data: CrossData | None = None) -> PlannedTrial:
         values = self.study.pretrain.model_dump(mode="json") | {"seed": block}
         config = PretrainConfig.parse(one.read(values))
-        name = trial_id(config, self.fingerprint_of(self.study.data), kind=one.kind)
-        return PlannedTrial(name, one.label, block, config, kind=one.kind, stage=self.stage.name)
+        name = trial_id(config, self.fingerprint_of(data or self.study.data), kind=one.kind)
+        label = f"{one.label}, {data_name(data)}" if data else one.label
+        return PlannedTrial(
+            name, label, block, config, kind=one.kind, stage=self.stage.name, data=data
+        )
 
     def _trial(self, cell: Cell, block: int, *, label: str, exempt: bool) -> PlannedTrial:
         config = self.study.config(cell, block)
         # Rows measured at different epochs are never ranked together.
         exempt = exempt or config.epochs != self.study.pretrain.epochs
         name = trial_id(config, self.fingerprint_of(cell.data or self.study.data))
+        if isinstance(cell, ProbedCell):
+            return self._probe(cell, block, config, name)
         return PlannedTrial(
             name, label, block, config, exempt, stage=self.stage.name, data=cell.data
+        )
+
+    def _probe(
+        self, cell: ProbedCell, block: int, config: PretrainConfig, encoder: str
+    ) -> PlannedTrial:
+        fitted, evaluated = cell.probed.fitted, cell.probed.evaluated
+        where = (self.fingerprint_of(fitted), self.fingerprint_of(evaluated))
+        return PlannedTrial(
+            cross_probe_id(encoder, *where, cell.layer),
+            cell.label,
+            block,
+            config,
+            kind=cell.layer,
+            stage=self.stage.name,
+            data=cell.probed,
+            needs=encoder,
         )
 
 

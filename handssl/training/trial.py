@@ -16,6 +16,7 @@ from handssl.errors import DataError, InterruptedStudyError
 from handssl.evaluation.kept_probe import FILE as PROBE
 from handssl.evaluation.predictions import FILE
 from handssl.models import Encoder
+from handssl.objectives import HeatmapRegression, Supervised
 from handssl.runtime.fencing import Fence
 from handssl.training.branch import branch_state, constant_steps, keep_constant
 from handssl.training.checkpoints import CheckpointFolder, RunState
@@ -23,6 +24,7 @@ from handssl.training.checkpoints.reading import other_version
 from handssl.training.checkpoints.writing import remove_orphans
 from handssl.training.config import PretrainConfig, same_content
 from handssl.training.contrastive_slack import warn_if_trivial
+from handssl.training.downstream import LAYER
 from handssl.training.execution import Execution
 from handssl.training.kept_predictions import keep_in, predict_again
 from handssl.training.kept_probe import OnProbe, keep_probe_in
@@ -164,6 +166,7 @@ class Trial:
         if len(self._done) == self.config.epochs:
             # Before the checkpoint: a trial whose checkpoint is complete has its weights on disk.
             save_weights(self._pretraining.encoder, self._weights, fence=self._fence)
+            self._save_layer()
         path = self._checkpoints.save(
             RunState(
                 epoch=len(self._done),
@@ -180,6 +183,11 @@ class Trial:
     def _weights(self) -> Path:
         return self.folder / "encoder.safetensors"
 
+    def _save_layer(self) -> None:
+        objective = self._pretraining.objective
+        if isinstance(objective, Supervised | HeatmapRegression):
+            save_weights(objective, self.folder / LAYER, fence=self._fence)
+
     def _is_constant(self, config: PretrainConfig, steps: int) -> bool:
         """Return whether this number of updates of a run ends before its rate decays."""
         run = self._pretraining
@@ -193,6 +201,8 @@ class Trial:
         encoder = self._pretraining.encoder
         if not self._weights.exists():
             save_weights(encoder, self._weights, fence=self._fence)
+        if not (self.folder / LAYER).exists():
+            self._save_layer()
         if not all((self.folder / name).exists() for name in (FILE, PROBE)):
             keep = keep_in(self.folder, self._data, self._fence)
             predict_again(

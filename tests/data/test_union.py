@@ -189,6 +189,7 @@ def test_stores_of_other_crops_are_refused(stores, tmp_path, blob_dataset):
             labelled=stores / "stores" / "freihand",
             pretrain=[other],
             shares=[1.0],
+            epoch_images=32,
         )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from handssl.data.manifest import Manifest
-from handssl.data.splits import StudyData, combine, combine_union
+from handssl.data.splits import StudyData, combine, combine_cross, combine_union
 from handssl.errors import DataError
 from handssl.execution.datasets.cluster_data import ClusterDataConfig
 from handssl.execution.datasets.node_cache import NodeCache, Say
@@ -27,6 +27,8 @@ class StagedDataset:
         cache: Folder of each node's cache; may contain environment variables.
         cache_bytes: Limit of the cache in bytes; None: no limit.
         shares: Share of the samples that is drawn from each pretraining store of a union.
+        epoch_images: Number of samples of an epoch of a union.
+        is_cross: Whether the second store is that of the split test.
         fingerprint: Fingerprint of the data, which is part of the trial's id.
     """
 
@@ -36,6 +38,8 @@ class StagedDataset:
     cache_bytes: int | None = None
     fingerprint: str = ""
     shares: tuple[float, ...] = ()
+    epoch_images: int = 0
+    is_cross: bool = False
 
     def here(self, notify: Say) -> Path:
         """Return the folder on this node; copy missing stores first.
@@ -68,13 +72,23 @@ class StagedDataset:
         ]
         if len(folders) == 1:
             return folders[0]
-        name = "+".join([folder.name for folder in folders] + [f"{s:g}" for s in self.shares])
+        name = f"{self.fingerprint}-{len(folders)}"
         with one_at_a_time(cache.folder / f"{name}.lock"):
-            both = cache.folder / "combined" / name
-            if self.shares:
-                labelled, *sources = folders
-                return combine_union(both, labelled=labelled, pretrain=sources, shares=self.shares)
-            return combine(both, labelled=folders[0], pretrain=folders[1])
+            return self._combined(cache.folder / "combined" / name, folders)
+
+    def _combined(self, place: Path, folders: Sequence[Path]) -> Path:
+        labelled, *others = folders
+        if self.is_cross:
+            return combine_cross(place, labelled=labelled, evaluated=others[0])
+        if not self.shares:
+            return combine(place, labelled=labelled, pretrain=others[0])
+        return combine_union(
+            place,
+            labelled=labelled,
+            pretrain=others,
+            shares=self.shares,
+            epoch_images=self.epoch_images,
+        )
 
 
 def located(folder: Path, site: ClusterDataConfig | None) -> StagedDataset:
@@ -88,7 +102,8 @@ def located(folder: Path, site: ClusterDataConfig | None) -> StagedDataset:
     if site is None or site.cache is None:
         return StagedDataset(folder.absolute(), fingerprint=data.fingerprint)
     is_one = not data.shares and data.sources[0] is data.labelled
-    stores = [data.labelled, *(() if is_one else data.sources)]
+    others = (data.evaluated,) if data.is_cross else () if is_one else data.sources
+    stores = [data.labelled, *others]
     return StagedDataset(
         folder.absolute(),
         tuple(_store(one.manifest, one.folder, site) for one in stores),
@@ -96,6 +111,8 @@ def located(folder: Path, site: ClusterDataConfig | None) -> StagedDataset:
         site.cache_bytes,
         data.fingerprint,
         data.shares,
+        data.epoch_images if data.shares else 0,
+        data.is_cross,
     )
 
 

@@ -19,7 +19,7 @@ from handssl.execution.datasets.staging import StagedDataset, folder_here
 from handssl.execution.trial_files import write_error
 from handssl.execution.watchdog import watchdog
 from handssl.planning.execution_options import ExecutionOptions
-from handssl.runtime.fencing import Fence
+from handssl.runtime.fencing import Fence, held
 from handssl.study.trials import PlannedTrial
 
 LOOK_S = 1.0
@@ -188,7 +188,8 @@ def trial_results(
     taken = [] if notices is None else notices
     if trial.kind != "trial":
         here = folder_here(data, lambda text: taken.append((text, 0)))
-        yield 0, _reference(trial, here, folder.absolute(), fence)
+        measure = _probe if trial.needs else _reference
+        yield 0, measure(trial, here, folder.absolute(), fence)
     elif options.workers == 1:
         from handssl.training import Trial
 
@@ -272,8 +273,18 @@ def _reference(
         augmentation=config.augmentation,
         init=config.init,
         storage=folder.parent.parent,
-        keep=keep_in(folder, splits, fence),
+        keep=None if splits.is_cross else keep_in(folder, splits, fence),
     )
+
+
+def _probe(trial: PlannedTrial, data: Path, folder: Path, fence: Fence | None) -> dict[str, float]:
+    from handssl.data.splits import StudyData
+    from handssl.training.downstream import measure_probe
+
+    with held(fence):
+        folder.mkdir(parents=True, exist_ok=True)
+    encoder = folder.parent / trial.needs
+    return measure_probe(trial.kind, trial.config, encoder, StudyData(data))
 
 
 def _require_finite(metrics: Mapping[str, float]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, Field, PrivateAttr
 
 from handssl.config import Config, nearest
+from handssl.data.config import CrossData, DataConfig
 from handssl.models import InitConfig
 from handssl.objectives import ObjectiveName
 from handssl.stats.decision import Decision
@@ -112,6 +113,16 @@ class StageBase(Config):
     def regressable(self) -> tuple[str, ...]:
         """Transformations with parameters to predict, including custom ones."""
         return AugmentConfig(custom=self._own).regressable
+
+    @property
+    def crossings(self) -> tuple[CrossData, ...]:
+        """Pairs of datasets on which encoders of the stage are probed."""
+        return ()
+
+    @property
+    def datasets(self) -> tuple[DataConfig, ...]:
+        """Datasets that the stage names itself."""
+        return ()
 
     @property
     def needs(self) -> tuple[str, ...]:
