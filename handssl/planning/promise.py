@@ -15,7 +15,7 @@ from handssl.planning.winners import completed, regret, values_at_rungs
 from handssl.randomness import numpy_generator
 from handssl.scheduling.halving import Rules
 from handssl.scheduling.skeletons import deal
-from handssl.stats.contrasts import Effect
+from handssl.stats.contrasts import Effect, Values
 from handssl.stats.difference import difference_effects
 from handssl.stats.fraction import fraction_effects
 from handssl.stats.full_grid import full_effects
@@ -24,6 +24,7 @@ from handssl.stats.seed_variance import SeedVariance, sign_columns
 from handssl.stats.skeleton import subsets
 
 Array = npt.NDArray[np.float64]
+_CHI_SQUARE_ENDS = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,19 @@ class SimulatedErrors:
         share = float(each.mean())
         return Power(share, max(0.0, share - half), min(1.0, share + half))
 
+    def learned(self, effect_mm: float, freedom: int) -> tuple[float, float]:
+        """Return the power at both ends of the variance's 95 % interval, by chi-square.
+
+        Args:
+            effect_mm: The effect in mm.
+            freedom: Degrees of freedom from which the variance is known.
+        """
+        from scipy import stats
+
+        ends = (freedom / stats.chi2.ppf(_CHI_SQUARE_ENDS, freedom)) ** 0.5
+        low, high = (self.power(effect_mm, float(scale)).share for scale in ends)
+        return low, high
+
 
 def simulated_errors(
     names: Sequence[str],
@@ -140,7 +154,7 @@ def simulated_errors(
         studies: Number of simulated studies.
         seed: Seed of all draws.
     """
-    columns = sign_columns(names)
+    columns, every = sign_columns(names), subsets(names)
     low, high, regrets = [], [], []
     for number in range(studies):
         draw = numpy_generator("promise", seed, number)
@@ -148,7 +162,11 @@ def simulated_errors(
         truth = _truth(columns, effects, variance, draw)
         blocks = list(_blocks(columns[0], truth, design.blocks, variance, draw))
         early = [values_at_rungs(one, design.correlations, draw) for one in blocks]
-        found = _estimated(names, design, blocks, early, number)
+        last, first = (
+            [dict(zip(every, own.tolist(), strict=True)) for own in values]
+            for values in (blocks, [one[0] for one in early])
+        )
+        found = estimated(design, names, last, first, number)
         own = [found[name] for name in sorted(names)]
         low.append([e.seeds_low - true for e, true in zip(own, effects, strict=True)])
         high.append([e.seeds_high - true for e, true in zip(own, effects, strict=True)])
@@ -174,24 +192,52 @@ def _blocks(
         yield truth + main @ own / 2 + draw.normal(0, variance.noise_mm, len(main))
 
 
-def _estimated(
-    names: Sequence[str],
+def estimated(
     design: Design,
-    blocks: Sequence[Array],
-    early: Sequence[Sequence[Array]],
-    number: int,
+    names: Sequence[str],
+    last: Sequence[Values],
+    early: Sequence[Values],
+    seed: int,
+    *,
+    pairs: bool = False,
 ) -> dict[str, Effect]:
-    """Return the effects that the report would show."""
-    every = subsets(names)
-    last = [dict(zip(every, one.tolist(), strict=True)) for one in blocks]
+    """Return the effects that the report would show of a study.
+
+    Args:
+        design: The design; its correlation and rules are not used.
+        names: The transformations.
+        last: Last values of each block in mm; absent or NaN where missing.
+        early: Values of each block at the first rung; used for halving alone.
+        seed: Seed of the stage, which deals its skeletons.
+        pairs: Whether to include interactions of two.
+
+    Raises:
+        ValueError: The values do not determine the main effects.
+    """
     if design.kind == "grid":
-        return full_effects(last)
-    dealt = deal(names, design.cells, number)
-    chosen = [{c: own[c] for c in sorted(dealt.of(i))} for i, own in enumerate(last)]
+        return full_effects(last, pairs=pairs)
+    samples = skeleton_samples(design, names, last, early, seed)
     if design.kind == "fraction":
-        return fraction_effects(chosen)
-    first = [{c: (mm,) for c, mm in zip(every, one[0].tolist(), strict=True)} for one in early]
-    return difference_effects([BlockSample(*pair) for pair in zip(first, chosen, strict=True)])
+        return fraction_effects([one.final for one in samples], pairs=pairs)
+    return difference_effects(samples, pairs=pairs)
+
+
+def skeleton_samples(
+    design: Design,
+    names: Sequence[str],
+    last: Sequence[Values],
+    early: Sequence[Values],
+    seed: int,
+) -> list[BlockSample]:
+    """Return what each block of halving tells about effects, see `estimated`."""
+    dealt = deal(names, design.cells, seed)
+    return [
+        BlockSample(
+            {one: (mm,) for one, mm in start.items()},
+            {one: own.get(one, math.nan) for one in sorted(dealt.of(position))},
+        )
+        for position, (own, start) in enumerate(zip(last, early, strict=True))
+    ]
 
 
 def _regret(

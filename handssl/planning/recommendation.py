@@ -26,7 +26,6 @@ from handssl.stats.seed_variance import SeedVariance
 from handssl.study.study import Halving, Study
 
 STUDIES, BUDGET_S, _MOST_BLOCKS = 120, 15.0, 16
-_CHI_SQUARE_ENDS = (0.025, 0.975)
 OnProgress = Callable[[int, int], None]
 
 
@@ -189,7 +188,7 @@ def options(
             untried.append(Untried(settings, cost, "time"))
         elif own := _enough(names, design, blocks, effect_mm, variance, studies):
             made, errors = own
-            power, learned = errors.power(effect_mm), _learned(errors, effect_mm, variance.freedom)
+            power, learned = errors.power(effect_mm), errors.learned(effect_mm, variance.freedom)
             cost = share * made.blocks
             found.append(Option(made, grace, cost, power, learned, errors.regret))
         else:
@@ -272,13 +271,3 @@ def _enough(
             break
         blocks += 1 if rising else -1
     return best
-
-
-def _learned(errors: SimulatedErrors, effect_mm: float, freedom: int) -> tuple[float, float]:
-    """Return the power at both ends of the variance's 95 % interval, by chi-square."""
-    from scipy import stats
-
-    low, high = (
-        math.sqrt(freedom / float(stats.chi2.ppf(1 - share, freedom))) for share in _CHI_SQUARE_ENDS
-    )
-    return errors.power(effect_mm, high).share, errors.power(effect_mm, low).share

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from statistics import fmean, stdev
 
@@ -76,16 +77,23 @@ def effect_names(names: Iterable[str], *, pairs: bool = False) -> tuple[str, ...
 
 
 def signs(compositions: Sequence[Composition], name: str) -> npt.NDArray[np.float64]:
-    """Return the sign, +1 or -1, of each composition in the contrast of an effect; shape (N,).
+    """Return the sign, +1 or -1, of each composition in an effect's contrast; (N,), read-only.
 
     Example:
         >>> signs([(), ("a",), ("b",), ("a", "b")], "a:b").tolist()
         [1.0, -1.0, -1.0, 1.0]
     """
-    parts = name.split(":")
-    return np.array(
-        [math.prod(1.0 if part in one else -1.0 for part in parts) for one in compositions]
-    )
+    return _signs(tuple(compositions), name)
+
+
+@lru_cache(maxsize=4096)
+def _signs(compositions: tuple[Composition, ...], name: str) -> npt.NDArray[np.float64]:
+    """Estimators ask for the same signs many times, and simulations for those of all cells."""
+    found = np.ones(len(compositions))
+    for part in name.split(":"):
+        found[[part not in one for one in compositions]] *= -1.0
+    found.setflags(write=False)
+    return found
 
 
 def contrast(values: Values, name: str) -> float:

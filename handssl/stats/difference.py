@@ -42,9 +42,10 @@ def difference_effects(
         (2 / N) sum over all of s(c) B x(c) + (2 / n) sum over S of s(c) (y(c) - B x(c))
 
     where s is the sign of the effect. B is the least squares slope within blocks, times the factor
-    from 0 to 1 with the smallest leave-one-out error. A block's variance is 4 v (1 - n / N) / n
-    with v the mean square of its leave-one-out errors; effects and variances are averaged over
-    blocks. The interval is Student's, for the effect of all compositions in these blocks.
+    from 0 to 1 with the smallest leave-one-out error; see `fit_line` for small skeletons. A block's
+    variance is 4 v (1 - n / N) / n with v the mean square of its leave-one-out errors; effects and
+    variances are averaged over blocks. The interval is Student's, for the effect of all
+    compositions in these blocks.
 
     Args:
         blocks: One or more blocks, each with its own skeleton.
@@ -65,9 +66,9 @@ def difference_effects(
     Reference:
         C.-E. Saerndal, B. Swensson, J. Wretman, "Model Assisted Survey Sampling", 1992, chapter 6.
     """
-    samples = [Sample.of(block) for block in blocks]
     names = effect_names({name for one in blocks[0].early for name in one})
-    found = _Estimates.of(samples, names, fit_line(samples, slope), level)
+    line = fit_line([Sample.of(block) for block in blocks], slope)
+    found, samples = _Estimates.of(line, names, level), line.samples
     if not pairs:
         return {effect.name: effect for effect in found.family(names)}
     mixed = aliases([sample.chosen for sample in samples], names)
@@ -83,27 +84,28 @@ class _Estimates:
     """Estimates of effects in all blocks.
 
     Attributes:
-        samples: The blocks.
         line: The line of all blocks.
         errors: Observed minus imputed values of each block's skeleton, completed.
         excess: Variance of an effect over that with whole skeletons, by name of a main effect.
         level: Confidence level of the intervals.
     """
 
-    samples: Sequence[Sample]
     line: Line
     errors: list[Array]
     excess: Mapping[str, float]
     level: float
 
     @classmethod
-    def of(
-        cls, samples: Sequence[Sample], names: Sequence[str], line: Line, level: float
-    ) -> _Estimates:
-        errors = [sample.final - line.slope * sample.early for sample in samples]
-        if all(sample.done.all() for sample in samples):
-            return cls(samples, line, errors, {}, level)
-        return cls(samples, line, *_fitted(samples, names, errors), level)
+    def of(cls, line: Line, names: Sequence[str], level: float) -> _Estimates:
+        errors = [sample.final - line.slope * sample.early for sample in line.samples]
+        if all(sample.done.all() for sample in line.samples):
+            return cls(line, errors, {}, level)
+        return cls(line, *_fitted(line.samples, names, errors), level)
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """The blocks."""
+        return self.line.samples
 
     def family(self, names: Sequence[str]) -> list[Effect]:
         """Return the effects of one family."""
@@ -139,7 +141,13 @@ class _Estimates:
         freedom = total**2 / weights if weights > 0 else math.inf
         half = float(stdtrit(freedom, (1 + self.level) / 2)) * math.sqrt(total)
         mm = fmean(found)
-        return Effect(name, mm, mm - half, mm + half, freedom, bounds=self._bounds(name))
+        bounds = (mm, mm) if self._whole else self._bounds(name)
+        return Effect(name, mm, mm - half, mm + half, freedom, bounds=bounds)
+
+    @property
+    def _whole(self) -> bool:
+        """Whether no last value of a skeleton is missing."""
+        return not self.excess
 
     def _bounds(self, name: str) -> tuple[float, float]:
         """Return the estimates with the missing last values at either end of their block's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,11 @@ import numpy.typing as npt
 from handssl.stats.contrasts import Composition, effect_names, signs
 
 Array = npt.NDArray[np.float64]
-LEAST_FOR_SLOPE = 8
-"""Cells of a block's skeleton below which the slope is 0: fewer don't determine one."""
+FEW = 8
+"""Cells of a skeleton below which one of them may decide the slope."""
 _LEAST = 4
 _SHRINKAGES = tuple(step / 10 for step in range(11))
+_FAR_OUT = 3.0
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,26 @@ class Sample:
         """Where the skeleton has last values."""
         return np.isfinite(self.final)
 
+    def fenced(self) -> Sample:
+        """Return the block with early values beyond the outer fences moved onto them.
+
+        The fences lie three interquartile ranges outside of the quartiles of all compositions. One
+        early value of 40 mm too much moves an effect by the slope times 80 / N mm if it is not in
+        the skeleton, and no leave-one-out error shows it. The difference estimator is right for any
+        function of early values, so the fence causes no bias.
+
+        Reference:
+            J. Tukey, "Exploratory Data Analysis", 1977, sec. 2D.
+        """
+        low, high = np.quantile(self.all_early, [0.25, 0.75])
+        ends = low - _FAR_OUT * (high - low), high + _FAR_OUT * (high - low)
+        early, all_early = np.clip(self.early, *ends), np.clip(self.all_early, *ends)
+        return replace(self, early=early, all_early=all_early)
+
     def effect(self, name: str, slope: float, errors: Array) -> float:
         """Return the contrast of the imputed values plus that of the errors."""
-        imputed = 2.0 * np.mean(signs(self.everything, name) * slope * self.all_early)
-        return float(imputed + 2.0 * np.mean(signs(self.chosen, name) * errors))
+        imputed = slope * (signs(self.everything, name) @ self.all_early) / len(self.all_early)
+        return float(2.0 * (imputed + signs(self.chosen, name) @ errors / len(errors)))
 
 
 def _completed(compositions: Sequence[Composition], values: Array) -> Array:
@@ -88,12 +105,19 @@ class Line:
     """The line of all blocks.
 
     Attributes:
+        samples: The blocks.
         slope: Its slope.
         errors: Leave-one-out errors of each block's skeleton where it has last values, (n,) each.
     """
 
+    samples: Sequence[Sample]
     slope: float
     errors: list[Array]
+
+    @property
+    def loss(self) -> float:
+        """Sum of the squared leave-one-out errors in mm^2."""
+        return sum(float(errors @ errors) for errors in self.errors)
 
     def variance(self, number: int, sample: Sample, excess: float) -> float:
         """Return the variance of an effect in a block, `excess` times that of a whole skeleton."""
@@ -109,17 +133,22 @@ class Line:
 def fit_line(samples: Sequence[Sample], factor: float | None) -> Line:
     """Return the line with the smallest leave-one-out error over all blocks.
 
+    Where a block's skeleton has fewer than `FEW` cells, early values are `Sample.fenced`. The slope
+    is 0 where the skeletons of all blocks, each with its own mean, have fewer degrees of freedom
+    than one of `FEW` cells: with 4 cells, in one block or two.
+
     Args:
         samples: The blocks.
-        factor: Factor on the least squares slope, None to choose it; below `LEAST_FOR_SLOPE` cells
-            a block the slope is 0 in any case.
+        factor: Factor on the least squares slope, of early values as they are; None to choose it.
     """
-    few = min(int(sample.done.sum()) for sample in samples) < LEAST_FOR_SLOPE
-    factors = (0.0,) if few else _SHRINKAGES if factor is None else (factor,)
-    return min(
-        (_with_factor(samples, one) for one in factors),
-        key=lambda line: sum(float(np.sum(errors**2)) for errors in line.errors),
-    )
+    counts = [int(sample.done.sum()) for sample in samples]
+    if factor is not None:
+        return _with_factor(samples, factor)
+    if min(counts) < FEW:
+        samples = [sample.fenced() for sample in samples]
+    # Less freedom than in a single block of FEW cells determines no slope.
+    factors = _SHRINKAGES if sum(counts) - len(counts) >= FEW - 1 else (0.0,)
+    return min((_with_factor(samples, one) for one in factors), key=lambda line: line.loss)
 
 
 def _with_factor(samples: Sequence[Sample], factor: float) -> Line:
@@ -137,7 +166,7 @@ def _with_factor(samples: Sequence[Sample], factor: float) -> Line:
         lost = len(a) / (len(a) - 1)
         without = _ratio(xy - lost * a * b, xx - lost * a * a)
         errors.append(lost * (b - factor * without * a))
-    return Line(factor * float(_ratio(np.array(xy), np.array(xx))), errors)
+    return Line(samples, factor * float(_ratio(np.array(xy), np.array(xx))), errors)
 
 
 def _ratio(over: Array, under: Array) -> Array:

@@ -98,6 +98,11 @@ def skeleton(columns: Sequence[str], cells: int, coset: int = 0) -> tuple[tuple[
         >>> skeleton(["blur", "rotate", "translate"], 4)
         ((), ('blur', 'rotate'), ('blur', 'translate'), ('rotate', 'translate'))
     """
+    return _skeleton(tuple(columns), cells, coset)
+
+
+@lru_cache(maxsize=1024)
+def _skeleton(columns: tuple[str, ...], cells: int, coset: int) -> tuple[tuple[str, ...], ...]:
     check_fraction(len(columns), cells)
     base = _base(len(columns), cells)
     words = generators(len(columns), cells)

@@ -19,7 +19,9 @@ PLANNED = {"blocks": "1,2", "stages.compositions.skeleton": "16"}
 
 def value(composition, block):
     return (
-        80 + sum(GAIN[name] for name in composition) + 0.3 * math.sin(7 * len(composition) + block)
+        80
+        + sum(GAIN.get(name, 0.0) for name in composition)
+        + 0.3 * math.sin(7 * len(composition) + block)
     )
 
 
@@ -175,3 +177,10 @@ def test_the_skeleton_of_another_stage_whose_name_ends_alike_does_not_count():
         rows += [row(c, block, completed=tuple(sorted(c)) in whole) for c in subsets(NAMES)]
     planned = {"stages.my-compositions.skeleton": "8", **PLANNED}
     assert study_effects(rows, planned) == study_effects(rows, PLANNED)
+
+
+@pytest.mark.timeout(20)  # subsets of 30 names don't fit into any memory
+def test_a_stage_of_thirty_single_transformations_has_no_effects_and_says_so_at_once():
+    rows = [row((f"own_{n}",), 1) for n in range(30)]
+    rows = [replace(one, stage="cells", stage_kind="cells") for one in rows]
+    assert study_effects(rows, {"blocks": "1"}) is None

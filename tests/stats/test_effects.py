@@ -113,10 +113,14 @@ def test_where_early_values_say_nothing_the_estimate_is_near_that_of_the_skeleto
     assert rms[0] <= 1.10 * min(rms[1:])
 
 
-def test_a_skeleton_below_eight_cells_a_block_has_no_slope():
+def test_skeletons_with_less_freedom_than_eight_cells_have_no_slope():
     block = noisy_block(3)[0]
     few = BlockSample(block.early, dict(list(block.final.items())[:6]))
     assert difference_effects([few])["blur"] == difference_effects([few], slope=0.0)["blur"]
+    four = BlockSample(block.early, dict(list(block.final.items())[:4]))
+    twice, thrice = ([four] * number for number in (2, 3))  # 6 and 9 degrees of freedom
+    assert difference_effects(twice)["blur"] == difference_effects(twice, slope=0.0)["blur"]
+    assert difference_effects(thrice)["blur"] != difference_effects(thrice, slope=0.0)["blur"]
 
 
 def test_several_skeletons_also_give_the_interval_for_seeds_in_general():

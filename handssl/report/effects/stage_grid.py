@@ -63,7 +63,7 @@ class StageGrid:
     def has_effects(self) -> bool:
         """Whether it is a grid, or a stage that was planned as one or as a fraction of one."""
         return len(self.names) > 1 and (
-            self.kind == "compositions" or len(self.labels) == len(self.everything)
+            self.kind == "compositions" or len(self.labels) == self._size
         )
 
     @cached_property
@@ -117,7 +117,8 @@ class StageGrid:
 
     @property
     def _size(self) -> int:
-        return len(self.everything)
+        """Number of all compositions; 30 cells with a transformation each must not list 2^30."""
+        return int(2 ** len(self.names))
 
     @property
     def _planned_blocks(self) -> list[int]:
