@@ -94,6 +94,55 @@ def bench_intervals_command(
     deliver([asdict(row) for row in rows], text(rows, studies), markdown, as_json=as_json)
 
 
+@bench.command("designs")
+@click.option(
+    "--curves",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="Recorded curves of the paper's seven, see benchmarks/record_curves.py.",
+)
+@click.option("--studies", default=300, show_default=True, type=click.IntRange(2, 100_000))
+@click.option("--pilots", default=40, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--design", "wanted", multiple=True, help="Name of a design; may be repeated.")
+@outputs
+def bench_designs_command(
+    file: Path,
+    studies: int,
+    pilots: int,
+    wanted: tuple[str, ...],
+    markdown: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Compare what reports and plans say of studies of named designs with what is true.
+
+    Studies are drawn from worlds with known effects, and assigned, stopped and estimated as real
+    ones. Intervals, families of tests, winners, errors of effects, promised power.
+
+    \b
+    Example:
+      handssl bench designs --curves benchmarks/curves/compositions.csv --studies 2000 \\
+        --markdown benchmarks/designs.md
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.bench.designs import bench_designs, bench_slopes, chosen, text
+    from handssl.scheduling.simulation import read_curves
+
+    curves, designs = read_curves(file), chosen(wanted)
+    with phases(quiet) as phase:
+        rows = bench_designs(
+            curves,
+            studies=studies,
+            pilots=pilots,
+            designs=designs,
+            on_progress=phase("named designs"),
+        )
+        slopes = bench_slopes(curves, studies=min(studies, 300), on_progress=phase("every world"))
+    source = f"Recorded curves: `{file}`; the last table has {min(studies, 300)} studies a row."
+    document = {"designs": [asdict(row) for row in rows], "worlds": [asdict(r) for r in slopes]}
+    deliver(document, text(rows, slopes, source), markdown, as_json=as_json)
+
+
 @bench.command("queue")
 @click.option("--jobs", type=click.IntRange(min=100), default=10_000, show_default=True)
 @click.option(
