@@ -19,7 +19,7 @@ CURVES = Path(__file__).parents[2] / "benchmarks" / "curves" / "compositions.csv
 @pytest.fixture(scope="module")
 def rows():
     names = ("empty grid", "early halving", "small halving", "entangled fraction")
-    return bench_designs(read_curves(CURVES), studies=40, pilots=2, designs=chosen(names))
+    return bench_designs(read_curves(CURVES), studies=30, pilots=0, designs=chosen(names))
 
 
 @pytest.mark.parametrize("name", ["three-factor", "heavy tails"])
@@ -78,14 +78,15 @@ def test_a_plan_promises_the_power_of_its_own_kind_of_world(rows):
 
 def test_the_estimator_is_never_much_worse_than_the_better_competitor():
     sizes = ((7, 16, 3, 3), (3, 4, 3, 3))
-    for row in bench_slopes(read_curves(CURVES), studies=25, worlds=WORLDS[:5:2], sizes=sizes):
+    for row in bench_slopes(read_curves(CURVES), studies=20, worlds=WORLDS[:3], sizes=sizes):
         assert row.ratio - row.half <= 1.10
         assert row.own_mm < row.alone_mm  # the first rung says much of the last
 
 
 def test_the_page_has_every_design_and_the_command_refuses_unknown_ones(rows, capfd):
     page = text(rows, [], "here")
-    assert page.count("| early halving |") == 10
+    heads = [part.splitlines()[0] for part in page.split("## ")[1:] if "| early halving |" in part]
+    assert len(heads) == 6 and heads[0] == "The designs" and heads[-1] == "Promised power"
     words = ["bench", "designs", "--curves", str(CURVES), "--design", "empty grit", "-q"]
     assert invoke(words) == 2
     assert "expected one of empty grid, recorded grid" in capfd.readouterr().err

@@ -113,6 +113,33 @@ def test_where_early_values_say_nothing_the_estimate_is_near_that_of_the_skeleto
     assert rms[0] <= 1.10 * min(rms[1:])
 
 
+def small_blocks(seed, outlier_mm):
+    """Three blocks of 8 compositions, half in the skeleton, whose early values say much."""
+    rng, names = np.random.default_rng(seed), ("blur", "noise", "rotate")
+    everything, made = subsets(names), []
+    for number in range(3):
+        final = {one: 50.0 + float(rng.normal(0, 2)) for one in everything}
+        early = {one: [mm + 10 + float(rng.normal(0, 0.7))] for one, mm in final.items()}
+        chosen = skeleton(names, 4, number)
+        if number == 0:
+            outside = next(one for one in everything if one not in chosen)
+            early[outside] = [early[outside][0] + outlier_mm]
+        made.append((BlockSample(early, {one: final[one] for one in chosen}), final))
+    return made
+
+
+@pytest.mark.parametrize(("outlier_mm", "ratio"), [(0.0, 0.6), (40.0, 1.10)])
+def test_small_skeletons_use_early_values_but_no_early_outlier(outlier_mm, ratio):
+    squares = np.zeros(2)
+    for seed in range(60):
+        made = small_blocks(seed, outlier_mm)
+        truth = np.mean([naive.effect(final, "blur") for _, final in made])
+        blocks = [block for block, _ in made]
+        found = [difference_effects(blocks, slope=slope)["blur"].mm for slope in (None, 0.0)]
+        squares += (np.array(found) - truth) ** 2
+    assert math.sqrt(squares[0] / squares[1]) <= ratio
+
+
 def test_skeletons_with_less_freedom_than_eight_cells_have_no_slope():
     block = noisy_block(3)[0]
     few = BlockSample(block.early, dict(list(block.final.items())[:6]))
