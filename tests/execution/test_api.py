@@ -325,7 +325,7 @@ def test_an_encoder_that_is_none_is_refused_before_anything_runs(name, message):
 
 
 def test_a_name_that_is_none_and_a_function_nobody_can_import_are_refused():
-    with pytest.raises(InputError, match=r"resnet18 or package\.module:factory"):
+    with pytest.raises(InputError, match=r"resnet18, heatmap or package\.module:factory"):
         EncoderConfig.parse({"name": "resnet50"})
     with pytest.raises(InputError, match="a module that workers can import"):
         encoder_name(lambda config: nn.Identity())
