@@ -120,7 +120,6 @@ Written by `python benchmarks/report_speed.py {" ".join(str(one["trials"]) for o
 --markdown benchmarks/report_speed.md`: the page of a made-up study of 128 compositions in as many
 seeds as needed, with {EPOCHS} epochs a trial and {METRICS} metrics an epoch, without predictions,
 so without bootstrap. *Read* is the part before the page is drawn; CPU time includes all imports.
-Wall times were taken while others used the machine; CPU time is the measure.
 
 {describe()}
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from handssl.bench.environment import describe
 from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
-from handssl.stats.contrasts import mean_effect
 from handssl.stats.decision import Pair, decide
+from validity import shown
 
 METRICS = {"root-relative": "test_median_mm", "Procrustes-aligned": "test_aligned_median_mm"}
 
@@ -22,12 +22,6 @@ METRICS = {"root-relative": "test_median_mm", "Procrustes-aligned": "test_aligne
 def errors(records: Sequence[TrialRecord], cell: str, metric: str) -> dict[int, float]:
     """Return the errors of a cell by block."""
     return {one.block: one.metrics[metric] for one in records if one.cell == cell}
-
-
-def shown(values: Sequence[float]) -> str:
-    """Return a mean with its 95 % interval over seeds."""
-    found = mean_effect("", values)
-    return f"{found.mm:.1f} [{found.low:.1f}, {found.high:.1f}]"
 
 
 def table(records: Sequence[TrialRecord], setting: str) -> list[str]:

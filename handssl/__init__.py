@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from handssl.execution.control import cancel, extend, pause, resume
     from handssl.execution.datasets.custom_dataset import add_dataset
     from handssl.execution.finetune import finetune
-    from handssl.execution.kept_predictions import read_predictions
+    from handssl.execution.trained.predictions import read_predictions
     from handssl.execution.result import StudyResult
     from handssl.execution.search import SearchResult, search
     from handssl.execution.status import status
     from handssl.execution.stream import stream
-    from handssl.execution.trained_models import open_model, predict
+    from handssl.execution.trained.models import open_model, predict
     from handssl.models.encoder import Encoder
     from handssl.planning.execution_options import ExecutionOptions
     from handssl.report.of_study import write_report
@@ -55,11 +55,11 @@ _HOME = {
     "add_dataset": "handssl.execution.datasets.custom_dataset",
     "cancel": "handssl.execution.control",
     "extend": "handssl.execution.control",
-    "open_model": "handssl.execution.trained_models",
+    "open_model": "handssl.execution.trained.models",
     "pause": "handssl.execution.control",
     "finetune": "handssl.execution.finetune",
-    "predict": "handssl.execution.trained_models",
-    "read_predictions": "handssl.execution.kept_predictions",
+    "predict": "handssl.execution.trained.models",
+    "read_predictions": "handssl.execution.trained.predictions",
     "resume": "handssl.execution.control",
     "run": "handssl.execution.api",
     "search": "handssl.execution.search",

@@ -16,8 +16,8 @@ from pathlib import Path
 from handssl.data.splits import StudyData
 from handssl.evaluation.kept_probe import KeptProbe
 from handssl.evaluation.probe import errors_of_hands, fit_probe, predict_splits
-from handssl.execution.model_card import card_of, with_interval
-from handssl.execution.trained_models import open_trial
+from handssl.execution.trained.card import card_of, with_interval
+from handssl.execution.trained.models import open_trial
 from handssl.execution.trial_files import labelled_store
 from handssl.inference.bundled import BUNDLED, LARGEST_BYTES
 from handssl.inference.card import markdown

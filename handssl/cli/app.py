@@ -12,8 +12,7 @@ from handssl.cli.commands.bench import bench
 from handssl.cli.commands.data import data
 from handssl.cli.commands.demo import demo
 from handssl.cli.commands.doctor import doctor
-from handssl.cli.commands.embed import embed
-from handssl.cli.commands.export import export
+from handssl.cli.commands.export import embed, export
 from handssl.cli.commands.finetune import finetune
 from handssl.cli.commands.jobs import jobs
 from handssl.cli.commands.predict import predict

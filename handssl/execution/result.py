@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handssl.errors import InputError
-from handssl.execution.trained_models import TrainedTrial, has_encoder
+from handssl.execution.trained.models import TrainedTrial, has_encoder
 from handssl.ledger.best import best_encoder
 from handssl.ledger.record import TrialRecord
 from handssl.study.stages import Selection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -56,6 +56,16 @@ class Losses:
     total: torch.Tensor
     terms: dict[str, torch.Tensor] = field(default_factory=dict)
     sigmas: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def mean(cls, parts: Sequence[Losses]) -> Losses:
+        """Return the mean of the losses of several passes, with the sigmas of the last."""
+        if len(parts) == 1:
+            return parts[0]
+        total = torch.stack([part.total for part in parts]).mean()
+        names = parts[0].terms
+        terms = {name: torch.stack([part.terms[name] for part in parts]).mean() for name in names}
+        return cls(total, terms, parts[-1].sigmas)
 
 
 class ObjectiveModule(Protocol):

@@ -95,7 +95,7 @@ def _section(
         title=_title(key, keys) if len(keys) > 1 else "",
         stage=key.stage,
         stage_kind=key.kind,
-        rows=_once([*_references(shared, key, blocks), *own]),
+        rows=_once([*_references(shared, key, blocks), *_in_all_blocks(own, blocks)]),
         main=key.compares and key.epochs == _usual_epochs(unshared),
     )
 
@@ -139,7 +139,7 @@ def _references(shared: Sequence[Row], key: _Key, blocks: Sequence[int]) -> list
 
 
 def _in_all_blocks(rows: Sequence[Row], blocks: Sequence[int]) -> list[Row]:
-    """Return the references, those that are computed once for all blocks as a row of each block."""
+    """Return rows; references that are computed once for all blocks as a row of each block."""
     found: list[Row] = []
     shared: dict[str, dict[int, Row]] = {}
     for row in rows:
@@ -154,7 +154,8 @@ def _in_all_blocks(rows: Sequence[Row], blocks: Sequence[int]) -> list[Row]:
 
 
 def _per_block(row: Row) -> bool:
-    known = reference_of(row.label)
+    # References of probes on other data are labelled `mean pose, A to B`.
+    known = reference_of(row.label.partition(", ")[0])
     return known is None or known.per_block
 
 

@@ -28,14 +28,7 @@ from handssl.errors import InterruptedStudyError
 from handssl.evaluation.features import settle_batch_norm
 from handssl.evaluation.targets import pose_targets
 from handssl.objectives import Losses, Supervised, project
-from handssl.optim import (
-    build,
-    decay_groups,
-    layer_rates,
-    lr_factor,
-    peak_lr,
-    trust_metrics,
-)
+from handssl.optim import build, decay_groups, layer_rates, lr_factor, peak_lr, trust_metrics
 from handssl.training.config import PretrainConfig
 from handssl.training.contrastive_slack import contrastive_slack
 from handssl.training.data_checks import require_reach, require_sound_custom
@@ -210,7 +203,7 @@ class Pretraining:
             with accumulating(self._parallel):
                 found.append(self._backward_part(part, epoch))
         found.append(self._backward_part(parts[-1], epoch))
-        return _mean(found)
+        return Losses.mean(found)
 
     def _backward_part(self, part: Indices, epoch: int) -> Losses:
         losses: Losses = self._parallel(*self.feed(part, epoch))
@@ -300,13 +293,3 @@ class Pretraining:
             total_steps=self.steps_until(self.config.epochs),
             decay_share=chosen.decay_share,
         )
-
-
-def _mean(parts: list[Losses]) -> Losses:
-    """Return the mean of the losses of several passes, with the sigmas of the last."""
-    if len(parts) == 1:
-        return parts[0]
-    total = torch.stack([part.total for part in parts]).mean()
-    names = parts[0].terms
-    terms = {name: torch.stack([part.terms[name] for part in parts]).mean() for name in names}
-    return Losses(total, terms, parts[-1].sigmas)

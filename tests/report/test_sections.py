@@ -218,3 +218,14 @@ def test_references_alone_are_one_section():
     (section,) = sections(references(1))
     assert len(section.rows) == 3
     assert headline(section.rows) == "No trial has finished yet."
+
+
+def test_a_reference_of_another_direction_that_is_measured_once_stands_in_every_block():
+    where = {"stage": "cross_dataset", "stage_kind": "cross_dataset", "data": "one to other"}
+    rows = [
+        replace(trial(("rotate",), block, 70.0 + block), epochs=0, **where) for block in (1, 2, 3)
+    ]
+    rows.append(replace(reference("mean pose", 1, 90.0), label="mean pose, one to other", **where))
+    (section,) = sections(rows)
+    mean_pose = [row for row in section.rows if row.label == "mean pose, one to other"]
+    assert [(row.block, row.median_mm) for row in mean_pose] == [(1, 90.0), (2, 90.0), (3, 90.0)]

@@ -1,4 +1,4 @@
-"""`handssl export`: a trained model for other programs."""
+"""`handssl export` and `handssl embed`: a trained model, and its features, for other programs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from handssl.cli.commands.predict import model_option
 from handssl.cli.options import storage_option
 
 _FORMATS = ("torchvision", "safetensors", "onnx")
@@ -43,7 +44,7 @@ def export(run: str, storage: Path | None, layout: str, output: Path | None, as_
       handssl export 3f2a --format torchvision --output encoder.pth
       handssl export 3f2a --format onnx --output hand.onnx
     """  # noqa: D301  (click's mark for a block it must not wrap)
-    from handssl.execution.trained_models import open_model
+    from handssl.execution.trained.models import open_model
     from handssl.inference.export import FORMATS, export_model
 
     model = open_model(run, storage, intervals=True, asked="RUN")
@@ -54,3 +55,42 @@ def export(run: str, storage: Path | None, layout: str, output: Path | None, as_
         click.echo(json.dumps(values | {"digest": model.facts.digest}, indent=2))
         return
     click.echo(f"model   {found.path}\n        {found.how}\ncard    {found.card}")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@model_option
+@storage_option
+@click.option(
+    "--side",
+    type=click.Choice(["right", "left"]),
+    default="right",
+    show_default=True,
+    help="Which hands they are; left ones are mirrored.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("features.npz"),
+    show_default=True,
+    help="File to write; its ending says what: .npz or .parquet.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+def embed(
+    folder: Path, model: str | None, storage: Path | None, side: str, output: Path, quiet: bool
+) -> None:
+    """Write the features of every image in FOLDER, the largest central square of each.
+
+    The .npz has `features` float32 (N, dim), `files` (N) and `digest`, that of the encoder; the
+    .parquet has a row for each image: `file`, and the columns f0, f1, ... An image that cannot be
+    read is left out and reported.
+
+    \b
+    Examples:
+      handssl embed crops/ --model best
+      handssl embed crops/ --model 3f2a --output features.parquet
+    """  # noqa: D301  (click's mark for a block it must not wrap)
+    from handssl.cli.views.embed import embed_folder
+    from handssl.execution.trained.models import open_model
+
+    embed_folder(open_model(model, storage), folder, side, output, quiet=quiet)

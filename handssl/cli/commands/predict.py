@@ -99,7 +99,7 @@ def predict(
       handssl predict crops/ --model 3f2a --json > joints.jsonl
     """  # noqa: D301  (click's mark for a block it must not wrap)
     from handssl.cli.views.predict import predict_all
-    from handssl.execution.trained_models import open_model
+    from handssl.execution.trained.models import open_model
 
     opened = open_model(model, storage)
     known = {"box": box, "side": side, "camera": camera, "bone_mm": bone}

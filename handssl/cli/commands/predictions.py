@@ -128,7 +128,7 @@ def make(trials: tuple[str, ...], storage: Path | None) -> None:
       handssl predictions make
       handssl predictions make 3f2a 81c0 --storage runs/first
     """  # noqa: D301
-    from handssl.execution.kept_predictions import make_predictions
+    from handssl.execution.trained.predictions import make_predictions
     from handssl.execution.storage import resolve_storage
 
     count = 0

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from handssl.data.sample import Split
 from handssl.errors import DataError, InputError
-from handssl.execution.kept_predictions import KeptPredictions, read_predictions
+from handssl.execution.trained.predictions import KeptPredictions, read_predictions
 from handssl.pose.hand_errors import HandErrors
 
 _PCK_AT = (10.0, 20.0, 30.0, 40.0, 50.0)

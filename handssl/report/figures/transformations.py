@@ -64,7 +64,7 @@ def _ranges(found: StudyReport) -> AugmentConfig | None:
 def _hands(found: StudyReport) -> _Shown:
     from handssl.data.store import PackedStore
     from handssl.execution.trial_files import labelled_store
-    from handssl.transforms.preview_hands import procedural_hands, stored_hands
+    from handssl.transforms.preview import procedural_hands, stored_hands
 
     try:
         for record in found.records:

@@ -13,7 +13,7 @@ from handssl.report.sections import main_sections
 from handssl.runtime.shell_commands import command
 
 if TYPE_CHECKING:
-    from handssl.execution.kept_predictions import KeptPredictions
+    from handssl.execution.trained.predictions import KeptPredictions
     from handssl.pose.hand_errors import HandErrors
     from handssl.report.ranking import CellRow
     from handssl.report.study_report import StudyReport
@@ -116,7 +116,7 @@ class _Reader:
 
     def _trial(self, name: str) -> KeptPredictions | None:
         from handssl.evaluation.predictions import FILE
-        from handssl.execution.kept_predictions import of_record  # imports torch
+        from handssl.execution.trained.predictions import of_record  # imports torch
 
         record = self._records.get(name)
         if record is None:

@@ -19,7 +19,7 @@ from handssl.report.predictions.cells import PredictedCell, PredictedCells
 from handssl.stats.bootstrap import Floats, Name, Uncertain, group_weights, resampled, uncertain
 
 if TYPE_CHECKING:
-    from handssl.execution.kept_predictions import KeptPredictions
+    from handssl.execution.trained.predictions import KeptPredictions
     from handssl.pose.hand_errors import HandErrors
 
 RESAMPLES, SEED = 2000, 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from handssl.errors import HandsslError
-from handssl.execution.kept_predictions import of_record
+from handssl.execution.trained.predictions import of_record
 from handssl.inference.card import CardError, ModelCard
 from handssl.ledger.record import TrialRecord
 from handssl.pose import ALIGNED_PROTOCOL, PRIMARY_PROTOCOL

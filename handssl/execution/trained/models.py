@@ -63,7 +63,7 @@ class TrainedTrial:
         Raises:
             DataError: A file is missing or damaged; the message says how to make it.
         """
-        from handssl.execution.model_card import card_of
+        from handssl.execution.trained.card import card_of
         from handssl.inference.model_file import load_folder
 
         encoder_file(self.folder)

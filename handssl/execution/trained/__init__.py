@@ -1,0 +1,1 @@
+"""Trained trials in use: their models, cards and last predictions."""
