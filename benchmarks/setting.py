@@ -10,11 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from validity import shown
+
 from handssl.bench.environment import describe
 from handssl.ledger import Ledger
 from handssl.ledger.record import TrialRecord
 from handssl.stats.decision import Pair, decide
-from validity import shown
 
 METRICS = {"root-relative": "test_median_mm", "Procrustes-aligned": "test_aligned_median_mm"}
 

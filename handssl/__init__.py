@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from handssl.execution.control import cancel, extend, pause, resume
     from handssl.execution.datasets.custom_dataset import add_dataset
     from handssl.execution.finetune import finetune
-    from handssl.execution.trained.predictions import read_predictions
     from handssl.execution.result import StudyResult
     from handssl.execution.search import SearchResult, search
     from handssl.execution.status import status
     from handssl.execution.stream import stream
     from handssl.execution.trained.models import open_model, predict
+    from handssl.execution.trained.predictions import read_predictions
     from handssl.models.encoder import Encoder
     from handssl.planning.execution_options import ExecutionOptions
     from handssl.report.of_study import write_report

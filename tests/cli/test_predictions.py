@@ -12,58 +12,26 @@ from handssl.data.splits import StudyData
 from handssl.errors import DataError
 from handssl.evaluation.references import measure_reference
 from handssl.ledger import Ledger
-from handssl.ledger.record import TrialRecord
 from handssl.pose import Protocol
-from handssl.training import Trial
-from handssl.training.config import PretrainConfig
 from handssl.training.kept_predictions import keep_in
+from tests.finished import SHORTEST as CONFIG
+from tests.finished import TRIAL, link, save, train
 
-TRIAL, REFERENCE = "abcd" + 12 * "0", "beef" + 12 * "0"
+REFERENCE = "beef" + 12 * "0"
 FILE = "predictions.npz"
-CONFIG = PretrainConfig.parse(
-    {
-        "composition": ["rotate"],
-        "epochs": 1,
-        "global_batch": 16,
-        "encoder": {"width": 8, "input_px": 32},
-        "heads": {"projection_hidden": 8, "projection_out": 8, "relative_hidden": 8},
-        "optimizer": {"warmup_epochs": 0},
-    }
-)
 
 
 @pytest.fixture(scope="module")
 def storage(blob_data, tmp_path_factory):
     """A storage with a finished trial and a reference."""
     storage = tmp_path_factory.mktemp("storage")
-    (storage / "stores").mkdir()
-    (storage / "stores" / "one").symlink_to(blob_data)
+    link(storage, blob_data)
+    tag = train(storage, blob_data, CONFIG, "blobs").tags["data_labelled"]
     ledger, data = Ledger(storage), StudyData(blob_data)
-    (result,) = Trial(CONFIG, blob_data, ledger.folder(TRIAL)).epochs()
-    metrics = measure_reference(
-        "random_encoder",
-        CONFIG.encoder,
-        data,
-        seed=1,
-        keep=keep_in(ledger.folder(REFERENCE), data),
-    )
-    shared = {"study": "s", "stage": "s", "composition": "rotate", "block": 1, "epochs": 1}
-    for name, cell, objective, found in (
-        (TRIAL, "contrastive rotate", "contrastive", result.metrics),
-        (REFERENCE, "random encoder", "reference", metrics),
-    ):
-        record = TrialRecord(
-            trial_id=name,
-            cell=cell,
-            objective=objective,
-            outcome="completed",
-            epoch=1,
-            metrics=found,
-            config=CONFIG.model_dump(mode="json"),
-            tags={"data_labelled": f"blobs {data.fingerprint}"},
-            **shared,
-        )
-        ledger.save(record)
+    keep = keep_in(ledger.folder(REFERENCE), data)
+    metrics = measure_reference("random_encoder", CONFIG.encoder, data, seed=1, keep=keep)
+    shown = {"cell": "random encoder", "objective": "reference"}
+    save(ledger, REFERENCE, CONFIG, metrics, tag, **shown)
     return storage
 
 

@@ -11,22 +11,10 @@ from handssl.data.procedural import ProceduralSpec, write_freihand
 from handssl.data.readers.freihand import FreihandReader
 from handssl.evaluation.freihand_export import read_freihand_predictions
 from handssl.ledger import Ledger
-from handssl.ledger.record import TrialRecord
-from handssl.training import Trial
-from handssl.training.config import PretrainConfig
+from tests.finished import SHORTEST as CONFIG
+from tests.finished import TRIAL, train
 
-TRIAL = "abcd" + 12 * "0"
 SPEC = ProceduralSpec(pretrain=16, probe=40, select=16, test=12, evaluation=6, image_px=64)
-CONFIG = PretrainConfig.parse(
-    {
-        "composition": ["rotate"],
-        "epochs": 1,
-        "global_batch": 16,
-        "encoder": {"width": 8, "input_px": 32},
-        "heads": {"projection_hidden": 8, "projection_out": 8, "relative_hidden": 8},
-        "optimizer": {"warmup_epochs": 0},
-    }
-)
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +27,7 @@ def storage(root, tmp_path_factory):
     """A storage with one finished trial and the metrics it recorded."""
     storage = tmp_path_factory.mktemp("storage")
     store = pack(FreihandReader(root), storage / "stores" / "one", crop_px=64)
-    trials = Ledger(storage)
-    (result,) = Trial(CONFIG, store.folder, trials.folder(TRIAL)).epochs()
-    record = TrialRecord(
-        **{"trial_id": TRIAL, "study": "s", "stage": "s", "cell": "c", "composition": "rotate"},
-        **{"objective": "contrastive", "block": 1, "outcome": "completed", "epoch": 1, "epochs": 1},
-        metrics=result.metrics,
-        config=CONFIG.model_dump(mode="json"),
-        tags={"data_labelled": f"freihand {store.manifest.fingerprint}"},
-    )
-    trials.save(record)
+    train(storage, store.folder, CONFIG, "freihand")
     return storage
 
 

@@ -128,8 +128,8 @@ def make(trials: tuple[str, ...], storage: Path | None) -> None:
       handssl predictions make
       handssl predictions make 3f2a 81c0 --storage runs/first
     """  # noqa: D301
-    from handssl.execution.trained.predictions import make_predictions
     from handssl.execution.storage import resolve_storage
+    from handssl.execution.trained.predictions import make_predictions
 
     count = 0
     for record, done in make_predictions(trials, resolve_storage(storage)):

@@ -14,8 +14,7 @@ from handssl.objectives.irreducible import irreducible_errors
 from handssl.objectives.targets import regressed_ranges
 from handssl.transforms import AugmentConfig, composition_name
 from handssl.transforms.joints_outside import joints_outside
-from handssl.transforms.preview import Hands, transformation_sheet
-from handssl.transforms.preview import procedural_hands, stored_hands
+from handssl.transforms.preview import Hands, procedural_hands, stored_hands, transformation_sheet
 from handssl.transforms.preview_labels import parameter_names, parameter_words
 
 if TYPE_CHECKING:
